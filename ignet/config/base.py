@@ -1,0 +1,81 @@
+"""What all settings have in common."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ignet.errors import IgnetError
+
+
+class Section(BaseModel):
+    """Settings of one stage: immutable, typed, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    def canonical(self) -> str:
+        """All settings, resolved, as one line of JSON with sorted keys: equal settings give equal text."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def validate(section: type[S], values: Any, where: str) -> S:
+    """Build ``section`` from plain values.
+
+    Raises:
+        IgnetError: one line with the first faulty key, what was found, what was expected, and where it stands.
+    """
+    try:
+        return section.model_validate({} if values is None else values)
+    except ValidationError as error:
+        raise IgnetError(f"{where}: {_first_fault(section, error)}") from None
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML mapping safely.
+
+    Raises:
+        IgnetError: the file is missing, is not YAML, or holds no mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise IgnetError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
+    except yaml.YAMLError as error:
+        raise IgnetError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise IgnetError(f"{path}: found {type(values).__name__}, expected a mapping of sections")
+    return values
+
+
+def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``override``; nested mappings are merged key by key. Neither argument is changed."""
+    merged = dict(base)
+    for key, value in override.items():
+        both_map = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both_map else value
+    return merged
+
+
+def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
+    faults = error.errors()
+    fault = faults[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
+    return f"key '{key}': found {fault['input']!r}, {fault['msg'][0].lower() + fault['msg'][1:]}{more}"
+
+
+def _keys_at(section: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    fields = section.model_fields
+    for part in location:
+        inner = fields[part].annotation if isinstance(part, str) and part in fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ["see the configuration reference"]
+        fields = inner.model_fields
+    return sorted(fields)

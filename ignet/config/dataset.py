@@ -1,0 +1,49 @@
+"""Where the target dataset lies and how it is split."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ignet.config.base import Section
+
+
+class DatasetConfig(Section):
+    """The target dataset: LiDAR scans, camera images and labels in the SemanticKITTI layout."""
+
+    root: str | None = Field(None, description="folder that holds sequences/; none: the embedded world is made. Never written to.")
+    train_sequences: tuple[str, ...] = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
+    val_sequences: tuple[str, ...] = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
+    scribbles: Literal["dataset", "simulated"] = Field(
+        "dataset",
+        description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense labels (our choice, "
+        "for trees without scribbles)",
+    )
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "DatasetConfig":
+        both = sorted(set(self.train_sequences) & set(self.val_sequences))
+        if both:
+            raise ValueError(
+                f"sequences {both} are in train_sequences and in val_sequences; a network is never evaluated on its training data"
+            )
+        return self
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """All sequences, sorted."""
+        return tuple(sorted({*self.train_sequences, *self.val_sequences}))
+
+
+class ScribbleConfig(Section):
+    """Simulated scribbles: lines along objects and surfaces, drawn from the dense labels. All values are our choice."""
+
+    fraction: float = Field(0.08, gt=0, le=1, description="share of the points that carry a scribble (ScribbleKITTI reports about 8 %)")
+    margin: float = Field(0.3, ge=0, description="metres that a scribble keeps from the nearest point of another class")
+    seed: int = Field(0, ge=0, description="seed of the lines")
+
+
+class SourceConfig(Section):
+    """The labelled synthetic images that the 2D network starts from."""
+
+    root: str | None = Field(None, description="folder of the dataset; none: the embedded world's source set is made. Never written to.")
+    layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folder and label layout of the dataset")

@@ -1,0 +1,107 @@
+"""One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it whole."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from ignet.config.base import Section, merge, validate
+from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
+from ignet.config.evaluation import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig
+from ignet.config.execution import ExecutionConfig
+from ignet.config.projection import ProjectionConfig
+from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureConfig, Pretrain2DConfig
+from ignet.config.training_3d import Train3DConfig
+from ignet.config.world import WorldConfig
+from ignet.errors import IgnetError
+
+SOURCE_NETWORK = "source"
+"""Name of the pretrained 2D network where an adapted one may be named."""
+
+
+class ExperimentConfig(Section):
+    """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
+
+    results: str = Field(description="folder that all outputs go to; several experiments may share one only if their sections agree")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
+    dataset: DatasetConfig = DatasetConfig()
+    source: SourceConfig = SourceConfig()
+    world: WorldConfig = WorldConfig()
+    scribbles: ScribbleConfig = ScribbleConfig()
+    projection: ProjectionConfig = ProjectionConfig()
+    pretrain_2d: Pretrain2DConfig = Pretrain2DConfig()
+    adapt_2d: Adapt2DConfig = Adapt2DConfig()
+    adaptations: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: {"adapted": {}}, description="adapted 2D networks: name -> keys that differ from adapt_2d"
+    )
+    features: FeatureConfig = FeatureConfig()
+    evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()
+    train_3d: Train3DConfig = Train3DConfig()
+    runs: dict[str, dict[str, Any]] = Field(description="3D networks: name -> keys that differ from train_3d, and optionally seeds")
+    predict: PredictConfig = PredictConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    compare: CompareConfig = CompareConfig()
+    report: ReportConfig = ReportConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _names(self) -> "ExperimentConfig":
+        if not self.runs:
+            raise ValueError("runs is empty; name at least one run")
+        for name in (*self.runs, *self.adaptations):
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"'{name}' names a folder; use letters, digits, '_' and '-'")
+        if SOURCE_NETWORK in self.adaptations:
+            raise ValueError(f"'{SOURCE_NETWORK}' is the pretrained network's name; call the adaptation something else")
+        return self
+
+    def adaptation(self, name: str) -> Adapt2DConfig:
+        """Settings of one adaptation: ``adapt_2d`` with the named differences.
+
+        Raises:
+            IgnetError: no such adaptation, or one of its keys is wrong.
+        """
+        if name not in self.adaptations:
+            raise IgnetError(f"adaptations: found no '{name}', expected one of {sorted(self.adaptations)}")
+        values = merge(self.adapt_2d.model_dump(), self.adaptations[name])
+        return validate(Adapt2DConfig, values, f"adaptations.{name}")
+
+    def run(self, name: str) -> Train3DConfig:
+        """Settings of one run: ``train_3d`` with the named differences.
+
+        Raises:
+            IgnetError: no such run, or one of its keys is wrong.
+        """
+        if name not in self.runs:
+            raise IgnetError(f"runs: found no '{name}', expected one of {sorted(self.runs)}")
+        override = {key: value for key, value in (self.runs[name] or {}).items() if key != "seeds"}
+        settings = validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
+        if settings.needs_features and settings.features not in (SOURCE_NETWORK, *self.adaptations):
+            known = [SOURCE_NETWORK, *sorted(self.adaptations)]
+            raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
+        return settings
+
+    def run_seeds(self, name: str) -> tuple[int, ...]:
+        """Seeds of one run: its own ``seeds``, else the experiment's.
+
+        Raises:
+            IgnetError: the run's seeds are no list of integers.
+        """
+        seeds = (self.runs[name] or {}).get("seeds", self.seeds)
+        if not isinstance(seeds, list | tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
+            raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0")
+        return tuple(seeds)
+
+
+def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
+    """Validate a whole experiment, each adaptation and run included.
+
+    Raises:
+        IgnetError: one line that names the key, what was found and what was expected.
+    """
+    experiment = validate(ExperimentConfig, values, where)
+    for name in experiment.adaptations:
+        experiment.adaptation(name)
+    for name in experiment.runs:
+        experiment.run(name)
+        experiment.run_seeds(name)
+    return experiment

@@ -1,0 +1,103 @@
+"""Settings of the 2D stages: source pretraining, adaptation, feature extraction, evaluation."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ignet.config.base import Section
+
+ATTENTION_HEADS = (1, 2, 5, 8)
+"""Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
+
+
+class SegformerConfig(Section):
+    """SegFormer's shape. The defaults are a network for the embedded world; docs name the values of MiT-B0 to B5."""
+
+    weights: str = Field(
+        "random",
+        description="random, or a local folder or hub id of a transformers SegFormer with safetensors (encoder or whole network); a "
+        "checkpoint brings its own shape, and hidden_sizes, depths and decoder_channels are then not used",
+    )
+    hidden_sizes: tuple[int, int, int, int] = Field(
+        (16, 32, 80, 128), description="channels of the four encoder stages; multiples of 1, 2, 5 and 8 (MiT-B0: 32 64 160 256)"
+    )
+    depths: tuple[int, int, int, int] = Field((1, 1, 1, 1), description="transformer blocks of the four encoder stages (MiT-B0: 2 2 2 2)")
+    decoder_channels: int = Field(64, ge=4, description="channels of the decoder, which are the features that the 3D network learns from")
+    dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier, in training (SegFormer: 0.1; off for short trainings)")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the last block, in training (SegFormer: 0.1)")
+
+    @model_validator(mode="after")
+    def _heads(self) -> "SegformerConfig":
+        if any(size < 1 or size % heads for size, heads in zip(self.hidden_sizes, ATTENTION_HEADS, strict=True)):
+            raise ValueError(
+                f"hidden_sizes are {self.hidden_sizes}; they must be multiples of the stages' attention heads {ATTENTION_HEADS}"
+            )
+        return self
+
+
+class ImageConfig(Section):
+    """Training images: crops and colours, the same for pretraining and adaptation."""
+
+    crop: tuple[int, int] = Field((96, 192), description="height and width in pixels of the training crops (DAFormer: 512 512)")
+    source_scale: float = Field(1.0, gt=0, description="factor by which source images are resized first (DAFormer, GTA-V: 1280/1914)")
+    jitter: float = Field(
+        0.0, ge=0, le=1, description="largest relative change of brightness, contrast, saturation of source images; our choice"
+    )
+    rare_class_temperature: float = Field(0.1, gt=0, description="T in P(c) ~ exp((1 - f_c) / T) (DAFormer: 0.01)")
+
+
+class OptimizerConfig2D(Section):
+    """AdamW with linear warm-up and polynomial decay (power 1)."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)")
+    head_learning_rate_factor: float = Field(1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
+    warmup: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
+
+
+class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
+    """Source pretraining: cross-entropy with rare-class sampling."""
+
+    seed: int = Field(0, ge=0, description="seed of the network and of the sampling")
+    network: SegformerConfig = SegformerConfig()
+    steps: int = Field(400, ge=1, description="training steps")
+    batch: int = Field(4, ge=1, description="images a step")
+
+
+class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
+    """Adaptation to the target camera: mean teacher, ClassMix, projected scribbles."""
+
+    seed: int = Field(0, ge=0, description="seed of the sampling and of the mixing")
+    steps: int = Field(400, ge=1, description="training steps")
+    batch: int = Field(2, ge=1, description="source images and target images a step, each (DAFormer: 2)")
+    ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (DAFormer: 0.999)")
+    confidence: float = Field(
+        0.968, ge=0, le=1, description="teacher confidence from which a pixel counts in the weight q (DAFormer: 0.968)"
+    )
+    supervision: Literal["none", "scribbles", "dense"] = Field(
+        "scribbles",
+        description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "
+        "a ceiling that the method may not use",
+    )
+    source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
+    mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
+    scribble_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)")
+    mix_jitter: float = Field(
+        0.2, ge=0, le=1, description="as jitter, on mixed images, with probability 0.8; hue a quarter of it (DAFormer: 0.2)"
+    )
+    mix_blur: float = Field(
+        1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
+    )
+
+
+class FeatureConfig(Section):
+    """The feature store."""
+
+    dtype: Literal["int8", "float16", "float32"] = Field("int8", description="number format; int8 has one float32 scale per channel")
+    calibration_frames: int = Field(8, ge=1, description="frames, evenly spaced, from which the int8 scales are read")
+
+
+class Evaluate2DConfig(Section):
+    """Evaluation of a 2D network on the target images of the validation sequences."""
+
+    images: int = Field(2, ge=0, description="frames of each validation sequence shown as a picture")

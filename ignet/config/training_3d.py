@@ -1,0 +1,96 @@
+"""Settings of one trained 3D network."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ignet.config.base import Section
+
+
+class BackboneConfig(Section):
+    """MinkUNet's shape. The defaults are a network for the embedded world; docs name the values of the published one."""
+
+    name: Literal["minkunet"] = Field("minkunet", description="backbone")
+    engine: Literal["auto", "torch", "minkowski"] = Field(
+        "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
+    )
+    voxel: float = Field(0.1, gt=0, description="metres: side of a voxel (ScribbleKITTI's MinkowskiNet: 0.05)")
+    stem: int = Field(16, ge=1, description="channels of the stem")
+    encoder: tuple[int, int, int, int] = Field(
+        (16, 32, 64, 96), description="channels of the four encoder stages (published: 32 64 128 256)"
+    )
+    decoder: tuple[int, int, int, int] = Field(
+        (64, 48, 32, 32), description="channels of the four decoder stages (published: 256 128 96 96)"
+    )
+    blocks: int = Field(1, ge=1, description="residual blocks in each stage (published: 2)")
+
+
+class MeanTeacherConfig(Section):
+    """The ScribbleKITTI baseline: the teacher's predictions on unlabelled points."""
+
+    weight: float = Field(1.0, ge=0, description="of KL(teacher || student) on the unlabelled points; 0: off")
+    ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)")
+    ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
+
+
+class ImageGuidanceConfig(Section):
+    """Distillation of stored 2D features."""
+
+    weight: float = Field(0.0, ge=0, description="w_img; 0: off")
+    distance: Literal["cosine", "smooth_l1", "l2"] = Field("cosine", description="d in L_img")
+
+
+class ContrastiveConfig(Section):
+    """One-way supervised contrastive loss from out-of-FOV anchors to in-FOV prototypes."""
+
+    weight: float = Field(0.0, ge=0, description="w_con; 0: off")
+    temperature: float = Field(0.1, gt=0, description="tau")
+    channels: int = Field(32, ge=2, description="width of z (our choice)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of the prototypes' moving average over steps (our choice)")
+    confidence: float = Field(0.9, ge=0, le=1, description="teacher confidence from which an unlabelled point is an anchor (our choice)")
+    anchors: int = Field(4096, ge=1, description="largest number of anchors a step (our choice)")
+
+
+class FOVMixConfig(Section):
+    """Mixing of camera sectors between scans."""
+
+    probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that are mixed; 0: off")
+    frusta: int = Field(1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle")
+
+
+class AugmentConfig(Section):
+    """Random views of a scan (ScribbleKITTI's, where marked)."""
+
+    rotation: float = Field(180.0, ge=0, le=180, description="degrees: largest rotation about z")
+    flip: bool = Field(True, description="mirror x and y, each with probability 1/2")
+    scale: float = Field(0.05, ge=0, lt=1, description="largest relative change of scale, student only (ScribbleKITTI: 0.05)")
+    noise: float = Field(0.02, ge=0, description="metres: standard deviation of the noise on coordinates, student only")
+
+
+class Train3DConfig(Section):
+    """One 3D training: backbone x supervision x losses."""
+
+    supervision: Literal["scribbles", "dense"] = Field("scribbles", description="the labels that the training sees")
+    features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
+    backbone: BackboneConfig = BackboneConfig()
+    steps: int = Field(300, ge=1, description="training steps")
+    batch: int = Field(2, ge=1, description="scans a step")
+    learning_rate: float = Field(3e-3, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising learning rate")
+    lovasz_weight: float = Field(1.0, ge=0, description="of Lovász-softmax on labelled points")
+    mean_teacher: MeanTeacherConfig = MeanTeacherConfig()
+    image_guidance: ImageGuidanceConfig = ImageGuidanceConfig()
+    contrastive: ContrastiveConfig = ContrastiveConfig()
+    fovmix: FOVMixConfig = FOVMixConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @property
+    def needs_features(self) -> bool:
+        """The training reads the feature store."""
+        return self.image_guidance.weight > 0
+
+    @property
+    def needs_correspondence(self) -> bool:
+        """The training asks which points the camera covers."""
+        return self.needs_features or self.contrastive.weight > 0 or self.fovmix.probability > 0

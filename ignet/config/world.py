@@ -1,0 +1,20 @@
+"""Settings of the embedded world."""
+
+from pydantic import Field
+
+from ignet.config.base import Section
+
+
+class WorldConfig(Section):
+    """A procedural street world. Every value is our choice; sensor geometry follows KITTI's."""
+
+    seed: int = Field(0, ge=0, description="seed of the whole world")
+    frames: int = Field(16, ge=1, description="frames in each target sequence")
+    source_images: int = Field(120, ge=1, description="images in the source set")
+    beams: int = Field(32, ge=4, description="LiDAR beams")
+    azimuths: int = Field(900, ge=36, description="LiDAR columns in a full turn")
+    image_width: int = Field(512, ge=64, description="pixels")
+    image_height: int = Field(160, ge=32, description="pixels")
+    spacing: float = Field(6.0, gt=0, description="metres that the vehicle drives between two frames")
+    scribble_fraction: float = Field(0.08, gt=0, le=1, description="share of a scan's points that its scribbles label")
+    scribble_margin: float = Field(0.3, ge=0, description="metres that a scribble keeps from the nearest point of another class")

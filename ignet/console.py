@@ -1,0 +1,49 @@
+"""Log lines and progress: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger("ignet")
+
+
+def start_logging(level: int = logging.INFO) -> None:
+    """Send the package's log to standard error, with the time of each line."""
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        log.addHandler(handler)
+    log.setLevel(level)
+    log.propagate = False
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None, initial: int = 0, every_s: float = 10.0) -> Iterator[T]:
+    """Pass ``items`` on, and show how far along they are.
+
+    Args:
+        items: what to iterate over.
+        description: a short name of the work.
+        total: number of items, where ``len(items)`` does not tell; counts those before ``initial`` too.
+        initial: how many were done before (a resumed training).
+        every_s: seconds between two log lines where standard error is no terminal.
+    """
+    if total is None:
+        total = len(items)  # type: ignore[arg-type]
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, desc=description, total=total, initial=initial)
+        return
+    start = last = time.monotonic()
+    done = initial
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - last >= every_s or done == total:
+            left = (now - start) / max(done - initial, 1) * (total - done)
+            log.info("%s %d/%d, about %.0f s left", description, done, total, left)
+            last = now

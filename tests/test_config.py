@@ -1,0 +1,87 @@
+"""Settings: typed, closed, merged; every fault is one line."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from ignet.config.base import merge, read_yaml, validate
+from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.training_3d import Train3DConfig
+from ignet.errors import IgnetError
+
+CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
+SMALL = {"results": "r", "runs": {"a": {}, "b": {"image_guidance": {"weight": 2}, "seeds": [1, 2]}}}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_files_are_valid(path: Path) -> None:
+    load_experiment(read_yaml(path), path.name)
+
+
+def test_run_merges_its_differences() -> None:
+    experiment = load_experiment({**SMALL, "train_3d": {"steps": 7, "image_guidance": {"distance": "l2"}}}, "x")
+    run = experiment.run("b")
+    assert (run.steps, run.image_guidance.weight, run.image_guidance.distance) == (7, 2.0, "l2")
+    assert experiment.run("a").image_guidance.weight == 0
+    assert experiment.run_seeds("a") == (0,)
+    assert experiment.run_seeds("b") == (1, 2)
+    assert run.needs_features
+    assert not experiment.run("a").needs_correspondence
+
+
+def test_merge_keeps_its_arguments() -> None:
+    base = {"a": {"b": 1, "c": 2}, "d": 3}
+    assert merge(base, {"a": {"b": 5}, "e": 6}) == {"a": {"b": 5, "c": 2}, "d": 3, "e": 6}
+    assert base == {"a": {"b": 1, "c": 2}, "d": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"colour": 1}, ["unknown key 'colour'", "known keys", "adapt_2d"]),
+        ({"train_3d": {"backbone": {"voxels": 1}}}, ["unknown key 'train_3d.backbone.voxels'", "voxel"]),
+        ({"train_3d": {"steps": "many"}}, ["train_3d.steps", "'many'", "integer"]),
+        ({"runs": {"a": {"stepz": 1}}}, ["runs.a", "stepz", "steps"]),
+        ({"runs": {"a": {"seeds": "x"}}}, ["runs.a.seeds", "'x'"]),
+        ({"runs": {"a": {"features": "none", "image_guidance": {"weight": 1}}}}, ["runs.a.features", "none", "source"]),
+        ({"runs": {}}, ["runs"]),
+        ({"adaptations": {"source": {}}}, ["source"]),
+        ({"dataset": {"train_sequences": ["08"]}}, ["08", "val_sequences"]),
+    ],
+)
+def test_faults_are_one_line(change: dict, words: list[str]) -> None:
+    with pytest.raises(IgnetError) as error:
+        load_experiment({**SMALL, **change}, "file.yaml")
+    message = str(error.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_unreadable_yaml(tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    for name in ("list.yaml", "bad.yaml", "missing.yaml"):
+        with pytest.raises(IgnetError, match=name):
+            read_yaml(tmp_path / name)
+
+
+def test_canonical_is_independent_of_order() -> None:
+    one = validate(Train3DConfig, {"steps": 5, "batch": 3}, "x").canonical()
+    other = validate(Train3DConfig, {"batch": 3, "steps": 5}, "x").canonical()
+    assert one == other
+    assert "\n" not in one
+
+
+def all_fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
+    fields = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            fields += all_fields(field.annotation)
+        else:
+            fields.append((f"{model.__name__}.{name}", field.description))
+    return fields
+
+
+def test_every_key_is_described() -> None:
+    assert [name for name, description in all_fields(ExperimentConfig) if not description] == []

@@ -1,0 +1,51 @@
+"""Code identity: blind to comments and layout, sharp for everything else."""
+
+from pathlib import Path
+
+import pytest
+
+from ignet import identity
+from ignet.errors import IgnetError
+
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+SCRIPT = '"""Doc."""\nfrom ignet.losses.guidance import guidance\n\n\ndef main():\n    """More."""\n    return guidance  # here\n'
+
+
+def hash_of(tmp_path: Path, text: str) -> str:
+    """Each text in a file of its own, because syntax trees are cached by path."""
+    path = tmp_path / f"{abs(hash(text))}.py"
+    path.write_text(text)
+    return identity.code_hash(path)
+
+
+def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path) -> None:
+    same = '"""Other."""\nfrom ignet.losses.guidance import (\n    guidance,\n)\ndef main():\n    # there\n    return (guidance)\n'
+    assert hash_of(tmp_path, SCRIPT) == hash_of(tmp_path, same)
+
+
+@pytest.mark.parametrize("change", [("return guidance", "return guidance, 1"), ("guidance import", "lovasz import lovasz_softmax as"), ("main", "f")])
+def test_code_counts(tmp_path: Path, change: tuple[str, str]) -> None:
+    assert hash_of(tmp_path, SCRIPT) != hash_of(tmp_path, SCRIPT.replace(*change))
+
+
+def test_closure_follows_imports_and_stops_at_the_stage() -> None:
+    training = identity.import_closure(SCRIPTS / "train_3d.py")
+    assert {"ignet.losses.contrastive", "ignet.train.run", "ignet.data.fovmix", "ignet"} <= set(training)
+    adaptation = set(identity.import_closure(SCRIPTS / "adapt_2d.py"))
+    assert not adaptation & {"ignet.losses.contrastive", "ignet.data.fovmix", "ignet.config.training_3d", "ignet.models.minkunet"}
+    assert "ignet.console" not in training
+
+
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_no_stage_reaches_the_whole_experiment_or_another_stages_settings(script: str) -> None:
+    closure = set(identity.import_closure(SCRIPTS / script))
+    assert "ignet.config.experiment" not in closure
+    if script not in {"report.py", "contact_sheet.py"}:
+        assert not {"ignet.report.pictures", "ignet.report.plots"} & closure or script in {"compare.py", "project.py"}
+
+
+def test_broken_python_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("def (")
+    with pytest.raises(IgnetError, match="broken.py"):
+        identity.code_hash(path)

@@ -1,0 +1,163 @@
+"""The one training loop: it resumes, saves, shows progress and keeps the curves; the algorithm stands in the stage's script."""
+
+import csv
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from filelock import FileLock, Timeout
+
+from ignet.console import log, progress
+from ignet.errors import IgnetError
+from ignet.files import atomic
+from ignet.train.checkpoint import load_newest, save_checkpoint
+
+EXIT_UNFINISHED = 75
+"""Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
+
+
+class Stateful(Protocol):
+    """Anything with a state dict: networks, optimisers, schedulers, scalers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
+class TrainingRun:
+    """Iterate over the steps that are still to do.
+
+    Args:
+        state: folder of the training state, one folder an identity below it; it is locked while in use and may outlive the process.
+        identity: hash of all that the result depends on; a state of another identity is never touched.
+        steps: total number of steps.
+        parts: everything that changes while training.
+        curves: folder for TensorBoard event files; none: no TensorBoard.
+        checkpoint_every: seconds between two checkpoints. It cannot change the result.
+
+    All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A resumed
+    CPU run then ends bit-identical to one that was never interrupted.
+
+    SIGTERM (a scheduler's warning) makes the run save after the current step and exit with ``EXIT_UNFINISHED``.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        identity: str,
+        *,
+        steps: int,
+        parts: dict[str, Stateful],
+        curves: Path | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> None:
+        self.folder = Path(state) / identity
+        self.identity, self.steps, self.parts, self.curves = identity, steps, parts, curves
+        self.checkpoint_every = checkpoint_every
+        self.history: list[dict[str, float]] = []
+        self.step = 0
+        self._values: dict[str, Any] = {}
+        self._stop = False
+        self._writer: Any = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise IgnetError(f"{self.folder}: another process trains here; wait until it ends, or end it") from None
+        self._resume()
+        if self.curves:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.curves), purge_step=self.step)
+        self._old_handler = signal.signal(signal.SIGTERM, self._on_term)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.signal(signal.SIGTERM, self._old_handler)
+        if self._writer:
+            self._writer.close()
+        self._lock.release()
+
+    def __iter__(self) -> Iterator[int]:
+        saved = time.monotonic()
+        steps = range(self.step, self.steps)
+        for step in progress(steps, f"step of {self.steps}", total=self.steps, initial=self.step):
+            yield step
+            self._record(step)
+            self.step = step + 1
+            if self._stop or time.monotonic() - saved >= self.checkpoint_every:
+                self.save()
+                saved = time.monotonic()
+            if self._stop:
+                log.warning("asked to stop: state saved after step %d of %d", self.step, self.steps)
+                sys.exit(EXIT_UNFINISHED)
+        self.save()
+
+    def log(self, **values: float | torch.Tensor) -> None:
+        """Keep figures of the current step for the curves; read only after the step, so that a GPU is not stopped for them."""
+        self._values.update({key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in values.items()})
+
+    def save(self) -> None:
+        """Write a checkpoint of the steps done so far; the one before is kept."""
+        state = {
+            "identity": self.identity,
+            "step": self.step,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "history": self.history,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        save_checkpoint(self.folder, state)
+
+    def clean(self) -> None:
+        """Remove the state: the finished artifacts are written."""
+        for name in os.listdir(self.folder):
+            if name != "lock":
+                (self.folder / name).unlink()
+
+    def _resume(self) -> None:
+        state = load_newest(self.folder, self.identity)
+        if state is None:
+            return
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        self.step, self.history = state["step"], list(state["history"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        log.info("resumed after step %d of %d", self.step, self.steps)
+
+    def _record(self, step: int) -> None:
+        row = {"step": float(step), **{key: float(value) for key, value in self._values.items()}}
+        self._values = {}
+        bad = {key: value for key, value in row.items() if not math.isfinite(value)}
+        if bad:
+            raise IgnetError(f"training: step {step} gave {bad}, expected finite numbers; lower the learning rate or look at the data")
+        self.history.append(row)
+        if self._writer:
+            for key, value in row.items():
+                if key != "step":
+                    self._writer.add_scalar(key, value, step)
+
+    def _on_term(self, number: int, frame: FrameType | None) -> None:
+        self._stop = True
+
+
+def write_curves(path: Path, history: list[dict[str, float]]) -> None:
+    """Write the figures of every step as CSV, atomically; columns in order of their first appearance."""
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for row in history:
+            writer.writerow({key: int(value) if key == "step" else f"{value:.6g}" for key, value in row.items()})

@@ -1,0 +1,122 @@
+"""The training loop: resumes bit-identically, survives cut checkpoints, refuses a second trainer."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ignet.devices import step_generator
+from ignet.errors import IgnetError
+from ignet.train.checkpoint import NEWEST, PREVIOUS
+from ignet.train.ema import update_ema
+from ignet.train.run import EXIT_UNFINISHED, TrainingRun, write_curves
+
+
+class Killed(Exception):
+    """Stands for a process that ends in the middle of a step."""
+
+
+def train(state: Path, steps: int = 12, stop_in: int | None = None, identity: str = "a", term_in: int | None = None) -> tuple[nn.Module, TrainingRun]:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
+    optimizer = torch.optim.AdamW(network.parameters(), 0.1)
+    parts = {"network": network, "optimizer": optimizer}
+    run = TrainingRun(state, identity, steps=steps, parts=parts, checkpoint_every=0.0)
+    with run:
+        for step in run:
+            x = torch.from_numpy(step_generator(0, step).random((8, 3))).float()
+            loss = (network(x) - x.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            if step == stop_in:
+                raise Killed
+            if step == term_in:
+                os.kill(os.getpid(), signal.SIGTERM)
+            optimizer.step()
+            run.log(loss=loss)
+    return network, run
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("stop_in", [0, 1, 7, 11])
+def test_resumed_run_is_bit_identical(tmp_path: Path, stop_in: int) -> None:
+    whole, run = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "cut", stop_in=stop_in)
+    resumed, run2 = train(tmp_path / "cut")
+    assert same(whole, resumed)
+    assert run.history == run2.history
+
+
+def test_sigterm_saves_and_exits(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "cut", term_in=5)
+    assert stop.value.code == EXIT_UNFINISHED
+    resumed, run = train(tmp_path / "cut")
+    assert same(resumed, train(tmp_path / "whole")[0])
+    assert len(run.history) == 12
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+def test_bad_checkpoint_is_passed_over_for_the_previous(tmp_path: Path, damage: str) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, stop_in=6)
+    newest = tmp_path / "a" / NEWEST
+    if damage == "foreign":
+        torch.save({**torch.load(newest, weights_only=True), "identity": "b"}, newest)
+    else:
+        newest.write_bytes(newest.read_bytes()[: 100 if damage == "cut" else 0])
+    assert (tmp_path / "a" / PREVIOUS).exists()
+    assert same(train(tmp_path)[0], train(tmp_path / "whole")[0])
+
+
+def test_other_identity_starts_anew(tmp_path: Path) -> None:
+    train(tmp_path, identity="a")
+    _, run = train(tmp_path, steps=3, identity="b")
+    assert [row["step"] for row in run.history] == [0, 1, 2]
+
+
+def test_second_trainer_is_refused(tmp_path: Path) -> None:
+    parts = {"network": nn.Linear(1, 1)}
+    with TrainingRun(tmp_path, "a", steps=1, parts=parts), pytest.raises(IgnetError, match="another process"):
+        TrainingRun(tmp_path, "a", steps=1, parts=parts).__enter__()
+
+
+def test_clean_leaves_no_state(tmp_path: Path) -> None:
+    _, run = train(tmp_path)
+    run.clean()
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) in ([], ["lock"])
+
+
+def test_infinite_loss_is_an_error(tmp_path: Path) -> None:
+    run = TrainingRun(tmp_path, "a", steps=2, parts={"network": nn.Linear(1, 1)})
+    with pytest.raises(IgnetError, match="step 0"), run:
+        for _ in run:
+            run.log(loss=float("nan"))
+
+
+def test_curves(tmp_path: Path) -> None:
+    write_curves(tmp_path / "c.csv", [{"step": 0.0, "loss": 1.5}, {"step": 1.0, "loss": 0.25, "miou": 0.5}])
+    assert (tmp_path / "c.csv").read_text().split() == ["step,loss,miou", "0,1.5,", "1,0.25,0.5"]
+
+
+def test_ema_by_hand() -> None:
+    teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+    with torch.no_grad():
+        student.weight.fill_(3.0)
+        student.running_mean.fill_(8.0)
+        student.num_batches_tracked.fill_(5)
+    update_ema(teacher, student, 0, 0.99)
+    assert (teacher.weight.item(), teacher.running_mean.item(), teacher.num_batches_tracked.item()) == (3.0, 8.0, 5)
+    with torch.no_grad():
+        student.weight.fill_(7.0)
+    update_ema(teacher, student, 1, 0.99)  # a = 1 - 1/2
+    assert teacher.weight.item() == 5.0
+    update_ema(teacher, student, 1000, 0.9)  # a = 0.9: 0.9 * 5 + 0.1 * 7
+    assert teacher.weight.item() == pytest.approx(5.2)

@@ -1,0 +1,1 @@
+"""Datasets on disk, the geometry between LiDAR and camera, and training samples."""

@@ -1,0 +1,109 @@
+"""The feature store: 2D features of the points that the camera sees, one HDF5 file a sequence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.data.flat import Column, FlatReader, FlatWriter
+from ignet.errors import IgnetError
+
+LAYOUT = ("features", 1)
+DTYPES = ("int8", "float16", "float32")
+_SCALE = "scale"
+
+
+def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Scale of each channel, float32 (D,): the largest magnitude over all (n, D) ``features``, over 127.
+
+    A channel that is zero everywhere gets 1. An int8 value q stands for q * scale; larger values than were seen here are clipped.
+    """
+    largest = np.max([np.abs(part).max(axis=0) for part in features if len(part)], axis=0)
+    scale = (largest / np.float32(127)).astype(np.float32)
+    return np.where(scale > 0, scale, np.float32(1))
+
+
+class FeatureWriter(FlatWriter):
+    """Writes a feature store: ``with FeatureWriter(...) as writer: writer.add(...)``; atomic."""
+
+    def __init__(
+        self, path: Path, channels: int, dtype: str, scale: NDArray[np.float32] | None = None, attributes: dict[str, str] | None = None
+    ) -> None:
+        """Args:
+        path: the file to make.
+        channels: D.
+        dtype: int8, float16 or float32.
+        scale: float32 (D,) for int8 (see `int8_scale`), else None.
+        attributes: strings that are kept with it: teacher hash, settings, classes.
+
+        Raises:
+            ValueError: an unknown dtype, or a scale that does not fit it.
+        """
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
+        if (dtype == "int8") != (scale is not None):
+            raise ValueError("int8, and no other dtype, needs a scale for each channel")
+        if scale is not None and (np.shape(scale) != (channels,) or not (np.isfinite(scale) & (np.asarray(scale) > 0)).all()):
+            raise ValueError(f"scale of shape {np.shape(scale)}, expected {channels} positive finite numbers")
+        columns = {"index": Column(np.int32), "feature": Column(np.dtype(dtype), (channels,))}
+        super().__init__(path, LAYOUT, {}, columns, attributes)
+        self._dtype, self._scale = dtype, np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32)
+
+    def add(self, frame: str, index: NDArray[np.int32], feature: NDArray[np.float32]) -> None:
+        """Add one frame: point numbers (n,) and their features, float32 (n, D).
+
+        Raises:
+            IgnetError: the frame's name is no six-digit number or was added before, or a feature is not finite in this dtype.
+            ValueError: the arrays do not fit each other or D.
+        """
+        self.append(frame, {}, {"index": index, "feature": self._encode(frame, np.asarray(feature, np.float32))})
+
+    def _encode(self, frame: str, feature: NDArray[np.float32]) -> NDArray:
+        if self._dtype == "int8":
+            stored = np.rint(np.clip(feature / self._scale, -127, 127))
+        else:
+            with np.errstate(over="ignore"):
+                stored = feature.astype(self._dtype)
+        if not (np.isfinite(feature).all() and np.isfinite(stored).all()):
+            raise IgnetError(
+                f"{self._path}: frame {frame} has features that are not finite as {self._dtype}, expected finite ones; "
+                "set features.dtype to float32, or look for a diverged 2D training"
+            )
+        return stored.astype(self._dtype)
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._file[_SCALE] = self._scale
+
+
+class FeatureStore(FlatReader):
+    """Reads a feature store; each process opens the file for itself.
+
+    Attributes:
+        frames: names of the frames.
+        channels: D.
+        attributes: the writer's strings.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises:
+        IgnetError: the file is missing, cut short, or of another layout version.
+        """
+        super().__init__(path, LAYOUT, (), ("index", "feature"), "run the rule extract for this sequence again")
+
+    def _check(self, file: Any, names: tuple[str, ...]) -> None:
+        super()._check(file, (*names, _SCALE))
+        self._scale: NDArray[np.float32] = file[_SCALE][:]
+        self.channels = int(file["feature"].shape[1])
+        self.dtype = str(file["feature"].dtype)
+
+    def read(self, frame: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Point numbers, int32 (n,), and features, float32 (n, D), of a frame.
+
+        Raises:
+            IgnetError: there is no such frame.
+        """
+        rows = self._rows(frame)
+        return rows["index"], rows["feature"].astype(np.float32) * self._scale

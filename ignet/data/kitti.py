@@ -1,0 +1,214 @@
+"""Files of a dataset in the SemanticKITTI layout: scans, labels, images, calibration.
+
+``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a frame's name.
+Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own tree.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.errors import IgnetError
+from ignet.files import atomic
+
+_POINT_BYTES = 16  # x, y, z, remission: four float32
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration of one sequence.
+
+    Attributes:
+        p2: float64 (3, 4), projection of the left colour camera (`image_2`) in pixels.
+        tr: float64 (4, 4), LiDAR frame to the frame of camera 0, in metres; the last row is 0 0 0 1.
+    """
+
+    p2: NDArray[np.float64]
+    tr: NDArray[np.float64]
+
+
+def sequence_path(root: Path, sequence: str) -> Path:
+    """Folder of one sequence."""
+    return Path(root) / "sequences" / sequence
+
+
+def scan_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of a scan."""
+    return sequence_path(root, sequence) / "velodyne" / f"{frame}.bin"
+
+
+def label_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of the dense labels of a scan."""
+    return sequence_path(root, sequence) / "labels" / f"{frame}.label"
+
+
+def scribble_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of the scribble labels of a scan."""
+    return sequence_path(root, sequence) / "scribbles" / f"{frame}.label"
+
+
+def image_path(root: Path, sequence: str, frame: str) -> Path:
+    """Image of the left colour camera at a frame."""
+    return sequence_path(root, sequence) / "image_2" / f"{frame}.png"
+
+
+def calibration_path(root: Path, sequence: str) -> Path:
+    """Calibration file of a sequence."""
+    return sequence_path(root, sequence) / "calib.txt"
+
+
+def frame_ids(root: Path, sequence: str) -> list[str]:
+    """Sorted names of the frames of a sequence: the stems of its scans.
+
+    Raises:
+        IgnetError: the root, the sequence or its scans are not there.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise IgnetError(f"{root}: no such folder, expected a dataset that holds sequences/; set dataset.root to where it was unpacked")
+    if not (root / "sequences").is_dir():
+        raise IgnetError(f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder above it")
+    folder = sequence_path(root, sequence)
+    if not folder.is_dir():
+        found = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+        raise IgnetError(
+            f"{folder}: no such sequence, found {', '.join(found) or 'none'}; "
+            "unpack it, or take it out of dataset.train_sequences and dataset.val_sequences"
+        )
+    frames = sorted(path.stem for path in (folder / "velodyne").glob("*.bin") if not path.name.startswith("."))
+    if not frames:
+        raise IgnetError(f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack data_odometry_velodyne here")
+    return frames
+
+
+def read_scan(path: Path) -> NDArray[np.float32]:
+    """Read a scan: float32 (N, 4), x forward, y left, z up in metres, remission 0-1.
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short.
+    """
+    data = _read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
+    if not data or len(data) % _POINT_BYTES:
+        raise IgnetError(
+            f"{path}: found {len(data)} bytes, expected a positive multiple of {_POINT_BYTES} (4 float32 a point); "
+            "the file is cut short or is no scan: unpack it again"
+        )
+    return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
+
+
+def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
+    """Read raw labels: uint32 (N,), the low 16 bits the class, the high 16 bits the instance.
+
+    Args:
+        path: a ``.label`` file.
+        points: the number of points of its scan, where it is known.
+
+    Raises:
+        IgnetError: the file is missing, cut short, or of another length than its scan.
+    """
+    data = _read_bytes(path, "a label file", "unpack the labels again")
+    if len(data) % 4:
+        raise IgnetError(f"{path}: found {len(data)} bytes, expected a multiple of 4 (one uint32 a point); unpack it again")
+    if points is not None and len(data) != 4 * points:
+        raise IgnetError(
+            f"{path}: found {len(data) // 4} labels, expected {points}, as many as its scan has points; "
+            "unpack the labels that belong to these scans"
+        )
+    return np.frombuffer(data, dtype="<u4").astype(np.uint32)
+
+
+def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """Raw class of each point, uint16: the low 16 bits of its label."""
+    return (np.asarray(raw) & 0xFFFF).astype(np.uint16)
+
+
+def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """Instance of each point, uint16: the high 16 bits of its label."""
+    return (np.asarray(raw) >> 16).astype(np.uint16)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image: uint8 (H, W, 3), RGB.
+
+    Raises:
+        IgnetError: the file is missing or is no whole image.
+    """
+    data = _read_bytes(path, "an image", "unpack data_odometry_color here")
+    whole = not data.startswith(_PNG_SIGNATURE) or b"IEND" in data[-16:]  # decoders fill what is missing with grey, silently
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+    if image is None:
+        raise IgnetError(f"{path}: found {len(data)} bytes that are no whole image, expected a PNG; unpack it again")
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels of a PNG, from its header alone.
+
+    Raises:
+        IgnetError: the file is missing or is no PNG.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(24)
+    except OSError as error:
+        raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
+    if len(header) < 24 or not header.startswith(_PNG_SIGNATURE) or header[12:16] != b"IHDR":
+        raise IgnetError(f"{path}: found no PNG header, expected a PNG image; unpack it again")
+    width, height = struct.unpack(">II", header[16:24])
+    return width, height
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4).
+
+    Raises:
+        IgnetError: the file is missing, lacks one of the two, or holds something that is no number.
+    """
+    text = _read_bytes(path, "a calibration", "unpack data_odometry_calib here").decode("utf-8", "replace")
+    lines = {key.strip(): values for key, colon, values in (line.partition(":") for line in text.splitlines()) if colon}
+    found = ", ".join(lines) or "nothing"
+    if "P2" not in lines:
+        raise IgnetError(f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack data_odometry_calib here")
+    if "Tr" not in lines:
+        raise IgnetError(
+            f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI "
+            "archives lacks; unpack data_odometry_calib over it"
+        )
+    last_row = np.array([[0.0, 0.0, 0.0, 1.0]])
+    return Calibration(p2=_matrix(path, "P2", lines["P2"]), tr=np.vstack([_matrix(path, "Tr", lines["Tr"]), last_row]))
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write `P2` and `Tr` so that `read_calibration` gives the same float64 values."""
+    rows = {"P2": calibration.p2, "Tr": calibration.tr[:3]}
+    with atomic(path) as temporary:
+        temporary.write_text("".join(f"{key}: {' '.join(repr(float(v)) for v in matrix.ravel())}\n" for key, matrix in rows.items()))
+
+
+def _matrix(path: Path, key: str, values: str) -> NDArray[np.float64]:
+    try:
+        matrix = np.array([float(value) for value in values.split()])
+    except ValueError as error:
+        raise IgnetError(f"{path}: line '{key}': {error}, expected 12 numbers; unpack data_odometry_calib again") from None
+    if matrix.size != 12 or not np.isfinite(matrix).all():
+        raise IgnetError(
+            f"{path}: line '{key}': found {int(np.isfinite(matrix).sum())} finite numbers, expected 12; unpack data_odometry_calib again"
+        )
+    return matrix.reshape(3, 4)
+
+
+def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, what, error, remedy) from None
+
+
+def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
+    found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+    return IgnetError(f"{path}: {found}, expected {what}; {remedy}")

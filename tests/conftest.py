@@ -1,0 +1,82 @@
+"""Fixtures that several test files share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ignet.data import kitti
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY_CALIBRATION = kitti.Calibration(
+    p2=np.array([[40.0, 0, 31.5, 0], [0, 40.0, 15.5, 0], [0, 0, 1, 0]]),
+    tr=np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.3], [0, 0, 0, 1]]),
+)
+TINY_RAW_CLASSES = (0, 10, 30, 40, 48, 50, 70, 252)
+
+
+@pytest.fixture(scope="session")
+def kitti_sample() -> Path:
+    """Dataset folder of some real SemanticKITTI frames, which are no part of this project."""
+    named = os.environ.get("IGNET_KITTI_SAMPLE")
+    folder = Path(named) if named else ROOT.parent / "shared" / "semantickitti-sample" / "dataset"
+    if not (folder / "sequences").is_dir():
+        pytest.skip(f"no real frames at {folder}; set IGNET_KITTI_SAMPLE to a folder that holds sequences/")
+    return folder
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Factory of tiny datasets in the exact layout: random points and images, every tenth point scribbled."""
+
+    def make(name: str = "tiny", sequences: tuple[str, ...] = ("00", "08"), frames: int = 2, points: int = 400) -> Path:
+        root = tmp_path / name
+        for sequence in sequences:
+            kitti.sequence_path(root, sequence).mkdir(parents=True)
+            kitti.write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
+            for frame in range(frames):
+                _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([int(sequence), frame]))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def tiny_tree(make_tree: Callable[..., Path]) -> Path:
+    """Sequences 00 and 08 with frames 000000 and 000001 of 400 points, 64 x 32 pixels; a test may spoil it."""
+    return make_tree()
+
+
+@pytest.fixture
+def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script of workflow/scripts as the workflow does; returns its exit code and texts."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "workflow" / "scripts" / name), *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+    return run
+
+
+def _write_frame(root: Path, sequence: str, frame: str, points: int, rng: np.random.Generator) -> None:
+    azimuth = rng.uniform(-np.pi, np.pi, points)
+    distance = rng.uniform(3, 40, points)
+    cloud = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(-1.7, 2, points), rng.random(points)], axis=1)
+    raw = rng.choice(TINY_RAW_CLASSES, points).astype("<u4") | np.uint32(3 << 16)
+    files = {
+        kitti.scan_path(root, sequence, frame): cloud.astype("<f4"),
+        kitti.label_path(root, sequence, frame): raw,
+        kitti.scribble_path(root, sequence, frame): np.where(np.arange(points) % 10 == 0, raw, 0).astype("<u4"),
+    }
+    for path, values in files.items():
+        path.parent.mkdir(exist_ok=True)
+        values.tofile(path)
+    image = kitti.image_path(root, sequence, frame)
+    image.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(image), rng.integers(0, 256, (32, 64, 3), dtype=np.uint8))

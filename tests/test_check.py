@@ -1,0 +1,191 @@
+"""The check of a dataset: every fault is found, and named."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import cv2
+import numpy as np
+import pytest
+
+from ignet.data import kitti
+from ignet.data.check import SequenceReport, check_sequence
+from ignet.data.manifest import write_manifest
+from ignet.errors import IgnetError
+from ignet.files import read_json, write_json
+
+
+def check(root: Path, sequence: str = "00", need_labels: bool = True, scribbles: bool = True) -> SequenceReport:
+    report = check_sequence(root, sequence, need_labels, root if scribbles else None, need_images=True)
+    assert not any("\n" in fault for fault in report.faults)
+    return report
+
+
+def test_whole_sequence(tiny_tree: Path) -> None:
+    report = check(tiny_tree)
+    assert report.faults == []
+    assert [facts.frame for facts in report.frames] == ["000000", "000001"]
+    facts = report.frames[1]
+    raw = kitti.read_labels(kitti.label_path(tiny_tree, "00", "000001")) & 0xFFFF
+    assert (facts.points, facts.width, facts.height) == (400, 64, 32)
+    assert facts.labelled == int((raw != 0).sum()) == sum(facts.class_counts)
+    assert facts.class_counts[0] == int(((raw == 10) | (raw == 252)).sum())
+    assert facts.scribbled == int((raw[::10] != 0).sum())
+    assert facts.scribble_share == facts.scribbled / 400
+
+
+def test_all_faults_are_collected(make_tree: Callable[..., Path]) -> None:
+    root = make_tree(frames=8)
+    sequence = root / "sequences/00"
+    (sequence / "calib.txt").write_text(f"P2: {'1 ' * 12}\n")
+    scan = sequence / "velodyne/000000.bin"
+    scan.write_bytes(scan.read_bytes()[:-3])
+    points = kitti.read_scan(sequence / "velodyne/000001.bin")
+    points[5, 1] = np.nan
+    points.tofile(sequence / "velodyne/000001.bin")
+    label = sequence / "labels/000002.label"
+    label.write_bytes(label.read_bytes()[:-4])
+    np.full(400, 77, "<u4").tofile(sequence / "labels/000003.label")
+    (sequence / "image_2/000004.png").unlink()
+    image = sequence / "image_2/000005.png"
+    image.write_bytes(image.read_bytes()[:200])
+    (sequence / "scribbles/000006.label").unlink()
+    bright = kitti.read_scan(sequence / "velodyne/000007.bin")
+    bright[0, 3] = 255
+    bright.tofile(sequence / "velodyne/000007.bin")
+    faults = check(root).faults
+    expected = (
+        ("calib.txt", "expected a line 'Tr:'", "data_odometry_calib"),
+        ("velodyne/000000.bin", "found 6397 bytes", "unpack it again"),
+        ("velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
+        ("labels/000002.label", "found 399 labels, expected 400", "unpack the labels"),
+        ("labels/000003.label", "found raw class 77 on 400 points", "convert"),
+        ("image_2/000004.png", "no such file", "data_odometry_color"),
+        ("image_2/000005.png", "found 200 bytes", "unpack it again"),
+        ("scribbles/000006.label", "no such file", "unpack"),
+        ("velodyne/000007.bin", "expected 0 to 1", "convert"),
+    )
+    assert len(faults) == len(expected)
+    for fault, (file, found, remedy) in zip(faults, expected, strict=True):
+        assert fault.startswith(str(sequence / file))
+        assert found in fault
+        assert remedy in fault
+    assert check(root, "08").faults == []
+
+
+@pytest.mark.parametrize(("folder", "archive"), [("image_2", "data_odometry_color"), ("labels", "labels"), ("scribbles", "ScribbleKITTI")])
+def test_a_missing_folder_is_one_fault(tiny_tree: Path, folder: str, archive: str) -> None:
+    shutil.rmtree(tiny_tree / "sequences/00" / folder)
+    faults = check(tiny_tree).faults
+    assert len(faults) == 1
+    assert faults[0].startswith(f"{tiny_tree}/sequences/00/{folder}: no such folder")
+    assert archive in faults[0]
+
+
+def test_what_is_not_needed_may_lack(tiny_tree: Path) -> None:
+    shutil.rmtree(tiny_tree / "sequences/00/labels")
+    shutil.rmtree(tiny_tree / "sequences/00/scribbles")
+    report = check(tiny_tree, need_labels=False, scribbles=False)
+    assert report.faults == []
+    assert [facts.labelled for facts in report.frames] == [0, 0]
+    label = kitti.label_path(tiny_tree, "08", "000000")
+    label.write_bytes(b"")
+    assert len(check(tiny_tree, "08", need_labels=False).faults) == 1  # labels that are there are looked at
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    report = check(tmp_path / "nowhere")
+    assert report.frames == []
+    assert len(report.faults) == 1
+    assert "nowhere: no such folder" in report.faults[0]
+
+
+def test_fingerprint_follows_content(tiny_tree: Path) -> None:
+    before = check(tiny_tree).fingerprint
+    assert check(tiny_tree).fingerprint == before
+    assert len(before) == 64
+    for path in ("velodyne/000001.bin", "labels/000000.label", "scribbles/000000.label", "image_2/000001.png"):
+        file = tiny_tree / "sequences/00" / path
+        whole = file.read_bytes()
+        if file.suffix == ".png":
+            cv2.imwrite(str(file), np.zeros((32, 64, 3), np.uint8))
+        else:
+            file.write_bytes(whole[16:] + whole[:16])
+        assert check(tiny_tree).fingerprint != before
+        file.write_bytes(whole)
+    assert check(tiny_tree).fingerprint == before
+
+
+def test_manifest_has_a_row_for_each_frame(tiny_tree: Path, tmp_path: Path) -> None:
+    for sequence, role in (("08", "val"), ("00", "train")):
+        write_json(tmp_path / f"{sequence}.json", {"role": role, **check(tiny_tree, sequence).as_json()})
+    write_manifest(tmp_path / "manifest.csv", [tmp_path / "08.json", tmp_path / "00.json"])
+    with (tmp_path / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["sequence"], row["frame"], row["role"]) for row in rows] == [
+        ("00", "000000", "train"),
+        ("00", "000001", "train"),
+        ("08", "000000", "val"),
+        ("08", "000001", "val"),
+    ]
+    facts = check(tiny_tree, "08").frames[1]
+    assert [int(rows[3][name]) for name in ("points", "width", "height", "car", "road")] == [
+        400,
+        64,
+        32,
+        facts.class_counts[0],
+        facts.class_counts[8],
+    ]
+
+
+def test_manifest_of_something_else(tiny_tree: Path, tmp_path: Path) -> None:
+    good = tmp_path / "00.json"
+    write_json(good, {"role": "train", **check(tiny_tree).as_json()})
+    for content, said in (
+        ({"frames": []}, "found no sequence, role"),
+        ([1], "found no sequence"),
+        ({**read_json(good), "points": [1]}, "lengths"),
+    ):
+        write_json(tmp_path / "bad.json", content)
+        with pytest.raises(IgnetError, match=rf"bad\.json: .*{said}"):
+            write_manifest(tmp_path / "manifest.csv", [tmp_path / "bad.json"])
+    with pytest.raises(IgnetError, match="00 is given twice"):
+        write_manifest(tmp_path / "manifest.csv", [good, good])
+    assert not (tmp_path / "manifest.csv").exists()
+
+
+def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]) -> None:
+    out = tmp_path / "data" / "00.json"
+    arguments = ("--dataset", tiny_tree, "--sequence", "00", "--role", "train", "--out", out)
+    done = run_script("check_sequence.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    written = read_json(out)
+    assert (written["role"], written["frames"], written["image_sizes"]) == ("train", ["000000", "000001"], [[64, 32], [64, 32]])
+    merged = run_script("check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv")
+    assert merged.returncode == 0, merged.stderr
+    assert len((tmp_path / "data" / "manifest.csv").read_text().splitlines()) == 3
+
+    out.unlink()
+    (tiny_tree / "sequences/00/image_2/000001.png").unlink()
+    np.full(400, 77, "<u4").tofile(kitti.label_path(tiny_tree, "00", "000000"))
+    failed = run_script("check_sequence.py", *arguments)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    lines = [line for line in failed.stderr.splitlines() if " INFO " not in line]
+    assert len(lines) == 3
+    assert "labels/000000.label: found raw class 77" in lines[0]
+    assert "image_2/000001.png: no such file" in lines[1]
+    assert lines[2].startswith("error: ")
+    assert "sequence 00 has 2 faults" in lines[2]
+    assert not out.exists()
+
+
+def test_real_sequences(kitti_sample: Path) -> None:
+    report = check_sequence(kitti_sample, "06", need_labels=True, scribbles_root=None, need_images=True)
+    assert report.faults == []
+    assert [facts.points for facts in report.frames] == [123020, 120303]
+    counts = np.sum([facts.class_counts for facts in report.frames], axis=0)
+    assert counts[[1, 2, 3]].min() > 0  # bicycle, motorcycle, truck occur here
+    assert counts[6] == 0  # a bicyclist does not

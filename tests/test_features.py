@@ -1,0 +1,190 @@
+"""The feature store: number formats, processes, broken files."""
+
+import multiprocessing
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ignet.data.features import FeatureStore, FeatureWriter, int8_scale
+from ignet.errors import IgnetError
+
+CHANNELS = 5
+
+
+def frames(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    sizes = {"000000": 30, "000001": 0, "000012": 11}
+    return {
+        frame: (
+            np.sort(rng.choice(500, size, replace=False)).astype(np.int32),
+            (rng.normal(size=(size, CHANNELS)) * [1, 10, 0.01, 0, 3]).astype(np.float32),
+        )
+        for frame, size in sizes.items()
+    }
+
+
+def write(path: Path, dtype: str = "float32", scale: np.ndarray | None = None) -> Path:
+    with FeatureWriter(path, CHANNELS, dtype, scale, {"teacher": "abc", "settings": "{}"}) as writer:
+        for frame, (index, feature) in frames().items():
+            writer.add(frame, index, feature)
+    return path
+
+
+def read_in_child(store: FeatureStore, frame: str) -> tuple[np.ndarray, np.ndarray]:
+    return store.read(frame)
+
+
+def test_float32_is_exact_and_float16_rounds(tmp_path: Path) -> None:
+    for dtype, tolerance in (("float32", 0.0), ("float16", 2**-11)):
+        store = FeatureStore(write(tmp_path / f"{dtype}.h5", dtype))
+        assert (store.frames, store.channels, store.dtype) == (list(frames()), CHANNELS, dtype)
+        assert store.attributes == {"teacher": "abc", "settings": "{}"}
+        for frame, (index, feature) in frames().items():
+            found_index, found = store.read(frame)
+            np.testing.assert_array_equal(found_index, index)
+            assert (found_index.dtype, found.dtype) == (np.int32, np.float32)
+            np.testing.assert_allclose(found, feature, rtol=tolerance, atol=0)
+
+
+def test_int8_errs_by_half_a_step_of_its_channel(tmp_path: Path) -> None:
+    scale = int8_scale([feature for _, feature in frames().values()])
+    assert scale.dtype == np.float32
+    store = FeatureStore(write(tmp_path / "00.h5", "int8", scale))
+    for frame, (_, feature) in frames().items():
+        found = store.read(frame)[1]
+        assert found.dtype == np.float32
+        assert (np.abs(found - feature) <= 0.5001 * scale).all()
+    with h5py.File(tmp_path / "00.h5", locking=False) as file:
+        assert file["feature"].dtype == np.int8
+        assert np.abs(file["feature"][:]).max() == 127
+
+
+def test_int8_worked_by_hand(tmp_path: Path) -> None:
+    np.testing.assert_allclose(int8_scale([np.array([[-254, 0.0]], np.float32), np.array([[127, 0.0]], np.float32)]), [2, 1])
+    with FeatureWriter(tmp_path / "00.h5", 2, "int8", np.array([2, 0.5], np.float32)) as writer:
+        writer.add("000000", np.array([3, 9], np.int32), np.array([[4.9, -0.2], [1000, -1000]], np.float32))
+    assert FeatureStore(tmp_path / "00.h5").read("000000")[1].tolist() == [[4, 0], [254, -63.5]]
+
+
+def test_what_is_not_finite_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    for dtype, scale, value in (
+        ("int8", np.ones(1), np.inf),
+        ("int8", np.ones(1), np.nan),
+        ("float16", None, 1e6),
+        ("float32", None, np.nan),
+    ):
+        with (
+            pytest.raises(IgnetError, match=f"frame 000007 has features that are not finite as {dtype}"),
+            FeatureWriter(tmp_path / "00.h5", 1, dtype, scale) as writer,
+        ):
+            writer.add("000007", np.array([0], np.int32), np.array([[value]], np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_keeps_the_older_store(tmp_path: Path) -> None:
+    path = write(tmp_path / "00.h5")
+    with pytest.raises(KeyError), FeatureWriter(path, CHANNELS, "float32"):
+        raise KeyError
+    assert FeatureStore(path).frames == list(frames())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    for channels, dtype, scale in (
+        (2, "int8", None),
+        (2, "float32", np.ones(2)),
+        (2, "int8", np.ones(3)),
+        (2, "int8", np.zeros(2)),
+        (2, "int4", None),
+    ):
+        with pytest.raises(ValueError, match=r"scale|dtype"):
+            FeatureWriter(tmp_path / "00.h5", channels, dtype, scale)
+    one = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="columns of shapes"), FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+        writer.add("000000", one, np.zeros((1, 3), np.float32))
+    with pytest.raises(ValueError, match="columns of shapes"), FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+        writer.add("000000", one, np.zeros((2, 2), np.float32))
+    with FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+        writer.add("000001", one, np.zeros((1, 2), np.float32))
+        for name in ("first", "000001", "12"):
+            with pytest.raises(IgnetError, match="six-digit name, each once"):
+                writer.add(name, one, np.zeros((1, 2), np.float32))
+    assert FeatureStore(tmp_path / "00.h5").frames == ["000001"]
+
+
+def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
+    assert write(tmp_path / "a.h5").read_bytes() == write(tmp_path / "b.h5").read_bytes()
+
+
+def test_broken_stores(tmp_path: Path) -> None:
+    path = tmp_path / "00.h5"
+    with pytest.raises(IgnetError, match=r"00\.h5: no such file, .* run the rule extract"):
+        FeatureStore(path)
+    whole = write(path).read_bytes()
+    for length in (0, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(IgnetError, match="cannot be opened") as error:
+            FeatureStore(path)
+        assert "\n" not in str(error.value)
+    for attribute, value in (("version", 99), ("layout", "correspondence")):
+        with h5py.File(write(path), "a") as file:
+            file.attrs[attribute] = value
+        with pytest.raises(IgnetError, match=f"found layout .*{value}.*expected a whole features file of version 1"):
+            FeatureStore(path)
+    with h5py.File(write(path), "a") as file:
+        file["feature"].resize(10, axis=0)
+    with pytest.raises(IgnetError, match="columns that end before its last scan"):
+        FeatureStore(path)
+    with h5py.File(write(path), "a") as file:
+        del file["scale"]
+    with pytest.raises(IgnetError, match="found no dataset scale"):
+        FeatureStore(path)
+
+
+def test_unknown_frame(tmp_path: Path) -> None:
+    store = FeatureStore(write(tmp_path / "00.h5"))
+    assert "000012" in store
+    assert "000013" not in store
+    assert len(store) == 3
+    with pytest.raises(IgnetError, match="found no frame 000013"):
+        store.read("000013")
+
+
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_read_for_themselves(tmp_path: Path, method: str) -> None:
+    """The parent has the file open when its workers start, as a DataLoader's parent may have."""
+    store = FeatureStore(write(tmp_path / "00.h5"))
+    store.read("000000")
+    names = ["000000", "000012"] * 5
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.starmap(read_in_child, [(store, name) for name in names])
+    for name, (index, feature) in zip(names, found, strict=True):
+        np.testing.assert_array_equal(index, frames()[name][0])
+        np.testing.assert_array_equal(feature, frames()[name][1])
+    np.testing.assert_array_equal(store.read("000012")[1], frames()["000012"][1])
+
+
+def test_forked_child_reopens_an_inherited_handle(tmp_path: Path) -> None:
+    """A fork that shares the object itself, as DataLoader workers do: nothing is pickled."""
+    store = FeatureStore(write(tmp_path / "00.h5"))
+    store.read("000000")
+    handle = store._handle
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def child() -> None:
+        feature = store.read("000012")[1]
+        sender.send((store._handle is not handle, feature))
+
+    process = context.Process(target=child)
+    process.start()
+    reopened, feature = receiver.recv()
+    process.join(30)
+    assert process.exitcode == 0
+    assert reopened
+    np.testing.assert_array_equal(feature, frames()["000012"][1])
+    np.testing.assert_array_equal(store.read("000000")[1], frames()["000000"][1])
+    assert store._handle is handle

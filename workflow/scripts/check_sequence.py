@@ -1,0 +1,53 @@
+"""Check one sequence of the target dataset: every scan, label, scribble, image and the calibration.
+
+Every fault is printed as one line with the file, what was found, what was expected and what to do; nothing is written then.
+"""
+
+import sys
+from pathlib import Path
+
+from ignet.config.dataset import DatasetConfig
+from ignet.console import log
+from ignet.data.check import check_sequence
+from ignet.errors import IgnetError
+from ignet.files import write_json
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("dataset", DatasetConfig, __doc__)
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequence", required=True, help="sequence to check, such as 08")
+    stage.add("--role", choices=("train", "val"), required=True, help="val needs dense labels, train what its scribbles come from")
+    stage.add("--out", type=Path, required=True, help="JSON of the frames' facts")
+    args, settings = stage.start()
+
+    published = settings.scribbles == "dataset"
+    scribbled = args.role == "train" and published
+    report = check_sequence(
+        args.dataset,
+        args.sequence,
+        need_labels=args.role == "val" or not published,
+        scribbles_root=args.dataset if scribbled else None,
+        need_images=True,
+    )
+    for fault in report.faults:
+        print(fault, file=sys.stderr)
+    if report.faults:
+        raise IgnetError(f"{args.dataset}: sequence {args.sequence} has {_count(report.faults)}, each on its own line above; mend them all")
+
+    points = sum(facts.points for facts in report.frames)
+    share = sum(facts.scribbled for facts in report.frames) / points
+    log.info(
+        "sequence %s: %d frames, %d points%s", args.sequence, len(report.frames), points, f", {share:.1%} scribbled" if scribbled else ""
+    )
+    write_json(args.out, {"role": args.role, **report.as_json()})
+
+
+def _count(faults: list[str]) -> str:
+    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+
+
+if __name__ == "__main__":
+    main()

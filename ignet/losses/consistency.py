@@ -1,0 +1,37 @@
+"""Agreement of the student with its teacher."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) -> Tensor:
+    r"""Mean KL divergence of the student's from the teacher's prediction over the masked points.
+
+    .. math::
+        L = \frac{1}{|M|} \sum_{i \in M} \sum_c t_{ic} \log \frac{t_{ic}}{s_{ic}}, \qquad t, s = \mathrm{softmax}(\text{logits})
+
+    Source: the mean teacher term of ScribbleKITTI (Unal et al., CVPR 2022), on the points without a label.
+
+    Args:
+        student_logits: float (N, C).
+        teacher_logits: float (N, C); no gradient flows to them.
+        mask: bool (N,), the points that count.
+
+    Returns:
+        A scalar; 0, with a graph, where the mask is empty.
+
+    Raises:
+        ValueError: the shapes or the dtype of the mask do not fit.
+    """
+    if student_logits.ndim != 2 or teacher_logits.shape != student_logits.shape or mask.shape != student_logits.shape[:1]:
+        raise ValueError(
+            f"found student {tuple(student_logits.shape)}, teacher {tuple(teacher_logits.shape)} and mask {tuple(mask.shape)}, "
+            "expected (N, C), (N, C) and (N,)"
+        )
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask is {mask.dtype}, expected torch.bool")
+    index = mask.nonzero().squeeze(1)
+    student = F.log_softmax(student_logits[index], dim=1)
+    teacher = F.log_softmax(teacher_logits.detach()[index], dim=1)
+    return F.kl_div(student, teacher, reduction="sum", log_target=True) / max(len(index), 1)

@@ -1,0 +1,368 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig
+from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.dataset import Batch, ScanSource, TrainingSamples
+from ignet.data.features import FeatureWriter
+from ignet.data.kitti import label_path, scan_path, scribble_path
+from ignet.data.labels import to_raw_ids
+from ignet.data.projection import in_sector
+from ignet.errors import IgnetError
+
+SECTOR = (-0.7, 0.7)
+CHANNELS = 3
+FRAMES = {"00": ["000000", "000001", "000002"], "03": ["000000", "000004"]}
+OFF = FOVMixConfig()
+STILL = AugmentConfig(rotation=0, flip=False, scale=0, noise=0)
+VOXEL = 0.2
+
+
+class Tree:
+    """A tiny dataset, with the truth beside it. Remission tells a point's scan and number: scan / 8 + point / 8192, exact in float32."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.points: list[np.ndarray] = []
+        self.dense: list[np.ndarray] = []
+        self.scribbles: list[np.ndarray] = []
+        self.seen: list[np.ndarray] = []
+        self.correspondence = {sequence: root / "projection" / f"{sequence}.h5" for sequence in FRAMES}
+        self.features = {sequence: root / "features" / f"{sequence}.h5" for sequence in FRAMES}
+        for sequence, frames in FRAMES.items():
+            with (
+                CorrespondenceWriter(self.correspondence[sequence]) as correspondence,
+                FeatureWriter(self.features[sequence], CHANNELS, "float32") as features,
+            ):
+                for frame in frames:
+                    index = self._scan(sequence, frame)
+                    pixel, scribble = np.ones((len(index), 2), np.float32), np.full(len(index), 255, np.uint8)
+                    correspondence.add(frame, FrameCorrespondence(index, pixel, scribble, len(self.points[-1]), 64, 32, SECTOR))
+                    features.add(frame, index[::2], feature_of(self.points[-1][index[::2], 3]))
+
+    def _scan(self, sequence: str, frame: str) -> np.ndarray:
+        number = len(self.points)
+        rng = np.random.default_rng(number)
+        count = 300 + 10 * number
+        remission = number / 8 + np.arange(count) / 8192
+        points = np.column_stack([rng.uniform(-20, 20, (count, 2)), rng.uniform(-2, 1, count), remission]).astype(np.float32)
+        dense = rng.integers(0, 19, count).astype(np.uint8)
+        scribbles = np.where(rng.random(count) < 0.2, dense, 255).astype(np.uint8)
+        seen = np.flatnonzero(in_sector(points, *SECTOR) & (rng.random(count) < 0.8)).astype(np.int32)
+        for path, array in (
+            (scan_path(self.root, sequence, frame), points),
+            (label_path(self.root, sequence, frame), to_raw_ids(dense)),
+            (scribble_path(self.root / "drawn", sequence, frame), to_raw_ids(scribbles)),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            array.tofile(path)
+        self.points.append(points)
+        self.dense.append(dense)
+        self.scribbles.append(scribbles)
+        self.seen.append(seen)
+        return seen
+
+    def source(self, **changes) -> ScanSource:
+        arguments = {
+            "frames": FRAMES,
+            "supervision": "scribbles",
+            "scribbles_root": self.root / "drawn",
+            "correspondence": self.correspondence,
+            "features": self.features,
+        }
+        return ScanSource(self.root, **{**arguments, **changes})
+
+
+def feature_of(remission: np.ndarray) -> np.ndarray:
+    return np.sin(remission[:, None] * np.array([1, 10, 100])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Tree:
+    return Tree(tmp_path_factory.mktemp("tree"))
+
+
+def samples(source: ScanSource, batch: int = 2, seed: int = 0, fovmix: FOVMixConfig = OFF, augment: AugmentConfig = STILL, **more):
+    return TrainingSamples(source, batch, seed, VOXEL, fovmix, augment, **more)
+
+
+def tensors(batch: Batch) -> list[torch.Tensor]:
+    views = [view for view in (batch.student, batch.teacher) if view is not None]
+    parts = [tensor for view in views for tensor in (view.coordinates, view.features, view.inverse)]
+    return [*parts, batch.labels, batch.in_fov, batch.guided, batch.feature]
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return len(tensors(a)) == len(tensors(b)) and all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+
+
+class TestScanSource:
+    def test_scans_in_order(self, tree):
+        assert tree.source().scans == [("00", "000000"), ("00", "000001"), ("00", "000002"), ("03", "000000"), ("03", "000004")]
+
+    @pytest.mark.parametrize("number", range(5))
+    def test_loads_what_is_on_disk(self, tree, number):
+        sample = tree.source().load(number)
+        assert np.array_equal(sample.points, tree.points[number])
+        assert np.array_equal(sample.labels, tree.scribbles[number])
+        assert np.array_equal(np.flatnonzero(sample.in_fov), tree.seen[number])
+        guided = sample.feature_of >= 0
+        assert np.array_equal(np.flatnonzero(guided), tree.seen[number][::2])
+        assert np.array_equal(sample.feature[sample.feature_of[guided]], feature_of(sample.points[guided, 3]))
+        assert sample.sector == pytest.approx(SECTOR)
+
+    def test_dense_supervision_reads_the_dense_labels(self, tree):
+        assert np.array_equal(tree.source(supervision="dense", scribbles_root=None).load(3).labels, tree.dense[3])
+
+    def test_scribble_supervision_never_opens_the_dense_labels(self, tree, tmp_path):
+        copy = scan_path(tmp_path, "00", "000000")
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(scan_path(tree.root, "00", "000000").read_bytes())
+        source = ScanSource(tmp_path, {"00": ["000000"]}, "scribbles", tree.root / "drawn")
+        assert np.array_equal(source.load(0).labels, tree.scribbles[0])
+
+    def test_without_camera_and_features(self, tree):
+        source = tree.source(correspondence=None, features=None)
+        sample = source.load(0)
+        assert not source.has_camera and source.channels == 0
+        assert not sample.in_fov.any() and (sample.feature_of == -1).all() and sample.feature.shape == (0, 0)
+
+    def test_cache_keeps_scans(self, tree):
+        source = tree.source(cache=True)
+        assert source.load(1) is source.load(1)
+        assert tree.source().load(1) is not tree.source().load(1)
+
+    def test_cache_is_bounded(self, tree, monkeypatch):
+        source = tree.source(cache=True)
+        first = source.load(0)
+        monkeypatch.setattr("ignet.data.dataset.CACHE_BYTES", 1000)
+        assert source.load(0) is first and source.load(1) is not source.load(1)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"frames": {}}, "found no frame"),
+            ({"frames": {"00": []}}, "found no frame"),
+            ({"frames": {"00": ["000000", "000009"]}}, "lacks 1 frames, first 000009"),
+            ({"correspondence": {}}, "found no correspondence file"),
+            ({"features": {}}, "found no feature file"),
+        ],
+    )
+    def test_exception_at_construction(self, tree, changes, message):
+        with pytest.raises(IgnetError, match=message):
+            tree.source(**changes)
+
+    def test_missing_scribbles(self, tree):
+        with pytest.raises(IgnetError, match="scribbles"):
+            tree.source(scribbles_root=None).load(0)
+
+    def test_points_that_are_not_finite(self, tree, tmp_path):
+        path = scan_path(tmp_path, "00", "000000")
+        path.parent.mkdir(parents=True)
+        np.array([[1, 2, 3, 0], [np.nan, 0, 0, 0], [0, np.inf, 0, 0]], np.float32).tofile(path)
+        with pytest.raises(IgnetError, match=r"000000\.bin: found 2 points that are not finite"):
+            ScanSource(tmp_path, {"00": ["000000"]}, "dense").load(0)
+
+    def test_correspondence_of_another_scan(self, tree, tmp_path):
+        with CorrespondenceWriter(tmp_path / "00.h5") as writer:
+            none = np.zeros(0, np.int32)
+            writer.add("000000", FrameCorrespondence(none, np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), 7, 64, 32, SECTOR))
+        source = tree.source(frames={"00": ["000000"]}, correspondence={"00": tmp_path / "00.h5"}, features=None)
+        with pytest.raises(IgnetError, match="made of 7 points, but its scan has 300"):
+            source.load(0)
+
+    def test_features_of_another_scan(self, tree, tmp_path):
+        with FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+            writer.add("000000", np.array([300], np.int32), np.zeros((1, 2), np.float32))
+        source = tree.source(frames={"00": ["000000"]}, features={"00": tmp_path / "00.h5"})
+        with pytest.raises(IgnetError, match="names point 300, but its scan has 300"):
+            source.load(0)
+
+    def test_stores_of_different_width(self, tree, tmp_path):
+        with FeatureWriter(tmp_path / "03.h5", 2, "float32") as writer:
+            for frame in FRAMES["03"]:
+                writer.add(frame, np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
+        with pytest.raises(IgnetError, match="different numbers of channels"):
+            tree.source(features={**tree.features, "03": tmp_path / "03.h5"})
+
+
+class TestOrder:
+    @pytest.mark.parametrize("batch", [1, 2, 3, 7])
+    def test_every_scan_comes_once_an_epoch(self, tree, batch):
+        dataset = samples(tree.source(), batch)
+        drawn = [scan for step in range(20) for scan in dataset.scans_of(step)]
+        for epoch in range(len(drawn) // 5):
+            assert sorted(drawn[5 * epoch : 5 * epoch + 5]) == [0, 1, 2, 3, 4]
+
+    def test_epochs_and_seeds_differ(self, tree):
+        dataset = samples(tree.source(), 5)
+        assert len({tuple(dataset.scans_of(step)) for step in range(10)}) > 5
+        assert dataset.scans_of(0) != samples(tree.source(), 5, seed=1).scans_of(0)
+
+
+class TestBatch:
+    def test_shapes_and_dtypes(self, tree):
+        batch = samples(tree.source(), 2)[0]
+        count = len(batch.labels)
+        assert batch.labels.dtype == torch.int64 and batch.in_fov.dtype == torch.bool and batch.in_fov.shape == (count,)
+        assert batch.guided.dtype == torch.int64 and batch.feature.dtype == torch.float32
+        assert batch.feature.shape == (len(batch.guided), CHANNELS)
+        for view in (batch.student, batch.teacher):
+            assert view.coordinates.dtype == torch.int32 and view.coordinates.shape[1] == 4
+            assert view.features.dtype == torch.float32 and len(view.features) == len(view.coordinates)
+            assert view.inverse.dtype == torch.int64 and view.inverse.shape == (count,)
+            assert sorted(view.inverse.unique().tolist()) == list(range(len(view.coordinates)))
+            assert len(view.coordinates.unique(dim=0)) == len(view.coordinates)
+            assert view.coordinates[:, 0].unique().tolist() == [0, 1]
+
+    def test_points_labels_and_features_belong_together(self, tree):
+        dataset = samples(tree.source(), 2)
+        batch, scans = dataset[4], dataset.scans_of(4)
+        points = np.concatenate([tree.points[scan] for scan in scans])
+        assert np.array_equal(batch.labels, np.concatenate([tree.scribbles[scan] for scan in scans]))
+        assert np.array_equal(batch.feature, feature_of(points[batch.guided, 3]))
+        assert batch.in_fov[batch.guided].all() and batch.in_fov.sum() > len(batch.guided) > 0
+
+    def test_voxels_hold_their_points(self, tree):
+        dataset = samples(tree.source(), 2)
+        batch, scans = dataset[4], dataset.scans_of(4)
+        points = np.concatenate([tree.points[scan] for scan in scans])
+        number = np.repeat([0, 1], [len(tree.points[scan]) for scan in scans])
+        for view in (batch.student, batch.teacher):
+            voxels = view.coordinates[view.inverse].numpy()
+            assert np.array_equal(voxels[:, 0], number)
+            # one lattice for the whole batch, up to a shift of each scan
+            for b in (0, 1):
+                offset = voxels[number == b, 1:] * VOXEL - points[number == b, :3].astype(np.float64)
+                assert (np.ptp(offset, axis=0) <= VOXEL + 1e-5).all()
+
+    def test_augmented_views_differ_and_hold_the_same_points(self, tree):
+        batch = samples(tree.source(), 2, augment=AugmentConfig())[0]
+        assert len(batch.student.inverse) == len(batch.teacher.inverse) == len(batch.labels)
+        assert not torch.equal(batch.student.coordinates[batch.student.inverse], batch.teacher.coordinates[batch.teacher.inverse])
+
+    def test_teacher_view_is_rigid_and_student_view_is_scaled(self, tree):
+        # voxels this small hold one point each, so that the input features are the points of the view
+        dataset = TrainingSamples(tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(scale=0.05, noise=0))
+        for step in range(4):
+            batch = dataset[step]
+            length = np.linalg.norm(tree.points[dataset.scans_of(step)[0]][:, :3], axis=1)
+            ratio = [view.features[view.inverse][:, :3].norm(dim=1).numpy() / length for view in (batch.teacher, batch.student)]
+            np.testing.assert_allclose(ratio[0], 1, atol=1e-5)
+            assert np.ptp(ratio[1]) < 1e-4 < abs(ratio[1].mean() - 1) <= 0.05 + 1e-4
+
+    def test_noise_reaches_the_student_alone(self, tree):
+        dataset = TrainingSamples(tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05))
+        batch, points = dataset[0], tree.points[dataset.scans_of(0)[0]]
+        shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
+        assert not shift[0].any() and 0.04 < shift[1].std() < 0.06
+
+    def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
+        turned = AugmentConfig(flip=False, scale=0, noise=0)
+        dataset = TrainingSamples(tree.source(frames={"00": ["000000"]}), 2, 0, 1e-3, OFF, turned)
+        angles = []
+        for batch in (dataset[0], dataset[1]):
+            for view in (batch.student, batch.teacher):
+                points = view.features[view.inverse].numpy().reshape(2, -1, 4)  # the same scan twice
+                angles += [float(np.arctan2(scan[0, 1], scan[0, 0])) for scan in points]
+        assert len(np.unique(np.round(angles, 3))) == 8
+
+    def test_without_teacher_all_else_is_the_same(self, tree):
+        source = tree.source()
+        with_teacher = samples(source, augment=AugmentConfig())[3]
+        without = samples(source, augment=AugmentConfig(), teacher_view=False)[3]
+        assert without.teacher is None
+        for a, b in zip(tensors(without), tensors(with_teacher)[:3] + tensors(with_teacher)[6:], strict=True):
+            assert torch.equal(a, b)
+
+    def test_without_features(self, tree):
+        batch = samples(tree.source(features=None, correspondence=None))[0]
+        assert batch.guided.shape == (0,) and batch.feature.shape == (0, 0) and not batch.in_fov.any()
+
+    def test_to_moves_all(self, tree):
+        moved = samples(tree.source())[0].to(torch.device("meta"))
+        assert all(tensor.device.type == "meta" for tensor in tensors(moved))
+        assert samples(tree.source(), teacher_view=False)[0].to(torch.device("cpu")).teacher is None
+
+
+class TestFOVMix:
+    def test_mixes_sectors_of_other_scans(self, tree):
+        dataset = samples(tree.source(supervision="dense"), 1, fovmix=FOVMixConfig(probability=1.0))
+        for step in range(5):
+            (base,) = dataset.scans_of(step)
+            batch = dataset[step]
+            outside = (~in_sector(tree.points[base], *np.float32(SECTOR))).sum()
+            inside = [in_sector(points, *np.float32(SECTOR)).sum() for points in tree.points]
+            assert len(batch.labels) - outside in [count for scan, count in enumerate(inside) if scan != base]
+            assert len(batch.guided) in [len(seen[::2]) for scan, seen in enumerate(tree.seen) if scan != base]
+
+    def test_labels_and_features_travel(self, tree):
+        # remission, which no view changes, tells each point's origin; voxels this small hold one point each
+        dataset = TrainingSamples(tree.source(), 2, 0, 1e-3, FOVMixConfig(probability=1.0, frusta=4), STILL)
+        batch = dataset[1]
+        assert len(batch.student.coordinates) == len(batch.labels)
+        remission = batch.student.features[batch.student.inverse][:, -1].double().numpy()
+        scan, number = np.divmod(np.rint(remission * 8192).astype(int), 1024)
+        assert len(set(scan)) > 2
+        assert np.array_equal(batch.labels, [tree.scribbles[s][n] for s, n in zip(scan, number, strict=True)])
+        assert np.array_equal(batch.in_fov, [n in tree.seen[s] for s, n in zip(scan, number, strict=True)])
+        assert np.array_equal(batch.feature, feature_of(remission[batch.guided].astype(np.float32)))
+
+    def test_probability(self, tree):
+        source = tree.source(cache=True)
+        plain = samples(source, 1)
+        half = samples(source, 1, fovmix=FOVMixConfig(probability=0.5))
+        mixed = sum(not same(plain[step], half[step]) for step in range(60))
+        assert 18 <= mixed <= 42  # 3 sigma
+
+    def test_more_frusta_than_scans(self, tree):
+        source = tree.source(frames={"00": ["000000"]})
+        assert len(samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=3))[0].labels) > 0
+
+    def test_too_many_frusta(self, tree):
+        with pytest.raises(IgnetError, match=r"fovmix\.frusta 5: .* take at most 4 frusta"):
+            samples(tree.source(), 1, fovmix=FOVMixConfig(probability=1.0, frusta=5))[0]
+
+    def test_needs_the_camera(self, tree):
+        with pytest.raises(IgnetError, match="no correspondence was given"):
+            samples(tree.source(correspondence=None, features=None), fovmix=FOVMixConfig(probability=0.5))
+
+
+class TestDeterminism:
+    MIX = FOVMixConfig(probability=0.5, frusta=2)
+
+    def dataset(self, tree, **more):
+        return samples(tree.source(**more), 2, seed=7, fovmix=self.MIX, augment=AugmentConfig())
+
+    def test_a_step_does_not_depend_on_those_before(self, tree):
+        forward = self.dataset(tree)
+        first = [forward[step] for step in range(6)]
+        backward = self.dataset(tree, cache=True)
+        second = {step: backward[step] for step in reversed(range(6))}
+        assert all(same(first[step], second[step]) for step in range(6))
+
+    def test_steps_and_seeds_differ(self, tree):
+        dataset = self.dataset(tree)
+        other = samples(tree.source(), 2, seed=8, fovmix=self.MIX, augment=AugmentConfig())
+        assert not same(dataset[0], dataset[1]) and not same(dataset[0], other[0])
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_a_loader_gives_the_same_from_any_start(self, tree, workers):
+        dataset = self.dataset(tree, cache=True)
+        dataset[0]  # files are open in this process before the workers are forked
+        loader = DataLoader(dataset, batch_size=None, sampler=range(3, 9), num_workers=workers)
+        loaded = list(loader)
+        assert len(loaded) == 6 and all(isinstance(batch, Batch) for batch in loaded)
+        assert all(same(batch, self.dataset(tree)[step]) for step, batch in zip(range(3, 9), loaded, strict=True))
+
+
+def test_real_scans(kitti_sample):
+    frames = {"00": ["000000", "000009"]}
+    dataset = TrainingSamples(ScanSource(kitti_sample, frames, "dense"), 2, 0, 0.05, OFF, AugmentConfig())
+    batch = dataset[0]
+    assert len(batch.labels) > 200_000 and 50_000 < len(batch.student.coordinates) < len(batch.labels)
+    assert (batch.labels != 255).float().mean() > 0.9

@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from ignet.losses.guidance import guidance
+
+DISTANCES = ("cosine", "smooth_l1", "l2")
+
+
+class TestGuidance:
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_smoke(self, distance):
+        loss = guidance(torch.randn(10, 64), torch.randn(10, 64), distance)
+        assert loss.shape == () and loss > 0
+
+    @pytest.mark.parametrize(
+        ("distance", "expected"),
+        [
+            ("cosine", (1 - 0.6 + 2) / 2),  # (3, 4) against (1, 0): cos 0.6; opposite vectors: cos -1
+            ("smooth_l1", ((1.5 + 3.5) / 2 + (1.5 + 0.0) / 2) / 2),  # |2|, |4| -> 1.5, 3.5; |2|, 0 -> 1.5, 0
+            ("l2", ((4 + 16) / 2 + (4 + 0) / 2) / 2),
+        ],
+    )
+    def test_value_by_hand(self, distance, expected):
+        predicted, target = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        assert guidance(predicted, target, distance).item() == pytest.approx(expected, rel=1e-6)
+
+    def test_smooth_l1_is_quadratic_near_zero(self):
+        assert guidance(torch.tensor([[0.5]]), torch.tensor([[0.0]]), "smooth_l1").item() == pytest.approx(0.125)
+
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_equal_features_are_at_distance_zero(self, distance):
+        features = torch.randn(6, 8, dtype=torch.float64)
+        assert guidance(features, features.clone(), distance).item() == pytest.approx(0, abs=1e-12)
+
+    def test_cosine_does_not_see_lengths(self):
+        predicted, target = torch.randn(6, 8), torch.randn(6, 8)
+        assert torch.allclose(guidance(3 * predicted, 0.1 * target), guidance(predicted, target), atol=1e-6)
+
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_no_gradient_to_the_target(self, distance):
+        predicted, target = torch.randn(4, 3, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+        guidance(predicted, target, distance).backward()
+        assert target.grad is None and (predicted.grad != 0).any()
+
+    def test_zero_vectors_stay_finite(self):
+        predicted = torch.zeros(2, 3, requires_grad=True)
+        loss = guidance(predicted, torch.zeros(2, 3))
+        loss.backward()
+        assert torch.isfinite(loss) and torch.isfinite(predicted.grad).all()
+
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_no_points_is_zero_with_a_graph(self, distance):
+        predicted = torch.randn(0, 3, requires_grad=True)
+        loss = guidance(predicted, torch.zeros(0, 3), distance)
+        loss.backward()
+        assert loss.item() == 0 and predicted.grad.shape == (0, 3)
+
+    def test_takes_stored_half_precision(self):
+        predicted, target = torch.randn(4, 3), torch.randn(4, 3).half()
+        assert torch.allclose(guidance(predicted, target), guidance(predicted, target.float()))
+
+    @pytest.mark.parametrize(
+        ("predicted", "target", "distance"),
+        [((4, 3), (4, 2), "cosine"), ((4,), (4,), "cosine"), ((4, 3), (4, 3), "l1")],
+    )
+    def test_exception(self, predicted, target, distance):
+        with pytest.raises(ValueError, match="expected"):
+            guidance(torch.zeros(predicted), torch.zeros(target), distance)
+
+    @pytest.mark.parametrize("distance", DISTANCES)
+    def test_gradcheck(self, distance):
+        predicted = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+        target = torch.randn(5, 4, dtype=torch.float64)
+        assert gradcheck(lambda x: guidance(x, target, distance), (predicted,))

@@ -1,0 +1,85 @@
+"""Predictions of a 2D network on whole images, their figures and their pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
+from ignet.devices import autocast
+from ignet.errors import IgnetError
+from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring
+from ignet.files import atomic
+
+CLASSES = len(CITYSCAPES_CLASSES)
+
+
+@torch.no_grad()
+def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
+    """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB; ``model`` gives ``Segmentation``."""
+    batch = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+    with autocast(device):
+        logits = model(batch).logits
+    return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+
+def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
+    """Figures of a confusion matrix (19, 20): ``miou`` over the classes in the truth, ``accuracy``, and by class ``iou`` and ``count``.
+
+    A class that occurs neither in the truth nor in the prediction has the IoU None.
+
+    Raises:
+        IgnetError: nothing was labelled.
+    """
+    if not confusion.any():
+        raise IgnetError("2D evaluation: found no labelled pixel with a Cityscapes class, expected some; check labels and sequences")
+    each = iou(confusion)
+    return {
+        "miou": float(mean_iou_occurring(confusion)),
+        "accuracy": float(accuracy(confusion)),
+        "iou": {name: None if np.isnan(value) else float(value) for name, value in zip(CITYSCAPES_CLASSES, each, strict=True)},
+        "count": {name: int(count) for name, count in zip(CITYSCAPES_CLASSES, confusion.sum(axis=1), strict=True)},
+    }
+
+
+def picture(
+    image: NDArray[np.uint8], prediction: NDArray[np.uint8], pixel: NDArray[np.floating], truth: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The image, the prediction laid over it, the true labels of the projected points, and a legend, one above the other.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        prediction: uint8 (H, W), Cityscapes ids.
+        pixel: float (n, 2), columns and rows of the points.
+        truth: uint8 (n,), Cityscapes ids, 255 for none.
+
+    Returns:
+        uint8 (3 H + legend, W, 3) RGB.
+    """
+    overlay = (0.4 * image + 0.6 * colorize(prediction, CITYSCAPES_COLORS)).astype(np.uint8)
+    points = (image // 3).astype(np.uint8)
+    for (u, v), name in zip(pixel[truth != IGNORE], truth[truth != IGNORE], strict=True):
+        cv2.circle(points, (round(float(u)), round(float(v))), 1, CITYSCAPES_COLORS[name].tolist(), -1)
+    shown = np.union1d(np.unique(prediction), np.unique(truth[truth != IGNORE]))
+    return np.vstack([image, overlay, points, _legend(shown, image.shape[1])])
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write an image, uint8 (H, W, 3) RGB, as PNG, atomically."""
+    with atomic(path) as temporary:
+        cv2.imwrite(str(temporary), np.ascontiguousarray(picture[:, :, ::-1]))
+
+
+def _legend(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    cell_width, cell_height = 120, 18
+    columns = max(width // cell_width, 1)
+    legend = np.full((-(-len(ids) // columns) * cell_height, width, 3), 255, np.uint8)
+    for number, name in enumerate(ids):
+        left, top = number % columns * cell_width, number // columns * cell_height
+        cv2.rectangle(legend, (left + 3, top + 3), (left + 15, top + 15), CITYSCAPES_COLORS[name].tolist(), -1)
+        cv2.putText(legend, CITYSCAPES_CLASSES[name], (left + 20, top + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return legend

@@ -1,0 +1,111 @@
+"""Groups of points that a figure is given for: distance, camera coverage, class boundaries, small objects.
+
+A slicing gives each point the number of its slice, or ``NO_SLICE``; one confusion matrix is counted for each slice, so that
+every figure of ``ignet.evaluate.confusion`` exists for a slice too.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from ignet.evaluate.confusion import confusion_matrix
+
+NO_SLICE = 255
+
+SMALL_CLASSES = ("bicycle", "motorcycle", "person", "bicyclist", "motorcyclist", "trunk", "pole", "traffic-sign")
+"""SemanticKITTI classes of small or thin objects (our choice)."""
+
+CAMERA_SLICES = ("in-FOV", "out-of-FOV")
+BOUNDARY_SLICES = ("boundary", "interior")
+
+
+def distance_bins(points: npt.NDArray[np.floating], edges: Sequence[float]) -> npt.NDArray[np.uint8]:
+    """Number of the distance bin of each point.
+
+    Args:
+        points: (N, >= 3), x, y, z in metres in the LiDAR frame.
+        edges: lower edges of the bins in metres, rising; bin i is [edges[i], edges[i + 1]), the last one is open.
+
+    Returns:
+        uint8 (N,); ``NO_SLICE`` for points nearer than the first edge.
+    """
+    distance = np.linalg.norm(points[:, :3].astype(np.float64), axis=1)
+    # searchsorted gives 0 below the first edge; minus one, that wraps round to 255 = NO_SLICE
+    return (np.searchsorted(np.asarray(edges, np.float64), distance, side="right") - 1).astype(np.uint8)
+
+
+def distance_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Names of the bins of :func:`distance_bins`, such as ``0-10 m`` and ``50+ m``."""
+    closed = [f"{low:g}-{high:g} m" for low, high in pairwise(edges)]
+    return (*closed, f"{edges[-1]:g}+ m")
+
+
+def camera_coverage(points: int, index: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """0 (in-FOV) for the points that have a pixel, else 1 (out-of-FOV).
+
+    Args:
+        points: N, the number of points of the scan.
+        index: (P,), numbers of the points that have a pixel.
+
+    Returns:
+        uint8 (N,), indices into ``CAMERA_SLICES``.
+    """
+    slices = np.ones(points, np.uint8)
+    slices[index] = 0
+    return slices
+
+
+def boundary_points(
+    points: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8], radius: float = 0.5, ignore: int = 255
+) -> npt.NDArray[np.uint8]:
+    """0 (boundary) for the labelled points with a labelled neighbour of another class at most ``radius`` away, else 1 (interior).
+
+    Args:
+        points: (N, >= 3), x, y, z in metres.
+        labels: uint8 (N,), class of each point.
+        radius: metres.
+        ignore: label of the points that have no class; they are neither boundary nor interior, and make no other point boundary.
+
+    Returns:
+        uint8 (N,), indices into ``BOUNDARY_SLICES``, or ``NO_SLICE``.
+    """
+    slices = np.full(len(labels), NO_SLICE, np.uint8)
+    labelled = np.flatnonzero(labels != ignore)
+    place, label = points[labelled, :3].astype(np.float64), labels[labelled]
+    for one in np.unique(label):
+        is_one = label == one
+        nearest = np.full(is_one.sum(), np.inf)
+        if not is_one.all():
+            # unbalanced trees build several times faster and answer as fast; the bound of `query` is exclusive
+            others = cKDTree(place[~is_one], balanced_tree=False, compact_nodes=False)
+            nearest, _ = others.query(place[is_one], distance_upper_bound=np.nextafter(radius, np.inf))
+        slices[labelled[is_one]] = np.where(nearest <= radius, 0, 1)
+    return slices
+
+
+def sliced_confusion(
+    truth: npt.NDArray[np.uint8],
+    predicted: npt.NDArray[np.uint8],
+    slices: npt.NDArray[np.uint8],
+    count: int,
+    classes: int,
+    ignore: int = 255,
+) -> npt.NDArray[np.int64]:
+    """One confusion matrix for each slice.
+
+    Args:
+        truth: uint8 (N,), as for :func:`ignet.evaluate.confusion.confusion_matrix`.
+        predicted: uint8 (N,).
+        slices: uint8 (N,), number of the slice of each point; numbers of ``count`` and more are in none.
+        count: S.
+        classes: C.
+        ignore: the id that is no class.
+
+    Returns:
+        int64 (S, C, C + 1).
+    """
+    members = [slices == number for number in range(count)]
+    return np.stack([confusion_matrix(truth[member], predicted[member], classes, ignore) for member in members])

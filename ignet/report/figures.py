@@ -1,0 +1,45 @@
+"""What all figures have in common: size, colours of runs, legends, files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from ignet.files import atomic
+
+WIDTH = 1600
+"""Pixels: width of every figure."""
+
+DPI = 100
+BOX = {"frameon": False, "fontsize": 11}
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure, ``WIDTH`` pixels wide and ``height`` pixels high, that lays itself out."""
+    return Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, atomically; equal figures give equal bytes."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
+
+
+def run_colors(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour for each run, by its place in ``names``; the first ten are easy to tell apart."""
+    return {name: matplotlib.colormaps["tab10" if number < 10 else "Set2"](number % 10)[:3] for number, name in enumerate(names)}
+
+
+def class_legend(ids: NDArray[np.uint8], names: Sequence[str], palette: NDArray[np.uint8]) -> list[Line2D]:
+    """Legend entries of the classes that occur among ``ids``, in the order of the classes."""
+    present = [number for number in np.unique(ids).tolist() if number < len(names)]
+    return [dot(names[number], tuple((palette[number] / 255).tolist())) for number in present]
+
+
+def dot(label: str, color: str | tuple[float, float, float]) -> Line2D:
+    """Legend entry of points of one colour."""
+    return Line2D([], [], linestyle="", marker="o", markersize=9, mfc=color, mec="0.4", mew=0.5, label=label)

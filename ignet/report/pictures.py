@@ -1,0 +1,205 @@
+"""Pictures of single frames: scans from above, points in the camera image, 2D segmentation before and after adaptation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Wedge
+from numpy.typing import NDArray
+
+from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize
+from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure
+
+Named = Sequence[tuple[str, NDArray[np.uint8]]]
+"""Predictions with their names."""
+
+UNLABELLED_COLOR = (225, 225, 225)
+RIGHT_COLOR = (185, 185, 185)
+WRONG_COLOR = (214, 20, 20)
+
+_COLUMNS = 3
+_TITLE = 34
+_LEGEND = 90
+
+
+def from_above(
+    points: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    predictions: Named,
+    sector: tuple[float, float],
+    title: str,
+    extent: float = 50.0,
+    note: str = "",
+) -> Figure:
+    """A scan from above, forward up: its labels, each prediction, and below each prediction its errors; all to one scale.
+
+    Args:
+        points: float32 (N, 4), x forward, y left, z up in metres.
+        truth: uint8 (N,), LiDAR train ids, 255 for none.
+        predictions: names and train ids (N,), at least one.
+        sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the back.
+        title: of the figure.
+        extent: metres drawn on each side of the sensor.
+        note: remark below the figure.
+    """
+    blocks = -(-(len(predictions) + 1) // _COLUMNS)
+    side = WIDTH / _COLUMNS
+    figure = new_figure(2 * blocks * (side + _TITLE) + _TITLE)
+    axes = figure.subplots(2 * blocks, _COLUMNS, squeeze=False)
+    for panel in axes.ravel():
+        panel.set_axis_off()
+    order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower
+
+    def draw(panel: Axes, name: str, colors: NDArray[np.uint8]) -> None:
+        _draw_scan(panel, points[order], colors[order], sector, extent)
+        panel.set_title(name, fontsize=13)
+
+    draw(axes[0, 0], "labels", colors_of(truth, COLORS))
+    for number, (name, predicted) in enumerate(predictions, start=1):
+        block, column = divmod(number, _COLUMNS)
+        draw(axes[2 * block, column], name, colors_of(predicted, COLORS))
+        share = _share_wrong(truth, predicted)
+        draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(truth, predicted))
+    shown = np.concatenate([truth, *(predicted for _, predicted in predictions)])
+    handles = [*class_legend(shown, CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
+    handles += [dot("right", _unit(RIGHT_COLOR)), dot("wrong", _unit(WRONG_COLOR))]
+    scale = f"{2 * extent:g} m x {2 * extent:g} m, forward is up; grey sector: camera"
+    axes[1, 0].legend(handles=handles, loc="center", ncols=2, title=scale, **BOX)
+    _caption(figure, title, note)
+    return figure
+
+
+def in_image(
+    image: NDArray[np.uint8],
+    pixel: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    predictions: Named,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """The camera image with the visible points in the colours of their classes: labels first, then each prediction.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        pixel: float32 (n, 2), column and row of the visible points.
+        truth: uint8 (n,), LiDAR train ids of these points, 255 for none.
+        predictions: names and train ids (n,).
+        title: of the figure.
+        note: remark below the figure.
+    """
+    panels = [("labels", truth), *((f"{name}: {_share_wrong(truth, predicted)}", predicted) for name, predicted in predictions)]
+    figure, axes = _image_panels(image, len(panels))
+    for panel, (name, ids) in zip(axes, panels, strict=False):
+        _draw_points(panel, image, pixel, ids, COLORS)
+        panel.set_title(name, fontsize=12)
+    shown = np.concatenate([ids for _, ids in panels])
+    figure.legend(handles=class_legend(shown, CLASSES, COLORS), loc="outside lower center", ncols=8, **BOX)
+    _caption(figure, title, note)
+    return figure
+
+
+def before_after(
+    image: NDArray[np.uint8],
+    pixel: NDArray[np.float32],
+    truth: NDArray[np.uint8],
+    predictions: Named,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """The camera image, its labelled points, and the segmentation by each 2D network.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        pixel: float32 (n, 2), column and row of the labelled points.
+        truth: uint8 (n,), Cityscapes train ids of these points, 255 for none.
+        predictions: names of networks and Cityscapes train ids (H, W).
+        title: of the figure.
+        note: remark below the figure.
+    """
+    figure, axes = _image_panels(image, len(predictions) + 2)
+    axes[0].imshow(image)
+    axes[0].set_title("image", fontsize=12)
+    _draw_points(axes[1], image, pixel, truth, CITYSCAPES_COLORS)
+    axes[1].set_title("labels of the points, as Cityscapes classes", fontsize=12)
+    columns, rows = np.rint(pixel).astype(np.int64).T
+    for panel, (name, predicted) in zip(axes[2:], predictions, strict=False):
+        panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES_COLORS)).astype(np.uint8))
+        panel.set_title(f"{name}: {_share_wrong(truth, predicted[rows, columns])}", fontsize=12)
+    shown = np.concatenate([truth, *(predicted.ravel() for _, predicted in predictions)])
+    figure.legend(handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="outside lower center", ncols=8, **BOX)
+    _caption(figure, title, note)
+    return figure
+
+
+def colors_of(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours, uint8 (..., 3), of class ids (...,) for a white background: what has no class is pale grey."""
+    colors = colorize(ids, palette)
+    colors[ids == IGNORE] = UNLABELLED_COLOR
+    return colors
+
+
+def error_colors(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours, uint8 (N, 3): right grey, wrong red, pale grey where there is no label to compare with."""
+    colors = np.where((truth == predicted)[:, None], RIGHT_COLOR, WRONG_COLOR).astype(np.uint8)
+    colors[truth == IGNORE] = UNLABELLED_COLOR
+    return colors
+
+
+def evenly_spaced(frames: Sequence[str], count: int) -> list[str]:
+    """At most ``count`` of the frames: the middles of equally long parts of the sequence."""
+    count = min(count, len(frames))
+    return [frames[int((part + 0.5) * len(frames) / count)] for part in range(count)]
+
+
+def _share_wrong(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str:
+    labelled = truth != IGNORE
+    return f"{(truth != predicted)[labelled].mean():.1%} wrong" if labelled.any() else "no labels"
+
+
+def _draw_scan(panel: Axes, points: NDArray[np.float32], colors: NDArray[np.uint8], sector: tuple[float, float], extent: float) -> None:
+    near = (np.abs(points[:, :2]) <= extent).all(axis=1)
+    low, high = np.degrees(sector)
+    # the figure's axes are (-y, x), so that forward is up: azimuth 0 is at 90 degrees there
+    panel.add_patch(
+        Wedge((0, 0), 2 * extent, low + 90, high + 90, facecolor="0.94", edgecolor="0.25", linewidth=0.8, linestyle="--", zorder=0)
+    )
+    panel.scatter(-points[near, 1], points[near, 0], s=1.6, c=colors[near] / 255, marker="o", linewidths=0, zorder=1)
+    panel.plot(0, 0, marker="+", markersize=9, color="black", zorder=2)
+    panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+
+
+def _draw_points(
+    panel: Axes, image: NDArray[np.uint8], pixel: NDArray[np.float32], ids: NDArray[np.uint8], palette: NDArray[np.uint8]
+) -> None:
+    panel.imshow(_faded(image))
+    known = ids != IGNORE
+    panel.scatter(pixel[known, 0], pixel[known, 1], s=5, c=palette[ids[known]] / 255, marker="o", linewidths=0)
+    panel.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+
+
+def _faded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    return (255 - 0.45 * (255 - grey)).astype(np.uint8)
+
+
+def _image_panels(image: NDArray[np.uint8], count: int) -> tuple[Figure, NDArray]:
+    """A figure of ``count`` panels as wide and high as the image is, one below the other, in two columns where they are many."""
+    columns = 1 if count <= _COLUMNS else 2
+    rows = -(-count // columns)
+    height = WIDTH / columns * image.shape[0] / image.shape[1]
+    figure = new_figure(rows * (height + _TITLE) + _TITLE + _LEGEND)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in axes:
+        panel.set_axis_off()
+    return figure, axes
+
+
+def _caption(figure: Figure, title: str, note: str) -> None:
+    figure.suptitle(title, fontsize=15)
+    if note:
+        figure.supxlabel(note, fontsize=10, color="0.35", x=0.995, ha="right")
+
+
+def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
+    return color[0] / 255, color[1] / 255, color[2] / 255

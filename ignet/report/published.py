@@ -1,0 +1,44 @@
+"""Figures that others published on real data, kept apart from the figures of this project's own runs."""
+
+from ignet.report.tables import Cell, Table
+
+_SCRIBBLE = "ScribbleKITTI, val, scribbles (8 % of the points)"
+_SEMANTIC = "SemanticKITTI, val, {} % of the scans"
+_SHARES = (1, 10, 20, 50)
+
+_UNAL22 = "ScribbleKITTI, Unal et al., CVPR 2022"
+_SECOND_HAND = "second-hand: quoted by others; the paper's own tables were not at hand"
+_KONG23 = "LaserMix, Kong et al., CVPR 2023"
+_KONG24 = "LaserMix++, Kong et al., arXiv 2405.05258"
+
+_SCRIBBLE_FIGURES: tuple[tuple[str, str, float, str], ...] = (
+    (_SCRIBBLE, "Cylinder3D", 57.0, _UNAL22),
+    (_SCRIBBLE, "MinkowskiNet", 55.0, _UNAL22),
+    (_SCRIBBLE, "SPVCNN", 56.9, _UNAL22),
+    (_SCRIBBLE, "ScribbleKITTI's full recipe, Cylinder3D", 61.3, _UNAL22),
+    (_SCRIBBLE, "ScribbleKITTI's full recipe, MinkowskiNet", 58.5, _UNAL22),
+    (_SCRIBBLE, "ScribbleKITTI's full recipe, SPVCNN", 60.8, _UNAL22),
+    (_SCRIBBLE, "IGNet (relative to full supervision: up to 98 %, by its abstract)", 62.0, _SECOND_HAND),
+    ("SemanticKITTI, val, fully supervised", "Cylinder3D", 64.3, _UNAL22),
+    ("SemanticKITTI, val, fully supervised", "MinkowskiNet", 61.1, _UNAL22),
+    ("SemanticKITTI, val, fully supervised", "SPVCNN", 63.8, _UNAL22),
+)
+_SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
+    ("IGNet", (49.0, 61.3, 63.1, 64.8), _SECOND_HAND),
+    ("LaserMix, Cylinder3D", (50.6, 60.0, 61.9, 62.3), _KONG23),
+    ("LaserMix++", (63.2, 67.5, 67.7, 68.6), _KONG24),
+)
+
+
+def published_table() -> Table:
+    """What others report, with the source of each figure."""
+    semi: list[tuple[Cell, ...]] = [
+        (_SEMANTIC.format(share), method, figure, source)
+        for method, figures, source in _SEMI_FIGURES
+        for share, figure in zip(_SHARES, figures, strict=True)
+    ]
+    notes = (
+        "published, real data, not comparable with the embedded world",
+        "none of these figures was measured by this project",
+    )
+    return Table("Published figures, mIoU in %", ("data and labels", "method", "mIoU", "source"), (*_SCRIBBLE_FIGURES, *semi), notes)

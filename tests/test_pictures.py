@@ -1,0 +1,139 @@
+"""Pictures and plots: what they draw, where, and in which colours."""
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from ignet.data.labels import CITYSCAPES_COLORS, CLASSES, COLORS
+from ignet.errors import IgnetError
+from ignet.report.figures import run_colors, save_figure
+from ignet.report.pictures import before_after, colors_of, error_colors, evenly_spaced, from_above, in_image
+from ignet.report.plots import class_figure, curve_figure, read_curves, smooth
+
+CAR, ROAD, POLE = (CLASSES.index(name) for name in ("car", "road", "pole"))
+
+
+def legend_of(where):
+    return [text.get_text() for text in where.get_texts()]
+
+
+def test_colours_by_hand():
+    ids = np.array([CAR, 255, POLE], np.uint8)
+    assert colors_of(ids, COLORS).tolist() == [COLORS[CAR].tolist(), [225, 225, 225], COLORS[POLE].tolist()]
+    truth, predicted = np.array([CAR, CAR, 255, CAR], np.uint8), np.array([CAR, ROAD, CAR, 255], np.uint8)
+    assert error_colors(truth, predicted).tolist() == [[185] * 3, [214, 20, 20], [225] * 3, [214, 20, 20]]
+
+
+def test_evenly_spaced():
+    frames = [f"{n:06d}" for n in range(10)]
+    assert evenly_spaced(frames, 1) == ["000005"]
+    assert evenly_spaced(frames, 2) == ["000002", "000007"]
+    assert evenly_spaced(frames, 10) == evenly_spaced(frames, 99) == frames
+    assert evenly_spaced([], 2) == []
+
+
+def test_from_above_places_points_and_names_only_classes_that_occur():
+    points = np.array([[10, 4, -1, 0], [0, -8, 2, 0], [3, 1, 0, 0], [80, 0, 0, 0]], np.float32)
+    truth = np.array([CAR, ROAD, 255, CAR], np.uint8)
+    wrong = np.array([CAR, POLE, POLE, CAR], np.uint8)
+    figure = from_above(points, truth, [("a", truth), ("b", wrong), ("c", wrong)], (-0.7, 0.7), "title", extent=20)
+    panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
+    # of three labelled points one is wrong
+    assert list(panels) == ["labels", "a", "b", "a: 0.0% wrong", "b: 33.3% wrong", "c", "c: 33.3% wrong"]
+    scatter = panels["labels"].collections[0]
+    # forward is up and left is left; lower points come first; what is farther than the extent is left out
+    assert scatter.get_offsets().tolist() == [[-4, 10], [-1, 3], [8, 0]]
+    np.testing.assert_allclose(scatter.get_facecolors()[0, :3], COLORS[CAR] / 255)
+    assert panels["labels"].get_aspect() == 1 and panels["labels"].get_xlim() == panels["labels"].get_ylim() == (-20, 20)
+    (legend,) = [panel.get_legend() for panel in figure.axes if panel.get_legend()]
+    assert legend_of(legend) == ["car", "road", "pole", "no label", "right", "wrong"]
+    # a sector of 0.7 rad to each side of forward, which is up
+    wedge = panels["a"].patches[0]
+    assert (wedge.theta1, wedge.theta2) == pytest.approx((90 - np.degrees(0.7), 90 + np.degrees(0.7)))
+
+
+@pytest.mark.parametrize("runs", [1, 2, 5, 8])
+def test_from_above_has_a_place_for_every_run(runs):
+    points, ids = np.zeros((1, 4), np.float32), np.zeros(1, np.uint8)
+    figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], (-0.7, 0.7), "title")
+    drawn = [panel.get_title() for panel in figure.axes if panel.collections]
+    assert sorted(drawn) == sorted(["labels", *(f"{n}" for n in range(runs)), *(f"{n}: 0.0% wrong" for n in range(runs))])
+
+
+def test_points_in_the_image():
+    image = np.full((20, 60, 3), 90, np.uint8)
+    pixel, truth = np.array([[5, 6], [50, 10], [30, 3]], np.float32), np.array([CAR, 255, ROAD], np.uint8)
+    figure = in_image(image, pixel, truth, [("run", np.array([CAR, POLE, POLE], np.uint8))], "title", "a remark")
+    labels, run = figure.axes[:2]
+    assert labels.collections[0].get_offsets().tolist() == [[5, 6], [30, 3]]
+    assert run.get_title() == "run: 50.0% wrong" and len(run.collections[0].get_offsets()) == 3
+    assert legend_of(figure.legends[0]) == ["car", "road", "pole"]
+    assert figure._supxlabel.get_text() == "a remark"
+
+
+def test_before_after_compares_at_the_points():
+    image = np.zeros((20, 60, 3), np.uint8)
+    prediction = np.zeros((20, 60), np.uint8)
+    prediction[:, 30:] = 13
+    pixel, truth = np.array([[29.4, 6], [29.6, 10], [58, 3], [2, 2]], np.float32), np.array([0, 0, 13, 255], np.uint8)
+    figure = before_after(image, pixel, truth, [("source", prediction), ("adapted", np.zeros_like(prediction))], "title")
+    titles = [panel.get_title() for panel in figure.axes]
+    assert titles[2:] == ["source: 33.3% wrong", "adapted: 33.3% wrong"]
+    assert legend_of(figure.legends[0]) == ["road", "car"]
+    shown = figure.axes[2].images[0].get_array()
+    # black becomes 255 - 0.45 * 255 = 140 before it is blended, 0.35 : 0.65
+    assert shown[0, 59].tolist() == [int(0.35 * 140 + 0.65 * c) for c in CITYSCAPES_COLORS[13]]
+
+
+def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):
+    ids = np.zeros(2, np.uint8)
+    for name in ("a", "b"):
+        save_figure(tmp_path / f"{name}.png", from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), "title"))
+    assert imread(tmp_path / "a.png").shape[1] == 1600
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_smooth_by_hand():
+    assert smooth(np.array([2.0, 4, 6, 8]), 2).tolist() == [2, 3, 5, 7]
+    assert smooth(np.array([2.0, 4, 6]), 1).tolist() == [2, 4, 6]
+    assert smooth(np.array([2.0, 4]), 9).tolist() == [2, 3]
+
+
+def test_curves(tmp_path):
+    (tmp_path / "a.csv").write_text("step,image,loss\n0,,2\n1,0.5,1\n")
+    (tmp_path / "b.csv").write_text("step,loss\n0,4\n1,3\n")
+    a, b = read_curves(tmp_path / "a.csv"), read_curves(tmp_path / "b.csv")
+    np.testing.assert_array_equal(a["image"], [np.nan, 0.5])
+    figure = curve_figure({"one": {0: a, 1: b}, "two": {0: b}})
+    panels = {panel.get_title(): panel for panel in figure.axes}
+    assert list(panels) == ["loss", "image"]
+    lines = [line.get_xydata().tolist() for line in panels["loss"].lines if len(line.get_xydata())]
+    assert lines == [[[0, 2], [1, 1]], [[0, 4], [1, 3]], [[0, 4], [1, 3]]]
+    assert panels["image"].lines[0].get_xydata().tolist() == [[1, 0.5]]
+    assert legend_of(figure.legends[0]) == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", ["", "step,loss\n", "loss\n1\n", "step,loss\n0,many\n", "step,loss\n0\n1,2,3\n"])
+def test_curves_that_are_none(tmp_path, text):
+    (tmp_path / "curves.csv").write_text(text)
+    with pytest.raises(IgnetError, match=r"curves\.csv.*train this run again"):
+        read_curves(tmp_path / "curves.csv")
+    with pytest.raises(IgnetError, match="none"):
+        read_curves(tmp_path / "none.csv")
+
+
+def test_class_bars():
+    def metrics(car, pole):
+        iou = dict.fromkeys(CLASSES) | {"car": car, "pole": pole}
+        return {"iou": iou, "points_of_class": dict.fromkeys(sorted(CLASSES), 0) | {"car": 3, "pole": 4}}
+
+    figure = class_figure({"one": {0: metrics(0.5, 0.1), 1: metrics(0.7, 0.1)}, "two": {0: metrics(0.2, 1.0)}})
+    (panel,) = figure.axes
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["car", "pole"]
+    assert [bar.get_height() for bar in panel.patches] == pytest.approx([60, 10, 20, 100])
+    assert legend_of(figure.legends[0]) == ["one", "two"]
+
+
+def test_runs_have_their_own_colours():
+    colors = run_colors([str(number) for number in range(16)])
+    assert len(set(colors.values())) == 16

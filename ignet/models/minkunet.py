@@ -1,0 +1,111 @@
+"""MinkUNet, the sparse UNet of the field: the network of SPVNAS, which is ScribbleKITTI's MinkowskiNet.
+
+Shape and names follow mit-han-lab/spvnas (core/models/semantic_kitti/minkunet.py). Published widths: stem 32, encoder 32 64 128 256,
+decoder 256 128 96 96, two residual blocks a stage.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ignet.models.sparse.geometry import Geometry
+from ignet.models.sparse.layers import SparseConv3d, SparseSequential
+
+
+def conv_norm(cin: int, cout: int, kernel_size: int, stride: int = 1, transposed: bool = False, relu: bool = True) -> list[nn.Module]:
+    """Convolution, batch normalisation and, by default, ReLU."""
+    layers: list[nn.Module] = [SparseConv3d(cin, cout, kernel_size, stride, transposed), nn.BatchNorm1d(cout)]
+    return [*layers, nn.ReLU(inplace=True)] if relu else layers
+
+
+class ResidualBlock(nn.Module):
+    """Two 3^3 convolutions beside a shortcut, which is a 1^3 convolution where the widths differ."""
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__()
+        self.net = SparseSequential(*conv_norm(cin, cout, 3), *conv_norm(cout, cout, 3, relu=False))
+        self.downsample = SparseSequential(*([] if cin == cout else conv_norm(cin, cout, 1, relu=False)))
+
+    def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:
+        """(rows(stride), Cin) -> (rows(stride), Cout)."""
+        return torch.relu(self.net(features, geometry, stride) + self.downsample(features, geometry, stride))
+
+    def result(self, stride: int) -> int:
+        """The level of the result: that of the input."""
+        return stride
+
+
+class MinkUNet(nn.Module):
+    """UNet over five levels (strides 1 to 16); ``channels`` is the width of its result."""
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        stem: int = 16,
+        encoder: Sequence[int] = (16, 32, 64, 96),
+        decoder: Sequence[int] = (64, 48, 32, 32),
+        blocks: int = 1,
+    ):
+        """Make the network: widths of the stem and of the four stages each way, and residual blocks a stage."""
+        super().__init__()
+        self.stem = SparseSequential(*conv_norm(in_channels, stem, 3), *conv_norm(stem, stem, 3))
+        widths = [stem, *encoder]
+        self.down = nn.ModuleList(
+            SparseSequential(*conv_norm(cin, cin, 2, stride=2), *_residual(cin, cout, blocks)) for cin, cout in pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            SparseSequential(*conv_norm(cin, cout, 2, stride=2, transposed=True))
+            for cin, cout in zip([widths[-1], *decoder[:-1]], decoder, strict=True)
+        )
+        self.merge = nn.ModuleList(
+            SparseSequential(*_residual(cout + skip, cout, blocks)) for cout, skip in zip(decoder, widths[-2::-1], strict=True)
+        )
+        self.channels = decoder[-1]
+
+    def forward(self, features: Tensor, geometry: Geometry) -> Tensor:
+        """Float (M, in_channels) features of the voxels -> float (M, channels), rows in the same order."""
+        stride, skips = 1, []
+        features = self.stem(features, geometry, stride)
+        for stage in self.down:
+            skips.append(features)
+            features = stage(features, geometry, stride)
+            stride *= 2
+        for up, merge in zip(self.up, self.merge, strict=True):
+            features = up(features, geometry, stride)
+            stride //= 2
+            features = merge(torch.cat([features, skips.pop()], 1), geometry, stride)
+        return features
+
+
+def _residual(cin: int, cout: int, blocks: int) -> list[ResidualBlock]:
+    return [ResidualBlock(cin if i == 0 else cout, cout) for i in range(blocks)]
+
+
+def to_minkowski_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Rename a state dict of ``network`` for the same tree of MinkowskiEngine modules.
+
+    MinkowskiBatchNorm and MinkowskiLinear wrap torch's layers: 'stem.1.weight' is 'stem.1.bn.weight' there, 'classifier.weight' is
+    'classifier.linear.weight'. Kernels have the same name and layout.
+    """
+    infix = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm1d | nn.Linear):
+            infix[name] = "bn" if isinstance(module, nn.BatchNorm1d) else "linear"
+    renamed = {}
+    for key, value in state.items():
+        parent, _, leaf = key.rpartition(".")
+        renamed[f"{parent}.{infix[parent]}.{leaf}" if parent in infix else key] = value
+    return renamed
+
+
+def from_minkowski_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The opposite of `to_minkowski_names`: drop the '.bn.' and '.linear.' before the last part of each name."""
+    renamed = {}
+    for key, value in state.items():
+        parts = key.split(".")
+        if len(parts) > 2 and parts[-2] in ("bn", "linear"):
+            del parts[-2]
+        renamed[".".join(parts)] = value
+    return renamed

@@ -1,0 +1,112 @@
+"""The 3D network of one run: backbone and classifier, its file, and prediction from a scan alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ignet.config.base import validate
+from ignet.config.training_3d import BackboneConfig
+from ignet.data.voxels import collate, voxel_features, voxelize
+from ignet.errors import IgnetError
+from ignet.files import read_weights, write_weights
+from ignet.models.minkunet import MinkUNet
+from ignet.models.sparse.engine import make_geometry
+from ignet.models.sparse.geometry import Geometry
+
+INPUTS = 4  # x, y, z, remission
+
+
+class Network3D(nn.Module):
+    """A backbone over voxels and a linear classifier: all that inference needs. Train-only heads live outside of it."""
+
+    def __init__(self, backbone: nn.Module, channels: int, classes: int = 19):
+        """Take a backbone that turns (M, 4) voxel features and a geometry into (M, channels)."""
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = nn.Linear(channels, classes)
+        self.channels = channels
+
+    def forward(self, features: Tensor, geometry: Geometry, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Segment the points of a batch.
+
+        Args:
+            features: float (M, 4) of the voxels, see `ignet.data.voxels.voxel_features`.
+            geometry: the M voxels.
+            inverse: int64 (N,) the voxel of each point.
+
+        Returns:
+            logits (N, classes) and the backbone's features (N, channels): all points of a voxel share them.
+        """
+        hidden = self.backbone(features, geometry)
+        return self.classifier(hidden).index_select(0, inverse), hidden.index_select(0, inverse)
+
+
+def build_network(config: BackboneConfig, classes: int = 19) -> Network3D:
+    """A network with fresh weights, drawn from torch's global generator."""
+    backbone = MinkUNet(INPUTS, config.stem, config.encoder, config.decoder, config.blocks)
+    return Network3D(backbone, backbone.channels, classes)
+
+
+def save_network(
+    path: Path | str, network: Network3D, config: BackboneConfig, engine: str, extra_metadata: dict[str, str] | None = None
+) -> None:
+    """Write weights as safetensors with what is needed to build the network again.
+
+    Metadata: ``backbone`` (the settings as JSON), ``engine`` (the sparse engine that ran), ``classes``, and ``extra_metadata``.
+    """
+    metadata = {"backbone": config.canonical(), "engine": engine, "classes": str(network.classifier.out_features)}
+    write_weights(path, network.state_dict(), {**(extra_metadata or {}), **metadata})
+
+
+def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
+    """Read what `save_network` wrote: the network on the CPU, in evaluation mode, its settings, and the engine that it was trained with.
+
+    Raises:
+        IgnetError: the file is missing, no safetensors, or holds another network.
+    """
+    state, metadata = read_weights(path)
+    try:
+        settings, engine, classes = json.loads(metadata["backbone"]), metadata["engine"], int(metadata["classes"])
+    except (KeyError, ValueError) as error:
+        raise IgnetError(f"{path}: metadata lacks a readable {error}, expected a 3D network written by train_3d; train it again") from None
+    config = validate(BackboneConfig, settings, f"{path}: backbone")
+    network = build_network(config, classes)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        fault = " ".join(str(error).split())[:300]
+        raise IgnetError(f"{path}: weights do not fit the backbone named in the file ({fault}); train it again") from None
+    return network.eval(), config, engine
+
+
+@torch.no_grad()
+def predict_scan(
+    network: Network3D, config: BackboneConfig, engine: str, points: np.ndarray, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Segment one scan, from the LiDAR alone.
+
+    Args:
+        network: on ``device``; put into evaluation mode, and left in it.
+        config: gives the side of the voxels.
+        engine: from `ignet.models.sparse.engine.resolve_engine`.
+        points: float32 (N, 4): x, y, z in metres, remission.
+        device: computes.
+
+    Returns:
+        train ids uint8 (N,) and the softmax probability of each, float32 (N,).
+
+    Raises:
+        IgnetError: points that are not finite or too far away.
+    """
+    if len(points) == 0:
+        return np.zeros(0, np.uint8), np.zeros(0, np.float32)
+    cells, inverse, first = voxelize(points, config.voxel)
+    coordinates, rows = collate([cells], [inverse])
+    geometry = make_geometry(engine, torch.from_numpy(coordinates).to(device))
+    features = torch.from_numpy(voxel_features(points, first)).to(device)
+    logits, _ = network.eval()(features, geometry, torch.from_numpy(rows).to(device))
+    confidence, ids = logits.float().softmax(1).max(1)
+    return ids.byte().cpu().numpy(), confidence.cpu().numpy()

@@ -1,0 +1,1 @@
+"""Sparse 3D convolution: the one place that knows a sparse engine."""

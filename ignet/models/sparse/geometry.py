@@ -1,0 +1,98 @@
+"""What every sparse engine gives: where the voxels are, and convolution between them."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ignet.data.voxels import COORDINATE_LIMIT
+from ignet.errors import IgnetError
+
+BATCH_LIMIT = 2**9
+
+
+class Geometry(Protocol):
+    """The voxels of one batch at every stride, in one engine.
+
+    A level is named by its stride s: level 1 holds the rows of the caller's coordinates, in the caller's order; a coarser level
+    holds the unique floor(c / s) * s, in an order that is the engine's own but fixed for the geometry's life. Kernel maps depend on
+    coordinates alone and are kept here, so all layers, and all networks, that are given the same geometry share them.
+    """
+
+    engine: str
+    device: torch.device
+
+    def rows(self, stride: int) -> int:
+        """Number of voxels of the level ``stride``."""
+        ...
+
+    def coordinates(self, stride: int) -> Tensor:
+        """int32 (rows, 4): batch, x, y, z of the level's voxels in voxels of level 1, one for each row of its features."""
+        ...
+
+    def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
+        """Sparse convolution from one level to another; differentiable in ``features`` and ``kernel``.
+
+        out[p] = sum_k in[p + off_k * in_stride] W_k where out_stride >= in_stride; a transposed convolution where it is smaller:
+        the input at p reaches the outputs at p + off_k * out_stride. Offset k = ix + K iy + K^2 iz; off = i - K // 2 for an odd K,
+        i for an even one. Sites that are not occupied count as zero.
+
+        Args:
+            features: float (rows(in_stride), Cin).
+            kernel: float (K^3, Cin, Cout), MinkowskiEngine's layout.
+            kernel_size: K.
+            in_stride: level of ``features``.
+            out_stride: level of the result, which divides ``in_stride`` or is a multiple of it.
+
+        Returns:
+            float (rows(out_stride), Cout).
+        """
+        ...
+
+
+def check_coordinates(coordinates: Tensor) -> None:
+    """Refuse what an engine would answer with wrong results: another shape or type, or coordinates out of range.
+
+    Raises:
+        IgnetError: with what was found and what was expected.
+    """
+    if coordinates.dtype != torch.int32 or coordinates.dim() != 2 or coordinates.shape[1] != 4:
+        raise IgnetError(
+            f"voxel coordinates: found {str(coordinates.dtype).removeprefix('torch.')} {tuple(coordinates.shape)}, "
+            "expected int32 (N, 4): batch, x, y, z"
+        )
+    if len(coordinates) == 0:
+        raise IgnetError("voxel coordinates: found none, expected at least one voxel; drop empty scans")
+    batch, spatial = coordinates[:, 0], coordinates[:, 1:]
+    low, high = int(spatial.min()), int(spatial.max())
+    if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
+        raise IgnetError(
+            f"voxel coordinates: found {low} to {high}, expected {-COORDINATE_LIMIT} to {COORDINATE_LIMIT - 1}; "
+            "use larger voxels, or look for broken points"
+        )
+    if int(batch.min()) < 0 or int(batch.max()) >= BATCH_LIMIT:
+        raise IgnetError(
+            f"voxel coordinates: found batch numbers {int(batch.min())} to {int(batch.max())}, expected 0 to {BATCH_LIMIT - 1}"
+        )
+
+
+def duplicate_error(found: int, unique: int) -> IgnetError:
+    """The error for coordinates that occur twice."""
+    return IgnetError(
+        f"voxel coordinates: found {found} rows but {unique} distinct voxels, expected each voxel once; "
+        "make them with ignet.data.voxels.voxelize"
+    )
+
+
+def check_convolution(rows: int, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> None:
+    """Refuse operands that do not fit a convolution; ``rows`` is the number of voxels of the input level.
+
+    Raises:
+        ValueError: a mistake of the calling code.
+    """
+    if max(in_stride, out_stride) % min(in_stride, out_stride):
+        raise ValueError(f"strides {in_stride} and {out_stride}: neither is a multiple of the other")
+    if kernel.dim() != 3 or kernel.shape[0] != kernel_size**3:
+        raise ValueError(f"kernel {tuple(kernel.shape)}: expected ({kernel_size**3}, Cin, Cout) for kernel size {kernel_size}")
+    if features.shape != (rows, kernel.shape[1]):
+        raise ValueError(f"features {tuple(features.shape)}: expected ({rows}, {kernel.shape[1]}) at stride {in_stride}")

@@ -1,0 +1,55 @@
+# The commands of the project; everything runs in .venv, which `make setup` makes.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+SNAKEMAKE := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakemake
+CORES ?= all
+PYTEST_ARGS ?=
+SNAKEMAKE_ARGS ?=
+
+.PHONY: help setup demo kitti-sample test lint format bench doctor clean clean-results clean-setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv and install everything, MinkowskiEngine too where it can be built
+	@envs/setup.sh
+
+demo: setup ## the whole experiment on the embedded world, from nothing to tables and figures
+	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS)
+
+kitti-sample: ## the same workflow on real frames: make kitti-sample ROOT=/path/to/dataset
+	@[ -n "$(ROOT)" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make kitti-sample ROOT=/path/to/dataset"; exit 1; }
+	@$(MAKE) --no-print-directory setup
+	$(SNAKEMAKE) --cores $(CORES) --configfile config/kitti-sample.yaml --config 'dataset={root: $(ROOT)}' $(SNAKEMAKE_ARGS)
+
+test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+format: setup ## put the code into the project's form
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	.venv/bin/snakefmt Snakefile workflow
+
+bench: setup ## the timings that docs and README quote
+	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+doctor: ## what is installed, what works, what is missing
+	@$(PY) -m ignet doctor
+
+clean: ## caches; results and .venv stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+clean-results: ## results, training states and the workflow's own records
+	rm -rf results .snakemake
+
+clean-setup: ## .venv
+	rm -rf .venv

@@ -1,0 +1,65 @@
+"""The ``ignet`` command: what a person does outside the workflow."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ignet import __version__
+from ignet.errors import IgnetError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; a user's mistake is one line on standard error and exit code 1."""
+    parser = argparse.ArgumentParser(prog="ignet", description="LiDAR segmentation from cheap labels, with the help of a camera.")
+    parser.add_argument("--version", action="version", version=f"ignet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
+    _add_predict(commands.add_parser("predict", help="classes of the points of one scan, from the weights and the .bin file alone"))
+    args = parser.parse_args(arguments)
+    try:
+        sys.exit(args.run(args))
+    except IgnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from ignet.doctor import main as doctor
+
+    return doctor(["--json"] if args.json else [])
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, required=True, help="model.safetensors of a 3D network")
+    parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
+    parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
+    parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.set_defaults(run=_predict)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from ignet.data.kitti import read_scan
+    from ignet.data.labels import CLASSES, to_raw_ids
+    from ignet.devices import pick_device
+    from ignet.files import atomic
+    from ignet.models.segmentor3d import load_network, predict_scan
+    from ignet.models.sparse.engine import resolve_engine
+
+    device = pick_device(args.device)
+    points = read_scan(args.scan)
+    network, backbone, _ = load_network(args.weights)
+    classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
+    with atomic(args.out) as temporary:
+        to_raw_ids(classes).tofile(temporary)
+    print(f"{args.out}: {len(points)} points, mean confidence {confidence.mean():.3f}")
+    for index, name in enumerate(CLASSES):
+        count = int((classes == index).sum())
+        if count:
+            print(f"  {name:<14}{count:>8}")
+    return 0

@@ -1,0 +1,230 @@
+"""What the project promises about its own files: pins, commands, sizes, no pickles, no traces of one machine."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import ignet
+
+ROOT = Path(__file__).resolve().parents[1]
+SKIPPED = {".venv", ".git", ".snakemake", "results", "data", "__pycache__", "build", "shared"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# distribution -> the name to import, where it is another
+IMPORTS = {"opencv-python-headless": "cv2", "pyyaml": "yaml", "pillow": "PIL"}
+CONDA = {"torch": "pytorch", "opencv-python-headless": "py-opencv", "matplotlib": "matplotlib-base"}
+
+
+def files(*patterns: str, below: str = ".") -> list[Path]:
+    """The project's files whose name fits; not what it makes or installs."""
+    found = []
+    for folder, folders, names in os.walk(ROOT / below):
+        top = Path(folder) == ROOT
+        folders[:] = [name for name in folders if not (name in SKIPPED and (top or name == "__pycache__")) and not name.endswith("_cache")]
+        found += [Path(folder) / name for name in names if any(Path(name).match(pattern) for pattern in patterns)]
+    assert found, f"nothing fits {patterns} below {below}"
+    return sorted(found)
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+CODE = [*files("*.py")]
+TEXTS = files("*.py", "*.smk", "Snakefile", "*.yaml", "*.yml", "*.toml", "*.md", "*.sh", "*.cff", "Makefile", "Dockerfile", "NOTICE", "run")
+READMES = files("*.md")
+
+
+def requirements(*extras: str) -> dict[str, Requirement]:
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
+    return {requirement.name.lower(): requirement for requirement in map(Requirement, texts)}
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------------
+
+
+def test_pins_are_exact_and_cover_every_requirement() -> None:
+    lines = (ROOT / "envs" / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    normal = {re.sub(r"[-_.]+", "-", name): Version(version) for name, version in pins.items()}
+    for name, requirement in requirements(*PROJECT["optional-dependencies"]).items():
+        assert name in normal, f"{name} has no pin in envs/constraints.txt"
+        assert normal[name] in requirement.specifier, f"the pin {name}=={normal[name]} does not fit {requirement}"
+    assert normal["torch"].local is None, "torch's pin must leave the choice of its build to the machine"
+
+
+def test_conda_environment_asks_for_the_same() -> None:
+    listed = yaml.safe_load((ROOT / "envs" / "conda.yaml").read_text())["dependencies"]
+    conda = {requirement.name: requirement for requirement in map(Requirement, listed)}
+    for name, requirement in requirements().items():
+        if name != "snakemake":  # is what makes the environment
+            assert conda[CONDA.get(name, name)].specifier == requirement.specifier
+
+
+def test_minkowski_engine_is_no_requirement() -> None:
+    assert "minkowskiengine" not in requirements(*PROJECT["optional-dependencies"])
+
+
+def test_every_import_is_declared_and_every_requirement_is_used() -> None:
+    used = {name.split(".")[0] for path in files("*.py", below="ignet") + files("*.py", below="workflow") for name in imported(path)}
+    declared = {IMPORTS.get(name, name) for name in requirements()}
+    assert used - set(sys.stdlib_module_names) - declared <= {"ignet", "MinkowskiEngine", "MinkowskiEngineBackend"}
+    # the first runs the workflow, the second is imported by torch.utils.tensorboard
+    assert declared - used <= {"snakemake", "tensorboard"}
+
+
+def test_one_version_everywhere() -> None:
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == ignet.__version__
+
+
+# --- commands and documents -------------------------------------------------------------------------------------------------
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = {name for path in READMES for name in re.findall(r"(?:`|^)(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", path.read_text(), re.M)}
+    assert {"setup", "demo", "test", "lint"} <= named
+    assert named <= targets
+
+
+def test_every_target_has_a_help_line() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())  # type: ignore[index]
+    assert phony == set(re.findall(r"^([a-z-]+):.*## \S", text, re.M))
+
+
+@pytest.mark.parametrize("path", READMES, ids=relative)
+def test_links_and_configurations_in_documents_exist(path: Path) -> None:
+    text = path.read_text()
+    targets = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    for target in targets:
+        assert (path.parent / target).exists(), f"{relative(path)} links to {target}"
+    for target in re.findall(r"\b(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
+        assert (ROOT / target).exists(), f"{relative(path)} names {target}"
+
+
+@pytest.mark.parametrize("path", files("*.yaml", "*.yml", "*.cff"), ids=relative)
+def test_yaml_files_parse(path: Path) -> None:
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+@pytest.mark.parametrize("name", [".ci/run", "envs/setup.sh", "envs/minkowski/build.sh"])
+def test_shell_scripts_are_executable_and_parse(name: str) -> None:
+    assert os.access(ROOT / name, os.X_OK)
+    subprocess.run(["bash", "-n", ROOT / name], check=True)
+
+
+# --- code -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=relative)
+def test_no_path_of_one_machine(path: Path) -> None:
+    found = re.findall(r"(?<![\w.}~$])/(?:work|home|root|Users|tmp|mnt|media|scratch)/\S*", path.read_text())
+    assert not found, f"{relative(path)}: {found}"
+
+
+def test_no_file_is_too_long() -> None:
+    sizes = {
+        relative(path): len(path.read_text().splitlines())
+        for below in ("ignet", "workflow")
+        for path in files("*.py", "*.smk", below=below)
+    }
+    assert {name: lines for name, lines in sizes.items() if lines > 320} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if path.name == "__init__.py"], ids=relative)
+def test_packages_import_nothing(path: Path) -> None:
+    """A stage is identified by what it imports; a package that imports its modules would tie each stage to all of them."""
+    body = [node for node in ast.parse(path.read_text()).body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body)
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+
+
+def unsafe(source: str) -> list[str]:
+    """Imports and calls in ``source`` that can load a pickle or build arbitrary objects."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            found += [name for name in names if name.split(".")[0] in {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}]
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if name == "torch.load" and keywords.get("weights_only") != "True":
+                found.append("torch.load without weights_only=True")
+            if name in {"np.load", "numpy.load"} and keywords.get("allow_pickle", "False") != "False":
+                found.append("np.load with allow_pickle")
+            if name in {"yaml.load", "yaml.unsafe_load", "yaml.full_load"} or name.endswith(".read_pickle"):
+                found.append(name)
+    return found
+
+
+# the tests themselves pickle readers, to see that worker processes can be given them
+@pytest.mark.parametrize("path", [path for path in CODE if "tests" not in path.parts], ids=relative)
+def test_no_pickle_is_ever_loaded(path: Path) -> None:
+    assert unsafe(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "pd.read_pickle(path)",
+    ],
+)
+def test_the_search_for_pickles_finds_them(source: str) -> None:
+    assert unsafe(source)
+
+
+# --- MinkowskiEngine's recipe -----------------------------------------------------------------------------------------------
+
+
+def build(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The recipe, on this Python's environment; the cases below end before anything is installed."""
+    return subprocess.run(
+        [ROOT / "envs" / "minkowski" / "build.sh", sys.prefix, tmp_path / "log"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**{key: value for key, value in os.environ.items() if key != "CXX"}, **environment},
+    )
+
+
+def test_without_a_compiler_the_recipe_says_so_in_one_line(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "env", "dirname", "mkdir", "mktemp", "rm"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    answer = build(tmp_path, PATH=str(tools))
+    assert answer.returncode == 3
+    assert answer.stderr == "no C++ compiler (Debian, Ubuntu: apt install g++)\n"
+
+
+def test_with_a_compiler_that_fails_the_recipe_says_so_in_one_line(tmp_path: Path) -> None:
+    answer = build(tmp_path, CXX="false")
+    assert answer.returncode == 3
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stderr.startswith("false does not compile C++20 with OpenMP")

@@ -26,7 +26,7 @@ def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[s
         IgnetError: the dataset or a sequence is missing.
     """
     if not (root / "sequences").is_dir():
-        raise IgnetError(f"{root}: found no folder 'sequences' there, expected a SemanticKITTI tree; set dataset.root to the folder above it")
+        raise IgnetError(f"{root}: holds no folder 'sequences', expected a SemanticKITTI tree; set dataset.root to the folder above it")
     digest = hashlib.sha256()
     for sequence in sequences:
         folder = root / "sequences" / sequence

@@ -59,6 +59,16 @@ class Stage(Generic[S]):
         """Add an argument, as ``argparse`` does."""
         self.parser.add_argument(*names, **options)
 
+    def add_training(self, weights: str) -> None:
+        """Add the arguments of every training; ``weights`` says what ``--out`` is."""
+        self.add("--out", type=Path, required=True, help=f"{weights} to write (safetensors)")
+        self.add("--metrics", type=Path, required=True, help="figures of the training to write (JSON)")
+        self.add("--curves-csv", type=Path, required=True, help="figures of each step to write (CSV)")
+        self.add("--curves", type=Path, help="folder for TensorBoard files")
+        self.add("--state", type=Path, required=True, help="folder of the training state, from which a killed training goes on")
+        self.add("--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it")
+        self.add("--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints; nor on this")
+
     def start(self) -> tuple[argparse.Namespace, S]:
         """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.
 
@@ -98,8 +108,8 @@ class Stage(Generic[S]):
             return validate(self.config, {}, self.section)
         values = read_yaml(self.args.config)
         section = values.get(self.section) or {}
-        name = self.args.name if self.variants else None
-        if name:
+        if self.variants and self.args.name:
+            name = self.args.name
             variants = values.get(self.variants) or {}
             if name not in variants:
                 raise IgnetError(f"{self.args.config}: {self.variants} holds no '{name}', expected one of {sorted(variants)}")

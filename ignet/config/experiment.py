@@ -18,6 +18,10 @@ SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
 
 
+def _one_adaptation() -> dict[str, dict[str, Any]]:
+    return {"adapted": {}}
+
+
 class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
@@ -31,7 +35,7 @@ class ExperimentConfig(Section):
     pretrain_2d: Pretrain2DConfig = Pretrain2DConfig()
     adapt_2d: Adapt2DConfig = Adapt2DConfig()
     adaptations: dict[str, dict[str, Any]] = Field(
-        default_factory=lambda: {"adapted": {}}, description="adapted 2D networks: name -> keys that differ from adapt_2d"
+        default_factory=_one_adaptation, description="adapted 2D networks: name -> keys that differ from adapt_2d"
     )
     features: FeatureConfig = FeatureConfig()
     evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()

@@ -32,7 +32,7 @@ def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # noqa: BLE001 - a cut zip raises anything from EOFError to RuntimeError
+        except Exception as error:
             log.warning("%s: not a whole checkpoint (%s); it is not used", path, " ".join(str(error).split())[:200])
             continue
         if not isinstance(state, dict) or state.get("identity") != identity:

@@ -2,7 +2,7 @@
 
 import csv
 import math
-import os
+import shutil
 import signal
 import sys
 import time
@@ -42,8 +42,8 @@ class TrainingRun:
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
 
-    All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A resumed
-    CPU run then ends bit-identical to one that was never interrupted.
+    All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A
+    resumed CPU run then ends bit-identical to one that was never interrupted.
 
     SIGTERM (a scheduler's warning) makes the run save after the current step and exit with ``EXIT_UNFINISHED``.
     """
@@ -64,7 +64,7 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
-        self._stop = False
+        self._stop = self._finished = False
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -87,6 +87,8 @@ class TrainingRun:
         if self._writer:
             self._writer.close()
         self._lock.release()
+        if self._finished:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __iter__(self) -> Iterator[int]:
         saved = time.monotonic()
@@ -120,10 +122,8 @@ class TrainingRun:
         save_checkpoint(self.folder, state)
 
     def clean(self) -> None:
-        """Remove the state: the finished artifacts are written."""
-        for name in os.listdir(self.folder):
-            if name != "lock":
-                (self.folder / name).unlink()
+        """Remove the state when the block ends: the finished artifacts are written."""
+        self._finished = True
 
     def _resume(self) -> None:
         state = load_newest(self.folder, self.identity)

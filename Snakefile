@@ -1,0 +1,31 @@
+# IGNet: from a dataset (or nothing) to trained, evaluated and compared LiDAR segmentation networks.
+# One experiment file decides everything: `snakemake --cores all --configfile config/demo.yaml` is the default.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training_2d.smk"
+include: "workflow/rules/training_3d.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/data/manifest.csv",
+        f"{RESULTS}/compare/summary.txt",
+        f"{RESULTS}/report/contact_sheet.png",
+        f"{RESULTS}/report/pictures",
+        expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
+
+
+onsuccess:
+    print((Path(RESULTS) / "compare" / "summary.txt").read_text())
+    print(f"Tables and curves: {RESULTS}/compare   pictures: {RESULTS}/report   TensorBoard: {RESULTS}/tensorboard")

@@ -1,0 +1,123 @@
+"""The 3D training's objective: what one step minimises, and what it keeps for the next."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from ignet.config.training_3d import Train3DConfig
+from ignet.data.dataset import Batch
+from ignet.data.labels import CLASSES, IGNORE
+from ignet.losses.consistency import consistency
+from ignet.losses.contrastive import one_way_contrastive
+from ignet.losses.cross_entropy import partial_cross_entropy
+from ignet.losses.guidance import guidance
+from ignet.losses.lovasz import lovasz_softmax
+from ignet.models.heads import GuidanceHead, ProjectionHead, PrototypeMemory
+from ignet.models.segmentor3d import Network3D
+from ignet.models.sparse.engine import make_geometry
+from ignet.train.ema import update_ema
+
+
+class Trainee(nn.Module):
+    """A 3D network with the heads that only training needs.
+
+    Args:
+        network: the network that inference keeps.
+        guidance_head: g, or none without image guidance.
+        projection_head: h, or none without the contrastive loss.
+    """
+
+    def __init__(self, network: Network3D, guidance_head: GuidanceHead | None, projection_head: ProjectionHead | None) -> None:
+        super().__init__()
+        self.network = network
+        self.guidance_head = guidance_head
+        self.projection_head = projection_head
+
+
+class Objective(nn.Module):
+    """L = CE + Lovász + w_mt KL(teacher || student) + w_img L_img + w_con L_con; each term off where its weight is 0.
+
+    Args:
+        student: is trained by gradients. Its moving average, the teacher, is made here and is what evaluation uses.
+        settings: the run.
+        engine: sparse engine, resolved.
+    """
+
+    def __init__(self, student: Trainee, settings: Train3DConfig, engine: str) -> None:
+        super().__init__()
+        self.settings, self.engine = settings, engine
+        self.student = student
+        self.teacher = deepcopy(student).requires_grad_(False).eval()
+        contrastive = settings.contrastive
+        self.memory = PrototypeMemory(len(CLASSES), contrastive.channels, contrastive.momentum) if contrastive.weight else None
+
+    @property
+    def needs_teacher(self) -> bool:
+        """A loss asks the teacher for predictions; otherwise it is only averaged."""
+        return self.settings.mean_teacher.weight > 0 or self.memory is not None
+
+    def forward(self, batch: Batch, step: int, chosen: Tensor) -> dict[str, Tensor]:
+        """Losses of one batch.
+
+        Args:
+            batch: student and teacher views of the same points.
+            step: number of the step.
+            chosen: float (N,), random keys in 0..1, one a point: those with the smallest become anchors.
+
+        Returns:
+            Each weighted term by name, and their sum as ``loss``.
+        """
+        settings, labels = self.settings, batch.labels
+        logits, points = self.student.network(
+            batch.student.features, make_geometry(self.engine, batch.student.coordinates), batch.student.inverse
+        )
+        terms = {
+            "ce": partial_cross_entropy(logits, labels),
+            "lovasz": settings.lovasz_weight * lovasz_softmax(logits.float().softmax(1), labels),
+        }
+        if self.needs_teacher:
+            teacher_logits, teacher_points = self._teach(batch)
+        if settings.mean_teacher.weight:
+            rise = min(1.0, (step + 1) / settings.mean_teacher.ramp) if settings.mean_teacher.ramp else 1.0
+            terms["consistency"] = rise * settings.mean_teacher.weight * consistency(logits, teacher_logits, labels == IGNORE)
+        if self.student.guidance_head is not None:
+            predicted = self.student.guidance_head(points[batch.guided])
+            terms["image"] = settings.image_guidance.weight * guidance(predicted, batch.feature, settings.image_guidance.distance)
+        if self.memory is not None:
+            terms["contrastive"] = settings.contrastive.weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def update_teacher(self, step: int) -> None:
+        """Move the teacher towards the student, after the optimiser's step."""
+        update_ema(self.teacher, self.student, step, self.settings.mean_teacher.ema)
+
+    @torch.no_grad()
+    def _teach(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        self.teacher.eval()
+        assert batch.teacher is not None
+        geometry = make_geometry(self.engine, batch.teacher.coordinates)
+        return self.teacher.network(batch.teacher.features, geometry, batch.teacher.inverse)
+
+    def _contrast(self, batch: Batch, points: Tensor, teacher_points: Tensor, teacher_logits: Tensor, chosen: Tensor) -> Tensor:
+        assert self.memory is not None
+        assert self.student.projection_head is not None
+        assert self.teacher.projection_head is not None
+        classes, known = self._classes(batch.labels, teacher_logits)
+        with torch.no_grad():
+            self.memory.update(self.teacher.projection_head(teacher_points), classes, known & batch.in_fov)
+        anchors = self._anchors(known & ~batch.in_fov, chosen)
+        z = self.student.projection_head(points[anchors])
+        return one_way_contrastive(z, classes[anchors], self.memory.prototypes, self.memory.seen, self.settings.contrastive.temperature)
+
+    def _classes(self, labels: Tensor, teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """A point's label, else the teacher's class where it is confident; and which points have one."""
+        confidence, guess = teacher_logits.float().softmax(1).max(1)
+        labelled = labels != IGNORE
+        return torch.where(labelled, labels, guess), labelled | (confidence >= self.settings.contrastive.confidence)
+
+    def _anchors(self, candidates: Tensor, chosen: Tensor) -> Tensor:
+        index = candidates.nonzero().squeeze(1)
+        if len(index) > self.settings.contrastive.anchors:
+            index = index[chosen[index].argsort()[: self.settings.contrastive.anchors]]
+        return index

@@ -1,0 +1,130 @@
+"""The whole DAG on a tiny embedded world, and what a change invalidates."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ignet.files import read_weights
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config" / "tiny.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, config: Path = CONFIG) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", "2"]
+    command += ["--configfile", config, *arguments]
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny DAG, run once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    result = snakemake(folder)
+    logs = "\n".join(f"{p}:\n{p.read_text()[-2000:]}" for p in folder.rglob("*.log")) if result.returncode else ""
+    assert result.returncode == 0, result.stderr[-4000:] + logs
+    return folder
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Jobs that Snakemake would run, by rule."""
+    result = snakemake(folder, "--dry-run", *arguments)
+    assert result.returncode == 0, result.stderr
+    text = result.stdout + result.stderr
+    if "Nothing to be done" in text:
+        return {}
+    table = text.split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
+    return {row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] not in ("total", "all")}
+
+
+def test_every_artifact_is_there(finished: Path) -> None:
+    results = finished / "results" / "tiny"
+    for run in ("full", "baseline", "ignet"):
+        metrics = json.loads((results / f"evaluate/{run}/seed0/metrics.json").read_text())
+        assert 0 <= metrics["miou_official"] <= metrics["miou_occurring"] <= 1
+    table = pd.read_csv(results / "compare/table.csv")
+    assert set(table["run"]) == {"full", "baseline", "ignet"}
+    for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "data/manifest.csv"):
+        assert (results / name).stat().st_size > 0
+    assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
+
+
+def test_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert planned(finished) == {}
+
+
+def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finished: Path, tmp_path: Path) -> None:
+    results = finished / "results" / "tiny"
+    weights = results / "train_3d/ignet/seed0/model.safetensors"
+    names = set(read_weights(weights)[0])
+    assert names == set(read_weights(results / "train_3d/full/seed0/model.safetensors")[0])
+    assert not [name for name in names if "head" in name or "guidance" in name or "projection" in name or "memory" in name]
+
+    copy = tmp_path / "alone.bin"
+    scan = next((results / "world/target/sequences/08/velodyne").glob("*.bin"))
+    copy.write_bytes(scan.read_bytes())
+    command = [
+        sys.executable,
+        "-m",
+        "ignet",
+        "predict",
+        "--weights",
+        weights,
+        "--scan",
+        copy,
+        "--out",
+        tmp_path / "alone.label",
+        "--engine",
+        "torch",
+    ]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr
+    predicted = np.fromfile(tmp_path / "alone.label", np.uint32)
+    workflow = np.fromfile(results / f"predictions/ignet/seed0/sequences/08/predictions/{scan.stem}.label", np.uint32)
+    assert (predicted == workflow).mean() > 0.999
+    assert 0 not in predicted
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("execution={threads: 2}", {}),
+        ("compare={baseline: full}", {"compare": 1}),
+        ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
+        ("runs={ignet: {contrastive: {weight: 0.2}}}", {"train_3d": 1, "predict": 1, "evaluate": 1, "compare": 1, "pictures": 1}),
+        ("runs={more: {}}", {"train_3d": 1, "predict": 1, "evaluate": 1, "compare": 1, "pictures": 1}),
+        ("evaluate={ranges: [0, 20]}", {"evaluate": 3, "compare": 1}),
+        (
+            "adapt_2d={confidence: 0.9}",
+            {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, "train_3d": 1, "predict": 1, "evaluate": 1, "compare": 1, "pictures": 1},
+        ),
+        ("features={dtype: float16}", {"extract": 2, "train_3d": 1, "predict": 1, "evaluate": 1, "compare": 1, "pictures": 1}),
+    ],
+)
+def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
+    assert planned(finished, "--config", change) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("colour=1", ["unknown key 'colour'"]),
+        ("train_3d={steps: many}", ["train_3d.steps", "many"]),
+        ("dataset={root: /nowhere/at/all}", ["/nowhere/at/all", "sequences"]),
+    ],
+)
+def test_bad_configuration_is_one_line(tmp_path: Path, change: str, words: list[str]) -> None:
+    result = snakemake(tmp_path, "--dry-run", "--config", change)
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if words[0] in line]
+    assert len(lines) == 1
+    assert all(word in lines[0] for word in words)
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,152 @@
+# Data: the embedded world where there is none, checks, simulated scribbles, correspondence.
+rule simulate_source:
+    output:
+        directory(f"{RESULTS}/world/source"),
+    log:
+        f"{RESULTS}/logs/simulate_source.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate_source.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.world.canonical(),
+        code=code("simulate_source.py"),
+    message:
+        "Embedded world: source images"
+    shell:
+        'exec python "$IGNET_SCRIPTS/simulate_source.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        " --device cpu --out {output} > {log} 2>&1"
+
+
+rule simulate_sequence:
+    output:
+        directory(f"{RESULTS}/world/target/sequences/{{sequence}}"),
+    log:
+        f"{RESULTS}/logs/simulate_sequence/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate_sequence/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.world.canonical(),
+        code=code("simulate_sequence.py"),
+    message:
+        "Embedded world: sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/simulate_sequence.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        " --device cpu --sequence {wildcards.sequence} --out {output} > {log} 2>&1"
+
+
+rule check_sequence:
+    input:
+        lambda w: target_folders([w.sequence]),
+    output:
+        f"{RESULTS}/data/{{sequence}}.json",
+    log:
+        f"{RESULTS}/logs/check_sequence/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_sequence/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=DATA.canonical(),
+        code=code("check_sequence.py"),
+        role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
+        data=lambda w: fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (w.sequence,)),
+    message:
+        "Checking sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/check_sequence.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --role {params.role} --out {output} > {log} 2>&1'
+
+
+rule check_data:
+    input:
+        expand(f"{RESULTS}/data/{{sequence}}.json", sequence=DATA.sequences),
+    output:
+        f"{RESULTS}/data/manifest.csv",
+    log:
+        f"{RESULTS}/logs/check_data.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_data.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        settings=DATA.canonical(),
+        code=code("check_data.py"),
+    message:
+        "Manifest of all frames"
+    shell:
+        'exec python "$IGNET_SCRIPTS/check_data.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        " --sequences {input} --out {output} > {log} 2>&1"
+
+
+rule simulate_scribbles:
+    input:
+        lambda w: checks([w.sequence]) + target_folders([w.sequence]),
+    output:
+        directory(f"{RESULTS}/scribbles/sequences/{{sequence}}/scribbles"),
+    log:
+        f"{RESULTS}/logs/simulate_scribbles/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate_scribbles/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.scribbles.canonical(),
+        code=code("simulate_scribbles.py"),
+        data=lambda w: fingerprint(("scans", "labels"), (w.sequence,)),
+    message:
+        "Simulated scribbles of sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/simulate_scribbles.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --out {output} > {log} 2>&1'
+
+
+rule project:
+    input:
+        lambda w: checks([w.sequence]) + target_folders([w.sequence]),
+        scribbles=lambda w: scribble_folders(labelled(w.sequence)),
+    output:
+        correspondence=f"{RESULTS}/projection/{{sequence}}.h5",
+        picture=f"{RESULTS}/report/projection/{{sequence}}.png",
+    log:
+        f"{RESULTS}/logs/project/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/project/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=120,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.projection.canonical(),
+        code=code("project.py"),
+        data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)) + fingerprint(scribble_kinds(), labelled(w.sequence)),
+        scribbles=lambda w: '--scribbles "$IGNET_SCRIBBLES"' if labelled(w.sequence) else "",
+    message:
+        "Points to pixels of sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
+        " --sequence {wildcards.sequence} {params.scribbles} --out {output.correspondence} --picture {output.picture} > {log} 2>&1"

@@ -1,0 +1,138 @@
+# Results: metrics of each run, tables and curves over all runs, pictures.
+rule evaluate:
+    input:
+        checks(DATA.val_sequences),
+        target_folders(DATA.val_sequences),
+        predictions=lambda w: expand(PREDICTIONS, run=w.run, seed=w.seed, sequence=DATA.val_sequences),
+        projection=projections(DATA.val_sequences),
+    output:
+        metrics=METRICS,
+        confusion=f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/confusion.csv",
+    log:
+        f"{RESULTS}/logs/evaluate/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{run}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.evaluate.canonical(),
+        code=code("evaluate.py"),
+        data=fingerprint(("scans", "labels"), DATA.val_sequences),
+        sequences=DATA.val_sequences,
+    message:
+        "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
+        ' --sequences {params.sequences} --predictions "$IGNET_RESULTS/predictions/{wildcards.run}/seed{wildcards.seed}"'
+        ' --projection "$IGNET_RESULTS/projection" --out {output.metrics} --confusion {output.confusion} > {log} 2>&1'
+
+
+rule compare:
+    input:
+        metrics=[METRICS.format(run=run, seed=seed) for run, seed in RUNS],
+        curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
+        metrics_2d=expand(f"{RESULTS}/evaluate_2d/{{network}}/metrics.json", network=NETWORKS_2D),
+    output:
+        table=f"{RESULTS}/compare/table.csv",
+        markdown=f"{RESULTS}/compare/table.md",
+        latex=f"{RESULTS}/compare/table.tex",
+        networks_2d=f"{RESULTS}/compare/networks_2d.csv",
+        curves=f"{RESULTS}/compare/curves.png",
+        per_class=f"{RESULTS}/compare/per_class.png",
+        summary=f"{RESULTS}/compare/summary.txt",
+    log:
+        f"{RESULTS}/logs/compare.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.compare.canonical(),
+        code=code("compare.py"),
+        metrics=run_files(METRICS),
+        curves=run_files(CURVES),
+        metrics_2d=[f"{network}={RESULTS}/evaluate_2d/{network}/metrics.json" for network in NETWORKS_2D],
+    message:
+        "Tables and curves of all runs"
+    shell:
+        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu --metrics {params.metrics}'
+        ' --curves {params.curves} --metrics-2d {params.metrics_2d} --out "$IGNET_RESULTS/compare" > {log} 2>&1'
+
+
+rule contact_sheet:
+    input:
+        source_folder(),
+        checks(DATA.sequences),
+        target_folders(DATA.sequences),
+        scribble_folders(DATA.train_sequences),
+    output:
+        f"{RESULTS}/report/contact_sheet.png",
+    log:
+        f"{RESULTS}/logs/contact_sheet.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/contact_sheet.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=20,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.report.canonical(),
+        code=code("contact_sheet.py"),
+        data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
+        source=source_fingerprint(),
+        layout=EXPERIMENT.source.layout,
+        sequences=[*DATA.train_sequences, *DATA.val_sequences],
+    message:
+        "Contact sheet of the data"
+    shell:
+        'exec python "$IGNET_SCRIPTS/contact_sheet.py" --settings {params.settings:q} --code {params.code} --device cpu --source "$IGNET_SOURCE"'
+        ' --layout {params.layout} --target "$IGNET_TARGET" --sequences {params.sequences} --scribbles "$IGNET_SCRIBBLES" --out {output} > {log} 2>&1'
+
+
+rule pictures:
+    input:
+        checks(DATA.val_sequences),
+        target_folders(DATA.val_sequences),
+        predictions=[
+            expand(PREDICTIONS, run=run, seed=seed, sequence=DATA.val_sequences)
+            for run, seed in RUNS
+            if seed == EXPERIMENT.run_seeds(run)[0]
+        ],
+        projection=projections(DATA.val_sequences),
+        networks=[network_file(network) for network in NETWORKS_2D],
+    output:
+        directory(f"{RESULTS}/report/pictures"),
+    log:
+        f"{RESULTS}/logs/pictures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pictures.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.report.canonical(),
+        code=code("report.py"),
+        data=fingerprint(("scans", "images", "labels", "calibration"), DATA.val_sequences),
+        predictions=[f"{run}={RESULTS}/predictions/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
+        networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
+        sequences=DATA.val_sequences,
+        note=f"scribbles: {DATA.scribbles}",
+    message:
+        "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
+    shell:
+        'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
+        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_RESULTS/projection"'
+        " --networks-2d {params.networks} --scribbles-note {params.note:q} --out {output} > {log} 2>&1"

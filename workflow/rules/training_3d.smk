@@ -1,0 +1,67 @@
+# 3D: one training a run and seed, and its predictions on the validation sequences.
+rule train_3d:
+    input:
+        unpack(training_inputs),
+    output:
+        model=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",
+        metrics=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/metrics.json",
+        curves=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv",
+    log:
+        f"{RESULTS}/logs/train_3d/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_3d/{{run}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    threads: EXECUTION.threads
+    resources:
+        mem_mb=EXECUTION.mem_mb,
+        runtime=EXECUTION.runtime,
+        gpu=EXECUTION.gpus,
+        device=EXECUTION.device,
+        workers=EXECUTION.workers,
+        checkpoint_every=int(EXECUTION.checkpoint_every),
+    params:
+        settings=lambda w: EXPERIMENT.run(w.run).canonical(),
+        code=code("train_3d.py"),
+        data=training_data,
+        sequences=DATA.train_sequences,
+        features=lambda w: EXPERIMENT.run(w.run).features,
+    message:
+        "3D network: run '{wildcards.run}', seed {wildcards.seed}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
+        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --scribbles "$IGNET_SCRIBBLES" --projection "$IGNET_RESULTS/projection"'
+        ' --features "$IGNET_RESULTS/features/{params.features}" --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}'
+        ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
+        ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
+
+
+rule predict:
+    input:
+        lambda w: checks([w.sequence]) + target_folders([w.sequence]),
+        weights=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",
+    output:
+        directory(f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"),
+    log:
+        f"{RESULTS}/logs/predict/{{run}}/seed{{seed}}/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict/{{run}}/seed{{seed}}/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    threads: EXECUTION.threads
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=EXECUTION.gpus,
+        device=EXECUTION.device,
+    params:
+        settings=EXPERIMENT.predict.canonical(),
+        code=code("predict.py"),
+        data=lambda w: fingerprint(("scans",), (w.sequence,)),
+    message:
+        "Predictions of '{wildcards.run}', seed {wildcards.seed}, on sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/predict.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        ' --device {resources.device} --weights {input.weights} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'
+        " --out {output} > {log} 2>&1"

@@ -1,0 +1,38 @@
+"""Predict the class of every point of one sequence's scans; needs the weights and the scans alone."""
+
+import sys
+from pathlib import Path
+
+from ignet.config.evaluation import PredictConfig
+from ignet.console import progress
+from ignet.data.kitti import frame_ids, read_scan, scan_path
+from ignet.data.labels import to_raw_ids
+from ignet.files import atomic
+from ignet.models.segmentor3d import load_network, predict_scan
+from ignet.models.sparse.engine import resolve_engine
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("predict", PredictConfig, __doc__)
+    stage.add("--weights", type=Path, required=True, help="weights of a 3D network, safetensors")
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequence", required=True, help="sequence")
+    stage.add("--out", type=Path, required=True, help="folder of the .label files")
+    args, settings = stage.start()
+
+    network, backbone, trained_on = load_network(args.weights)
+    engine = resolve_engine(trained_on if settings.engine == "same" else settings.engine, args.device)
+    network = network.to(args.device).eval()
+    with atomic(args.out) as folder:
+        folder.mkdir()
+        for frame in progress(frame_ids(args.dataset, args.sequence), "scan"):
+            points = read_scan(scan_path(args.dataset, args.sequence, frame))
+            classes, _ = predict_scan(network, backbone, engine, points, args.device)
+            to_raw_ids(classes).tofile(folder / f"{frame}.label")
+    stage.write_settings(args.out.parent / f"{args.out.name}.settings.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

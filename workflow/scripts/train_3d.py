@@ -1,0 +1,91 @@
+"""Train one 3D network: scans and the run's labels, and where the run's losses ask for it 2D features and the camera's view.
+
+The exported weights are the EMA teacher's backbone and classifier; no head, image or feature is needed to use them.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from ignet.config.training_3d import Train3DConfig
+from ignet.console import log
+from ignet.data.dataset import ScanSource, TrainingSamples
+from ignet.data.kitti import frame_ids
+from ignet.devices import autocast, seed_everything, step_generator
+from ignet.files import write_json
+from ignet.fingerprint import sequence_fingerprint
+from ignet.models.heads import GuidanceHead, ProjectionHead
+from ignet.models.segmentor3d import build_network, save_network
+from ignet.models.sparse.engine import resolve_engine
+from ignet.stage import Stage, command
+from ignet.train.objective import Objective, Trainee
+from ignet.train.run import TrainingRun, write_curves
+from ignet.train.schedule import one_cycle
+
+
+@command
+def main() -> None:
+    stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequences", nargs="+", required=True, help="sequences to train on")
+    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are the labels; default: the dataset's")
+    stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
+    stage.add("--features", type=Path, help="folder of NN.h5, the feature store")
+    stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
+    stage.add_training("weights")
+    args, settings = stage.start()
+    seed_everything(args.seed)
+
+    projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
+    features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
+    frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
+    source = ScanSource(args.dataset, frames, settings.supervision, args.scribbles, projection, features, cache=True)
+    engine = resolve_engine(settings.backbone.engine, args.device)
+    network = build_network(settings.backbone)
+    guidance_head = GuidanceHead(network.channels, source.channels) if features else None
+    projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    objective = Objective(Trainee(network, guidance_head, projection_head), settings, engine).to(args.device)
+    optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
+    samples = TrainingSamples(
+        source, settings.batch, args.seed, settings.backbone.voxel, settings.fovmix, settings.augment, objective.needs_teacher
+    )
+
+    labels = "labels" if settings.supervision == "dense" else "scribbles"
+    label_root = args.dataset if settings.supervision == "dense" else args.scribbles or args.dataset
+    data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(label_root, frames, [labels])]
+    files = [*(projection or {}).values(), *(features or {}).values()]
+    identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
+    parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    with run:
+        loader = DataLoader(samples, batch_size=None, sampler=range(run.step, settings.steps), num_workers=args.workers)
+        for step, batch in zip(run, loader, strict=False):
+            batch = batch.to(args.device)
+            chosen = torch.from_numpy(step_generator(args.seed, step, 1).random(len(batch.labels))).to(args.device)
+            objective.student.train()
+            with autocast(args.device):
+                losses = objective(batch, step, chosen)
+            optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(objective.student.parameters(), 10.0)
+            optimizer.step()
+            scheduler.step()
+            objective.update_teacher(step)
+            run.log(**losses, learning_rate=scheduler.get_last_lr()[0])
+
+        save_network(args.out, objective.teacher.network, settings.backbone, engine)
+        write_curves(args.curves_csv, run.history)
+        stage.write_settings(args.out.with_suffix(".settings.json"))
+        last = run.history[-max(1, settings.steps // 10) :]
+        metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
+        size = sum(p.numel() for p in network.parameters())
+        write_json(args.metrics, {**metrics, "engine": engine, "parameters": size, "scans": len(source), "steps": settings.steps})
+        run.clean()
+    log.info("wrote %s", args.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

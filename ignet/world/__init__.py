@@ -1,0 +1,1 @@
+"""The embedded world: a seeded street, its LiDAR, its camera and its scribbles."""

@@ -1,0 +1,106 @@
+"""The embedded world on disk: the source set in GTA-V's layout, target sequences in SemanticKITTI's and ScribbleKITTI's."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ignet.config.world import WorldConfig
+from ignet.console import progress
+from ignet.data.kitti import instance_ids
+from ignet.data.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
+from ignet.data.scribbles import simulate_scribbles
+from ignet.errors import IgnetError
+from ignet.files import atomic
+from ignet.world.camera import Camera
+from ignet.world.drive import IMAGES_PER_STREET, Drive, source_drive, target_drive
+
+_SOURCE_SWAY = 0.03
+_FRAME_SECONDS = 0.6
+_GROUND, _TRAILER = 6, 30  # Cityscapes label ids without a train id that the world uses
+
+
+def write_source(config: WorldConfig, folder: Path) -> None:
+    """Write ``images/NNNNN.png`` and ``labels/NNNNN.png``, numbered from 1 as GTA-V's; all or nothing.
+
+    Labels are palette images of Cityscapes label ids.
+    """
+    palette = _label_palette()
+    with atomic(folder) as temporary:
+        for name in ("images", "labels"):
+            (temporary / name).mkdir(parents=True)
+        drive = source_drive(config, 0)
+        for number in progress(range(config.source_images), "source images"):
+            street, frame = divmod(number, IMAGES_PER_STREET)
+            if frame == 0:
+                drive = source_drive(config, street)
+            picture = drive.picture(frame, _SOURCE_SWAY)
+            name = f"{number + 1:05d}.png"
+            _write_png(temporary / "images" / name, picture.image)
+            labels = Image.frombytes("P", picture.city.shape[::-1], picture.city.tobytes())
+            labels.putpalette(palette)
+            labels.save(temporary / "labels" / name)
+
+
+def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
+    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or nothing.
+
+    Raises:
+        IgnetError: the sequence's name is no number.
+    """
+    if not sequence.isdecimal():
+        raise IgnetError(f"{folder}: found sequence '{sequence}', expected digits such as 08; rename it in the section dataset")
+    drive = target_drive(config, int(sequence))
+    with atomic(folder) as temporary:
+        for name in ("velodyne", "labels", "scribbles", "image_2"):
+            (temporary / name).mkdir(parents=True)
+        for frame in progress(range(config.frames), f"sequence {sequence}"):
+            _write_frame(config, drive, frame, temporary)
+        _write_calibration(temporary / "calib.txt", drive.camera)
+        _write_poses(temporary / "poses.txt", [drive.pose(frame) for frame in range(config.frames)], drive.camera)
+        (temporary / "times.txt").write_text("".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)))
+
+
+def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) -> None:
+    name = f"{frame:06d}"
+    sweep = drive.scan(frame)
+    sweep.points.astype("<f4").tofile(folder / "velodyne" / f"{name}.bin")
+    sweep.label.astype("<u4").tofile(folder / "labels" / f"{name}.label")
+    scribbles = simulate_scribbles(
+        sweep.points,
+        to_train_ids(sweep.label),
+        instance_ids(sweep.label),
+        config.scribble_fraction,
+        config.scribble_margin,
+        drive.scribble_rng(frame),
+    )
+    to_raw_ids(scribbles).astype("<u4").tofile(folder / "scribbles" / f"{name}.label")
+    _write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image[:, :, ::-1]):
+        raise IgnetError(f"{path}: the image could not be written; check that the disk has room")
+
+
+def _numbers(matrix: np.ndarray) -> str:
+    return " ".join(f"{value:.12e}" for value in matrix.ravel())
+
+
+def _write_calibration(path: Path, camera: Camera) -> None:
+    lines = [f"{name}: {_numbers(matrix)}\n" for name, matrix in camera.p.items()]
+    path.write_text("".join([*lines, f"Tr: {_numbers(camera.tr[:3])}\n"]))
+
+
+def _write_poses(path: Path, poses: list[np.ndarray], camera: Camera) -> None:
+    """One line a frame: the reference camera's pose in its own frame at frame 0."""
+    inverse, first = np.linalg.inv(camera.tr), np.linalg.inv(poses[0])
+    path.write_text("".join(f"{_numbers((camera.tr @ first @ pose @ inverse)[:3])}\n" for pose in poses))
+
+
+def _label_palette() -> bytes:
+    colors = np.zeros((256, 3), np.uint8)
+    colors[CITYSCAPES_LABEL_IDS] = CITYSCAPES_COLORS
+    colors[_GROUND], colors[_TRAILER] = (81, 0, 81), (0, 0, 110)
+    return colors.tobytes()

@@ -1,0 +1,120 @@
+"""Draw one sheet of all data: source images with labels; of each target sequence an image, its labelled points, a scan and its scribbles.
+
+What a person looks at before anything is trained: do labels sit where they should, do the two domains differ, where do scribbles run?
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from ignet.config.evaluation import ReportConfig
+from ignet.data import kitti
+from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize, to_train_ids
+from ignet.data.projection import project
+from ignet.data.source import SourceDataset
+from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
+from ignet.report.pictures import UNLABELLED_COLOR, colors_of, evenly_spaced
+from ignet.stage import Stage, command
+
+_SOURCE_COLUMNS = 4
+_ROW = 490  # pixels: height of one sequence
+_LEGEND = 110
+
+
+@command
+def main() -> None:
+    stage = Stage("report", ReportConfig, __doc__)
+    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
+    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
+    stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
+    stage.add("--sequences", nargs="+", required=True, help="target sequences to show")
+    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's")
+    stage.add("--out", type=Path, required=True, help="PNG to make")
+    args, settings = stage.start()
+
+    source = SourceDataset(args.source, args.layout)
+    numbers = [int(name) for name in evenly_spaced([str(i) for i in range(len(source))], _SOURCE_COLUMNS)]
+    pictures = [source.read(number) for number in numbers]
+    height, width = pictures[0][0].shape[:2]
+    source_height = 2 * WIDTH / _SOURCE_COLUMNS * height / width + 60
+
+    heights = [source_height, _LEGEND, *[_ROW] * len(args.sequences), _LEGEND]
+    figure = new_figure(sum(heights))
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
+    _draw_source(parts[0], pictures, f"Source: {len(source)} labelled images of {width} x {height} pixels")
+    shown = np.unique(np.concatenate([labels.ravel() for _, labels in pictures]))
+    # closer than the report's pictures, because scribbles are thin
+    extent = 0.6 * settings.extent
+    parts[1].legend(handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="center", ncols=10, **BOX)
+    scribbles = args.scribbles or args.target
+    classes = [_draw_sequence(part, args.target, scribbles, name, extent) for part, name in zip(parts[2:-1], args.sequences, strict=True)]
+    handles = [*class_legend(np.concatenate(classes), CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
+    parts[-1].legend(handles=handles, loc="center", ncols=10, **BOX)
+    save_figure(args.out, figure)
+
+
+def _draw_source(part: SubFigure, pictures: list[tuple[np.ndarray, np.ndarray]], title: str) -> None:
+    part.suptitle(title, fontsize=15)
+    axes = part.subplots(2, _SOURCE_COLUMNS, squeeze=False)
+    for panel in axes.ravel():
+        panel.set_axis_off()
+    for column, (image, labels) in zip(axes.T, pictures, strict=False):
+        column[0].imshow(image)
+        column[1].imshow(colorize(labels, CITYSCAPES_COLORS))
+
+
+def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: str, extent: float) -> np.ndarray:
+    """Draw the middle frame; returns the classes that occur in it."""
+    frames = kitti.frame_ids(root, sequence)
+    (frame,) = evenly_spaced(frames, 1)
+    points = kitti.read_scan(kitti.scan_path(root, sequence, frame))
+    labels = _read(kitti.label_path(root, sequence, frame), len(points))
+    scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points))
+    image = kitti.read_image(kitti.image_path(root, sequence, frame))
+    calibration = kitti.read_calibration(kitti.calibration_path(root, sequence))
+    projected = project(points, calibration.p2, calibration.tr, image.shape[1], image.shape[0])
+
+    part.suptitle(f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15)
+    axes = part.subplot_mosaic("iab;pab", width_ratios=[1.75, 1, 1])
+    for panel in axes.values():
+        panel.set_xticks([])
+        panel.set_yticks([])
+    axes["i"].imshow(image)
+    seen = projected.inside & (labels != IGNORE)
+    _draw_pixels(axes["p"], image, projected.pixel[seen], labels[seen])
+    axes["p"].set_xlabel(f"points in the image ({projected.inside.mean():.0%} of the scan) with their labels", fontsize=11)
+    _draw_from_above(axes["a"], points, labels, extent)
+    axes["a"].set_xlabel(f"labels, {2 * extent:g} m x {2 * extent:g} m, forward is up", fontsize=11)
+    _draw_from_above(axes["b"], points, scribbles, extent)
+    drawn = (scribbles != IGNORE).mean()
+    axes["b"].set_xlabel(f"scribbles on {drawn:.1%} of the points" if drawn else "no scribbles", fontsize=11)
+    return np.unique(labels)
+
+
+def _read(path: Path, points: int) -> np.ndarray:
+    """Train ids of a label file; nothing but 255 where there is none."""
+    return to_train_ids(kitti.read_labels(path, points), str(path)) if path.exists() else np.full(points, IGNORE, np.uint8)
+
+
+def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, labels: np.ndarray) -> None:
+    panel.imshow((255 - 0.45 * (255 - image.mean(axis=2, keepdims=True).repeat(3, axis=2))).astype(np.uint8))
+    panel.scatter(pixel[:, 0], pixel[:, 1], s=2.5, c=COLORS[labels] / 255, linewidths=0)
+    panel.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+
+
+def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent: float) -> None:
+    near = (np.abs(points[:, :2]) <= extent).all(axis=1)
+    order = np.flatnonzero(near)[np.lexsort((points[near, 2], labels[near] != IGNORE))]  # labelled over unlabelled, high over low
+    panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=colors_of(labels[order], COLORS) / 255, linewidths=0)
+    panel.plot(0, 0, marker="+", markersize=9, color="black")
+    panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+
+
+def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
+    return color[0] / 255, color[1] / 255, color[2] / 255
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Draw scribbles from the dense labels of one sequence, for a dataset that has none.
+
+The result imitates ScribbleKITTI's layout, but it is a simulation: lines along objects and surfaces, drawn scan by scan.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ignet.config.dataset import ScribbleConfig
+from ignet.console import log, progress
+from ignet.data import kitti
+from ignet.data.labels import IGNORE, to_raw_ids, to_train_ids
+from ignet.data.scribbles import simulate_scribbles
+from ignet.files import atomic
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("scribbles", ScribbleConfig, __doc__)
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequence", required=True, help="sequence to draw on, such as 00")
+    stage.add("--out", type=Path, required=True, help="folder of the .label files to make")
+    args, settings = stage.start()
+
+    drawn = total = 0
+    with atomic(args.out) as temporary:
+        temporary.mkdir()
+        for frame in progress(kitti.frame_ids(args.dataset, args.sequence), f"scribbles of {args.sequence}"):
+            points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
+            path = kitti.label_path(args.dataset, args.sequence, frame)
+            raw = kitti.read_labels(path, len(points))
+            # a frame's lines do not depend on which other frames there are; its name need not be a number
+            rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])
+            labels = to_train_ids(raw, str(path))
+            scribbles = simulate_scribbles(points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng)
+            to_raw_ids(scribbles).astype("<u4").tofile(temporary / f"{frame}.label")
+            drawn, total = drawn + int((scribbles != IGNORE).sum()), total + len(points)
+    log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / total)
+    stage.write_settings(args.out.with_suffix(".settings.json"))
+
+
+if __name__ == "__main__":
+    main()

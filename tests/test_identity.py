@@ -23,7 +23,10 @@ def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path) -> None:
     assert hash_of(tmp_path, SCRIPT) == hash_of(tmp_path, same)
 
 
-@pytest.mark.parametrize("change", [("return guidance", "return guidance, 1"), ("guidance import", "lovasz import lovasz_softmax as"), ("main", "f")])
+CHANGES = [("return guidance", "return guidance, 1"), ("guidance import", "lovasz import lovasz_softmax as"), ("main", "f")]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_code_counts(tmp_path: Path, change: tuple[str, str]) -> None:
     assert hash_of(tmp_path, SCRIPT) != hash_of(tmp_path, SCRIPT.replace(*change))
 

@@ -27,5 +27,7 @@ rule all:
 
 
 onsuccess:
-    print((Path(RESULTS) / "compare" / "summary.txt").read_text())
+    summary = Path(RESULTS, "compare", "summary.txt")
+    if summary.exists():
+        print(summary.read_text())
     print(f"Tables and curves: {RESULTS}/compare   pictures: {RESULTS}/report   TensorBoard: {RESULTS}/tensorboard")

@@ -13,6 +13,9 @@ import numpy as np
 
 from ignet.errors import IgnetError
 
+METADATA = "ignet"
+"""The one metadata key of our weight files."""
+
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -65,11 +68,13 @@ def _plain(value: Any) -> Any:
 
 
 def write_weights(path: Path | str, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write a state dict of torch tensors as safetensors, atomically."""
+    """Write a state dict of torch tensors as safetensors, atomically; equal content gives equal bytes."""
     from safetensors.torch import save_file
 
+    # the format writes several metadata keys in random order, so all of ours stand as JSON under one
+    packed = {METADATA: json.dumps(metadata or {}, sort_keys=True)}
     with atomic(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata=metadata)
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata=packed)
 
 
 def read_weights(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -82,6 +87,7 @@ def read_weights(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise IgnetError(f"{path}: not a readable safetensors file ({error}); weights are never read from pickles") from error

@@ -19,7 +19,7 @@ class SegformerConfig(Section):
         "checkpoint brings its own shape, and hidden_sizes, depths and decoder_channels are then not used",
     )
     hidden_sizes: tuple[int, int, int, int] = Field(
-        (16, 32, 80, 128), description="channels of the four encoder stages; multiples of 1, 2, 5 and 8 (MiT-B0: 32 64 160 256)"
+        (32, 64, 80, 128), description="channels of the four encoder stages; multiples of 1, 2, 5 and 8 (MiT-B0: 32 64 160 256)"
     )
     depths: tuple[int, int, int, int] = Field((1, 1, 1, 1), description="transformer blocks of the four encoder stages (MiT-B0: 2 2 2 2)")
     decoder_channels: int = Field(64, ge=4, description="channels of the decoder, which are the features that the 3D network learns from")
@@ -49,7 +49,7 @@ class ImageConfig(Section):
 class OptimizerConfig2D(Section):
     """AdamW with linear warm-up and polynomial decay (power 1)."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)")
+    learning_rate: float = Field(4e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)")
     head_learning_rate_factor: float = Field(1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
     warmup: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
@@ -60,15 +60,16 @@ class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
 
     seed: int = Field(0, ge=0, description="seed of the network and of the sampling")
     network: SegformerConfig = SegformerConfig()
-    steps: int = Field(400, ge=1, description="training steps")
-    batch: int = Field(4, ge=1, description="images a step")
+    steps: int = Field(1200, ge=1, description="training steps")
+    batch: int = Field(2, ge=1, description="images a step (DAFormer: 2)")
 
 
 class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     """Adaptation to the target camera: mean teacher, ClassMix, projected scribbles."""
 
     seed: int = Field(0, ge=0, description="seed of the sampling and of the mixing")
-    steps: int = Field(400, ge=1, description="training steps")
+    steps: int = Field(500, ge=1, description="training steps (DAFormer: 40000)")
+    crop: tuple[int, int] = Field((128, 256), description="height and width in pixels of the training crops (DAFormer: 512 512)")
     batch: int = Field(2, ge=1, description="source images and target images a step, each (DAFormer: 2)")
     ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (DAFormer: 0.999)")
     confidence: float = Field(

@@ -14,7 +14,7 @@ class BackboneConfig(Section):
     engine: Literal["auto", "torch", "minkowski"] = Field(
         "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
     )
-    voxel: float = Field(0.1, gt=0, description="metres: side of a voxel (ScribbleKITTI's MinkowskiNet: 0.05)")
+    voxel: float = Field(0.2, gt=0, description="metres: side of a voxel (ScribbleKITTI's MinkowskiNet: 0.05)")
     stem: int = Field(16, ge=1, description="channels of the stem")
     encoder: tuple[int, int, int, int] = Field(
         (16, 32, 64, 96), description="channels of the four encoder stages (published: 32 64 128 256)"
@@ -73,9 +73,9 @@ class Train3DConfig(Section):
     supervision: Literal["scribbles", "dense"] = Field("scribbles", description="the labels that the training sees")
     features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
     backbone: BackboneConfig = BackboneConfig()
-    steps: int = Field(300, ge=1, description="training steps")
+    steps: int = Field(400, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="scans a step")
-    learning_rate: float = Field(3e-3, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
+    learning_rate: float = Field(1e-2, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising learning rate")
     lovasz_weight: float = Field(1.0, ge=0, description="of Lovász-softmax on labelled points")

@@ -154,10 +154,19 @@ def build_segmenter(config: SegformerConfig) -> Segmenter:
     return Segmenter(network)
 
 
-def save_segmenter(path: Path | str, model: Segmenter, config: SegformerConfig) -> None:
-    """Write a segmenter as safetensors whose metadata hold its shape ("network") and where its first weights came from ("weights")."""
-    metadata = {"network": json.dumps(model.shape.to_dict(), sort_keys=True), "weights": config.weights}
-    write_weights(path, model.state_dict(), metadata)
+def save_segmenter(path: Path | str, model: Segmenter, config: SegformerConfig | None = None) -> None:
+    """Write a segmenter as safetensors whose metadata hold its shape in transformers' form under "network".
+
+    Args:
+        path: the file to write.
+        model: the network.
+        config: where its first weights came from, which is kept in the shape; none: what the shape says already.
+    """
+    shape = model.shape.to_dict()
+    if config is not None:
+        shape["_name_or_path"] = config.weights
+    # one key alone: safetensors writes several in random order, and equal networks would give unequal files
+    write_weights(path, model.state_dict(), {"network": json.dumps(shape, sort_keys=True)})
 
 
 def load_segmenter(path: Path | str) -> Segmenter:
@@ -174,11 +183,6 @@ def load_segmenter(path: Path | str) -> Segmenter:
         reason = " ".join(str(error).split())[:200]
         raise IgnetError(f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d") from None
     return model.eval()
-
-
-def origin(path: Path | str) -> SegformerConfig:
-    """What `save_segmenter` needs to write a network again that came from the file ``path``; the shape is the network's own."""
-    return SegformerConfig(weights=read_weights(path)[1].get("weights", "random"))
 
 
 def _from_pretrained(name: str, changes: dict[str, Any]) -> SegformerForSemanticSegmentation:

@@ -72,9 +72,10 @@ class Objective(nn.Module):
         logits, points = self.student.network(
             batch.student.features, make_geometry(self.engine, batch.student.coordinates), batch.student.inverse
         )
+        logits = logits.float()
         terms = {
             "ce": partial_cross_entropy(logits, labels),
-            "lovasz": settings.lovasz_weight * lovasz_softmax(logits.float().softmax(1), labels),
+            "lovasz": settings.lovasz_weight * lovasz_softmax(logits.softmax(1), labels),
         }
         if self.needs_teacher:
             teacher_logits, teacher_points = self._teach(batch)
@@ -97,22 +98,26 @@ class Objective(nn.Module):
         self.teacher.eval()
         assert batch.teacher is not None
         geometry = make_geometry(self.engine, batch.teacher.coordinates)
-        return self.teacher.network(batch.teacher.features, geometry, batch.teacher.inverse)
+        logits, points = self.teacher.network(batch.teacher.features, geometry, batch.teacher.inverse)
+        return logits.float(), points
 
     def _contrast(self, batch: Batch, points: Tensor, teacher_points: Tensor, teacher_logits: Tensor, chosen: Tensor) -> Tensor:
         assert self.memory is not None
         assert self.student.projection_head is not None
         assert self.teacher.projection_head is not None
         classes, known = self._classes(batch.labels, teacher_logits)
-        with torch.no_grad():
-            self.memory.update(self.teacher.projection_head(teacher_points), classes, known & batch.in_fov)
         anchors = self._anchors(known & ~batch.in_fov, chosen)
-        z = self.student.projection_head(points[anchors])
-        return one_way_contrastive(z, classes[anchors], self.memory.prototypes, self.memory.seen, self.settings.contrastive.temperature)
+        # similarities divided by a small temperature need more than bf16's eight bits
+        with torch.autocast(points.device.type, enabled=False):
+            with torch.no_grad():
+                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, known & batch.in_fov)
+            z = self.student.projection_head(points[anchors].float())
+            memory, temperature = self.memory, self.settings.contrastive.temperature
+            return one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature)
 
     def _classes(self, labels: Tensor, teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
         """A point's label, else the teacher's class where it is confident; and which points have one."""
-        confidence, guess = teacher_logits.float().softmax(1).max(1)
+        confidence, guess = teacher_logits.softmax(1).max(1)
         labelled = labels != IGNORE
         return torch.where(labelled, labels, guess), labelled | (confidence >= self.settings.contrastive.confidence)
 

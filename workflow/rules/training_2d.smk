@@ -10,6 +10,7 @@ rule pretrain_2d:
         f"{RESULTS}/logs/pretrain_2d.log",
     benchmark:
         f"{RESULTS}/benchmarks/pretrain_2d.tsv"
+    priority: 10  # guided runs wait for it: the longest path goes first
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
@@ -49,6 +50,7 @@ rule adapt_2d:
         f"{RESULTS}/logs/adapt_2d/{{network}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/adapt_2d/{{network}}.tsv"
+    priority: 10  # guided runs wait for it: the longest path goes first
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
@@ -125,6 +127,7 @@ rule extract:
         f"{RESULTS}/logs/extract/{{network}}/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/extract/{{network}}/{{sequence}}.tsv"
+    priority: 10  # guided runs wait for it: the longest path goes first
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads

@@ -1,0 +1,210 @@
+"""Training images: sampling, crops, colours, sparse labels; each step's batch is a function of the step alone."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ignet.config.training_2d import ImageConfig
+from ignet.data import kitti
+from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.images import (
+    SourceBatches,
+    TargetBatches,
+    colour_jitter,
+    crop_window,
+    rare_class_probabilities,
+    rescale,
+    step_batches,
+    strong_augmentation,
+    to_crop,
+)
+from ignet.data.source import SourceDataset
+from ignet.data.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
+from ignet.errors import IgnetError
+
+ROAD, CAR = 0, 13
+ROAD_LABEL, CAR_LABEL = 7, 26  # Cityscapes label ids
+
+
+def test_rare_class_probabilities_by_hand():
+    p = rare_class_probabilities(np.array([0.7, 0.2, 0.0, 0.1]), 0.1)
+    assert p[2] == 0 and p.sum() == pytest.approx(1)
+    assert p[1] / p[0] == pytest.approx(np.exp(5)) and p[3] / p[1] == pytest.approx(np.exp(1))
+    even = rare_class_probabilities(np.array([0.9, 0.1, 0.0]), 1e9)
+    assert even == pytest.approx([0.5, 0.5, 0])
+    sharp = rare_class_probabilities(np.array([0.9, 0.1, 0.0]), 1e-4)  # no overflow
+    assert sharp == pytest.approx([0, 1, 0])
+    with pytest.raises(ValueError, match="no class"):
+        rare_class_probabilities(np.zeros(3), 0.1)
+
+
+def test_a_crop_holds_the_wanted_class_where_it_can():
+    label = np.zeros((60, 80), np.uint8)
+    label[50, 3] = CAR  # one pixel: never 16, so the window is laid over it
+    for seed in range(30):
+        rows, columns = crop_window(label.shape, (20, 30), np.random.default_rng(seed), label, CAR)
+        assert label[rows, columns].shape == (20, 30)
+        assert (label[rows, columns] == CAR).any()
+    label[40:50, 60:70] = 5
+    for seed in range(30):
+        assert np.count_nonzero(label[crop_window(label.shape, (20, 30), np.random.default_rng(seed), label, 5)] == 5) > 0
+
+
+def test_crops_reach_every_border_and_never_leave_the_image():
+    places = [crop_window((10, 12), (4, 5), np.random.default_rng(seed)) for seed in range(300)]
+    assert {rows.start for rows, _ in places} == set(range(7)) and {columns.start for _, columns in places} == set(range(8))
+    assert crop_window((3, 12), (4, 12), np.random.default_rng(0)) == (slice(0, 3), slice(0, 12))
+
+
+def test_to_crop_mirrors_image_and_label_together_and_pads():
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    label = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
+    pixels, ids = to_crop(image, label, (slice(0, 2), slice(1, 3)), (3, 2), flip=True)
+    assert ids.dtype == torch.int64 and ids.tolist() == [[3, 2], [6, 5], [255, 255]]
+    assert pixels.dtype == torch.float32
+    torch.testing.assert_close(pixels[:, 0, 0], torch.tensor([6.0, 7.0, 8.0]) / 255)
+    assert pixels[:, 2].abs().max() == 0
+
+
+def test_sparse_labels_land_on_the_nearest_pixel():
+    pixel = np.array([[0.4, 0.0], [0.6, 0.2], [2.9, 1.7], [1.0, 1.0]], np.float32)
+    image = sparse_label_image(pixel, np.array([3, 4, 5, 255], np.uint8), width=3, height=2)
+    assert image.tolist() == [[3, 4, 255], [255, 255, 5]]  # (2.9, 1.7) would be column 3, row 2: kept inside
+    columns, rows = nearest_pixels(np.array([[0.49, 0.5]]), 3, 2)
+    assert (columns[0], rows[0]) == (0, 1)
+
+
+def test_jitter_of_nothing_changes_nothing_and_of_something_does():
+    images = torch.rand(3, 3, 8, 8)
+    assert torch.equal(colour_jitter(images, 0.0, 0.0, np.random.default_rng(0)), images)
+    changed = colour_jitter(images, 0.5, 0.1, np.random.default_rng(0))
+    assert changed.shape == images.shape and changed.min() >= 0 and changed.max() <= 1
+    assert (changed - images).abs().amax(dim=(1, 2, 3)).min() > 0.01
+    assert torch.equal(changed, colour_jitter(images, 0.5, 0.1, np.random.default_rng(0)))
+
+
+def test_brightness_factor_is_within_the_strength():
+    grey = torch.full((200, 3, 2, 2), 0.5)  # contrast and saturation leave a flat grey as it is
+    factors = colour_jitter(grey, 0.3, 0.0, np.random.default_rng(1)).mean(dim=(1, 2, 3)) / 0.5
+    assert 0.7 <= factors.min() < 0.75 and 1.25 < factors.max() <= 1.3001
+
+
+def test_strong_augmentation_blurs_half_of_the_images():
+    checks = (torch.arange(32).view(-1, 1) + torch.arange(32)).remainder(2).float().expand(200, 3, 32, 32)
+    blurred = (strong_augmentation(checks, 0.0, 2.0, np.random.default_rng(0)) - checks).abs().amax(dim=(1, 2, 3)) > 0.01
+    assert 60 < blurred.sum() < 110  # half, less those with a sigma too small to see
+    assert torch.equal(strong_augmentation(checks, 0.0, 0.0, np.random.default_rng(0)), checks)
+
+
+def test_rescaling_keeps_labels_whole():
+    image, label = rescale(np.full((8, 12, 3), 9, np.uint8), np.repeat([[1, 200]], 8, axis=0).repeat(6, axis=1).astype(np.uint8), 0.5)
+    assert image.shape == (4, 6, 3) and label.tolist() == [[1, 1, 1, 200, 200, 200]] * 4
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Ten road images; one has a small car."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for number in range(10):
+        label = np.full((40, 60), ROAD_LABEL, np.uint8)
+        if number == 4:
+            label[30:36, 50:56] = CAR_LABEL
+        cv2.imwrite(str(tmp_path / "images" / f"{number:05d}.png"), rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+        cv2.imwrite(str(tmp_path / "labels" / f"{number:05d}.png"), label)
+    return SourceDataset(tmp_path, "gtav")
+
+
+SETTINGS = ImageConfig(crop=(16, 24), jitter=0.2, rare_class_temperature=0.1)
+
+
+def test_rare_classes_fill_the_source_batches(source):
+    batches = SourceBatches(source, range(10), SETTINGS, 4, seed=0)
+    images, labels = batches[0]
+    assert images.shape == (4, 3, 16, 24) and images.dtype == torch.float32
+    assert labels.shape == (4, 16, 24) and labels.dtype == torch.int64
+    shares = [(labels == CAR).flatten(1).any(dim=1).float().mean() for _, labels in (batches[step] for step in range(5))]
+    assert sum(shares) / 5 > 0.9  # one image in ten, 1.5 % of whose pixels are cars
+
+
+def test_held_out_images_are_never_drawn(source):
+    batches = SourceBatches(source, [i for i in range(10) if i != 4], SETTINGS, 4, seed=0)
+    assert batches.probabilities[CAR] == 0
+    assert not any((batches[step][1] == CAR).any() for step in range(10))
+
+
+def test_batches_are_a_function_of_seed_and_step(source):
+    first, second = (SourceBatches(source, range(10), SETTINGS, 2, seed=3) for _ in range(2))
+    expected = [first[step] for step in range(5)]
+    for workers in (0, 2):
+        for (images, labels), (images_again, labels_again) in zip(expected[2:], step_batches(second, range(2, 5), workers), strict=True):
+            assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
+    assert not torch.equal(first[0][0], first[1][0])
+    assert not torch.equal(first[0][0], SourceBatches(source, range(10), SETTINGS, 2, seed=4)[0][0])
+
+
+def test_a_source_without_labels_is_refused(source, tmp_path):
+    for path in (tmp_path / "labels").iterdir():
+        cv2.imwrite(str(path), np.zeros((40, 60), np.uint8))
+    with pytest.raises(IgnetError, match="no labelled pixel"):
+        SourceBatches(SourceDataset(tmp_path, "gtav"), range(10), SETTINGS, 2, seed=0)
+
+
+@pytest.fixture
+def target(tmp_path):
+    """One frame of 60 x 40 pixels with four points: a scribbled road, a car, a parking place, an ignored one."""
+    root = tmp_path / "target"
+    for path in (kitti.image_path(root, "00", "000000"), kitti.label_path(root, "00", "000000")):
+        path.parent.mkdir(parents=True)
+    cv2.imwrite(str(kitti.image_path(root, "00", "000000")), np.full((40, 60, 3), 90, np.uint8))
+    np.array([40, 10, 44, 0, 40], np.uint32).tofile(kitti.label_path(root, "00", "000000"))
+    with CorrespondenceWriter(tmp_path / "00.h5") as writer:
+        pixel = np.array([[10, 30], [20, 31], [30, 32], [5, 5]], np.float32)
+        scribble = np.array([ROAD, 255, 255, 255], np.uint8)
+        writer.add("000000", FrameCorrespondence(np.arange(4, dtype=np.int32), pixel, scribble, 5, 60, 40, (-0.7, 0.7)))
+    return root, {"00": tmp_path / "00.h5"}
+
+
+def test_target_frames_give_the_labels_of_their_supervision(target):
+    found = {kind: TargetFrames(*target, kind).read(0)[1] for kind in ("none", "scribbles", "dense")}
+    assert {kind: np.count_nonzero(label != 255) for kind, label in found.items()} == {"none": 0, "scribbles": 1, "dense": 3}
+    assert found["scribbles"][30, 10] == ROAD
+    assert (found["dense"][30, 10], found["dense"][31, 20], found["dense"][32, 30]) == (ROAD, CAR, ROAD)  # parking counts as road
+
+
+def test_scribbles_never_read_the_dense_labels(target):
+    root, projections = target
+    kitti.label_path(root, "00", "000000").unlink()
+    assert TargetFrames(root, projections, "scribbles").read(0)[1][30, 10] == ROAD
+    with pytest.raises(IgnetError, match=r"000000\.label"):
+        TargetFrames(root, projections, "dense").read(0)
+
+
+def test_labels_of_another_scan_are_refused(target):
+    root, projections = target
+    frames = TargetFrames(root, projections, "dense")
+    np.zeros(4, np.uint32).tofile(kitti.label_path(root, "00", "000000"))
+    with pytest.raises(IgnetError, match="found 4 labels, expected 5"):
+        projected_labels(root, "00", "000000", frames.correspondence["00"].read("000000"))
+
+
+def test_an_image_of_another_size_is_refused(target):
+    root, projections = target
+    cv2.imwrite(str(kitti.image_path(root, "00", "000000")), np.zeros((41, 60, 3), np.uint8))
+    with pytest.raises(IgnetError, match="found 60x41 pixels, expected 60x40"):
+        TargetFrames(root, projections, "scribbles").read(0)
+
+
+def test_target_batches_keep_pixels_and_labels_together(target):
+    root, projections = target
+    image = np.full((40, 60, 3), 90, np.uint8)
+    image[30, 10] = 255  # the scribbled pixel is white
+    cv2.imwrite(str(kitti.image_path(root, "00", "000000")), image)
+    batches = TargetBatches(TargetFrames(root, projections, "scribbles"), SETTINGS, 3, seed=0)
+    seen = 0
+    for images, labels in step_batches(batches, range(20), 2):
+        assert torch.equal(images[:, 0] == 1, labels == ROAD)
+        seen += int((labels == ROAD).sum())
+    assert seen > 5

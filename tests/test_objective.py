@@ -1,0 +1,121 @@
+"""The 3D objective: which terms run, what they leave alone, and that inference keeps the network only."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
+from ignet.data.dataset import Batch, make_view
+from ignet.models.heads import GuidanceHead, ProjectionHead
+from ignet.models.segmentor3d import build_network
+from ignet.train.objective import Objective, Trainee
+
+BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+FULL = Train3DConfig(
+    backbone=BACKBONE,
+    image_guidance=ImageGuidanceConfig(weight=1.0),
+    contrastive=ContrastiveConfig(weight=0.5, channels=6, confidence=0.0, anchors=50),
+)
+BASELINE = Train3DConfig(backbone=BACKBONE)
+SUPERVISED = Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0.0))
+
+
+def make_batch(seed: int = 0, count: int = 300) -> Batch:
+    rng = np.random.default_rng(seed)
+    points = np.concatenate([rng.uniform(-8, 8, (count, 3)), rng.random((count, 1))], axis=1).astype(np.float32)
+    labels = np.where(rng.random(count) < 0.3, rng.integers(0, 19, count), 255)
+    guided = np.flatnonzero(points[:, 0] > 4)
+    return Batch(
+        student=make_view([points], 0.5),
+        teacher=make_view([points * np.float32([-1, 1, 1, 1])], 0.5),
+        labels=torch.from_numpy(labels.astype(np.int64)),
+        in_fov=torch.from_numpy(points[:, 0] > 4),
+        guided=torch.from_numpy(guided),
+        feature=torch.from_numpy(rng.random((len(guided), 5)).astype(np.float32)),
+    )
+
+
+def make_objective(settings: Train3DConfig) -> Objective:
+    torch.manual_seed(0)
+    network = build_network(settings.backbone)
+    guidance = GuidanceHead(network.channels, 5) if settings.image_guidance.weight else None
+    projection = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    return Objective(Trainee(network, guidance, projection), settings, "torch")
+
+
+def losses(objective: Objective, batch: Batch) -> dict[str, torch.Tensor]:
+    return objective(batch, 0, torch.rand(len(batch.labels), generator=torch.Generator().manual_seed(1)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "terms"),
+    [
+        (SUPERVISED, {"ce", "lovasz"}),
+        (BASELINE, {"ce", "lovasz", "consistency"}),
+        (FULL, {"ce", "lovasz", "consistency", "image", "contrastive"}),
+    ],
+)
+def test_terms_and_their_sum(settings: Train3DConfig, terms: set[str]) -> None:
+    found = losses(make_objective(settings), make_batch())
+    assert set(found) == terms | {"loss"}
+    assert found["loss"].item() == pytest.approx(sum(found[name].item() for name in terms), rel=1e-6)
+    assert all(value.item() > 0 for value in found.values())
+
+
+def test_a_run_without_teacher_losses_needs_no_teacher_view() -> None:
+    batch = replace(make_batch(), teacher=None)
+    assert losses(make_objective(SUPERVISED), batch)["loss"].isfinite()
+
+
+def test_gradient_reaches_the_student_and_never_teacher_or_prototypes() -> None:
+    objective = make_objective(FULL)
+    losses(objective, make_batch())["loss"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.student.parameters())
+    assert not any(p.requires_grad or p.grad is not None for p in objective.teacher.parameters())
+    assert objective.memory is not None
+    assert not objective.memory.prototypes.requires_grad
+
+
+def test_information_flows_one_way() -> None:
+    """The contrastive term moves what is out of the camera's view, and nothing that only the camera sees."""
+    objective, batch = make_objective(FULL), make_batch()
+    captured = []
+    hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
+    found = losses(objective, batch)
+    hook.remove()
+    (gradient,) = torch.autograd.grad(found["contrastive"], captured[0])
+    moved = gradient.abs().sum(1) > 0
+    assert moved[~batch.in_fov].any()
+    assert not moved[batch.in_fov].any()
+    assert int(moved.sum()) <= FULL.contrastive.anchors
+
+
+def test_guidance_moves_guided_points_only() -> None:
+    objective, batch = make_objective(FULL), make_batch()
+    captured = []
+    hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
+    found = losses(objective, batch)
+    hook.remove()
+    (gradient,) = torch.autograd.grad(found["image"], captured[0])
+    moved = gradient.abs().sum(1) > 0
+    assert moved[batch.guided].all()
+    assert int(moved.sum()) == len(batch.guided)
+
+
+def test_teacher_follows_the_student() -> None:
+    objective = make_objective(FULL)
+    with torch.no_grad():
+        for parameter in objective.student.parameters():
+            parameter.add_(1.0)
+    objective.update_teacher(0)
+    pairs = zip(objective.teacher.parameters(), objective.student.parameters(), strict=True)
+    assert all(torch.equal(teacher, student) for teacher, student in pairs)
+
+
+def test_ramp_scales_the_consistency() -> None:
+    batch = make_batch()
+    ramped = make_objective(BASELINE.model_copy(update={"mean_teacher": MeanTeacherConfig(weight=1.0, ramp=10)}))
+    found = losses(ramped, batch)["consistency"].item()
+    assert found == pytest.approx(0.1 * losses(make_objective(BASELINE), batch)["consistency"].item(), rel=1e-5)

@@ -1,0 +1,202 @@
+"""The four 2D scripts from end to end on a small made tree, and a killed adaptation that goes on."""
+
+import hashlib
+import json
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ignet.data import kitti
+from ignet.data.correspondence import Correspondence
+from ignet.data.features import FeatureStore
+from ignet.models.segformer import load_segmenter, sample_features
+from ignet.train.run import EXIT_UNFINISHED, TrainingRun
+
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
+HEIGHT, WIDTH = 48, 80
+SKY, ROAD, CAR = 23, 7, 26  # Cityscapes label ids
+NETWORK = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 1, 1, 1], "decoder_channels": 12}
+COMMON = {"crop": [32, 48], "batch": 2, "warmup": 2}
+PRETRAIN = {**COMMON, "network": NETWORK, "steps": 40, "head_learning_rate_factor": 10.0}
+ADAPT = {**COMMON, "steps": 6}
+
+
+def run_script(name: str, settings: dict, *arguments: object) -> None:
+    """Run a script of the workflow in this process, as its command line would."""
+    path = str(SCRIPTS / f"{name}.py")
+    before, sys.argv = sys.argv, [path, "--settings", json.dumps(settings), "--device", "cpu", *map(str, arguments)]
+    try:
+        runpy.run_path(path, run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+def street(rng: np.random.Generator, colors: dict[int, tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """An image (H, W, 3) of sky over road with a car, and its Cityscapes label ids (H, W)."""
+    label = np.full((HEIGHT, WIDTH), SKY, np.uint8)
+    label[HEIGHT // 2 :] = ROAD
+    left = int(rng.integers(8, WIDTH - 28))
+    label[HEIGHT // 2 - 4 : HEIGHT // 2 + 10, left : left + 20] = CAR
+    image = np.zeros((HEIGHT, WIDTH, 3), np.int64)
+    for name, color in colors.items():
+        image[label == name] = color
+    return (image + rng.integers(-15, 15, image.shape)).clip(0, 255).astype(np.uint8), label
+
+
+def write_source(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    for number in range(6):
+        image, label = street(rng, {SKY: (200, 160, 120), ROAD: (90, 90, 90), CAR: (30, 30, 200)})
+        cv2.imwrite(str(root / "images" / f"{number:05d}.png"), image)
+        cv2.imwrite(str(root / "labels" / f"{number:05d}.png"), label)
+
+
+def write_target(root: Path, sequence: str) -> None:
+    """Two frames whose points are the pixels of a coarse grid, ten metres away; every fourth point has a scribble."""
+    rng = np.random.default_rng(int(sequence))
+    focal = 40.0
+    p2 = np.array([[focal, 0, WIDTH / 2, 0], [0, focal, HEIGHT / 2, 0], [0, 0, 1, 0]])
+    tr = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    for frame in ("000000", "000001"):
+        image, label = street(rng, {SKY: (240, 240, 240), ROAD: (60, 70, 60), CAR: (140, 40, 40)})
+        u, v = (axis.ravel() for axis in np.meshgrid(np.arange(2, WIDTH, 3), np.arange(HEIGHT // 2 - 3, HEIGHT, 3)))
+        depth = 10.0
+        points = np.stack([np.full(u.shape, depth), -(u - WIDTH / 2) * depth / focal, -(v - HEIGHT / 2) * depth / focal, u * 0.0], axis=1)
+        raw = np.select([label[v, u] == ROAD, label[v, u] == CAR], [40, 10], 0).astype(np.uint32)
+        for folder in ("velodyne", "labels", "scribbles", "image_2"):
+            (kitti.sequence_path(root, sequence) / folder).mkdir(parents=True, exist_ok=True)
+        points.astype(np.float32).tofile(kitti.scan_path(root, sequence, frame))
+        raw.tofile(kitti.label_path(root, sequence, frame))
+        np.where(np.arange(len(raw)) % 4 == 0, raw, 0).astype(np.uint32).tofile(kitti.scribble_path(root, sequence, frame))
+        cv2.imwrite(str(kitti.image_path(root, sequence, frame)), image)
+    kitti.write_calibration(kitti.calibration_path(root, sequence), kitti.Calibration(p2, tr))
+
+
+def project(work: Path, sequence: str, *scribbles: object) -> None:
+    out = work / "projection" / f"{sequence}.h5"
+    arguments = ("--dataset", work / "target", "--sequence", sequence, "--out", out, "--picture", out.with_suffix(".png"))
+    run_script("project", {"cell": 1}, *arguments, *scribbles)
+
+
+def adapt(work: Path, out: Path, settings: dict) -> None:
+    arguments = ("--source", work / "source", "--dataset", work / "target", "--sequences", "00", "--projection", work / "projection")
+    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    run_script("adapt_2d", settings, *arguments, *files, "--pretrained", work / "pretrain" / "model.safetensors", "--state", out / "state")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Source images, one projected training sequence, a pretrained and an adapted network; validation data come only afterwards."""
+    work = tmp_path_factory.mktemp("stages")
+    write_source(work / "source")
+    write_target(work / "target", "00")
+    project(work, "00", "--scribbles", work / "target")
+    out = work / "pretrain"
+    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    run_script("pretrain_2d", PRETRAIN, "--source", work / "source", *files, "--state", work / "state", "--curves", out / "curves")
+    adapt(work, work / "adapted", ADAPT)
+    write_target(work / "target", "08")
+    project(work, "08")
+    return work
+
+
+def test_pretraining_learns_and_reports_held_out_images(work):
+    curves = np.genfromtxt(work / "pretrain" / "curves.csv", delimiter=",", names=True)
+    assert len(curves) == PRETRAIN["steps"] and curves["loss"][-5:].mean() < 0.6 * curves["loss"][:5].mean()
+    metrics = json.loads((work / "pretrain" / "metrics.json").read_text())
+    assert sum(metrics["count"].values()) == HEIGHT * WIDTH  # one image of six
+    assert {name for name, count in metrics["count"].items() if count} == {"sky", "road", "car"}
+    assert 0.7 < metrics["miou"] <= 1 and metrics["iou"]["bus"] in (None, 0)
+    assert list((work / "pretrain" / "curves").glob("events*"))
+    assert json.loads((work / "pretrain" / "model.settings.json").read_text())["settings"]["steps"] == PRETRAIN["steps"]
+
+
+def test_adaptation_moves_the_network_and_names_its_losses(work):
+    curves = np.genfromtxt(work / "adapted" / "curves.csv", delimiter=",", names=True)
+    assert {"loss", "source", "mix", "scribble", "q"} <= set(curves.dtype.names)
+    np.testing.assert_allclose(curves["loss"], curves["source"] + curves["mix"] + curves["scribble"], rtol=1e-4)
+    before, after = (load_segmenter(work / name / "model.safetensors").state_dict() for name in ("pretrain", "adapted"))
+    assert before.keys() == after.keys() and not torch.equal(before["classifier.weight"], after["classifier.weight"])
+
+
+def test_a_killed_adaptation_ends_bit_identical(work, monkeypatch):
+    log, calls = TrainingRun.log, []
+
+    def log_and_ask_to_stop(run: TrainingRun, **values: float) -> None:
+        log(run, **values)
+        calls.append(values)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingRun, "log", log_and_ask_to_stop)
+    with pytest.raises(SystemExit) as stopped:
+        adapt(work, work / "killed", ADAPT)
+    assert stopped.value.code == EXIT_UNFINISHED and not (work / "killed" / "model.safetensors").exists()
+    adapt(work, work / "killed", ADAPT)
+    assert len(calls) == ADAPT["steps"]
+    for name in ("model.safetensors", "metrics.json", "curves.csv"):
+        assert (work / "killed" / name).read_bytes() == (work / "adapted" / name).read_bytes(), name
+
+
+def test_adaptation_without_supervision_reads_neither_scribbles_nor_labels(work):
+    adapt(work, work / "none", {**ADAPT, "steps": 2, "supervision": "none"})
+    curves = np.genfromtxt(work / "none" / "curves.csv", delimiter=",", names=True)
+    assert (curves["scribble"] == 0).all() and (curves["source"] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_the_store_holds_the_frozen_networks_features(work, dtype):
+    network, out = work / "adapted" / "model.safetensors", work / f"features-{dtype}.h5"
+    where = ("--dataset", work / "target", "--sequence", "08", "--projection", work / "projection" / "08.h5")
+    run_script("extract", {"dtype": dtype}, "--network", network, *where, "--out", out)
+    store, points = FeatureStore(out), Correspondence(work / "projection" / "08.h5").read("000001")
+    index, feature = store.read("000001")
+    image = torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", "000001"))).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = sample_features(load_segmenter(network)(image).features[0], torch.from_numpy(points.pixel)).numpy()
+    np.testing.assert_array_equal(index, points.index)
+    largest = expected.max(axis=0)
+    np.testing.assert_allclose(feature, expected, atol=largest.max() / 127 if dtype == "int8" else 1e-5)
+    assert feature.std() > 0
+    assert store.attributes["network"] == hashlib.sha256(network.read_bytes()).hexdigest()
+
+
+def test_evaluation_counts_the_visible_labelled_points(work):
+    network, out = work / "pretrain" / "model.safetensors", work / "evaluate"
+    where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection")
+    run_script("evaluate_2d", {"images": 1}, "--network", network, "--name", "source", *where, "--out", out / "m.json", "--pictures", out)
+    metrics = json.loads((out / "m.json").read_text())
+    hits = count = 0
+    model = load_segmenter(network)
+    for frame in ("000000", "000001"):
+        raw = kitti.read_labels(kitti.label_path(work / "target", "08", frame))
+        points = Correspondence(work / "projection" / "08.h5").read(frame)
+        image = torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", frame))).permute(2, 0, 1)[None] / 255
+        with torch.no_grad():
+            predicted = model(image).logits[0].argmax(dim=0).numpy()
+        for number, (u, v) in zip(points.index, points.pixel, strict=True):
+            truth = {40: 0, 10: 13}.get(int(raw[number]))
+            if truth is not None:
+                count, hits = count + 1, hits + (predicted[round(float(v)), round(float(u))] == truth)
+    assert count > 100 and sum(metrics["count"].values()) == count == metrics["count"]["road"] + metrics["count"]["car"]
+    assert metrics["accuracy"] == pytest.approx(hits / count) and metrics["network"] == "source"
+    assert metrics["miou"] == pytest.approx((metrics["iou"]["road"] + metrics["iou"]["car"]) / 2)
+    picture = cv2.imread(str(out / "08_000000.png"))
+    assert picture.shape[1] == WIDTH and picture.shape[0] > 3 * HEIGHT
+
+
+def test_a_missing_network_is_one_line(work, capsys):
+    where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection", "--out", work / "x.json")
+    with pytest.raises(SystemExit):
+        run_script("evaluate_2d", {}, "--network", work / "none.safetensors", "--name", "none", *where, "--pictures", work)
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ") and "none.safetensors" in message

@@ -1,0 +1,103 @@
+"""Adaptation: fits the pretrained 2D network to the target camera, and writes its EMA teacher.
+
+Mean teacher with ClassMix (DAFormer's frame), plus cross-entropy at the scribbles that are projected into the target images. The teacher
+labels in evaluation mode (DAFormer keeps its dropout on). Only the sequences that are named are read.
+"""
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ignet.config.training_2d import Adapt2DConfig
+from ignet.console import log
+from ignet.data.images import MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
+from ignet.data.source import SourceDataset
+from ignet.data.target import TargetFrames
+from ignet.devices import autocast, seed_everything, step_generator
+from ignet.files import write_json
+from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
+from ignet.models.segformer import load_segmenter, save_segmenter
+from ignet.stage import Stage, command
+from ignet.train.classmix import add_known_labels, classmix, pseudo_label
+from ignet.train.ema import update_ema
+from ignet.train.run import TrainingRun, write_curves
+from ignet.train.schedule2d import make_optimizer
+
+Batch = tuple[Tensor, Tensor]
+
+
+def mix(source: Batch, target: Batch, teacher_logits: Tensor, settings: Adapt2DConfig, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mixed images (B, 3, H, W), labels and weights (B, H, W), and the teacher's q (B,)."""
+    rng = step_generator(settings.seed, step, MIX_STREAM)
+    (source_images, source_labels), (target_images, known) = source, target
+    pseudo, q = pseudo_label(teacher_logits, settings.confidence)
+    labels, weights = add_known_labels(pseudo, q, known)
+    each = zip(source_images, source_labels, target_images, labels, weights, strict=True)
+    images, mixed_labels, mixed_weights = (torch.stack(part) for part in zip(*(classmix(*one, rng) for one in each), strict=True))
+    return strong_augmentation(images, settings.mix_jitter, settings.mix_blur, rng), mixed_labels, mixed_weights, q
+
+
+@command
+def main() -> None:
+    stage = Stage("adapt_2d", Adapt2DConfig, __doc__, variants="adaptations")
+    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
+    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
+    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
+    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
+    stage.add("--pretrained", type=Path, required=True, help="weights of pretrain_2d")
+    stage.add_training("weights of the teacher")
+    args, settings = stage.start()
+    seed_everything(settings.seed)
+
+    source = SourceDataset(args.source, args.layout)
+    projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
+    frames = TargetFrames(args.dataset, projections, settings.supervision)
+    source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
+    target_batches = TargetBatches(frames, settings, settings.batch, settings.seed)
+    student = load_segmenter(args.pretrained).to(args.device)
+    teacher = copy.deepcopy(student).eval().requires_grad_(False)
+    optimizer, schedule = make_optimizer(student, settings, settings.steps)
+    log.info("%d source images, %d target images, supervision: %s", len(source), len(frames), settings.supervision)
+
+    kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
+    data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
+    identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
+    parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    with run:
+        student.train()
+        steps = range(run.step, settings.steps)
+        batches = zip(step_batches(source_batches, steps, args.workers), step_batches(target_batches, steps, args.workers), strict=True)
+        for step, pair in zip(run, batches, strict=True):
+            source_batch, target_batch = ((images.to(args.device), labels.to(args.device)) for images, labels in pair)
+            with torch.no_grad(), autocast(args.device):
+                teacher_logits = teacher(target_batch[0]).logits
+            mixed, mixed_labels, mixed_weights, q = mix(source_batch, target_batch, teacher_logits, settings, step)
+            with autocast(args.device):
+                logits = student(torch.cat([source_batch[0], mixed, target_batch[0]])).logits
+            on_source, on_mix, on_target = logits.float().chunk(3)
+            source_loss = weighted_cross_entropy(on_source, source_batch[1])
+            mix_loss = weighted_cross_entropy(on_mix, mixed_labels, mixed_weights)
+            scribble_loss = weighted_cross_entropy(on_target, target_batch[1])
+            loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss + settings.scribble_weight * scribble_loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            update_ema(teacher, student, step, settings.ema)
+            run.log(loss=loss.detach(), source=source_loss.detach(), mix=mix_loss.detach(), scribble=scribble_loss.detach(), q=q.mean())
+
+        save_segmenter(args.out, teacher)
+        last = run.history[-min(20, len(run.history)) :]
+        write_json(args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name != "step"})
+        write_curves(args.curves_csv, run.history)
+        stage.write_settings(args.out.with_suffix(".settings.json"))
+        run.clean()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""2D evaluation: a 2D network on target images, against the dense labels of the LiDAR points that the camera sees.
+
+The labels are mapped to Cityscapes classes; a point counts at the pixel nearest to it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ignet.config.training_2d import Evaluate2DConfig
+from ignet.console import log, progress
+from ignet.data.correspondence import Correspondence
+from ignet.data.kitti import image_path, read_image
+from ignet.data.target import check_size, nearest_pixels, projected_labels
+from ignet.evaluate.confusion import confusion_matrix
+from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
+from ignet.files import write_json
+from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
+    stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
+    stage.add("--name", required=True, help="the network's name in the result")
+    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
+    stage.add("--sequences", nargs="+", required=True, help="validation sequences")
+    stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
+    stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
+    stage.add("--pictures", type=Path, required=True, help="folder for pictures NN_NNNNNN.png: image, prediction, projected labels")
+    args, settings = stage.start()
+
+    args.pictures.mkdir(parents=True, exist_ok=True)
+    model = FrozenTeacher(load_segmenter(args.network)).to(args.device)
+    total = np.zeros((CLASSES, CLASSES + 1), np.int64)
+    for sequence in args.sequences:
+        correspondence = Correspondence(args.projection / f"{sequence}.h5")
+        shown = np.linspace(0, len(correspondence.frames) - 1, settings.images).round().astype(int).tolist()
+        for number, frame in enumerate(progress(correspondence.frames, f"image of sequence {sequence}")):
+            path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
+            image = read_image(path)
+            check_size(image, points, path)
+            truth = projected_labels(args.dataset, sequence, frame, points)
+            prediction = predict_image(model, image, args.device)
+            columns, rows = nearest_pixels(points.pixel, points.width, points.height)
+            total += confusion_matrix(truth, prediction[rows, columns], CLASSES)
+            if number in shown:
+                write_picture(args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth))
+
+    figures = summary(total)
+    log.info("%s: mIoU on target images %.1f %%", args.name, 100 * figures["miou"])
+    write_json(args.out, {"network": args.name, "sequences": args.sequences, **figures})
+    stage.write_settings(args.out.with_suffix(".settings.json"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Source pretraining: trains the 2D network on labelled synthetic images.
+
+Cross-entropy with rare-class sampling. Every tenth source image is held out; metrics.json has the mIoU on these.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ignet.config.training_2d import Pretrain2DConfig
+from ignet.console import log, progress
+from ignet.data.images import SourceBatches, step_batches
+from ignet.data.source import SourceDataset
+from ignet.devices import autocast, seed_everything
+from ignet.evaluate.confusion import confusion_matrix
+from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
+from ignet.files import write_json
+from ignet.fingerprint import tree_fingerprint
+from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
+from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
+from ignet.stage import Stage, command
+from ignet.train.run import TrainingRun, write_curves
+from ignet.train.schedule2d import make_optimizer
+
+HOLD_OUT_EVERY = 10
+
+
+def evaluate(model: Segmenter, source: SourceDataset, held_out: range, device: torch.device) -> dict:
+    """Figures on the held-out source images, all labelled pixels counted."""
+    total = np.zeros((CLASSES, CLASSES + 1), np.int64)
+    for i in progress(held_out, "held-out source image"):
+        image, labels = source.read(i)
+        total += confusion_matrix(labels.ravel(), predict_image(model, image, device).ravel(), CLASSES)
+    return summary(total)
+
+
+@command
+def main() -> None:
+    stage = Stage("pretrain_2d", Pretrain2DConfig, __doc__)
+    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
+    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
+    stage.add_training("weights")
+    args, settings = stage.start()
+    seed_everything(settings.seed)
+
+    source = SourceDataset(args.source, args.layout)
+    held_out = range(0, len(source), HOLD_OUT_EVERY)
+    batches = SourceBatches(source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed)
+    model = build_segmenter(settings.network).to(args.device)
+    optimizer, schedule = make_optimizer(model, settings, settings.steps)
+    log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
+
+    identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    with run:
+        model.train()
+        for _, (images, labels) in zip(run, step_batches(batches, range(run.step, settings.steps), args.workers), strict=True):
+            with autocast(args.device):
+                logits = model(images.to(args.device)).logits
+            loss = weighted_cross_entropy(logits.float(), labels.to(args.device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            run.log(loss=loss.detach(), learning_rate=schedule.get_last_lr()[0])
+            schedule.step()
+
+        figures = evaluate(model.eval(), source, held_out, args.device)
+        log.info("mIoU on held-out source images: %.1f %%", 100 * figures["miou"])
+        save_segmenter(args.out, model, settings.network)
+        write_json(args.metrics, figures)
+        write_curves(args.curves_csv, run.history)
+        stage.write_settings(args.out.with_suffix(".settings.json"))
+        run.clean()
+
+
+if __name__ == "__main__":
+    main()

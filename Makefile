@@ -7,7 +7,7 @@ CORES ?= all
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample test lint format bench doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample test lint format bench bench-gpu doctor clean clean-results clean-setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ format: setup ## put the code into the project's form
 
 bench: setup ## the timings that docs and README quote
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+
+bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
+	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
+	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py
+	$(PY) benchmarks/sparse_engines.py --device cuda --voxels 100000 --width 2 --json benchmarks/results-cuda.json
 
 doctor: ## what is installed, what works, what is missing
 	@$(PY) -m ignet doctor

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parent
 NEUTRAL = frozenset({"ignet.console", "ignet.errors", "ignet.identity"})
 """Modules that only talk to people or name things: a change in them cannot change a result."""
 
+SETTINGS = "ignet.config"
+"""Settings enter a stage's identity by their resolved values, so the code that defines and checks them need not."""
+
 
 def code_hash(script: Path | str) -> str:
     """Hash of a script and of every module of the package that it reaches by imports, lazy ones included.
@@ -36,7 +39,7 @@ def code_hash(script: Path | str) -> str:
 
 
 def import_closure(script: Path | str) -> list[str]:
-    """Names of the package's modules that a script reaches, sorted; parents' ``__init__`` included, ``NEUTRAL`` left out."""
+    """Names of the modules that a script reaches, sorted; parents' ``__init__`` included, ``NEUTRAL`` and ``SETTINGS`` left out."""
     graph = _graph()
     reached: set[str] = set()
     for name in _imported(Path(script)):
@@ -45,7 +48,7 @@ def import_closure(script: Path | str) -> list[str]:
     for name in tuple(reached):
         parts = name.split(".")
         reached |= {".".join(parts[:n]) for n in range(1, len(parts))}
-    return sorted(reached - NEUTRAL)
+    return sorted(name for name in reached - NEUTRAL if name != SETTINGS and not name.startswith(f"{SETTINGS}."))
 
 
 @cache

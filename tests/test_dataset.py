@@ -70,7 +70,7 @@ class Tree:
         arguments = {
             "frames": FRAMES,
             "supervision": "scribbles",
-            "scribbles_root": self.root / "drawn",
+            "labels_root": self.root / "drawn",
             "correspondence": self.correspondence,
             "features": self.features,
         }
@@ -116,7 +116,7 @@ class TestScanSource:
         assert sample.sector == pytest.approx(SECTOR)
 
     def test_dense_supervision_reads_the_dense_labels(self, tree):
-        assert np.array_equal(tree.source(supervision="dense", scribbles_root=None).load(3).labels, tree.dense[3])
+        assert np.array_equal(tree.source(supervision="dense", labels_root=None).load(3).labels, tree.dense[3])
 
     def test_scribble_supervision_never_opens_the_dense_labels(self, tree, tmp_path):
         copy = scan_path(tmp_path, "00", "000000")
@@ -158,7 +158,7 @@ class TestScanSource:
 
     def test_missing_scribbles(self, tree):
         with pytest.raises(IgnetError, match="scribbles"):
-            tree.source(scribbles_root=None).load(0)
+            tree.source(labels_root=None).load(0)
 
     def test_points_that_are_not_finite(self, tree, tmp_path):
         path = scan_path(tmp_path, "00", "000000")

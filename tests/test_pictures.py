@@ -39,7 +39,7 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
     figure = from_above(points, truth, [("a", truth), ("b", wrong), ("c", wrong)], (-0.7, 0.7), "title", extent=20)
     panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
     # of three labelled points one is wrong
-    assert list(panels) == ["labels", "a", "b", "a: 0.0% wrong", "b: 33.3% wrong", "c", "c: 33.3% wrong"]
+    assert list(panels) == ["labels", "a", "b", "c", "a: 0.0% wrong", "b: 33.3% wrong", "c: 33.3% wrong"]
     scatter = panels["labels"].collections[0]
     # forward is up and left is left; lower points come first; what is farther than the extent is left out
     assert scatter.get_offsets().tolist() == [[-4, 10], [-1, 3], [8, 0]]

@@ -9,6 +9,7 @@ from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
 from ignet.config.evaluation import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig
 from ignet.config.execution import ExecutionConfig
 from ignet.config.projection import ProjectionConfig
+from ignet.config.self_training import PseudoLabelConfig
 from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureConfig, Pretrain2DConfig
 from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
@@ -41,6 +42,7 @@ class ExperimentConfig(Section):
     evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()
     train_3d: Train3DConfig = Train3DConfig()
     runs: dict[str, dict[str, Any]] = Field(description="3D networks: name -> keys that differ from train_3d, and optionally seeds")
+    pseudo_label: PseudoLabelConfig = PseudoLabelConfig()
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     compare: CompareConfig = CompareConfig()
@@ -82,6 +84,7 @@ class ExperimentConfig(Section):
         if settings.needs_features and settings.features not in (SOURCE_NETWORK, *self.adaptations):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
             raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
+        self._check_teacher(name, settings)
         return settings
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
@@ -94,6 +97,18 @@ class ExperimentConfig(Section):
         if not isinstance(seeds, list | tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
             raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0")
         return tuple(seeds)
+
+    def _check_teacher(self, name: str, settings: Train3DConfig) -> None:
+        """A run that learns from another's predictions needs that run, with the same seeds, and no circle."""
+        teacher, path = settings.pseudo_labels_of, [name]
+        while teacher is not None:
+            if teacher not in self.runs or teacher in path:
+                known = sorted(set(self.runs) - set(path))
+                raise IgnetError(f"runs.{path[-1]}.pseudo_labels_of: found '{teacher}', expected another run that is no successor: {known}")
+            if missing := set(self.run_seeds(name)) - set(self.run_seeds(teacher)):
+                raise IgnetError(f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it learns from")
+            path.append(teacher)
+            teacher = (self.runs[teacher] or {}).get("pseudo_labels_of")
 
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:

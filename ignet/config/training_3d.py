@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ignet.config.base import Section
 
@@ -70,7 +70,10 @@ class AugmentConfig(Section):
 class Train3DConfig(Section):
     """One 3D training: backbone x supervision x losses."""
 
-    supervision: Literal["scribbles", "dense"] = Field("scribbles", description="the labels that the training sees")
+    supervision: Literal["scribbles", "dense", "pseudo"] = Field(
+        "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
+    )
+    pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
     backbone: BackboneConfig = BackboneConfig()
     steps: int = Field(400, ge=1, description="training steps")
@@ -84,6 +87,12 @@ class Train3DConfig(Section):
     contrastive: ContrastiveConfig = ContrastiveConfig()
     fovmix: FOVMixConfig = FOVMixConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _pseudo(self) -> "Train3DConfig":
+        if (self.supervision == "pseudo") != (self.pseudo_labels_of is not None):
+            raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
+        return self
 
     @property
     def needs_features(self) -> bool:

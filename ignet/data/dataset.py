@@ -80,8 +80,8 @@ class ScanSource:
     Args:
         dataset_root: folder that holds ``sequences/``.
         frames: frame names of each sequence, for example ``{"00": ["000000", "000001"]}``.
-        supervision: which labels: ``scribbles`` or ``dense``.
-        scribbles_root: folder that holds ``sequences/NN/scribbles``; None: ``dataset_root``.
+        supervision: which labels: ``scribbles``, ``dense``, or ``pseudo`` (scribbles and a network's predictions).
+        labels_root: folder that holds ``sequences/NN/scribbles`` (or ``labels`` for pseudo-labels); None: ``dataset_root``.
         correspondence: correspondence file of each sequence; None: no point counts as seen by the camera.
         features: feature store of each sequence; None: no features.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
@@ -98,8 +98,8 @@ class ScanSource:
         self,
         dataset_root: Path,
         frames: Mapping[str, Sequence[str]],
-        supervision: Literal["scribbles", "dense"],
-        scribbles_root: Path | None = None,
+        supervision: Literal["scribbles", "dense", "pseudo"],
+        labels_root: Path | None = None,
         correspondence: Mapping[str, Path] | None = None,
         features: Mapping[str, Path] | None = None,
         cache: bool = False,
@@ -109,7 +109,7 @@ class ScanSource:
             found = ", ".join(frames) or "none"
             raise IgnetError(f"{dataset_root}: found no frame in sequences {found}, expected at least one; name the frames to train on")
         self.dataset_root, self.supervision = Path(dataset_root), supervision
-        self.scribbles_root = self.dataset_root if scribbles_root is None else Path(scribbles_root)
+        self.labels_root = self.dataset_root if labels_root is None else Path(labels_root)
         self._correspondence = self._features = None
         if correspondence is not None:
             self._correspondence = {s: Correspondence(_of(correspondence, s, "correspondence")) for s in frames}
@@ -161,8 +161,7 @@ class ScanSource:
         if not finite.all():
             broken = int((~finite).any(axis=1).sum())
             raise IgnetError(f"{path}: found {broken} points that are not finite, expected none; unpack the scan again")
-        dense = self.supervision == "dense"
-        path = label_path(self.dataset_root, sequence, frame) if dense else scribble_path(self.scribbles_root, sequence, frame)
+        path = (scribble_path if self.supervision == "scribbles" else label_path)(self.labels_root, sequence, frame)
         labels = to_train_ids(read_labels(path, count), str(path))
 
         in_fov, sector = np.zeros(count, bool), (0.0, 0.0)

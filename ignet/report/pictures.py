@@ -18,7 +18,8 @@ UNLABELLED_COLOR = (225, 225, 225)
 RIGHT_COLOR = (185, 185, 185)
 WRONG_COLOR = (214, 20, 20)
 
-_COLUMNS = 3
+_IMAGES_IN_A_COLUMN = 3
+_SCANS_IN_A_ROW = 4
 _TITLE = 34
 _LEGEND = 90
 
@@ -43,10 +44,11 @@ def from_above(
         extent: metres drawn on each side of the sensor.
         note: remark below the figure.
     """
-    blocks = -(-(len(predictions) + 1) // _COLUMNS)
-    side = WIDTH / _COLUMNS
+    columns = min(len(predictions) + 1, _SCANS_IN_A_ROW)
+    blocks = -(-(len(predictions) + 1) // columns)
+    side = WIDTH / columns
     figure = new_figure(2 * blocks * (side + _TITLE) + _TITLE)
-    axes = figure.subplots(2 * blocks, _COLUMNS, squeeze=False)
+    axes = figure.subplots(2 * blocks, columns, squeeze=False)
     for panel in axes.ravel():
         panel.set_axis_off()
     order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower
@@ -57,7 +59,7 @@ def from_above(
 
     draw(axes[0, 0], "labels", colors_of(truth, COLORS))
     for number, (name, predicted) in enumerate(predictions, start=1):
-        block, column = divmod(number, _COLUMNS)
+        block, column = divmod(number, columns)
         draw(axes[2 * block, column], name, colors_of(predicted, COLORS))
         share = _share_wrong(truth, predicted)
         draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(truth, predicted))
@@ -185,7 +187,7 @@ def _faded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _image_panels(image: NDArray[np.uint8], count: int) -> tuple[Figure, NDArray]:
     """A figure of ``count`` panels as wide and high as the image is, one below the other, in two columns where they are many."""
-    columns = 1 if count <= _COLUMNS else 2
+    columns = 1 if count <= _IMAGES_IN_A_COLUMN else 2
     rows = -(-count // columns)
     height = WIDTH / columns * image.shape[0] / image.shape[1]
     figure = new_figure(rows * (height + _TITLE) + _TITLE + _LEGEND)

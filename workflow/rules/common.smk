@@ -32,6 +32,7 @@ SCRIBBLES = TARGET if DATA.scribbles == "dataset" else f"{RESULTS}/scribbles"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
+PSEUDO_LABELS = f"{RESULTS}/pseudo_labels/{{run}}/seed{{seed}}"
 METRICS = f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/metrics.json"
 CURVES = f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv"
 PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
@@ -134,15 +135,24 @@ def training_inputs(wildcards):
         "checks": checks(sequences),
         "scans": target_folders(sequences),
         "scribbles": scribble_folders(sequences) if scribbled else [],
+        "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
         "projection": projections(sequences) if settings.needs_correspondence else [],
         "features": [f"{RESULTS}/features/{settings.features}/{s}.h5" for s in sequences] if settings.needs_features else [],
     }
 
 
+def labels_root(wildcards):
+    """Folder whose sequences hold the labels of the run's supervision."""
+    settings = EXPERIMENT.run(wildcards.run)
+    if settings.pseudo_labels_of:
+        return PSEUDO_LABELS.format(run=settings.pseudo_labels_of, seed=wildcards.seed)
+    return TARGET if settings.supervision == "dense" else SCRIBBLES
+
+
 def training_data(wildcards):
     """Fingerprint of the scans and of the labels that the run's supervision allows."""
-    dense = EXPERIMENT.run(wildcards.run).supervision == "dense"
-    return fingerprint(("scans", *(("labels",) if dense else scribble_kinds())), DATA.train_sequences)
+    labels = {"dense": ("labels",), "scribbles": scribble_kinds(), "pseudo": ()}
+    return fingerprint(("scans", *labels[EXPERIMENT.run(wildcards.run).supervision]), DATA.train_sequences)
 
 
 def run_files(pattern):

@@ -20,6 +20,7 @@ rule train_3d:
         device=EXECUTION.device,
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
+        labels=labels_root,
     params:
         settings=lambda w: EXPERIMENT.run(w.run).canonical(),
         code=code("train_3d.py"),
@@ -31,7 +32,7 @@ rule train_3d:
     shell:
         'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --scribbles "$IGNET_SCRIBBLES" --projection "$IGNET_RESULTS/projection"'
+        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_RESULTS/projection"'
         ' --features "$IGNET_RESULTS/features/{params.features}" --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}'
         ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
         ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
@@ -65,3 +66,36 @@ rule predict:
         'exec python "$IGNET_SCRIPTS/predict.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         ' --device {resources.device} --weights {input.weights} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'
         " --out {output} > {log} 2>&1"
+
+
+rule pseudo_label:
+    input:
+        checks(DATA.train_sequences),
+        target_folders(DATA.train_sequences),
+        scribble_folders(DATA.train_sequences),
+        weights=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",
+    output:
+        directory(PSEUDO_LABELS),
+    log:
+        f"{RESULTS}/logs/pseudo_label/{{run}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pseudo_label/{{run}}/seed{{seed}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    threads: EXECUTION.threads
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=EXECUTION.gpus,
+        device=EXECUTION.device,
+    params:
+        settings=EXPERIMENT.pseudo_label.canonical(),
+        code=code("pseudo_label.py"),
+        data=fingerprint(("scans", *scribble_kinds()), DATA.train_sequences),
+        sequences=DATA.train_sequences,
+    message:
+        "Pseudo-labels of '{wildcards.run}', seed {wildcards.seed}, for a second training"
+    shell:
+        'exec python "$IGNET_SCRIPTS/pseudo_label.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        ' --device {resources.device} --weights {input.weights} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
+        ' --scribbles "$IGNET_SCRIBBLES" --out {output} > {log} 2>&1'

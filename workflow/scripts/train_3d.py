@@ -30,7 +30,7 @@ def main() -> None:
     stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequences", nargs="+", required=True, help="sequences to train on")
-    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are the labels; default: the dataset's")
+    stage.add("--labels", type=Path, required=True, help="folder whose sequences/NN hold the labels of the run's supervision")
     stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
     stage.add("--features", type=Path, help="folder of NN.h5, the feature store")
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
@@ -41,7 +41,7 @@ def main() -> None:
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
     features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
-    source = ScanSource(args.dataset, frames, settings.supervision, args.scribbles, projection, features, cache=True)
+    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, cache=True)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
@@ -53,9 +53,8 @@ def main() -> None:
         source, settings.batch, args.seed, settings.backbone.voxel, settings.fovmix, settings.augment, objective.needs_teacher
     )
 
-    labels = "labels" if settings.supervision == "dense" else "scribbles"
-    label_root = args.dataset if settings.supervision == "dense" else args.scribbles or args.dataset
-    data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(label_root, frames, [labels])]
+    labels = "scribbles" if settings.supervision == "scribbles" else "labels"
+    data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(args.labels, frames, [labels])]
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}

@@ -1,0 +1,49 @@
+"""Class-range balanced pseudo-labels, by hand and by property."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
+
+
+def test_rings_by_hand() -> None:
+    points = np.array([[3, 4, 9], [6, 8, 0], [0, -14.9, 0], [100, 0, 0]], np.float32)
+    assert rings(points, 5.0, 3).tolist() == [1, 2, 2, 2]
+    assert rings(points, 5.1, 30).tolist() == [0, 1, 2, 19]
+
+
+def test_half_of_each_class_and_ring_is_kept() -> None:
+    """Class 0 is sure near and unsure far; class 1 is unsure everywhere: each keeps its better half all the same."""
+    classes = np.array([0, 0, 0, 0, 1, 1], np.uint8)
+    ring = np.array([0, 0, 1, 1, 0, 0])
+    confidence = np.array([0.99, 0.95, 0.41, 0.30, 0.35, 0.25], np.float32)
+    threshold = thresholds(confidence_histogram(classes, confidence, ring, (2, 2)), 0.5)
+    assert threshold[0].tolist() == [0.99, 0.41]
+    assert threshold[1].tolist() == [0.35, 1.0]
+    given_labels = np.array([255, 255, 255, 255, 255, 0], np.uint8)
+    assert choose(given_labels, classes, confidence, ring, threshold).tolist() == [0, 255, 0, 255, 1, 0]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0))
+def test_at_least_the_fraction_is_kept_and_the_most_confident_first(seed: int, fraction: float) -> None:
+    rng = np.random.default_rng(seed)
+    count = 200
+    classes, ring = rng.integers(0, 3, count).astype(np.uint8), rng.integers(0, 2, count)
+    confidence = rng.random(count).astype(np.float32)
+    threshold = thresholds(confidence_histogram(classes, confidence, ring, (3, 2)), fraction)
+    kept = choose(np.full(count, 255, np.uint8), classes, confidence, ring, threshold) != 255
+    for c in range(3):
+        for r in range(2):
+            cell = (classes == c) & (ring == r)
+            assert kept[cell].sum() >= fraction * cell.sum()
+            if kept[cell].any() and not kept[cell].all():
+                assert confidence[cell & kept].min() > confidence[cell & ~kept].max() - 1 / BINS
+
+
+def test_given_labels_are_never_overwritten() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 19, 50).astype(np.uint8)
+    classes = rng.integers(0, 19, 50).astype(np.uint8)
+    found = choose(labels, classes, np.ones(50, np.float32), np.zeros(50, np.int64), np.zeros((19, 1)))
+    assert (found == labels).all()

@@ -1,0 +1,75 @@
+"""Label the training scans for a second training: given scribbles stay, and a trained network's most confident predictions join them.
+
+Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one scan is in memory.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ignet.config.self_training import PseudoLabelConfig
+from ignet.console import log, progress
+from ignet.data.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
+from ignet.data.labels import CLASSES, IGNORE, to_raw_ids, to_train_ids
+from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
+from ignet.files import atomic
+from ignet.models.segmentor3d import load_network, predict_scan
+from ignet.models.sparse.engine import resolve_engine
+from ignet.stage import Stage, command
+
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def predict_all(scans: list[Path], predict: Predict, settings: PseudoLabelConfig, scratch: Path) -> np.ndarray:
+    """First pass: keep each scan's predictions in ``scratch``; returns the threshold of each class and ring."""
+    total = np.zeros((len(CLASSES), settings.rings, BINS), np.int64)
+    for number, path in enumerate(progress(scans, "predicted scan")):
+        points = read_scan(path)
+        classes, confidence = predict(points)
+        ring = rings(points, settings.ring_width, settings.rings)
+        np.savez(scratch / f"{number}.npz", classes=classes, confidence=confidence, ring=ring)
+        total += confidence_histogram(classes, confidence, ring, total.shape[:2])
+    return thresholds(total, settings.fraction)
+
+
+def label(scribbles: Path, predictions: Path, threshold: np.ndarray) -> np.ndarray:
+    """Second pass: the labels of one scan, uint8 (N,) train ids, 255 where there is none."""
+    with np.load(predictions, allow_pickle=False) as file:
+        classes, confidence, ring = file["classes"], file["confidence"], file["ring"]
+    given = to_train_ids(read_labels(scribbles, len(classes)), str(scribbles))
+    return choose(given, classes, confidence, ring, threshold)
+
+
+@command
+def main() -> None:
+    stage = Stage("pseudo_label", PseudoLabelConfig, __doc__)
+    stage.add("--weights", type=Path, required=True, help="weights of a 3D network, safetensors")
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are the given labels")
+    stage.add("--out", type=Path, required=True, help="folder to make, with sequences/NN/labels/*.label")
+    args, settings = stage.start()
+
+    network, backbone, trained_on = load_network(args.weights)
+    engine = resolve_engine(trained_on, args.device)
+    network = network.to(args.device)
+    frames = [(sequence, frame) for sequence in args.sequences for frame in frame_ids(args.dataset, sequence)]
+    shares = []
+    with atomic(args.out) as out, tempfile.TemporaryDirectory() as scratch:
+        scans = [scan_path(args.dataset, *frame) for frame in frames]
+        threshold = predict_all(scans, lambda p: predict_scan(network, backbone, engine, p, args.device), settings, Path(scratch))
+        for number, (sequence, frame) in enumerate(progress(frames, "labelled scan")):
+            labels = label(scribble_path(args.scribbles, sequence, frame), Path(scratch, f"{number}.npz"), threshold)
+            path = out / "sequences" / sequence / "labels" / f"{frame}.label"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            to_raw_ids(labels).tofile(path)
+            shares.append((labels != IGNORE).mean())
+    log.info("labels on %.1f %% of the points of %d scans", 100 * np.mean(shares), len(frames))
+    stage.write_settings(args.out.parent / f"{args.out.name}.settings.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

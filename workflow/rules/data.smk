@@ -6,6 +6,7 @@ rule simulate_source:
         f"{RESULTS}/logs/simulate_source.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate_source.tsv"
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
@@ -29,6 +30,7 @@ rule simulate_sequence:
         f"{RESULTS}/logs/simulate_sequence/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate_sequence/{{sequence}}.tsv"
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
@@ -54,6 +56,7 @@ rule check_sequence:
         f"{RESULTS}/logs/check_sequence/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/check_sequence/{{sequence}}.tsv"
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
@@ -106,6 +109,7 @@ rule simulate_scribbles:
         f"{RESULTS}/logs/simulate_scribbles/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate_scribbles/{{sequence}}.tsv"
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
@@ -134,6 +138,7 @@ rule project:
         f"{RESULTS}/logs/project/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/project/{{sequence}}.tsv"
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:

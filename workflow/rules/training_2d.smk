@@ -1,3 +1,4 @@
+# The longest path goes first: what guided runs wait for has a higher priority than trainings that wait for nothing.
 # 2D: source pretraining, adaptation to the camera, features per point, evaluation on target images.
 rule pretrain_2d:
     input:
@@ -10,7 +11,7 @@ rule pretrain_2d:
         f"{RESULTS}/logs/pretrain_2d.log",
     benchmark:
         f"{RESULTS}/benchmarks/pretrain_2d.tsv"
-    priority: 10  # guided runs wait for it: the longest path goes first
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
@@ -50,7 +51,7 @@ rule adapt_2d:
         f"{RESULTS}/logs/adapt_2d/{{network}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/adapt_2d/{{network}}.tsv"
-    priority: 10  # guided runs wait for it: the longest path goes first
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
@@ -127,7 +128,7 @@ rule extract:
         f"{RESULTS}/logs/extract/{{network}}/{{sequence}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/extract/{{network}}/{{sequence}}.tsv"
-    priority: 10  # guided runs wait for it: the longest path goes first
+    priority: 10
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads

@@ -14,6 +14,7 @@ def main() -> None:
     stage.add("--out", type=Path, required=True, help="the manifest, a CSV file")
     args, _ = stage.start()
     write_manifest(args.out, args.sequences)
+    stage.write_settings(args.out.with_suffix(".settings.json"))
 
 
 if __name__ == "__main__":

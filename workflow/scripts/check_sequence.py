@@ -43,6 +43,7 @@ def main() -> None:
         "sequence %s: %d frames, %d points%s", args.sequence, len(report.frames), points, f", {share:.1%} scribbled" if scribbled else ""
     )
     write_json(args.out, {"role": args.role, **report.as_json()})
+    stage.write_settings(args.out.with_suffix(".settings.json"))
 
 
 def _count(faults: list[str]) -> str:

@@ -81,7 +81,8 @@ class ScanSource:
         dataset_root: folder that holds ``sequences/``.
         frames: frame names of each sequence, for example ``{"00": ["000000", "000001"]}``.
         supervision: which labels: ``scribbles``, ``dense``, or ``pseudo`` (scribbles and a network's predictions).
-        labels_root: folder that holds ``sequences/NN/scribbles`` (or ``labels`` for pseudo-labels); None: ``dataset_root``.
+        labels_root: folder that holds ``sequences/NN/scribbles``, or ``labels`` for pseudo-labels; None: ``dataset_root``. Dense labels
+            are always the dataset's.
         correspondence: correspondence file of each sequence; None: no point counts as seen by the camera.
         features: feature store of each sequence; None: no features.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
@@ -161,7 +162,8 @@ class ScanSource:
         if not finite.all():
             broken = int((~finite).any(axis=1).sum())
             raise IgnetError(f"{path}: found {broken} points that are not finite, expected none; unpack the scan again")
-        path = (scribble_path if self.supervision == "scribbles" else label_path)(self.labels_root, sequence, frame)
+        root = self.dataset_root if self.supervision == "dense" else self.labels_root
+        path = (scribble_path if self.supervision == "scribbles" else label_path)(root, sequence, frame)
         labels = to_train_ids(read_labels(path, count), str(path))
 
         in_fov, sector = np.zeros(count, bool), (0.0, 0.0)

@@ -1,0 +1,103 @@
+"""The 3D stages' scripts on a tiny tree: killed and resumed, pseudo-labels for a second training, prediction without a camera."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ignet.data.kitti import read_labels
+from ignet.data.labels import IGNORE, to_train_ids
+
+ROOT = Path(__file__).parents[1]
+BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
+SETTINGS = {"steps": 12, "batch": 1, "backbone": BACKBONE, "contrastive": {"weight": 0.5}, "fovmix": {"probability": 0.5}}
+GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
+
+
+@pytest.fixture
+def projection(tiny_tree, run_script, tmp_path) -> Path:
+    """Correspondences of sequence 00."""
+    arguments = ["--dataset", tiny_tree, "--sequence", "00", "--scribbles", tiny_tree]
+    result = run_script("project.py", *arguments, "--out", tmp_path / "projection/00.h5", "--picture", tmp_path / "00.png")
+    assert result.returncode == 0, result.stderr
+    return tmp_path / "projection"
+
+
+def training(tree: Path, projection: Path, out: Path, settings: dict) -> list[str]:
+    command = [sys.executable, ROOT / "workflow/scripts/train_3d.py", "--settings", json.dumps(settings), "--device", "cpu", "--threads", 1]
+    command += ["--dataset", tree, "--sequences", "00", "--labels", tree, "--projection", projection, "--features", projection]
+    command += ["--seed", 3, "--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"]
+    return [str(part) for part in [*command, "--state", out / "state", "--checkpoint-every", 0]]
+
+
+def finish(command: list[str]) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def kill_after_a_checkpoint(command: list[str], state: Path) -> bool:
+    """SIGKILL in the middle of the training; whether it came in time."""
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(state.glob("*/checkpoint.previous.pt")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path) -> None:
+    finish(training(tiny_tree, projection, tmp_path / "whole", SETTINGS))
+    command = training(tiny_tree, projection, tmp_path / "cut", SETTINGS)
+    killed = kill_after_a_checkpoint(command, tmp_path / "cut/state")
+    text = finish(command)
+    assert ("resumed after step" in text) or not killed
+    for name in ("model.safetensors", "metrics.json", "curves.csv"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert os.listdir(tmp_path / "cut/state") == []
+
+
+def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, tmp_path) -> None:
+    result = subprocess.run(training(tiny_tree, projection, tmp_path / "x", GUIDED), capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert not (tmp_path / "x/model.safetensors").exists()
+
+
+def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, projection, run_script, tmp_path) -> None:
+    finish(training(tiny_tree, projection, tmp_path / "first", SETTINGS))
+    arguments = ["--weights", tmp_path / "first/model.safetensors", "--dataset", tiny_tree, "--sequences", "00", "--scribbles", tiny_tree]
+    result = run_script("pseudo_label.py", "--settings", '{"fraction": 0.5}', *arguments, "--out", tmp_path / "pseudo")
+    assert result.returncode == 0, result.stderr
+    for frame in ("000000", "000001"):
+        given = to_train_ids(read_labels(tiny_tree / f"sequences/00/scribbles/{frame}.label"))
+        made = to_train_ids(read_labels(tmp_path / f"pseudo/sequences/00/labels/{frame}.label"))
+        assert np.array_equal(made[given != IGNORE], given[given != IGNORE])
+        assert 0.4 < (made != IGNORE).mean() < 1.0
+    # a second training reads them, and neither scribbles nor dense labels
+    for folder in ("scribbles", "labels"):
+        shutil.rmtree(tiny_tree / "sequences/00" / folder)
+    second = {**SETTINGS, "supervision": "pseudo", "pseudo_labels_of": "first"}
+    command = training(tiny_tree, projection, tmp_path / "second", second)
+    command[command.index("--labels") + 1] = str(tmp_path / "pseudo")
+    finish(command)
+
+
+def test_prediction_needs_scans_alone(tiny_tree, projection, run_script, tmp_path) -> None:
+    finish(training(tiny_tree, projection, tmp_path / "run", SETTINGS))
+    for name in ("image_2", "labels", "scribbles"):
+        shutil.rmtree(tiny_tree / "sequences/08" / name)
+    (tiny_tree / "sequences/08/calib.txt").unlink()
+    arguments = ["--weights", tmp_path / "run/model.safetensors", "--dataset", tiny_tree, "--sequence", "08", "--out", tmp_path / "out"]
+    result = run_script("predict.py", "--settings", "{}", *arguments)
+    assert result.returncode == 0, result.stderr
+    for frame in ("000000", "000001"):
+        predicted = read_labels(tmp_path / f"out/{frame}.label", 400)
+        assert 0 not in predicted

@@ -96,11 +96,6 @@ def source_folder():
     return [] if EXPERIMENT.source.root else [SOURCE]
 
 
-def checks(sequences):
-    """Checked before anything else reads them; what a check reports is no input of a result."""
-    return [ancient(f"{RESULTS}/data/{sequence}.json") for sequence in sequences]
-
-
 def scribble_folders(sequences):
     """Simulated scribbles are made by a rule; published ones lie in the dataset."""
     return [] if DATA.scribbles == "dataset" else [f"{SCRIBBLES}/sequences/{s}/scribbles" for s in sequences]
@@ -132,7 +127,6 @@ def training_inputs(wildcards):
     sequences = DATA.train_sequences
     scribbled = settings.supervision == "scribbles"
     return {
-        "checks": checks(sequences),
         "scans": target_folders(sequences),
         "scribbles": scribble_folders(sequences) if scribbled else [],
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],

@@ -1,7 +1,6 @@
 # Results: metrics of each run, tables and curves over all runs, pictures.
 rule evaluate:
     input:
-        checks(DATA.val_sequences),
         target_folders(DATA.val_sequences),
         predictions=lambda w: expand(PREDICTIONS, run=w.run, seed=w.seed, sequence=DATA.val_sequences),
         projection=projections(DATA.val_sequences),
@@ -70,7 +69,6 @@ rule compare:
 rule contact_sheet:
     input:
         source_folder(),
-        checks(DATA.sequences),
         target_folders(DATA.sequences),
         scribble_folders(DATA.train_sequences),
     output:
@@ -101,7 +99,6 @@ rule contact_sheet:
 
 rule pictures:
     input:
-        checks(DATA.val_sequences),
         target_folders(DATA.val_sequences),
         predictions=[
             expand(PREDICTIONS, run=run, seed=seed, sequence=DATA.val_sequences)

@@ -39,7 +39,6 @@ rule pretrain_2d:
 rule adapt_2d:
     input:
         source_folder(),
-        checks(DATA.train_sequences),
         target_folders(DATA.train_sequences),
         projection=projections(DATA.train_sequences),
         pretrained=network_file(SOURCE_NETWORK),
@@ -84,7 +83,6 @@ rule adapt_2d:
 
 rule evaluate_2d:
     input:
-        checks(DATA.val_sequences),
         target_folders(DATA.val_sequences),
         network=lambda w: network_file(w.network),
         projection=projections(DATA.val_sequences),
@@ -119,7 +117,7 @@ rule evaluate_2d:
 
 rule extract:
     input:
-        lambda w: checks([w.sequence]) + target_folders([w.sequence]),
+        lambda w: target_folders([w.sequence]),
         network=lambda w: network_file(w.network),
         projection=f"{RESULTS}/projection/{{sequence}}.h5",
     output:

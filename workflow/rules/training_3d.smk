@@ -40,7 +40,7 @@ rule train_3d:
 
 rule predict:
     input:
-        lambda w: checks([w.sequence]) + target_folders([w.sequence]),
+        lambda w: target_folders([w.sequence]),
         weights=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",
     output:
         directory(f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"),
@@ -70,7 +70,6 @@ rule predict:
 
 rule pseudo_label:
     input:
-        checks(DATA.train_sequences),
         target_folders(DATA.train_sequences),
         scribble_folders(DATA.train_sequences),
         weights=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",

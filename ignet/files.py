@@ -1,5 +1,6 @@
 """Files that are either complete or not there."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -65,6 +66,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits; read piece by piece, because feature stores outgrow the memory."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_weights(path: Path | str, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from ignet.config.base import Section, merge, read_yaml, validate
 from ignet.console import log, start_logging
 from ignet.errors import IgnetError
-from ignet.files import write_json
+from ignet.files import file_hash, write_json
 from ignet.identity import code_hash
 
 S = TypeVar("S", bound=Section)
@@ -129,7 +129,7 @@ class Stage(Generic[S]):
 
 def _content(value: Any) -> Any:
     if isinstance(value, Path):
-        return hashlib.sha256(value.read_bytes()).hexdigest()
+        return file_hash(value)
     if isinstance(value, dict):
         return {str(key): _content(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

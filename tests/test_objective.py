@@ -78,15 +78,20 @@ def test_gradient_reaches_the_student_and_never_teacher_or_prototypes() -> None:
     assert not objective.memory.prototypes.requires_grad
 
 
-def test_information_flows_one_way() -> None:
-    """The contrastive term moves what is out of the camera's view, and nothing that only the camera sees."""
-    objective, batch = make_objective(FULL), make_batch()
+def points_moved_by(term: str, objective: Objective, batch: Batch) -> torch.Tensor:
+    """bool (N,): the points whose features get a gradient from one term."""
     captured = []
     hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
     found = losses(objective, batch)
     hook.remove()
-    (gradient,) = torch.autograd.grad(found["contrastive"], captured[0])
-    moved = gradient.abs().sum(1) > 0
+    (gradient,) = torch.autograd.grad(found[term], captured[0])
+    return gradient.abs().sum(1) > 0
+
+
+def test_information_flows_one_way() -> None:
+    """The contrastive term moves what is out of the camera's view, and nothing that only the camera sees."""
+    objective, batch = make_objective(FULL), make_batch()
+    moved = points_moved_by("contrastive", objective, batch)
     assert moved[~batch.in_fov].any()
     assert not moved[batch.in_fov].any()
     assert int(moved.sum()) <= FULL.contrastive.anchors
@@ -94,12 +99,7 @@ def test_information_flows_one_way() -> None:
 
 def test_guidance_moves_guided_points_only() -> None:
     objective, batch = make_objective(FULL), make_batch()
-    captured = []
-    hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
-    found = losses(objective, batch)
-    hook.remove()
-    (gradient,) = torch.autograd.grad(found["image"], captured[0])
-    moved = gradient.abs().sum(1) > 0
+    moved = points_moved_by("image", objective, batch)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)
 

@@ -79,7 +79,7 @@ class ExperimentConfig(Section):
         """
         if name not in self.runs:
             raise IgnetError(f"runs: found no '{name}', expected one of {sorted(self.runs)}")
-        override = {key: value for key, value in (self.runs[name] or {}).items() if key != "seeds"}
+        override = {key: value for key, value in self.runs[name].items() if key != "seeds"}
         settings = validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
         if settings.needs_features and settings.features not in (SOURCE_NETWORK, *self.adaptations):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
@@ -93,7 +93,7 @@ class ExperimentConfig(Section):
         Raises:
             IgnetError: the run's seeds are no list of integers.
         """
-        seeds = (self.runs[name] or {}).get("seeds", self.seeds)
+        seeds = self.runs[name].get("seeds", self.seeds)
         if not isinstance(seeds, list | tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
             raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0")
         return tuple(seeds)
@@ -108,7 +108,7 @@ class ExperimentConfig(Section):
             if missing := set(self.run_seeds(name)) - set(self.run_seeds(teacher)):
                 raise IgnetError(f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it learns from")
             path.append(teacher)
-            teacher = (self.runs[teacher] or {}).get("pseudo_labels_of")
+            teacher = self.runs[teacher].get("pseudo_labels_of")
 
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:

@@ -3,7 +3,6 @@
 Whole images, no augmentation; bilinear at each point's sub-pixel position.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ignet.data.kitti import image_path, read_image
 from ignet.data.labels import CITYSCAPES_CLASSES
 from ignet.data.target import check_size
 from ignet.devices import autocast
+from ignet.files import file_hash
 from ignet.models.segformer import FrozenTeacher, load_segmenter, sample_features
 from ignet.stage import Stage, command
 
@@ -55,7 +55,7 @@ def main() -> None:
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
     attributes = {
-        "network": hashlib.sha256(args.network.read_bytes()).hexdigest(),
+        "network": file_hash(args.network),
         "settings": settings.canonical(),
         "classes": ",".join(CITYSCAPES_CLASSES),
     }

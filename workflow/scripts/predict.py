@@ -1,6 +1,5 @@
 """Predict the class of every point of one sequence's scans; needs the weights and the scans alone."""
 
-import sys
 from pathlib import Path
 
 from ignet.config.evaluation import PredictConfig
@@ -35,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

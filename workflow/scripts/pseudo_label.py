@@ -3,7 +3,6 @@
 Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one scan is in memory.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

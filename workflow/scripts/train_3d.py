@@ -3,7 +3,6 @@
 The exported weights are the EMA teacher's backbone and classifier; no head, image or feature is needed to use them.
 """
 
-import sys
 from pathlib import Path
 
 import torch
@@ -87,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -131,6 +131,12 @@ class TestScanSource:
         assert not source.has_camera and source.channels == 0
         assert not sample.in_fov.any() and (sample.feature_of == -1).all() and sample.feature.shape == (0, 0)
 
+    def test_standardized_features_have_mean_0_and_deviation_1_over_all_scans(self, tree):
+        source = tree.source(standardize=True)
+        feature = np.concatenate([source.load(i).feature for i in range(len(source))])
+        np.testing.assert_allclose(feature.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(feature.std(axis=0), 1, atol=1e-5)
+
     def test_cache_keeps_scans(self, tree):
         source = tree.source(cache=True)
         assert source.load(1) is source.load(1)
@@ -318,6 +324,13 @@ class TestFOVMix:
         half = samples(source, 1, fovmix=FOVMixConfig(probability=0.5))
         mixed = sum(not same(plain[step], half[step]) for step in range(60))
         assert 18 <= mixed <= 42  # 3 sigma
+
+    def test_random_sectors_ignore_the_camera(self, tree):
+        source = tree.source(cache=True)
+        random = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, sector="random"))
+        seen = [len(random[step].guided) for step in range(30)]
+        # most directions cut the camera's view of the donor or leave the base some of its own
+        assert sum(count not in [len(whole[::2]) for whole in tree.seen] for count in seen) > 3
 
     def test_more_frusta_than_scans(self, tree):
         source = tree.source(frames={"00": ["000000"]})

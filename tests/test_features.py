@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ignet.data.features import FeatureStore, FeatureWriter, int8_scale
+from ignet.data.features import FeatureStore, FeatureWriter, channel_statistics, int8_scale
 from ignet.errors import IgnetError
 
 CHANNELS = 5
@@ -131,7 +131,7 @@ def test_broken_stores(tmp_path: Path) -> None:
     for attribute, value in (("version", 99), ("layout", "correspondence")):
         with h5py.File(write(path), "a") as file:
             file.attrs[attribute] = value
-        with pytest.raises(IgnetError, match=f"found layout .*{value}.*expected a whole features file of version 1"):
+        with pytest.raises(IgnetError, match=f"found layout .*{value}.*expected a whole features file of version 2"):
             FeatureStore(path)
     with h5py.File(write(path), "a") as file:
         file["feature"].resize(10, axis=0)
@@ -141,6 +141,24 @@ def test_broken_stores(tmp_path: Path) -> None:
         del file["scale"]
     with pytest.raises(IgnetError, match="found no dataset scale"):
         FeatureStore(path)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_channel_statistics_are_those_of_all_points_as_read(tmp_path: Path, dtype: str) -> None:
+    scale = int8_scale([feature for _, feature in frames().values()]) if dtype == "int8" else None
+    stores = [FeatureStore(write(tmp_path / f"{name}.h5", dtype, scale)) for name in ("00", "01")]
+    read = np.concatenate([store.read(frame)[1] for store in stores for frame in store.frames]).astype(np.float64)
+    mean, deviation = channel_statistics(stores)
+    np.testing.assert_allclose(mean, read.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(deviation, np.where(read.std(axis=0) > 0, read.std(axis=0), 1), rtol=1e-5)
+
+
+def test_channel_statistics_of_a_constant_channel(tmp_path: Path) -> None:
+    with FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+        writer.add("000000", np.arange(4, dtype=np.int32), np.array([[3, 0.1]] * 4, np.float32))
+    mean, deviation = channel_statistics([FeatureStore(tmp_path / "00.h5")])
+    np.testing.assert_allclose(mean, [3, 0.1])
+    np.testing.assert_array_equal(deviation, [1, 1])
 
 
 def test_unknown_frame(tmp_path: Path) -> None:

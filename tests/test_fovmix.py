@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ignet.data.augment import rotate_z
-from ignet.data.fovmix import Sample, check_disjoint, fovmix, join
+from ignet.data.fovmix import Sample, check_disjoint, fovmix, join, turn_sectors
 from ignet.data.projection import in_sector
 
 WIDE = 4
@@ -167,7 +167,7 @@ class TestManyFrusta:
 
     def test_a_general_sector_is_a_control(self):
         a, b = sample(0, 500, (-0.7, 0.7)), sample(1, 500, (-0.7, 0.7))
-        mixed = fovmix(a, [replace(b, sector=(1.5, 2.9))])
+        mixed = fovmix(a, turn_sectors([b], 2.2))
         check_travelled(mixed, {0: (a, 0.0), 1: (b, 0.0)})
         assert not mixed.in_fov[mixed.points[:, 3].astype(int) % 64 == 1].any()
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from ignet.losses.contrastive import one_way_contrastive, prototypes, update_prototypes
+from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, update_prototypes, with_gradient
 
 ALL = torch.ones(2, dtype=torch.bool)
 
@@ -94,6 +94,12 @@ class TestOneWayContrastive:
         one_way_contrastive(z, torch.tensor([0, 1, 0, 1, 0, 1]), p, ALL).backward()
         assert p.grad is None and (z.grad != 0).any()
 
+    def test_without_the_stop_the_gradient_reaches_the_prototypes(self):
+        z, p, classes = unit(6, 4), unit(2, 4).requires_grad_(), torch.tensor([0, 1, 0, 1, 0, 1])
+        loss = contrastive(z, classes, p, ALL)
+        loss.backward()
+        assert (p.grad != 0).any() and torch.equal(loss, one_way_contrastive(z, classes, p, ALL))
+
     def test_gradient_does_not_reach_what_prototypes_were_made_of(self):
         visible, hidden = unit(6, 4).requires_grad_(), unit(6, 4).requires_grad_()
         classes = torch.tensor([0, 1, 0, 1, 0, 1])
@@ -128,3 +134,12 @@ class TestOneWayContrastive:
         z, p = unit(5, 3, dtype=torch.float64).requires_grad_(), unit(3, 3, dtype=torch.float64)
         classes, seen = torch.tensor([0, 1, 2, 255, 0]), torch.tensor([True, False, True])
         assert gradcheck(lambda x: one_way_contrastive(x, classes, p, seen, 0.5), (z,))
+
+
+class TestWithGradient:
+    def test_value_stays_and_gradient_goes_to_the_means(self):
+        old, means = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.5, 0.5], [9.0, 9.0]], requires_grad=True)
+        result = with_gradient(old, means, torch.tensor([3, 0]))
+        assert torch.equal(result, old)
+        result.sum().backward()
+        assert means.grad.tolist() == [[1.0, 1.0], [0.0, 0.0]]  # a class without a point passes nothing on

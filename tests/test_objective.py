@@ -97,6 +97,16 @@ def test_information_flows_one_way() -> None:
     assert int(moved.sum()) <= FULL.contrastive.anchors
 
 
+def test_two_ways_differ_in_the_gradient_alone() -> None:
+    batch = make_batch()
+    two_way = FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"direction": "two_way"})})
+    one, two = (losses(make_objective(settings), batch)["contrastive"].item() for settings in (FULL, two_way))
+    assert one == pytest.approx(two, rel=1e-6)
+    moved = points_moved_by("contrastive", make_objective(two_way), batch)
+    assert moved[~batch.in_fov].any()
+    assert moved[batch.in_fov].any()
+
+
 def test_guidance_moves_guided_points_only() -> None:
     objective, batch = make_objective(FULL), make_batch()
     moved = points_moved_by("image", objective, batch)
@@ -112,6 +122,13 @@ def test_teacher_follows_the_student() -> None:
     objective.update_teacher(0)
     pairs = zip(objective.teacher.parameters(), objective.student.parameters(), strict=True)
     assert all(torch.equal(teacher, student) for teacher, student in pairs)
+
+
+def test_ramp_scales_the_contrastive_loss() -> None:
+    batch = make_batch()
+    ramped = FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"ramp": 4})})
+    full, rising = (losses(make_objective(settings), batch)["contrastive"].item() for settings in (FULL, ramped))
+    assert rising == pytest.approx(full / 4, rel=1e-5)
 
 
 def test_ramp_scales_the_consistency() -> None:

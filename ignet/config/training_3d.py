@@ -38,12 +38,19 @@ class ImageGuidanceConfig(Section):
 
     weight: float = Field(0.0, ge=0, description="w_img; 0: off")
     distance: Literal["cosine", "smooth_l1", "l2"] = Field("cosine", description="d in L_img")
+    standardize: bool = Field(
+        False, description="bring each channel of the stored features to mean 0 and deviation 1 over the training points first (our choice)"
+    )
 
 
 class ContrastiveConfig(Section):
     """One-way supervised contrastive loss from out-of-FOV anchors to in-FOV prototypes."""
 
     weight: float = Field(0.0, ge=0, description="w_con; 0: off")
+    direction: Literal["one_way", "two_way"] = Field(
+        "one_way", description="two_way: the gradient also reaches the in-FOV points that the prototypes stand for (a control)"
+    )
+    ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
     temperature: float = Field(0.1, gt=0, description="tau")
     channels: int = Field(32, ge=2, description="width of z (our choice)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of the prototypes' moving average over steps (our choice)")
@@ -56,6 +63,9 @@ class FOVMixConfig(Section):
 
     probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that are mixed; 0: off")
     frusta: int = Field(1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle")
+    sector: Literal["camera", "random"] = Field(
+        "camera", description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)"
+    )
 
 
 class AugmentConfig(Section):

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig
 from ignet.data.augment import random_view
 from ignet.data.correspondence import Correspondence
-from ignet.data.features import FeatureStore
-from ignet.data.fovmix import Sample, fovmix
+from ignet.data.features import FeatureStore, channel_statistics
+from ignet.data.fovmix import Sample, fovmix, turn_sectors
 from ignet.data.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.labels import to_train_ids
 from ignet.data.voxels import collate, voxel_features, voxelize
@@ -85,6 +85,7 @@ class ScanSource:
             are always the dataset's.
         correspondence: correspondence file of each sequence; None: no point counts as seen by the camera.
         features: feature store of each sequence; None: no features.
+        standardize: bring each channel of the features to mean 0 and deviation 1 over all points of the stores.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
 
     Attributes:
@@ -103,6 +104,7 @@ class ScanSource:
         labels_root: Path | None = None,
         correspondence: Mapping[str, Path] | None = None,
         features: Mapping[str, Path] | None = None,
+        standardize: bool = False,
         cache: bool = False,
     ) -> None:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
@@ -127,6 +129,7 @@ class ScanSource:
             found = ", ".join(f"{path} {width}" for path, width in widths.items())
             raise IgnetError(f"features: found different numbers of channels ({found}), expected one; run the rule extract again for all")
         self.channels = next(iter(widths.values()), 0)
+        self._statistics = channel_statistics(list(self._features.values())) if self._features and standardize else None
         self._cache = cache
         self._kept: dict[int, Sample] = {}
         self._kept_bytes = 0
@@ -184,6 +187,9 @@ class ScanSource:
                 raise IgnetError(
                     f"{store.path}: frame {frame} names point {index.max()}, but its scan has {count}; run the rule extract again"
                 )
+            if self._statistics is not None:
+                mean, deviation = self._statistics
+                feature = (feature - mean) / deviation
             feature_of[index] = np.arange(len(index), dtype=np.int32)
         return Sample(points, labels, in_fov, feature, feature_of, sector)
 
@@ -249,8 +255,9 @@ class TrainingSamples(Dataset[Batch]):
             return base
         others = np.delete(np.arange(len(self.source)), scan) if len(self.source) > 1 else np.array([scan])
         donors = rng.choice(others, self.fovmix.frusta, replace=len(others) < self.fovmix.frusta)
+        mixed = [self.source.load(int(donor)) for donor in donors]
         try:
-            return fovmix(base, [self.source.load(int(donor)) for donor in donors])
+            return fovmix(base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed)
         except ValueError as error:
             raise IgnetError(f"fovmix.frusta {self.fovmix.frusta}: {error}") from error
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ignet.data.flat import Column, FlatReader, FlatWriter
 from ignet.errors import IgnetError
 
-LAYOUT = ("features", 1)
+LAYOUT = ("features", 2)
 DTYPES = ("int8", "float16", "float32")
-_SCALE = "scale"
+_SCALE, _MOMENTS = "scale", "moments"
 
 
 def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -23,6 +23,17 @@ def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     largest = np.max([np.abs(part).max(axis=0) for part in features if len(part)], axis=0)
     scale = (largest / np.float32(127)).astype(np.float32)
     return np.where(scale > 0, scale, np.float32(1))
+
+
+def channel_statistics(stores: Sequence["FeatureStore"]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each channel over all points of the stores, float32 (D,) each.
+
+    A channel that is constant, or a store without points, gets deviation 1, so that dividing by it is safe.
+    """
+    points = max(sum(store.points for store in stores), 1)
+    mean, square = np.sum([store.moments for store in stores], axis=0) / points
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return mean.astype(np.float32), np.where(deviation > 1e-6 * np.sqrt(np.maximum(square, 1e-30)), deviation, 1).astype(np.float32)
 
 
 class FeatureWriter(FlatWriter):
@@ -50,6 +61,7 @@ class FeatureWriter(FlatWriter):
         columns = {"index": Column(np.int32), "feature": Column(np.dtype(dtype), (channels,))}
         super().__init__(path, LAYOUT, {}, columns, attributes)
         self._dtype, self._scale = dtype, np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32)
+        self._sums = np.zeros((2, channels))
 
     def add(self, frame: str, index: NDArray[np.int32], feature: NDArray[np.float32]) -> None:
         """Add one frame: point numbers (n,) and their features, float32 (n, D).
@@ -58,7 +70,10 @@ class FeatureWriter(FlatWriter):
             IgnetError: the frame's name is no six-digit number or was added before, or a feature is not finite in this dtype.
             ValueError: the arrays do not fit each other or D.
         """
-        self.append(frame, {}, {"index": index, "feature": self._encode(frame, np.asarray(feature, np.float32))})
+        stored = self._encode(frame, np.asarray(feature, np.float32))
+        self.append(frame, {}, {"index": index, "feature": stored})
+        read = stored.astype(np.float64) * self._scale
+        self._sums += read.sum(axis=0), np.square(read).sum(axis=0)
 
     def _encode(self, frame: str, feature: NDArray[np.float32]) -> NDArray:
         if self._dtype == "int8":
@@ -76,6 +91,7 @@ class FeatureWriter(FlatWriter):
     def _finish(self) -> None:
         super()._finish()
         self._file[_SCALE] = self._scale
+        self._file[_MOMENTS] = self._sums
 
 
 class FeatureStore(FlatReader):
@@ -84,6 +100,8 @@ class FeatureStore(FlatReader):
     Attributes:
         frames: names of the frames.
         channels: D.
+        moments: float64 (2, D), each channel's sum and sum of squares over all points, as they are read.
+        points: how many those are.
         attributes: the writer's strings.
     """
 
@@ -94,9 +112,10 @@ class FeatureStore(FlatReader):
         super().__init__(path, LAYOUT, (), ("index", "feature"), "run the rule extract for this sequence again")
 
     def _check(self, file: Any, names: tuple[str, ...]) -> None:
-        super()._check(file, (*names, _SCALE))
+        super()._check(file, (*names, _SCALE, _MOMENTS))
         self._scale: NDArray[np.float32] = file[_SCALE][:]
-        self.channels = int(file["feature"].shape[1])
+        self.moments: NDArray[np.float64] = file[_MOMENTS][:]
+        self.points, self.channels = (int(size) for size in file["feature"].shape)
         self.dtype = str(file["feature"].dtype)
 
     def read(self, frame: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

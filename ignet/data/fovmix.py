@@ -4,7 +4,7 @@ Source: IGNet (Unal et al., WACV 2024) for one sector; several rotated ones are 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
@@ -96,12 +96,17 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
     )
 
 
+def turn_sectors(samples: Sequence[Sample], angle: float) -> list[Sample]:
+    """The same samples, their sectors (not their points) turned about z by ``angle`` radians: as wide as the camera's, blind to it."""
+    return [replace(sample, sector=(sample.sector[0] + angle, sample.sector[1] + angle)) for sample in samples]
+
+
 def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
     """Replace sectors of ``base`` by the camera sectors of the donors.
 
     The j-th of k donors gives the points in its own sector, turned about z by 2 pi j / k; ``base`` keeps the points outside all the turned
     sectors. With one donor nothing is turned. Sectors are taken from the samples as they are, so mix before any augmentation. For another
-    sector than the camera's (a control), pass donors with that ``sector``.
+    sector than the camera's (a control), pass donors with that ``sector``, see :func:`turn_sectors`.
 
     Args:
         base: the scan that most points come from.

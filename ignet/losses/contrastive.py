@@ -73,15 +73,39 @@ def update_prototypes(old: Tensor, seen: Tensor, new: Tensor, count: Tensor, mom
     return torch.where(now[:, None], averaged, old), seen | now
 
 
+def with_gradient(prototypes: Tensor, means: Tensor, count: Tensor) -> Tensor:
+    """Prototypes of unchanged value whose gradient flows to the student's own class means: the two-way control.
+
+    The values stay those of the one-way loss, so that the two differ in the stopped gradient and in nothing else.
+
+    Args:
+        prototypes: float (C, D), without gradient.
+        means: float (C, D), the student's means over the in-FOV points of each class, with gradient, see :func:`prototypes`.
+        count: int64 (C,), points of each class; a class without a point passes no gradient on.
+
+    Returns:
+        float (C, D).
+    """
+    return prototypes.detach() + torch.where((count > 0)[:, None], means - means.detach(), 0)
+
+
 def one_way_contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, temperature: float = 0.1) -> Tensor:
+    r"""Pull the anchors to the prototype of their class and away from the others: :func:`contrastive` with the gradient stopped.
+
+    What saw the image teaches what did not, never the other way. Arguments, result and errors are those of :func:`contrastive`.
+    """
+    return contrastive(z, classes, prototypes.detach(), seen, temperature)
+
+
+def contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Pull the anchors to the prototype of their class and away from the others.
 
     .. math::
         L_{con} = -\frac{1}{|A|} \sum_{i \in A} \log
             \frac{\exp(z_i \cdot p_{c_i} / \tau)}{\sum_{c \, seen} \exp(z_i \cdot p_c / \tau)}
 
-    Prototypes are brought to unit length here (our choice), so that a class of scattered z does not count less. They get no gradient:
-    what saw the image teaches what did not, never the other way.
+    Prototypes are brought to unit length here (our choice), so that a class of scattered z does not count less. A gradient reaches them;
+    :func:`one_way_contrastive` stops it.
 
     Args:
         z: float (n, D), unit rows: the anchors.
@@ -105,6 +129,6 @@ def one_way_contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Te
         raise ValueError(f"temperature is {temperature}, expected more than 0")
     known = (classes >= 0) & (classes < len(seen))
     index = (known & seen[classes.where(known, 0)]).nonzero().squeeze(1)
-    directions = F.normalize(prototypes.detach().to(z.dtype), dim=1)
+    directions = F.normalize(prototypes.to(z.dtype), dim=1)
     logits = (z[index] @ directions.t() / temperature).masked_fill(~seen, float("-inf"))
     return F.cross_entropy(logits, classes[index], reduction="sum") / max(len(index), 1)

@@ -9,7 +9,7 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.data.dataset import Batch
 from ignet.data.labels import CLASSES, IGNORE
 from ignet.losses.consistency import consistency
-from ignet.losses.contrastive import one_way_contrastive
+from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, with_gradient
 from ignet.losses.cross_entropy import partial_cross_entropy
 from ignet.losses.guidance import guidance
 from ignet.losses.lovasz import lovasz_softmax
@@ -80,13 +80,14 @@ class Objective(nn.Module):
         if self.needs_teacher:
             teacher_logits, teacher_points = self._teach(batch)
         if settings.mean_teacher.weight:
-            rise = min(1.0, (step + 1) / settings.mean_teacher.ramp) if settings.mean_teacher.ramp else 1.0
-            terms["consistency"] = rise * settings.mean_teacher.weight * consistency(logits, teacher_logits, labels == IGNORE)
+            weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
+            terms["consistency"] = weight * consistency(logits, teacher_logits, labels == IGNORE)
         if self.student.guidance_head is not None:
             predicted = self.student.guidance_head(points[batch.guided])
             terms["image"] = settings.image_guidance.weight * guidance(predicted, batch.feature, settings.image_guidance.distance)
         if self.memory is not None:
-            terms["contrastive"] = settings.contrastive.weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
+            weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
+            terms["contrastive"] = weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def update_teacher(self, step: int) -> None:
@@ -106,14 +107,17 @@ class Objective(nn.Module):
         assert self.student.projection_head is not None
         assert self.teacher.projection_head is not None
         classes, known = self._classes(batch.labels, teacher_logits)
-        anchors = self._anchors(known & ~batch.in_fov, chosen)
+        anchors, seen_known = self._anchors(known & ~batch.in_fov, chosen), known & batch.in_fov
         # similarities divided by a small temperature need more than bf16's eight bits
         with torch.autocast(points.device.type, enabled=False):
             with torch.no_grad():
-                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, known & batch.in_fov)
+                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, seen_known)
             z = self.student.projection_head(points[anchors].float())
             memory, temperature = self.memory, self.settings.contrastive.temperature
-            return one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature)
+            if self.settings.contrastive.direction == "one_way":
+                return one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature)
+            means = prototypes(self.student.projection_head(points.float()), classes, seen_known, len(memory.seen))
+            return contrastive(z, classes[anchors], with_gradient(memory.prototypes, *means), memory.seen, temperature)
 
     def _classes(self, labels: Tensor, teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
         """A point's label, else the teacher's class where it is confident; and which points have one."""
@@ -126,3 +130,8 @@ class Objective(nn.Module):
         if len(index) > self.settings.contrastive.anchors:
             index = index[chosen[index].argsort()[: self.settings.contrastive.anchors]]
         return index
+
+
+def _rise(step: int, ramp: int) -> float:
+    """Share of a weight that rises linearly over the first ``ramp`` steps."""
+    return min(1.0, (step + 1) / ramp) if ramp else 1.0

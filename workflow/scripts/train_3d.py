@@ -40,7 +40,8 @@ def main() -> None:
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
     features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
-    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, cache=True)
+    standardize = settings.image_guidance.standardize
+    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, cache=True)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None

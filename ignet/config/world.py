@@ -1,13 +1,21 @@
 """Settings of the embedded world."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from ignet.config.base import Section
 
 
 class WorldConfig(Section):
-    """A procedural street world. Every value is our choice; sensor geometry follows KITTI's."""
+    """A procedural street world. Every value is our choice; the sensors' geometry follows real ones, see ``preset``."""
 
+    preset: Literal["residential", "avenue"] = Field(
+        "residential",
+        description="street, look and sensors of the target: `residential` (narrow bending street with parking and gardens in low sun; "
+        "HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street of two lanes a direction, tall closed "
+        "fronts, much traffic on a grey day; HDL-32E's beam angles mounted higher, a camera of 74 degrees); one source set for all",
+    )
     seed: int = Field(0, ge=0, description="seed of the whole world")
     frames: int = Field(16, ge=1, description="frames in each target sequence")
     source_images: int = Field(120, ge=1, description="images in the source set")

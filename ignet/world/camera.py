@@ -1,4 +1,4 @@
-"""The pinhole camera: KITTI's geometry at another image size, its rays, and which pixels a solid may cover."""
+"""Pinhole cameras: the geometry of a rig at the wanted image size, its rays, and which pixels a solid may cover."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,57 @@ import numpy as np
 from ignet.world.raycast import Rays, Windows
 from ignet.world.solids import Solids
 
-SENSOR_HEIGHT = 1.73  # metres of the LiDAR above the ground, as KITTI's
-_KITTI_SIZE = (1241, 376)
-_FOCAL, _CENTER = 718.856, (607.1928, 185.2157)  # pixels at KITTI's size: 81.6 degrees of horizontal view
-# P2's fourth column at KITTI's size: camera 2 stands 6 cm left of the reference camera
-_OFFSET = (45.38225, -0.1130887, 0.003779761)
-_BASELINES = {"P0": 0.0, "P1": -386.1448, "P3": -337.2877}
-# LiDAR -> reference camera: 0.27 m ahead and 0.08 m below the LiDAR, turned by the axes' change and a fraction of a degree
-_TURN = (-0.0072, 0.0081, 0.0004)  # radians about the camera's x, y, z
-_LEVER = (-0.012, -0.08, -0.27)
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras as calibrated at their own image size, and how they stand to the LiDAR."""
+
+    size: tuple[int, int]  # width and height in pixels
+    focal: float  # pixels
+    center: tuple[float, float]  # pixels
+    offset: tuple[float, float, float]  # fourth column of P2: where camera 2 stands to the reference camera
+    baselines: tuple[float, float]  # the same of P1 and P3, first row
+    turn: tuple[float, float, float]  # LiDAR -> reference camera after the change of axes: radians about the camera's x, y, z
+    lever: tuple[float, float, float]  # and metres along them
+
+    def camera(self, width: int, height: int) -> "Camera":
+        """Camera 2 with its focal length scaled to ``width`` pixels."""
+        scale = width / self.size[0]
+        focal, cx = self.focal * scale, (self.center[0] + 0.5) * scale - 0.5
+        # the horizon keeps its place in the middle, whatever the image's shape
+        cy = height * (self.center[1] + 0.5) / self.size[1] - 0.5
+        columns = {"P0": (0.0, 0.0, 0.0), "P1": (self.baselines[0] * scale, 0.0, 0.0), "P3": (self.baselines[1] * scale, 0.0, 0.0)}
+        columns["P2"] = (self.offset[0] * scale, self.offset[1] * scale, self.offset[2])
+        matrix = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
+        projection = {name: np.column_stack([matrix, column]) for name, column in columns.items()}
+        axes = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+        tr = np.eye(4)
+        tr[:3, :3] = _rotation(*self.turn) @ axes
+        tr[:3, 3] = self.lever
+        # what is written with 13 digits is what is used
+        return Camera(width, height, {k: _rounded(v) for k, v in sorted(projection.items())}, _rounded(tr))
+
+
+# 81.6 degrees of horizontal view; camera 2 stands 6 cm left of the reference camera, 0.27 m ahead of and 0.08 m below the LiDAR
+KITTI_RIG = Rig(
+    size=(1241, 376),
+    focal=718.856,
+    center=(607.1928, 185.2157),
+    offset=(45.38225, -0.1130887, 0.003779761),
+    baselines=(-386.1448, -337.2877),
+    turn=(-0.0072, 0.0081, 0.0004),
+    lever=(-0.012, -0.08, -0.27),
+)
+# 74 degrees, behind the windscreen of a van: 0.6 m ahead of and 0.45 m below the LiDAR, looking down by 5 degrees
+VAN_RIG = Rig(
+    size=(1280, 400),
+    focal=849.3,
+    center=(646.5, 192.0),
+    offset=(50.96, 0.21, 0.0021),
+    baselines=(-203.8, -152.9),
+    turn=(0.0873, -0.0052, 0.0017),
+    lever=(0.02, -0.45, -0.6),
+)
 _EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if (a ^ b) in (1, 2, 4)])
 _NEAR = 0.2
 
@@ -35,22 +77,6 @@ class Camera:
         return self.p["P2"] @ self.tr
 
 
-def kitti_camera(width: int, height: int) -> Camera:
-    """KITTI's camera with its focal length scaled to ``width`` pixels."""
-    scale = width / _KITTI_SIZE[0]
-    focal, cx = _FOCAL * scale, (_CENTER[0] + 0.5) * scale - 0.5
-    # the horizon keeps its place in the middle, whatever the image's shape
-    cy = height * (_CENTER[1] + 0.5) / _KITTI_SIZE[1] - 0.5
-    projection = {name: np.array([[focal, 0, cx, tx * scale], [0, focal, cy, 0], [0, 0, 1, 0]]) for name, tx in _BASELINES.items()}
-    projection["P2"] = np.array([[focal, 0, cx, _OFFSET[0] * scale], [0, focal, cy, _OFFSET[1] * scale], [0, 0, 1, _OFFSET[2]]])
-    axes = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
-    tr = np.eye(4)
-    tr[:3, :3] = _rotation(*_TURN) @ axes
-    tr[:3, 3] = _LEVER
-    # what is written with 13 digits is what is used
-    return Camera(width, height, {k: _rounded(v) for k, v in sorted(projection.items())}, _rounded(tr))
-
-
 def _rotation(a: float, b: float, c: float) -> np.ndarray:
     x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
@@ -62,10 +88,10 @@ def _rounded(matrix: np.ndarray) -> np.ndarray:
     return np.array([[float(f"{value:.12e}") for value in row] for row in matrix])
 
 
-def pose_matrix(x: float, y: float, heading: float) -> np.ndarray:
-    """LiDAR -> world, (4, 4) float64, of a vehicle on the ground."""
+def pose_matrix(x: float, y: float, heading: float, height: float) -> np.ndarray:
+    """LiDAR -> world, (4, 4) float64, of a vehicle on the ground with its LiDAR at ``height`` metres."""
     cos, sin = np.cos(heading), np.sin(heading)
-    return np.array([[cos, -sin, 0, x], [sin, cos, 0, y], [0, 0, 1, SENSOR_HEIGHT], [0, 0, 0, 1]])
+    return np.array([[cos, -sin, 0, x], [sin, cos, 0, y], [0, 0, 1, height], [0, 0, 0, 1]])
 
 
 def camera_rays(camera: Camera, pose: np.ndarray) -> Rays:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from ignet.config.world import WorldConfig
-from ignet.world.camera import kitti_camera, pose_matrix
-from ignet.world.layout import SOURCE_LAYOUT, TARGET_LAYOUT, Layout
+from ignet.world.camera import pose_matrix
 from ignet.world.lidar import Scan, scan
-from ignet.world.looks import SOURCE_LOOK, TARGET_LOOK, Look
+from ignet.world.presets import PRESETS, SOURCE, Preset
 from ignet.world.render import Picture, ShadowMap, render
 from ignet.world.scene import Scene
 
@@ -18,17 +17,17 @@ _SOURCE_SPACING = 26.0  # metres: far enough apart that two images of a street s
 class Drive:
     """One street, driven along in ``frames`` steps."""
 
-    def __init__(self, config: WorldConfig, layout: Layout, look: Look, key: tuple[int, ...], frames: int, spacing: float) -> None:
+    def __init__(self, config: WorldConfig, preset: Preset, key: tuple[int, ...], frames: int, spacing: float) -> None:
         """Draw the street; ``key`` (non-negative integers) and the other arguments decide everything."""
-        self._config, self._key = config, key
-        self._scene = Scene(layout, look, key, frames, spacing)
+        self._config, self._lidar, self._key = config, preset.lidar, key
+        self._scene = Scene(preset.layout, preset.look, key, frames, spacing)
         self._shadows = ShadowMap(self._scene)
-        self.camera = kitti_camera(config.image_width, config.image_height)
+        self.camera = preset.rig.camera(config.image_width, config.image_height)
 
     def pose(self, frame: int, sway: float = 0.0) -> np.ndarray:
         """LiDAR -> world, (4, 4) float64; ``sway`` turns the vehicle by some hundredths of a radian, at random."""
         x, y, heading = self._scene.vehicle(frame)
-        return pose_matrix(x, y, heading + sway * float(self._rng(frame, 2).standard_normal()))
+        return pose_matrix(x, y, heading + sway * float(self._rng(frame, 2).standard_normal()), self._lidar.height)
 
     def picture(self, frame: int, sway: float = 0.0) -> Picture:
         """The camera image with dense labels and depths."""
@@ -38,9 +37,8 @@ class Drive:
 
     def scan(self, frame: int) -> Scan:
         """The LiDAR sweep at the same moment."""
-        return scan(
-            self._scene, self._scene.solids(frame), self.pose(frame), self._config.beams, self._config.azimuths, self._rng(frame, 1)
-        )
+        size = self._config.beams, self._config.azimuths
+        return scan(self._lidar, self._scene, self._scene.solids(frame), self.pose(frame), *size, self._rng(frame, 1))
 
     def scribble_rng(self, frame: int) -> np.random.Generator:
         """Draws the scribbles of a frame."""
@@ -52,9 +50,9 @@ class Drive:
 
 def target_drive(config: WorldConfig, sequence: int) -> Drive:
     """The street of one target sequence."""
-    return Drive(config, TARGET_LAYOUT, TARGET_LOOK, (config.seed, _TARGET, sequence), config.frames, config.spacing)
+    return Drive(config, PRESETS[config.preset], (config.seed, _TARGET, sequence), config.frames, config.spacing)
 
 
 def source_drive(config: WorldConfig, street: int) -> Drive:
     """The street of source images ``street * IMAGES_PER_STREET`` and the following ones."""
-    return Drive(config, SOURCE_LAYOUT, SOURCE_LOOK, (config.seed, _SOURCE, street), IMAGES_PER_STREET, _SOURCE_SPACING)
+    return Drive(config, SOURCE, (config.seed, _SOURCE, street), IMAGES_PER_STREET, _SOURCE_SPACING)

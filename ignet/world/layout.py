@@ -1,21 +1,18 @@
-"""Layout statistics of the two domains, and the static street that is drawn from them."""
+"""Layout statistics of the domains: what their streets are drawn from."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ignet.world import objects
-from ignet.world.objects import Builder
-from ignet.world.solids import FOLIAGE, PICKETS, PRISM, SOLID
-from ignet.world.street import BAY_LINE, GRAVEL, MARKING, PARKING, ROAD, SIDEWALK, TERRAIN, Street
-from ignet.world.texture import CROWN, FACADE, PLANKS, ROOF, WALL
+from ignet.world.street import GRAVEL, PARKING, SIDEWALK, TERRAIN
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a domain's streets are built. Lengths in metres; shares in 0..1; every value is our choice."""
+    """How a domain's streets are built. Lengths in metres; shares in 0..1; every value is our choice.
+
+    Places across the carriageway are shares of the way from the median (0) to the kerb (1).
+    """
 
     road: Range  # half width of the road
     bend: float  # largest slope of the centre line
@@ -36,6 +33,19 @@ class Layout:
     lights: float  # traffic lights a side street
     persons: Range  # distance between standing persons
     racks: Range  # distance between bicycle racks
+    lanes: int = 1  # painted, a direction
+    median: float = 0.0  # half width of the strip between the directions, 0: none
+    verge_paved: float = 0.0  # share of the verges that are paved like the sidewalk
+    verges: int = 99  # at most, in a row on one side: then come bays
+    gap: Range = (0.6, 3.0)  # between two houses
+    back_row: bool = False  # houses, not a tree, behind each lot
+    bushes: int = 3  # at most, a lot
+    parked: tuple[str, ...] = ("car", "motorcycle", "car", "truck", "car", "car", "car", "motorcycle", "car", "van", "car", "car")
+    drive: float = 0.5  # where the sensor vehicle drives
+    oncoming: tuple[float, ...] = (0.5,)  # where the oncoming traffic drives
+    beside: tuple[float, ...] = ()  # where others drive in the vehicle's direction, besides those in its own lane
+    headway: Range = (18, 30)  # distance between two in traffic
+    walkers: float = 13.0  # distance between walking persons
 
 
 SOURCE_LAYOUT = Layout(
@@ -58,9 +68,10 @@ SOURCE_LAYOUT = Layout(
     lights=1.0,
     persons=(6, 14),
     racks=(18, 34),
+    lanes=2,
 )
 
-TARGET_LAYOUT = Layout(
+RESIDENTIAL_LAYOUT = Layout(
     road=(3.6, 4.3),
     bend=0.14,
     sidewalk=(1.5, 2.3),
@@ -82,188 +93,38 @@ TARGET_LAYOUT = Layout(
     racks=(14, 24),
 )
 
-
-class StreetBuilder:
-    """Builds one street side by side, lot by lot. ``instance`` counts the objects."""
-
-    def __init__(self, layout: Layout, builder: Builder, street: Street, rng: np.random.Generator) -> None:
-        self.layout, self.b, self.street, self.rng = layout, builder, street, rng
-        self.instance = 0
-        self.half = float(rng.uniform(*layout.road))
-        self.bays: list[tuple[float, float, int]] = []  # parking: first s, last s, side
-        self.walks: dict[int, tuple[float, float]] = {}  # side -> inner and outer |d| of the sidewalk
-
-    def next_instance(self) -> int:
-        """A new object number."""
-        self.instance += 1
-        return self.instance
-
-    def pose(self, s: float, d: float, turn: float = 0.0) -> objects.Pose:
-        """World pose at street coordinates, turned from the street's direction by ``turn``."""
-        x, y, heading = self.street.place(s, d)
-        return x, y, heading + turn
-
-    def build(self) -> None:
-        """Ground, lots, furniture and parked things of both sides."""
-        crossings = self._crossings()
-        self.street.paint(ROAD, (self.street.start, self.street.end), (-self.half, self.half))
-        for side in (-1, 1):
-            walk = self.half + 2.3, self.half + 2.3 + float(self.rng.uniform(*self.layout.sidewalk))
-            self.walks[side] = walk
-            self.street.paint(SIDEWALK, (self.street.start, self.street.end), (side * walk[0], side * walk[1]))
-            self._lots(side, crossings)
-            self._furniture(side, crossings)
-        self._markings(crossings)
-        self._parked()
-
-    def _crossings(self) -> list[Range]:
-        mean = (self.layout.lot[0] + self.layout.lot[1]) / 2
-        spots = np.arange(self.street.start + 30, self.street.end - 20, mean)
-        return [(float(s), float(s) + 6.5) for s in spots if self.rng.random() < self.layout.side_streets]
-
-    def _lots(self, side: int, crossings: list[Range]) -> None:
-        s = self.street.start
-        while s < self.street.end:
-            end = s + float(self.rng.uniform(*self.layout.lot))
-            crossing = next(((low, high) for low, high in crossings if s < high and end > low), None)
-            if crossing is None or crossing[0] - s > 6:
-                end = end if crossing is None else crossing[0]
-                self._lot(side, s, end)
-                s = end
-            else:
-                s = crossing[1]
-
-    def _lot(self, side: int, s: float, end: float) -> None:
-        rng, layout = self.rng, self.layout
-        inner, outer = self.walks[side]
-        kerb = (side * self.half, side * inner)
-        if rng.random() < layout.parking:
-            self.street.paint(PARKING, (s, end), kerb)
-            for line in np.arange(s, end, 5.8):
-                self.street.paint(BAY_LINE, (line, line + 0.12), kerb)
-            self.bays.append((s, end, side))
-        else:
-            self.street.paint(GRAVEL if rng.random() < layout.verge_gravel else TERRAIN, (s, end), kerb)
-        yard = outer + float(rng.uniform(*layout.yard))
-        self.street.paint(int(rng.choice(layout.yard_surfaces)), (s, end), (side * outer, side * yard))
-        border = str(rng.choice(layout.borders))
-        if yard - outer > 1.2:
-            self._border(border, s + 0.3, end - (3.0 if rng.random() < 0.5 else 0.3), side * (outer + 0.15))
-        if rng.random() < layout.house:
-            self._house(s + 0.6, end - rng.uniform(0.6, 3.0), side * yard, side)
-        else:
-            # the gap at the building line, where a fence looks to a LiDAR like a wall
-            self._border(str(rng.choice(("planks", "planks", "hedge", "hedge"))), s, end, side * yard, tall=True)
-            for _ in range(rng.integers(1, 4)):
-                where = self.pose(float(rng.uniform(s + 2, end - 2)), side * (yard + float(rng.uniform(4, 9))))
-                objects.tree(self.b, where, float(rng.uniform(1.8, 3.0)))
-        for _ in range(rng.integers(0, 4)):
-            where = self.pose(float(rng.uniform(s + 1, end - 1)), side * float(rng.uniform(outer + 0.7, max(yard - 0.6, outer + 0.8))))
-            objects.bush(self.b, where, float(rng.uniform(0.5, 1.0)))
-        far = self.pose((s + end) / 2, side * (yard + float(rng.uniform(16, 26))))
-        objects.tree(self.b, far, float(rng.uniform(2.5, 4.5)))
-
-    def _house(self, s: float, end: float, front: float, side: int) -> None:
-        b, rng = self.b, self.rng
-        depth, height = float(rng.uniform(8, 12)), 2.9 * int(rng.integers(*self.layout.storeys, endpoint=True)) + 0.6
-        # a gentle curve passes straight walls: keep them off the yard
-        pose = self.pose((s + end) / 2, front + side * (depth / 2 + 0.2))
-        b.at(pose, 50, 11, 0, 0.35)
-        color, length = b.look.color("facade", rng), (end - s) / 2
-        b.add(PRISM, (0, 0, height / 2), (length, depth / 2, height / 2), color, FACADE)
-        if rng.random() < self.layout.gable:
-            rise = float(rng.uniform(1.2, 2.2))
-            b.add(PRISM, (0, 0, height + rise), (length + 0.2, depth / 2 + 0.4, rise), b.look.color("roof", rng), ROOF, taper=(0.0, 0.98))
-        else:
-            b.add(PRISM, (0, 0, height + 0.15), (length + 0.25, depth / 2 + 0.25, 0.15), b.look.color("roof", rng), ROOF)
-        if rng.random() < 0.4:
-            b.add(PRISM, (rng.uniform(-0.5, 0.5) * length, -side * (depth / 2 + 0.4), 1.5), (1.6, 0.5, 1.5), color * 0.9, FACADE)
-
-    def _border(self, kind: str, s: float, end: float, d: float, tall: bool = False) -> None:
-        if kind == "none" or end - s < 1.5:
-            return
-        b, rng = self.b, self.rng
-        height = float(rng.uniform(1.5, 2.1) if tall else rng.uniform(0.8, 1.3))
-        material = {"planks": "fence", "pickets": "fence", "wall": "wall", "hedge": "hedge"}[kind]
-        color = b.look.color(material, rng)
-        raw, city, pattern, cut = {
-            "planks": (51, 13, PLANKS, SOLID),
-            "pickets": (51, 13, PLANKS, PICKETS),
-            "wall": (51, 12, WALL, SOLID),
-            "hedge": (70, 21, CROWN, FOLIAGE),
-        }[kind]
-        thickness = 0.4 if kind == "hedge" else 0.06
-        pieces = max(round((end - s) / 6), 1)
-        for i in range(pieces):
-            low, high = s + (end - s) * i / pieces, s + (end - s) * (i + 1) / pieces
-            b.at(self.pose((low + high) / 2, d), raw, city, 0, 0.34)
-            b.add(PRISM, (0, 0, height / 2), ((high - low) / 2 + 0.05, thickness, height / 2), color, pattern, cut=cut)
-
-    def _spots(self, gap: Range, crossings: list[Range]) -> list[float]:
-        spots, s = [], self.street.start + float(self.rng.uniform(0, gap[1]))
-        while s < self.street.end:
-            if not any(low - 2 < s < high + 2 for low, high in crossings):
-                spots.append(s)
-            s += float(self.rng.uniform(*gap))
-        return spots
-
-    def _furniture(self, side: int, crossings: list[Range]) -> None:
-        b, rng, layout = self.b, self.rng, self.layout
-        inner, outer = self.walks[side]
-        for s in self._spots(layout.trees, crossings):
-            objects.tree(b, self.pose(s, side * (inner + 0.25)), float(rng.uniform(1.2, 2.1)))
-        for s in self._spots(layout.lamps, crossings):
-            objects.lamp(b, self.pose(s, side * (inner + 0.2), 0 if side < 0 else np.pi))
-        for s in self._spots(layout.signs, crossings):
-            objects.sign(b, self.pose(s, side * (inner + 0.15), rng.normal(0, 0.2) + (0 if side < 0 else np.pi)))
-        for s in self._spots(layout.persons, crossings):
-            pose = self.pose(s, side * float(rng.uniform(inner + 0.6, outer - 0.3)), float(rng.uniform(0, 6.28)))
-            objects.person(b, pose, self.next_instance())
-        for s in self._spots(layout.racks, crossings):
-            for i in range(rng.integers(2, 4)):
-                lean = np.pi / 2 + float(rng.normal(0, 0.15)) + rng.integers(2) * np.pi
-                objects.bicycle(b, self.pose(s + 0.7 * i, side * (outer - 0.75), lean), self.next_instance())
-        for low, _ in crossings:
-            if rng.random() < layout.lights:
-                objects.traffic_light(b, self.pose(low - 1.0, side * (inner + 0.3), 0 if side < 0 else np.pi))
-
-    def _markings(self, crossings: list[Range]) -> None:
-        paint, start, end = self.street.paint, self.street.start, self.street.end
-        for s in np.arange(start, end, 6.0):
-            paint(MARKING, (s, s + 3.0), (-0.08, 0.08))
-            if self.half > 5:
-                for d in (-self.half / 2, self.half / 2):
-                    paint(MARKING, (s, s + 3.0), (d - 0.08, d + 0.08))
-        for d in (-self.half + 0.2, self.half - 0.35):
-            paint(MARKING, (start, end), (d, d + 0.15))
-        for low, high in crossings:
-            paint(ROAD, (low, high), (-45, 45))
-            for d in np.arange(-self.half + 0.4, self.half - 0.4, 1.0):
-                paint(MARKING, (low - 3.5, low - 0.5), (d, d + 0.5))
-        for s in np.arange(start + 20, end, 55.0):
-            if not any(low - 12 < s < high for low, high in crossings):
-                paint(GRAVEL, (s, s + 9), (-0.55, 0.55))
-
-    def _parked(self) -> None:
-        # a fixed cycle, not a draw: so every sequence has each kind, near the vehicle, every few bays
-        cycle = ("car", "motorcycle", "car", "truck", "car", "car", "car", "motorcycle", "car", "van", "car", "car")
-        lengths = {"car": 5.6, "truck": 9.5, "van": 6.5, "motorcycle": 3.2}
-        turn = int(self.rng.integers(len(cycle)))
-        for low, high, side in sorted(self.bays):
-            s = low + 0.5
-            while True:
-                kind = cycle[turn % len(cycle)]
-                if s + lengths[kind] > high and s + lengths["car"] <= high:
-                    kind = "car"
-                if s + lengths[kind] > high:
-                    break
-                middle, heading = s + lengths[kind] / 2, 0.0 if side < 0 else np.pi
-                if kind == "motorcycle":
-                    for i in range(2):
-                        pose = self.pose(middle - 0.8 + 1.5 * i, side * (self.half + 1.1), 1.2 * side + float(self.rng.normal(0, 0.15)))
-                        objects.motorcycle(self.b, pose, self.next_instance())
-                elif kind != "car" or self.rng.random() < 0.85:
-                    pose = self.pose(middle, side * (self.half + 1.15), heading + float(self.rng.normal(0, 0.02)))
-                    objects.VEHICLES[kind](self.b, pose, self.next_instance())
-                s += lengths[kind]
-                turn += 1
+# a straight city avenue: two lanes a direction round a planted median with railings, closed fronts of tall houses, much traffic
+AVENUE_LAYOUT = Layout(
+    road=(7.8, 8.8),
+    bend=0.015,
+    sidewalk=(3.5, 5.0),
+    parking=0.35,
+    verge_gravel=0.3,
+    yard=(0.1, 0.8),
+    yard_surfaces=(SIDEWALK,),
+    lot=(16, 30),
+    house=0.88,
+    storeys=(5, 8),
+    gable=0.1,
+    borders=("none",),
+    trees=(16, 30),
+    lamps=(20, 30),
+    signs=(7, 13),
+    side_streets=0.1,
+    lights=1.0,
+    persons=(2.5, 5),
+    racks=(5, 9),
+    lanes=2,
+    median=0.9,
+    verge_paved=0.45,
+    verges=2,
+    gap=(0.0, 0.4),
+    back_row=True,
+    bushes=1,
+    parked=("motorcycle", "car", "van", "car", "motorcycle", "car", "truck", "car"),
+    drive=0.75,
+    oncoming=(0.75, 0.25),
+    beside=(0.25,),
+    headway=(7, 14),
+    walkers=5.0,
+)

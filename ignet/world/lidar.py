@@ -1,4 +1,4 @@
-"""The spinning LiDAR: an HDL-64E's geometry with fewer beams and columns, and its faults."""
+"""Spinning LiDARs: the geometry of known sensors with a chosen number of beams and columns, and their faults."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,54 @@ from ignet.world.scene import Scene
 from ignet.world.solids import FOLIAGE, Solids, surface
 from ignet.world.street import GROUND_RAW
 
-_RANGE = 80.0  # metres
-_NOISE = 0.02  # metres, standard deviation
-_MINIMUM = 1.5
+
+@dataclass(frozen=True)
+class Lidar:
+    """A sensor and how it is mounted; how many beams and columns it has is a setting. Lengths in metres.
+
+    Remission = mean of the surface * (response[0] + response[1] sqrt(cos of incidence)) / (1 + (distance / fade)^2), with noise.
+    """
+
+    height: float  # above the ground
+    blocks: tuple[tuple[float, float], ...]  # degrees of the first and the last beam of each block of evenly spaced beams, from the top
+    limit: float  # longest range
+    shortest: float
+    noise: float  # of the range, standard deviation
+    response: tuple[float, float]
+    fade: float
+    speckle: float  # noise of the remission, relative standard deviation
+    reach: float  # distance at which half of an echo is left: weak echoes are lost more often
+
+    def elevations(self, beams: int) -> np.ndarray:
+        """Angles of the beams in radians, falling; the upper blocks get the odd beams."""
+        parts = [len(part) for part in np.array_split(np.arange(beams), len(self.blocks))]
+        return np.radians(np.concatenate([np.linspace(*block, count) for block, count in zip(self.blocks, parts, strict=True)]))
+
+
+# as KITTI's: a denser upper and a sparser lower half
+HDL_64E = Lidar(
+    height=1.73,
+    blocks=((2.0, -8.33), (-8.87, -24.8)),
+    limit=80.0,
+    shortest=1.5,
+    noise=0.02,
+    response=(0.45, 0.55),
+    fade=np.inf,
+    speckle=0.22,
+    reach=45.0,
+)
+# on a van's roof; elevations of its data sheet, the rest is our choice
+HDL_32E = Lidar(
+    height=2.1,
+    blocks=((10.67, -30.67),),
+    limit=70.0,
+    shortest=1.0,
+    noise=0.03,
+    response=(0.70, 0.50),
+    fade=60.0,
+    speckle=0.26,
+    reach=40.0,
+)
 
 
 @dataclass(frozen=True)
@@ -22,20 +67,14 @@ class Scan:
     label: np.ndarray  # (N,) uint32: raw class, instance in the high 16 bits
 
 
-def elevations(beams: int) -> np.ndarray:
-    """Angles of the beams in radians, from +2 to -24.8 degrees: the HDL-64E's denser upper and sparser lower half."""
-    upper = beams - beams // 2
-    return np.radians(np.concatenate([np.linspace(2.0, -8.33, upper), np.linspace(-8.87, -24.8, beams // 2)]))
-
-
-def _lidar_rays(pose: np.ndarray, beams: int, azimuths: int) -> Rays:
-    up = elevations(beams)[:, None]
+def _lidar_rays(lidar: Lidar, pose: np.ndarray, beams: int, azimuths: int) -> Rays:
+    up = lidar.elevations(beams)[:, None]
     around = (np.arange(azimuths) + 0.5) / azimuths * 2 * np.pi - np.pi + np.arctan2(pose[1, 0], pose[0, 0])
     direction = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up) * np.ones_like(around)])
     return Rays(pose[:3, 3].astype(np.float32), direction.astype(np.float32))
 
 
-def _lidar_windows(pose: np.ndarray, solids: Solids, beams: int, azimuths: int) -> Windows:
+def _lidar_windows(lidar: Lidar, pose: np.ndarray, solids: Solids, beams: int, azimuths: int) -> Windows:
     """Rows and columns that each solid's bounding box covers; two entries where it crosses the seam behind the vehicle."""
     corners = solids.corners() - pose[:3, 3].astype(np.float32)
     middle = solids.center - pose[:3, 3].astype(np.float32)
@@ -47,7 +86,7 @@ def _lidar_windows(pose: np.ndarray, solids: Solids, beams: int, azimuths: int) 
     bottom, top = corners[..., 2].min(axis=1), corners[..., 2].max(axis=1)
     above = np.arctan2(top, np.where(top > 0, np.maximum(near, 1e-3), far))
     below = np.arctan2(bottom, np.where(bottom > 0, far, np.maximum(near, 1e-3)))
-    angles = elevations(beams)  # falling
+    angles = lidar.elevations(beams)
     first = np.searchsorted(-angles, -above - 1e-4)
     last = np.searchsorted(-angles, -below + 1e-4, side="right")
 
@@ -65,26 +104,27 @@ def _lidar_windows(pose: np.ndarray, solids: Solids, beams: int, azimuths: int) 
     rows, boxes = [], []
     for shift in (-azimuths, 0, azimuths):
         box = np.stack([first, last, np.clip(left + shift, 0, azimuths), np.clip(right + shift, 0, azimuths)], axis=1)
-        seen = np.flatnonzero((box[:, 0] < box[:, 1]) & (box[:, 2] < box[:, 3]) & (near < _RANGE) & (~inside | (shift == 0)))
+        seen = np.flatnonzero((box[:, 0] < box[:, 1]) & (box[:, 2] < box[:, 3]) & (near < lidar.limit) & (~inside | (shift == 0)))
         rows.append(seen)
         boxes.append(box[seen])
     row = np.concatenate(rows)
     return Windows(row, np.concatenate(boxes), near[row])
 
 
-def scan(scene: Scene, solids: Solids, pose: np.ndarray, beams: int, azimuths: int, rng: np.random.Generator) -> Scan:
+def scan(lidar: Lidar, scene: Scene, solids: Solids, pose: np.ndarray, beams: int, azimuths: int, rng: np.random.Generator) -> Scan:
     """Sweep the scene once.
 
     Args:
+        lidar: the sensor.
         scene: gives the ground.
         solids: all that stands on it.
         pose: (4, 4) float64, LiDAR -> world.
         beams, azimuths: size of the grid.
         rng: noise and drop-out.
     """
-    rays = _lidar_rays(pose, beams, azimuths)
-    hits = cast(solids, scene.street, rays, _lidar_windows(pose, solids, beams, azimuths), _RANGE)
-    where = (hits.solid != NOTHING) & (hits.t > _MINIMUM)
+    rays = _lidar_rays(lidar, pose, beams, azimuths)
+    hits = cast(solids, scene.street, rays, _lidar_windows(lidar, pose, solids, beams, azimuths), lidar.limit)
+    where = (hits.solid != NOTHING) & (hits.t > lidar.shortest)
     points, distance, row, code = hits.points(rays, where), hits.t[where], hits.solid[where], hits.ground[where]
     count, on_solid = len(row), row != GROUND
 
@@ -100,11 +140,12 @@ def scan(scene: Scene, solids: Solids, pose: np.ndarray, beams: int, azimuths: i
     leafy[on_solid] = solids.cut[solid_row] == FOLIAGE
     facing[leafy] = 0.6
 
-    remission = mean * (0.45 + 0.55 * np.sqrt(facing)) * (1 + 0.22 * rng.standard_normal(count)) + 0.02 * rng.standard_normal(count)
+    answer = mean * (lidar.response[0] + lidar.response[1] * np.sqrt(facing)) / (1 + (distance / lidar.fade) ** 2)
+    remission = answer * (1 + lidar.speckle * rng.standard_normal(count)) + 0.02 * rng.standard_normal(count)
     # the weaker the echo, the likelier it is lost: far away, at grazing incidence, on dark surfaces
-    echo = mean * np.minimum(1, 12 * facing) / (1 + (distance / 45) ** 2)
+    echo = mean * np.minimum(1, 12 * facing) / (1 + (distance / lidar.reach) ** 2)
     lost = rng.random(count) < np.clip(0.02 + 0.5 * np.maximum(0.16 - echo, 0) / 0.16 + 0.10 * leafy, 0, 0.9)
-    error = _NOISE * rng.standard_normal(count) + np.where(leafy, rng.exponential(0.18, count), 0)
+    error = lidar.noise * rng.standard_normal(count) + np.where(leafy, rng.exponential(0.18, count), 0)
     scale = (distance + error) / distance
     sensor = (points - rays.origin) * scale[:, None]
     turned = np.einsum("ni,ij->nj", sensor.astype(np.float64), pose[:3, :3])

@@ -1,4 +1,4 @@
-"""How the two domains look: the game (source) and the street (target). Colours are RGB 0..1; every value is our choice."""
+"""How the domains look: the game (source) and the streets (targets). Colours are RGB 0..1; every value is our choice."""
 
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ _SOURCE_PALETTE: dict[str, tuple[Color, ...]] = {
     "motorcycle": ((0.12, 0.12, 0.14), (0.80, 0.10, 0.08), (0.08, 0.40, 0.20)),
 }
 
-_TARGET_PALETTE: dict[str, tuple[Color, ...]] = {
+_RESIDENTIAL_PALETTE: dict[str, tuple[Color, ...]] = {
     "asphalt": ((0.40, 0.39, 0.37),),
     "marking": ((0.80, 0.79, 0.74),),
     "paving": ((0.46, 0.36, 0.32),),
@@ -90,6 +90,34 @@ _TARGET_PALETTE: dict[str, tuple[Color, ...]] = {
     "motorcycle": ((0.16, 0.16, 0.17), (0.38, 0.16, 0.15)),
 }
 
+_AVENUE_PALETTE: dict[str, tuple[Color, ...]] = {
+    "asphalt": ((0.34, 0.35, 0.37),),
+    "marking": ((0.74, 0.75, 0.75),),
+    "paving": ((0.36, 0.33, 0.34),),
+    "slab": ((0.47, 0.45, 0.44),),
+    "grass": ((0.29, 0.36, 0.20),),
+    "gravel": ((0.46, 0.43, 0.38),),
+    "facade": ((0.58, 0.57, 0.56), (0.44, 0.33, 0.30), (0.66, 0.62, 0.55), (0.38, 0.40, 0.43), (0.52, 0.44, 0.38), (0.62, 0.64, 0.66)),
+    "roof": ((0.30, 0.30, 0.32), (0.36, 0.28, 0.26)),
+    "fence": ((0.24, 0.28, 0.27), (0.42, 0.43, 0.44), (0.30, 0.27, 0.25)),
+    "wall": ((0.50, 0.49, 0.48),),
+    "metal": ((0.34, 0.36, 0.38), (0.24, 0.27, 0.27)),
+    "foliage": ((0.20, 0.27, 0.15), (0.26, 0.30, 0.15), (0.31, 0.29, 0.15)),
+    "hedge": ((0.17, 0.24, 0.14),),
+    "trunk": ((0.25, 0.24, 0.22),),
+    "sign": ((0.66, 0.17, 0.18), (0.16, 0.27, 0.55), (0.74, 0.75, 0.75), (0.20, 0.42, 0.32)),
+    "light": ((0.16, 0.16, 0.13),),
+    "car": ((0.50, 0.52, 0.54), (0.12, 0.13, 0.15), (0.72, 0.73, 0.74), (0.20, 0.24, 0.33), (0.28, 0.29, 0.30), (0.44, 0.13, 0.14)),
+    "truck": ((0.66, 0.68, 0.70), (0.24, 0.32, 0.44), (0.55, 0.50, 0.42)),
+    "bus": ((0.56, 0.14, 0.15), (0.62, 0.64, 0.66)),
+    "tyre": ((0.08, 0.08, 0.09),),
+    "cloth": ((0.16, 0.17, 0.20), (0.26, 0.29, 0.36), (0.44, 0.40, 0.35), (0.38, 0.18, 0.20), (0.24, 0.27, 0.22)),
+    "trousers": ((0.15, 0.16, 0.19), (0.21, 0.23, 0.29)),
+    "skin": ((0.62, 0.50, 0.44), (0.38, 0.30, 0.26)),
+    "bike": ((0.18, 0.18, 0.20), (0.36, 0.37, 0.39), (0.20, 0.30, 0.30)),
+    "motorcycle": ((0.14, 0.14, 0.16), (0.32, 0.15, 0.16), (0.40, 0.41, 0.43)),
+}
+
 SOURCE_LOOK = Look(
     palette=_SOURCE_PALETTE,
     jitter=0.06,
@@ -103,8 +131,8 @@ SOURCE_LOOK = Look(
     texture=0.35,
 )
 
-TARGET_LOOK = Look(
-    palette=_TARGET_PALETTE,
+RESIDENTIAL_LOOK = Look(
+    palette=_RESIDENTIAL_PALETTE,
     jitter=0.10,
     sun_height=(16, 38),
     sun=(0.25, 0.75),
@@ -119,4 +147,23 @@ TARGET_LOOK = Look(
     vignette=0.25,
     noise=0.025,
     blur=0.7,
+)
+
+# a grey day: hardly a shadow, a low white sky, cool colours, a camera that needs more gain
+AVENUE_LOOK = Look(
+    palette=_AVENUE_PALETTE,
+    jitter=0.10,
+    sun_height=(25, 50),
+    sun=(0.05, 0.25),
+    ambient=1.0,
+    zenith=(0.70, 0.74, 0.79),
+    horizon=(0.80, 0.82, 0.84),
+    clouds=1.0,
+    haze=0.010,
+    texture=0.85,
+    tint=(0.95, 1.0, 1.06),
+    gamma=1.0,
+    vignette=0.12,
+    noise=0.032,
+    blur=0.55,
 )

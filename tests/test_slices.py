@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
-from ignet.data.labels import CLASSES
-from ignet.evaluate.confusion import confusion_matrix
+from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
+from ignet.data.labels import CLASSES, to_train_ids
 from ignet.evaluate.slices import (
     NO_SLICE,
     SMALL_CLASSES,
@@ -14,7 +15,6 @@ from ignet.evaluate.slices import (
     camera_coverage,
     distance_bins,
     distance_names,
-    sliced_confusion,
 )
 
 
@@ -67,20 +67,22 @@ def test_boundary_agrees_with_all_pairs(count, seed, radius):
     np.testing.assert_array_equal(boundary_points(points, labels, radius), expected)
 
 
-def test_sliced_confusion_by_hand():
-    truth = np.array([0, 0, 1, 1, 255], np.uint8)
-    predicted = np.array([0, 1, 1, 255, 0], np.uint8)
-    tensor = sliced_confusion(truth, predicted, np.array([0, 2, 2, 0, 0], np.uint8), 3, 2)
-    assert tensor.tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0]], [[0, 1, 0], [0, 1, 0]]]
+def test_boundary_far_out_and_by_a_tiny_radius():
+    points = np.array([[0, 0, 0], [1e-4, 0, 0], [-3e5, 4e5, 0], [-3e5, 4e5, 2e-4], [1e6, 0, 0]])
+    labels = np.array([1, 2, 1, 2, 2], np.uint8)
+    assert boundary_points(points, labels, 1e-4).tolist() == [0, 0, 1, 1, 1]
+    assert boundary_points(points, labels, 5e5).tolist() == [0, 0, 0, 0, 1]
 
 
-@settings(deadline=None)
-@given(st.integers(0, 50), st.integers(0, 2**32 - 1))
-def test_slices_add_up_to_the_whole(count, seed):
-    rng = np.random.default_rng(seed)
-    truth, predicted = (rng.choice(np.array([0, 1, 2, 255], np.uint8), count) for _ in range(2))
-    slices = rng.integers(0, 4, count).astype(np.uint8)
-    tensor = sliced_confusion(truth, predicted, slices, 4, 3)
-    np.testing.assert_array_equal(tensor.sum(0), confusion_matrix(truth, predicted, 3))
-    left_out = sliced_confusion(truth, predicted, np.where(slices == 3, NO_SLICE, slices).astype(np.uint8), 3, 3)
-    np.testing.assert_array_equal(left_out, tensor[:3])
+def test_boundary_of_real_scans_agrees_with_one_tree_of_all_other_points(kitti_sample):
+    sequence = "04"
+    frame = frame_ids(kitti_sample, sequence)[0]
+    points = read_scan(scan_path(kitti_sample, sequence, frame))
+    labels = to_train_ids(read_labels(label_path(kitti_sample, sequence, frame)))
+    slices = boundary_points(points, labels, 0.3)
+    assert (slices[labels == 255] == NO_SLICE).all()
+    for one in np.unique(labels[labels != 255])[:4]:
+        mine, others = labels == one, (labels != one) & (labels != 255)
+        nearest, _ = cKDTree(points[others, :3].astype(np.float64)).query(points[mine, :3].astype(np.float64))
+        np.testing.assert_array_equal(slices[mine], np.where(nearest <= 0.3, 0, 1))
+    assert 0 < (slices == 0).sum() < (slices == 1).sum()

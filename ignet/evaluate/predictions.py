@@ -1,13 +1,15 @@
-"""Predictions on disk, in the layout of the SemanticKITTI benchmark's submissions."""
+"""What an evaluation reads of a scan beside the dataset: predictions, in the layout of the benchmark's submissions, and coverage."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data.correspondence import Correspondence
 from ignet.data.kitti import read_labels
 from ignet.data.labels import to_train_ids
 from ignet.errors import IgnetError
+from ignet.evaluate.slices import camera_coverage
 
 
 def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDArray[np.uint8]:
@@ -32,3 +34,24 @@ def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDAr
     if len(raw) != points:
         raise IgnetError(f"{path}: found {len(raw)} predictions, expected {points}, one for each point of its scan; predict again")
     return to_train_ids(raw, str(path))
+
+
+def read_camera_slices(correspondence: Correspondence, frame: str, points: int) -> NDArray[np.uint8]:
+    """Which points of a scan the camera sees, as of :func:`ignet.evaluate.slices.camera_coverage`.
+
+    Args:
+        correspondence: of the scan's sequence.
+        frame: name of the frame.
+        points: N, the number of points of its scan.
+
+    Returns:
+        uint8 (N,).
+
+    Raises:
+        IgnetError: the correspondence lacks the frame, or was made from a scan of another length.
+    """
+    found = correspondence.read(frame)
+    if found.points != points:
+        where = f"{correspondence.path}: frame {frame}"
+        raise IgnetError(f"{where}: found {found.points} points, expected {points}, as in its scan; run the stage project again")
+    return camera_coverage(points, found.index)

@@ -1,17 +1,14 @@
 """Groups of points that a figure is given for: distance, camera coverage, class boundaries, small objects.
 
-A slicing gives each point the number of its slice, or ``NO_SLICE``; one confusion matrix is counted for each slice, so that
-every figure of ``ignet.evaluate.confusion`` exists for a slice too.
+A slicing gives each point the number of its slice, or ``NO_SLICE``; `ignet.evaluate.tensor` counts the points of all of them at once.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
-
-from ignet.evaluate.confusion import confusion_matrix
 
 NO_SLICE = 255
 
@@ -72,40 +69,36 @@ def boundary_points(
     Returns:
         uint8 (N,), indices into ``BOUNDARY_SLICES``, or ``NO_SLICE``.
     """
-    slices = np.full(len(labels), NO_SLICE, np.uint8)
-    labelled = np.flatnonzero(labels != ignore)
-    place, label = points[labelled, :3].astype(np.float64), labels[labelled]
+    slices = np.where(labels != ignore, 1, NO_SLICE).astype(np.uint8)
+    candidates = np.flatnonzero(labels != ignore)
+    candidates = candidates[_near_other_classes(points[candidates, :3].astype(np.float64), labels[candidates], radius)]
+    place, label = points[candidates, :3].astype(np.float64), labels[candidates]
     for one in np.unique(label):
         is_one = label == one
-        nearest = np.full(is_one.sum(), np.inf)
-        if not is_one.all():
-            # unbalanced trees build several times faster and answer as fast; the bound of `query` is exclusive
-            others = cKDTree(place[~is_one], balanced_tree=False, compact_nodes=False)
-            nearest, _ = others.query(place[is_one], distance_upper_bound=np.nextafter(radius, np.inf))
-        slices[labelled[is_one]] = np.where(nearest <= radius, 0, 1)
+        # unbalanced trees build several times faster and answer as fast; the bound of `query` is exclusive
+        others = cKDTree(place[~is_one], balanced_tree=False, compact_nodes=False)
+        nearest, _ = others.query(place[is_one], distance_upper_bound=np.nextafter(radius, np.inf))
+        slices[candidates[is_one]] = np.where(nearest <= radius, 0, 1)
     return slices
 
 
-def sliced_confusion(
-    truth: npt.NDArray[np.uint8],
-    predicted: npt.NDArray[np.uint8],
-    slices: npt.NDArray[np.uint8],
-    count: int,
-    classes: int,
-    ignore: int = 255,
-) -> npt.NDArray[np.int64]:
-    """One confusion matrix for each slice.
-
-    Args:
-        truth: uint8 (N,), as for :func:`ignet.evaluate.confusion.confusion_matrix`.
-        predicted: uint8 (N,).
-        slices: uint8 (N,), number of the slice of each point; numbers of ``count`` and more are in none.
-        count: S.
-        classes: C.
-        ignore: the id that is no class.
-
-    Returns:
-        int64 (S, C, C + 1).
-    """
-    members = [slices == number for number in range(count)]
-    return np.stack([confusion_matrix(truth[member], predicted[member], classes, ignore) for member in members])
+def _near_other_classes(place: npt.NDArray[np.float64], label: npt.NDArray[np.uint8], radius: float) -> npt.NDArray[np.bool_]:
+    """Which points (n, 3) have another class in their grid cell or the 26 around it: all that can have one within ``radius``, and more."""
+    if not len(place):
+        return np.zeros(0, np.bool_)
+    place = place - place.min(axis=0)
+    # a hair above the radius, because of rounding; and no finer than a cell's number can hold
+    cell = (place / max(1.001 * radius, place.max() / 2**20)).astype(np.int64) + 1
+    extent = cell.max(axis=0) + 2
+    cells, inverse = np.unique(np.ravel_multi_index(tuple(cell.T), tuple(extent)), return_inverse=True)
+    lowest, highest = np.full(len(cells), 255, np.uint8), np.zeros(len(cells), np.uint8)
+    np.minimum.at(lowest, inverse, label)
+    np.maximum.at(highest, inverse, label)
+    around_lowest, around_highest = lowest.copy(), highest.copy()
+    for offset in product((-1, 0, 1), repeat=3):
+        step = (offset[0] * extent[1] + offset[1]) * extent[2] + offset[2]
+        found = np.searchsorted(cells, cells + step).clip(max=len(cells) - 1)
+        here = cells[found] == cells + step
+        around_lowest[here] = np.minimum(around_lowest[here], lowest[found[here]])
+        around_highest[here] = np.maximum(around_highest[here], highest[found[here]])
+    return (around_lowest < around_highest)[inverse]

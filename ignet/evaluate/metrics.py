@@ -1,0 +1,39 @@
+"""The figures of one evaluated run as plain values, all of them summed up from its confusion tensor."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.data.labels import CLASSES
+from ignet.evaluate.confusion import summary
+from ignet.evaluate.slices import SMALL_CLASSES
+from ignet.evaluate.tensor import ConfusionTensor
+from ignet.files import atomic
+
+
+def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
+    """Figures over all points, over every slice and over the small-object classes, as JSON can hold them.
+
+    Returns:
+        What :func:`ignet.evaluate.confusion.summary` gives for all points; ``slices``: for each axis a list of the same figures with
+        the slice's ``name``; ``small_objects``: ``classes`` and ``miou_occurring``; ``frames``: number of scans.
+    """
+    slices = {
+        axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), CLASSES)} for name in names]
+        for axis, names in tensor.names.items()
+    }
+    whole = summary(tensor.whole().sum(axis=0), CLASSES)
+    small = [whole["iou"][name] for name in SMALL_CLASSES if whole["points_of_class"][name]]
+    small_objects = {"classes": SMALL_CLASSES, "miou_occurring": float(np.mean(small)) if small else None}
+    return whole | {"slices": slices, "small_objects": small_objects, "frames": len(tensor.frames)}
+
+
+def write_confusion(path: Path, confusion: NDArray[np.int64]) -> None:
+    """Write a confusion matrix (C, C + 1) of the LiDAR classes as CSV with their names, atomically."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["truth", *CLASSES, "nothing"])
+        writer.writerows([name, *row] for name, row in zip(CLASSES, confusion.tolist(), strict=True))

@@ -1,0 +1,30 @@
+"""Confusion tensors whose figures are seen at a glance, for the tests of comparisons."""
+
+import numpy as np
+
+from ignet.data.labels import CLASSES
+from ignet.evaluate.tensor import ConfusionTensor
+
+NAMES = {"range": ("0-10 m", "10+ m"), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
+POINTS = 100
+"""Of each class in each of the eight cells of a scan."""
+
+
+def tensor(car, pole=0.5, boundary=None, scans=4, sequence="08", jitter=None):
+    """Cars and poles alone; wrong points are predicted as nothing, so that the IoU of a class is its share of right points.
+
+    `boundary` is the share of right car points there, where it differs; `jitter` (scans,) is added to the shares of the cars.
+    """
+    counts = np.zeros((scans, 2, 2, 2, 19, 20), np.int64)
+    shares = np.broadcast_to(np.array([car if boundary is None else boundary, car]), (scans, 2, 2, 2)).copy()
+    shares += np.zeros(scans).reshape(-1, 1, 1, 1) if jitter is None else np.reshape(jitter, (-1, 1, 1, 1))
+    for name, share in (("car", shares), ("pole", np.full_like(shares, pole))):
+        right = np.rint(share * POINTS).astype(np.int64)
+        counts[..., CLASSES.index(name), CLASSES.index(name)] = right
+        counts[..., CLASSES.index(name), 19] = POINTS - right
+    return ConfusionTensor(tuple(f"{sequence}/{n:06d}" for n in range(scans)), NAMES, counts)
+
+
+def by_seed(runs):
+    """`run, seed, tensor` of each, of `{run: {seed: tensor}}`."""
+    return [(run, seed, each) for run, seeds in runs.items() for seed, each in seeds.items()]

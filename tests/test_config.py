@@ -19,6 +19,22 @@ def test_shipped_files_are_valid(path: Path) -> None:
     load_experiment(read_yaml(path), path.name)
 
 
+def test_overlays_of_the_ablation_are_valid() -> None:
+    folder = CONFIGS[0].parent
+    base, headline = read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "headline.yaml")
+    for name in ("avenue", "tuning", "headline"):
+        whole = merge(base, read_yaml(folder / "ablation" / f"{name}.yaml"))
+        assert set(load_experiment(whole, name).runs) >= {"full", "baseline", "ignet"}
+        assert set(load_experiment(merge(whole, headline), name).runs) == {"full", "baseline", "ignet"}
+
+
+def test_null_takes_a_run_and_an_adaptation_out() -> None:
+    values = {"results": "r", "runs": {"a": {}, "b": None}, "adaptations": {"adapted": {}, "other": None}}
+    experiment = load_experiment(values, "x")
+    assert set(experiment.runs) == {"a"}
+    assert set(experiment.adaptations) == {"adapted"}
+
+
 def test_run_merges_its_differences() -> None:
     experiment = load_experiment({**SMALL, "train_3d": {"steps": 7, "image_guidance": {"distance": "l2"}}}, "x")
     run = experiment.run("b")
@@ -28,6 +44,15 @@ def test_run_merges_its_differences() -> None:
     assert experiment.run_seeds("b") == (1, 2)
     assert run.needs_features
     assert not experiment.run("a").needs_correspondence
+
+
+def test_controls_and_statements() -> None:
+    pair = {"run": "b", "against": "a", "text": "t"}
+    networks = {"run": "adapted", "against": "source", "text": "t", "networks": True}
+    statements = [{**pair, "slice": "boundary:boundary", "than": "all"}, networks]
+    compare = load_experiment({**SMALL, "compare": {"controls": [pair], "statements": statements}}, "x").compare
+    assert compare.controls[0].against == "a" and compare.statements[0].than == "all"
+    assert compare.method == "ignet" and compare.statements[1].slice is None
 
 
 def test_merge_keeps_its_arguments() -> None:
@@ -52,6 +77,17 @@ def test_merge_keeps_its_arguments() -> None:
         ({"runs": {}}, ["runs"]),
         ({"adaptations": {"source": {}}}, ["source"]),
         ({"dataset": {"train_sequences": ["08"]}}, ["08", "val_sequences"]),
+        ({"compare": {"controls": [{"run": "z", "against": "a", "text": "t"}]}}, ["compare.controls.0.run", "'z'", "['a', 'b']"]),
+        ({"compare": {"statements": [{"run": "a", "against": "z", "text": "t"}]}}, ["compare.statements.0.against", "'z'"]),
+        ({"compare": {"statements": [{"run": "a", "against": "a", "text": "t"}]}}, ["compare.statements.0", "itself"]),
+        (
+            {"compare": {"statements": [{"run": "a", "against": "source", "text": "t", "networks": True}]}},
+            ["compare.statements.0.run", "'a'", "['adapted', 'source']"],
+        ),
+        (
+            {"compare": {"statements": [{"run": "adapted", "against": "source", "text": "t", "networks": True, "slice": "small"}]}},
+            ["compare.statements.0", "slice"],
+        ),
     ],
 )
 def test_faults_are_one_line(change: dict, words: list[str]) -> None:

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from confusions import by_seed, tensor
 from matplotlib.image import imread
 
 from ignet.data.labels import CITYSCAPES_COLORS, CLASSES, COLORS
 from ignet.errors import IgnetError
+from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure
 from ignet.report.pictures import before_after, colors_of, error_colors, evenly_spaced, from_above, in_image
 from ignet.report.plots import class_figure, curve_figure, read_curves, smooth
@@ -108,7 +110,9 @@ def test_curves(tmp_path):
     panels = {panel.get_title(): panel for panel in figure.axes}
     assert list(panels) == ["loss", "image"]
     lines = [line.get_xydata().tolist() for line in panels["loss"].lines if len(line.get_xydata())]
-    assert lines == [[[0, 2], [1, 1]], [[0, 4], [1, 3]], [[0, 4], [1, 3]]]
+    assert lines == [[[0, 3], [1, 2]], [[0, 4], [1, 3]]]  # of the seeds the mean
+    (band,) = panels["loss"].collections  # of one seed no band
+    assert band.get_paths()[0].get_extents().extents.tolist() == [0, 1, 1, 4]
     assert panels["image"].lines[0].get_xydata().tolist() == [[1, 0.5]]
     assert legend_of(figure.legends[0]) == ["one", "two"]
 
@@ -123,11 +127,10 @@ def test_curves_that_are_none(tmp_path, text):
 
 
 def test_class_bars():
-    def metrics(car, pole):
-        iou = dict.fromkeys(CLASSES) | {"car": car, "pole": pole}
-        return {"iou": iou, "points_of_class": dict.fromkeys(sorted(CLASSES), 0) | {"car": 3, "pole": 4}}
-
-    figure = class_figure({"one": {0: metrics(0.5, 0.1), 1: metrics(0.7, 0.1)}, "two": {0: metrics(0.2, 1.0)}})
+    runs = Comparison(
+        by_seed({"one": {0: tensor(0.5, 0.1), 1: tensor(0.7, 0.1)}, "left out": {0: tensor(0.3)}, "two": {0: tensor(0.2, 1.0)}})
+    )
+    figure = class_figure(runs, ["one", "two"])
     (panel,) = figure.axes
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["car", "pole"]
     assert [bar.get_height() for bar in panel.patches] == pytest.approx([60, 10, 20, 100])

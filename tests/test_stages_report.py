@@ -15,6 +15,8 @@ from matplotlib.image import imread
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.labels import CLASSES, to_raw_ids, to_train_ids
+from ignet.evaluate.confusion import confusion_matrix
+from ignet.evaluate.tensor import read_tensor, write_tensor
 from ignet.identity import import_closure
 from ignet.models.segformer import build_segmenter, save_segmenter
 
@@ -75,7 +77,8 @@ def tree(tmp_path_factory):
 def evaluate(monkeypatch, tree, out, run="baseline", **replaced):
     folders = {"dataset": tree / "dataset", "predictions": tree / "predictions" / run, "projection": tree / "projection"} | replaced
     arguments = [part for name, path in folders.items() for part in (f"--{name}", path)]
-    run_stage(monkeypatch, "evaluate.py", *arguments, "--sequences", SEQUENCE, "--out", out / "metrics.json", "--confusion", out / "c.csv")
+    files = ("--out", out / "metrics.json", "--confusion", out / "c.csv", "--tensor", out / "confusion.h5")
+    run_stage(monkeypatch, "evaluate.py", *arguments, "--sequences", SEQUENCE, *files)
     return json.loads((out / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
@@ -136,6 +139,14 @@ def test_evaluate(tree, tmp_path, monkeypatch):
     assert int(rows[5]["parking"]) == ((truth == 5) & (predicted == 9)).sum() > 0
     assert json.loads((tmp_path / "metrics.settings.json").read_text())["settings"]["boundary"] == 0.5
 
+    tensor = read_tensor(tmp_path / "confusion.h5")
+    assert tensor.frames == tuple(f"{SEQUENCE}/{frame}" for frame in FRAMES)
+    assert tensor.names == {axis: tuple(parts) for axis, parts in slices.items()}
+    second = np.arange(len(truth)) >= POINTS
+    np.testing.assert_array_equal(tensor.whole()[1], confusion_matrix(truth[second], predicted[second], 19))
+    unseen = second & ~seen
+    np.testing.assert_array_equal(tensor.slice("camera", "out-of-FOV")[1], confusion_matrix(truth[unseen], predicted[unseen], 19))
+
 
 def test_evaluate_names_the_faulty_file(tree, tmp_path, monkeypatch, capsys):
     def error(**replaced):
@@ -165,14 +176,15 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     files, curves = [], []
     for run in ("baseline", "full"):
         metrics = evaluate(monkeypatch, tree, tmp_path / run, run)
-        files.append(f"{run}:0={tmp_path / run / 'metrics.json'}")
+        files.append(f"{run}:0={tmp_path / run / 'confusion.h5'}")
         (tmp_path / run / "curves.csv").write_text("step,loss\n0,2\n1,1\n")
         curves.append(f"{run}:0={tmp_path / run / 'curves.csv'}")
     (tmp_path / "2d.json").write_text(json.dumps({"miou": 0.25, "accuracy": 0.5}))
-    out = tmp_path / "compare"
-    run_stage(
-        monkeypatch, "compare.py", "--metrics", *files, "--curves", *curves, "--metrics-2d", f"source={tmp_path / '2d.json'}", "--out", out
-    )
+    out, claim = tmp_path / "compare", {"text": "dense labels help", "run": "full", "against": "baseline"}
+    settings = {"method": "full", "statements": [claim], "controls": [claim], "draws": 100}
+    networks = ("--metrics-2d", f"source={tmp_path / '2d.json'}", "--supervision-2d", "source=source")
+    arguments = ("--settings", json.dumps(settings), "--curves", *curves, *networks, "--out")
+    run_stage(monkeypatch, "compare.py", "--confusions", *files, *arguments, out)
 
     first, second = csv.DictReader((out / "table.csv").open())
     full = 100 * metrics["miou_official"]
@@ -180,28 +192,39 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     assert float(first["relative to full"]) == pytest.approx(100 * float(first["mIoU (benchmark)"]) / full)
     assert float(second["difference to baseline"]) == pytest.approx(full - float(first["mIoU (benchmark)"]))
     assert (out / "summary.txt").read_text() in capsys.readouterr().out
-    assert "| source  | 25.0 |     50.0 |" in (out / "summary.txt").read_text()
-    for name in ("table", "per_class", "slices", "networks_2d", "published"):
+    assert "| source  | synthetic source images only | 25.0 |     50.0 |" in (out / "summary.txt").read_text()
+    tables = ("table", "controls", "gains", "gains_per_class", "per_class", "slices", "networks_2d", "published")
+    for name in tables:
         assert all((out / f"{name}{suffix}").stat().st_size for suffix in (".csv", ".md", ".tex"))
-    for name in ("curves.png", "per_class.png"):
+    for name in ("ablation.png", "gains.png", "curves.png", "per_class.png"):
         assert imread(out / name).shape[1] == 1600
+    (found,) = json.loads((out / "statements.json").read_text())["statements"]
+    assert found["low"] <= found["difference"] <= found["high"] and (found["scans"], found["seeds"]) == (2, 1)
+    assert found["difference"] == pytest.approx(float(second["difference to baseline"]))
+    assert "dense labels help" in (out / "statements.md").read_text()
+
+    # equal input gives equal bytes
+    run_stage(monkeypatch, "compare.py", "--confusions", *files, *arguments, tmp_path / "again")
+    for path in out.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
     # a second dataset's figures do not belong into the same table
-    other = dict(metrics, points_of_class={**metrics["points_of_class"], "car": 1})
-    (tmp_path / "other.json").write_text(json.dumps(other))
+    other = read_tensor(tmp_path / "full" / "confusion.h5")
+    other.counts[0, 0, 0, 0, 0, 0] += 1
+    write_tensor(tmp_path / "other.h5", other)
     line = error_of(
-        capsys, monkeypatch, "compare.py", "--metrics", files[0], f"other:3={tmp_path / 'other.json'}", "--out", tmp_path / "none"
+        capsys, monkeypatch, "compare.py", "--confusions", files[0], f"other:3={tmp_path / 'other.h5'}", "--out", tmp_path / "none"
     )
     assert "run other seed 3 was evaluated on" in line and not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("text", ["run=x.json", "run:a=x.json", ":0=x.json", "run:0", "run:0="])
 def test_compare_refuses_arguments_that_are_no_runs(tmp_path, monkeypatch, capsys, text):
-    assert f"'{text}': expected" in error_of(capsys, monkeypatch, "compare.py", "--metrics", text, "--out", tmp_path)
+    assert f"'{text}': expected" in error_of(capsys, monkeypatch, "compare.py", "--confusions", text, "--out", tmp_path)
 
 
 def test_compare_refuses_a_seed_given_twice(tmp_path, monkeypatch, capsys):
-    assert "given twice" in error_of(capsys, monkeypatch, "compare.py", "--metrics", "run:0=a", "run:0=b", "--out", tmp_path)
+    assert "given twice" in error_of(capsys, monkeypatch, "compare.py", "--confusions", "run:0=a", "run:0=b", "--out", tmp_path)
 
 
 def test_report(tree, tmp_path, monkeypatch, capsys):

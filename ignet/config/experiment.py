@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
-from ignet.config.evaluation import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig
+from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, PredictConfig, ReportConfig, Statement
 from ignet.config.execution import ExecutionConfig
 from ignet.config.projection import ProjectionConfig
 from ignet.config.self_training import PseudoLabelConfig
@@ -36,18 +36,26 @@ class ExperimentConfig(Section):
     pretrain_2d: Pretrain2DConfig = Pretrain2DConfig()
     adapt_2d: Adapt2DConfig = Adapt2DConfig()
     adaptations: dict[str, dict[str, Any]] = Field(
-        default_factory=_one_adaptation, description="adapted 2D networks: name -> keys that differ from adapt_2d"
+        default_factory=_one_adaptation, description="adapted 2D networks: name -> keys that differ from adapt_2d; null: left out"
     )
     features: FeatureConfig = FeatureConfig()
     evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()
     train_3d: Train3DConfig = Train3DConfig()
-    runs: dict[str, dict[str, Any]] = Field(description="3D networks: name -> keys that differ from train_3d, and optionally seeds")
+    runs: dict[str, dict[str, Any]] = Field(
+        description="3D networks: name -> keys that differ from train_3d, and optionally seeds; null: left out"
+    )
     pseudo_label: PseudoLabelConfig = PseudoLabelConfig()
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     compare: CompareConfig = CompareConfig()
     report: ReportConfig = ReportConfig()
     execution: ExecutionConfig = ExecutionConfig()
+
+    @field_validator("runs", "adaptations", mode="before")
+    @classmethod
+    def _without_null(cls, named: Any) -> Any:
+        # a file that is laid over another one cannot delete a key, but it can set it to null
+        return {name: value for name, value in named.items() if value is not None} if isinstance(named, dict) else named
 
     @model_validator(mode="after")
     def _names(self) -> "ExperimentConfig":
@@ -123,4 +131,19 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     for name in experiment.runs:
         experiment.run(name)
         experiment.run_seeds(name)
+    _check_comparison(experiment)
     return experiment
+
+
+def _check_comparison(experiment: ExperimentConfig) -> None:
+    """Controls and statements name runs, or 2D networks, of the experiment."""
+    runs, networks = tuple(experiment.runs), (SOURCE_NETWORK, *experiment.adaptations)
+    claims, controls = experiment.compare.statements, experiment.compare.controls
+    named: list[tuple[str, Control | Statement, tuple[str, ...]]] = [(f"controls.{n}", pair, runs) for n, pair in enumerate(controls)]
+    named += [(f"statements.{n}", claim, networks if claim.networks else runs) for n, claim in enumerate(claims)]
+    for where, pair, known in named:
+        for key in ("run", "against"):
+            if (name := getattr(pair, key)) not in known:
+                raise IgnetError(f"compare.{where}.{key}: found '{name}', expected one of {sorted(known)}")
+        if pair.run == pair.against:
+            raise IgnetError(f"compare.{where}: '{pair.run}' is compared with itself; name another in 'against'")

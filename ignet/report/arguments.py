@@ -1,5 +1,6 @@
 """Arguments that give names to files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ignet.errors import IgnetError
@@ -15,3 +16,21 @@ def name_and_path(text: str) -> tuple[str, Path]:
     if not (name and equals and path):
         raise IgnetError(f"'{text}': expected NAME=PATH")
     return name, Path(path)
+
+
+def by_run(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
+    """Files by run and seed, of arguments ``RUN:SEED=FILE``.
+
+    Raises:
+        IgnetError: a text has another form, or a seed of a run is given twice.
+    """
+    files: dict[str, dict[int, Path]] = {}
+    for text in texts:
+        name, path = name_and_path(text)
+        run, colon, seed = name.rpartition(":")
+        if not (run and colon and seed.isdecimal()):
+            raise IgnetError(f"'{text}': expected RUN:SEED=FILE, where SEED is a number")
+        if int(seed) in files.setdefault(run, {}):
+            raise IgnetError(f"'{text}': seed {seed} of run {run} is given twice; give each file once")
+        files[run][int(seed)] = path
+    return files

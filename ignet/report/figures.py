@@ -34,6 +34,11 @@ def run_colors(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     return {name: matplotlib.colormaps["tab10" if number < 10 else "Set2"](number % 10)[:3] for number, name in enumerate(names)}
 
 
+def run_lines(names: Sequence[str]) -> dict[str, str]:
+    """A line style for each run, by its place in ``names``; it changes where the colours that are easy to tell apart end."""
+    return {name: ("-", "--", ":", "-.")[number // 10 % 4] for number, name in enumerate(names)}
+
+
 def class_legend(ids: NDArray[np.uint8], names: Sequence[str], palette: NDArray[np.uint8]) -> list[Line2D]:
     """Legend entries of the classes that occur among ``ids``, in the order of the classes."""
     present = [number for number in np.unique(ids).tolist() if number < len(names)]

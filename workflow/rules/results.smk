@@ -7,6 +7,7 @@ rule evaluate:
     output:
         metrics=METRICS,
         confusion=f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/confusion.csv",
+        tensor=f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/confusion.h5",
     log:
         f"{RESULTS}/logs/evaluate/{{run}}/seed{{seed}}.log",
     benchmark:
@@ -27,21 +28,28 @@ rule evaluate:
     shell:
         'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
         ' --sequences {params.sequences} --predictions "$IGNET_RESULTS/predictions/{wildcards.run}/seed{wildcards.seed}"'
-        ' --projection "$IGNET_RESULTS/projection" --out {output.metrics} --confusion {output.confusion} > {log} 2>&1'
+        ' --projection "$IGNET_RESULTS/projection" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
 
 
 rule compare:
     input:
-        metrics=[METRICS.format(run=run, seed=seed) for run, seed in RUNS],
+        confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         metrics_2d=expand(f"{RESULTS}/evaluate_2d/{{network}}/metrics.json", network=NETWORKS_2D),
     output:
-        table=f"{RESULTS}/compare/table.csv",
-        markdown=f"{RESULTS}/compare/table.md",
-        latex=f"{RESULTS}/compare/table.tex",
-        networks_2d=f"{RESULTS}/compare/networks_2d.csv",
-        curves=f"{RESULTS}/compare/curves.png",
-        per_class=f"{RESULTS}/compare/per_class.png",
+        multiext(f"{RESULTS}/compare/table", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/controls", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/gains", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/gains_per_class", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/per_class", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/slices", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/networks_2d", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
+        ablation_plot=f"{RESULTS}/compare/ablation.png",
+        gains_plot=f"{RESULTS}/compare/gains.png",
+        curves_plot=f"{RESULTS}/compare/curves.png",
+        per_class_plot=f"{RESULTS}/compare/per_class.png",
         summary=f"{RESULTS}/compare/summary.txt",
     log:
         f"{RESULTS}/logs/compare.log",
@@ -50,20 +58,25 @@ rule compare:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=2000,
+        runtime=30,
         gpu=0,
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
-        metrics=run_files(METRICS),
+        confusions=run_files(rules.evaluate.output.tensor),
         curves=run_files(CURVES),
         metrics_2d=[f"{network}={RESULTS}/evaluate_2d/{network}/metrics.json" for network in NETWORKS_2D],
+        supervision_2d=[
+            f"{network}={SOURCE_NETWORK if network == SOURCE_NETWORK else EXPERIMENT.adaptation(network).supervision}"
+            for network in NETWORKS_2D
+        ],
     message:
-        "Tables and curves of all runs"
+        "Tables, plots and verdicts over all runs"
     shell:
-        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu --metrics {params.metrics}'
-        ' --curves {params.curves} --metrics-2d {params.metrics_2d} --out "$IGNET_RESULTS/compare" > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
+        ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
 
 
 rule contact_sheet:

@@ -1,77 +1,81 @@
-"""Put all runs side by side: tables (CSV, Markdown, LaTeX) of mIoU, of each class and of slices of the points, and plots.
+"""Put all runs side by side: tables (CSV, Markdown, LaTeX), plots, and verdicts on the experiment's statements.
 
-Figures that others published stand in a table of their own.
+Differences between runs stand with intervals of a paired bootstrap over seeds and scans. Figures that others published stand in a
+table of their own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ignet.config.evaluation import CompareConfig
 from ignet.console import log
-from ignet.errors import IgnetError
-from ignet.files import atomic, read_json
-from ignet.report.arguments import name_and_path
+from ignet.files import read_json, write_json
+from ignet.report.ablation import ablation_figure, gain_figure
+from ignet.report.arguments import by_run, name_and_path
+from ignet.report.comparison import read_comparison
 from ignet.report.figures import save_figure
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
-from ignet.report.tables import class_table, network_table, run_table, slice_table, to_markdown, write_table
+from ignet.report.runs import class_gain_table, class_table, control_table, gain_table, network_table, run_table, slice_table
+from ignet.report.statements import findings_json, judge, paragraph, statement_table
+from ignet.report.summary import run_summary, write_text
+from ignet.report.tables import to_markdown, write_table
 from ignet.stage import Stage, command
+
+FEW = 4
+"""Up to this many runs, the bars of the classes show them all."""
 
 
 @command
 def main() -> None:
     stage = Stage("compare", CompareConfig, __doc__)
-    stage.add("--metrics", nargs="+", required=True, metavar="RUN:SEED=FILE", help="metrics.json of each trained run")
+    stage.add("--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run")
     stage.add("--curves", nargs="*", default=[], metavar="RUN:SEED=FILE", help="curves.csv of each trained run")
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
+    stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
     stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
     args, settings = stage.start()
 
-    metrics = {run: {seed: read_json(path) for seed, path in seeds.items()} for run, seeds in by_run(args.metrics).items()}
-    check_same_points(metrics)
-    runs = run_table(metrics, settings.reference, settings.baseline)
-    write_table(args.out, "table", runs)
-    write_table(args.out, "per_class", class_table(metrics))
-    write_table(args.out, "slices", slice_table(metrics))
-    write_table(args.out, "published", published_table())
-    save_figure(args.out / "per_class.png", class_figure(metrics))
-    networks = network_table({name: read_json(path) for name, path in map(name_and_path, args.metrics_2d)})
-    write_table(args.out, "networks_2d", networks)
-    if args.curves:
-        curves = {run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()}
+    runs = read_comparison(by_run(args.confusions), settings.draws, settings.seed)
+    curves = {run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()}
+    metrics_2d = {name: read_json(path) for name, path in map(name_and_path, args.metrics_2d)}
+    supervision = {name: str(kind) for name, kind in map(name_and_path, args.supervision_2d)}
+    findings = judge(settings.statements, runs, metrics_2d)
+    words = paragraph(findings, runs, settings)
+
+    table, networks = run_table(runs, settings), network_table(metrics_2d, supervision)
+    tables = {
+        "table": table,
+        "controls": control_table(runs, settings.controls, settings.draws),
+        "gains": gain_table(runs, settings),
+        "gains_per_class": class_gain_table(runs, settings),
+        "per_class": class_table(runs),
+        "slices": slice_table(runs),
+        "networks_2d": networks,
+        "published": published_table(),
+    }
+    for name, each in tables.items():
+        write_table(args.out, name, each)
+    write_text(args.out / "statements.md", f"{to_markdown(statement_table(findings))}\n{words}\n")
+    write_json(args.out / "statements.json", findings_json(findings, runs, settings, words))
+
+    save_figure(args.out / "ablation.png", ablation_figure(runs, settings))
+    save_figure(args.out / "gains.png", gain_figure(runs, settings))
+    save_figure(args.out / "per_class.png", class_figure(runs, few_runs(runs.runs, settings)))
+    if curves:
         save_figure(args.out / "curves.png", curve_figure(curves))
-    summary = "\n".join(to_markdown(table) for table in (runs, networks))
-    with atomic(args.out / "summary.txt") as temporary:
-        temporary.write_text(summary, encoding="utf-8")
+
+    summary = run_summary(table, networks, words, settings)
+    write_text(args.out / "summary.txt", summary)
     stage.write_settings(args.out / "settings.json")
-    log.info("tables and plots of %d runs in %s", len(metrics), args.out)
+    log.info("tables and plots of %d runs in %s", len(runs.runs), args.out)
     print(summary)
 
 
-def by_run(texts: list[str]) -> dict[str, dict[int, Path]]:
-    """Files by run and seed, of arguments ``RUN:SEED=FILE``."""
-    files: dict[str, dict[int, Path]] = {}
-    for text in texts:
-        name, path = name_and_path(text)
-        run, colon, seed = name.rpartition(":")
-        if not (run and colon and seed.isdecimal()):
-            raise IgnetError(f"'{text}': expected RUN:SEED=FILE, where SEED is a number")
-        if int(seed) in files.setdefault(run, {}):
-            raise IgnetError(f"'{text}': seed {seed} of run {run} is given twice; give each file once")
-        files[run][int(seed)] = path
-    return files
-
-
-def check_same_points(metrics: dict[str, dict[int, Any]]) -> None:
-    """Raise an error where the runs were not evaluated on the same points."""
-    found = {(run, seed): m["points_of_class"] for run, seeds in metrics.items() for seed, m in seeds.items()}
-    (first, expected), *others = found.items()
-    for (run, seed), points in others:
-        if points != expected:
-            raise IgnetError(
-                f"run {run} seed {seed} was evaluated on {sum(points.values())} points, run {first[0]} seed {first[1]} on "
-                f"{sum(expected.values())} or on other classes of them; evaluate both on the same sequences and labels"
-            )
+def few_runs(runs: Sequence[str], settings: CompareConfig) -> list[str]:
+    """All runs, or, where there are too many to tell their bars apart, those that carry the claim."""
+    headline = (settings.reference, settings.baseline, settings.method)
+    return list(runs) if len(runs) <= FEW else [run for run in runs if run in headline] or list(runs[:FEW])
 
 
 if __name__ == "__main__":

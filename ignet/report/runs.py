@@ -1,0 +1,173 @@
+"""Tables over runs. All figures are in per cent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ignet.config.evaluation import CompareConfig, Control
+from ignet.data.labels import CLASSES
+from ignet.evaluate.slices import SMALL_CLASSES
+from ignet.evaluate.statistics import Estimate
+from ignet.report.comparison import WHOLE, Comparison, slice_name
+from ignet.report.tables import Cell, Interval, Table, spread
+
+BENCHMARK = "mIoU (benchmark)"
+OCCURRING = "mIoU (classes that occur)"
+_BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
+SCANS = "scans count as independent, though neighbours in a drive resemble each other"
+_OCCURRING_NOTE = "mIoU over the classes that occur in the slice"
+
+SUPERVISION = {
+    "source": "synthetic source images only",
+    "none": "adapted without target labels",
+    "scribbles": "adapted with projected scribbles",
+    "dense": "adapted with projected dense labels: a ceiling",
+}
+"""In words: how a 2D network was trained."""
+
+
+def run_table(runs: Comparison, names: CompareConfig) -> Table:
+    """One row a run: seeds, scans, mIoU, mIoU relative to the reference run, and the difference to the baseline."""
+    rows = tuple(_run_row(runs, run, names.reference, names.baseline) for run in runs.runs)
+    columns = ("run", "seeds", "scans", BENCHMARK, OCCURRING, f"relative to {names.reference}", f"difference to {names.baseline}")
+    notes = (_BENCHMARK_NOTE, *spread_notes(runs, names.draws, runs.runs), *_missing_notes(runs, names.reference, names.baseline))
+    return Table("Runs, % on the validation sequences", columns, rows, notes)
+
+
+def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple[Cell, ...]:
+    relative: Cell = None
+    if run == reference and any(runs.miou(run).values()):
+        relative = 100.0
+    elif run != reference:
+        relative = interval_cell(runs.relative(run, reference))
+    difference = None if run == baseline else signed_cell(runs.difference(run, baseline))
+    means = (spread(runs.miou(run, mean=mean).values()) for mean in ("official", "occurring"))
+    return run, len(runs.seeds(run)), runs.scans, *means, relative, difference
+
+
+def spread_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
+    """What ± and the intervals of the shown runs are."""
+    several = any(len(runs.seeds(run)) > 1 for run in shown)
+    return [*(["± is the sample standard deviation over the seeds"] if several else []), *interval_notes(runs, draws, shown)]
+
+
+def interval_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
+    """What the intervals of the shown runs are."""
+    notes = [
+        f"[low, high]: 95 % interval of a paired bootstrap ({draws} draws) over the seeds that both runs have and the {runs.scans} scans; "
+        f"{SCANS}; each interval stands for itself, no correction for their number"
+    ]
+    if single := [run for run in shown if len(runs.seeds(run)) == 1]:
+        notes.append(f"one seed only ({', '.join(single)}): the interval holds the spread of the scans, not that of the training")
+    return notes
+
+
+def _missing_notes(runs: Comparison, reference: str, baseline: str) -> list[str]:
+    notes = []
+    if reference not in runs.runs:
+        notes.append(f"no relative figures: the reference run '{reference}' is not among the runs")
+    elif not any(runs.miou(reference).values()):
+        notes.append(f"no relative figures: the reference run '{reference}' has an mIoU of 0")
+    if baseline not in runs.runs:
+        notes.append(f"no differences: the baseline run '{baseline}' is not among the runs")
+    for other, figure in ((reference, "relative figure"), (baseline, "difference")):
+        lonely = [run for run in runs.runs if other in runs.runs and not runs.seeds(run, other)]
+        notes += [f"no {figure} for '{run}': it shares no seed with '{other}'" for run in lonely]
+    return notes
+
+
+def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> Table:
+    """One row a control: what it changes, both means over the common seeds, and the difference."""
+    rows = []
+    for control in controls:
+        seeds = runs.seeds(control.run, control.against)
+        means = [spread(runs.miou(name)[seed] for seed in seeds) for name in (control.run, control.against)]
+        difference = signed_cell(runs.difference(control.run, control.against))
+        rows.append((control.run, control.text, control.against, len(seeds), runs.scans, *means, difference))
+    columns = ("control", "what it changes", "against", "seeds", "scans", "mIoU of control", "mIoU of the other", "control minus other")
+    shown = tuple(dict.fromkeys(name for control in controls for name in (control.run, control.against)))
+    notes = (_BENCHMARK_NOTE, "means over the seeds that both runs have", *(spread_notes(runs, draws, shown) if shown else ()))
+    return Table("Controls, % on the validation sequences", columns, tuple(rows), notes)
+
+
+def gain_columns(runs: Comparison, names: CompareConfig) -> tuple[str, ...]:
+    """Runs whose gains are tabled: the method first, then all others that are neither the baseline nor a control."""
+    left_out = {names.baseline, *(control.run for control in names.controls)} - {names.method}
+    shown = [run for run in (names.method, *runs.runs) if run in runs.runs and run not in left_out and runs.seeds(run, names.baseline)]
+    return tuple(dict.fromkeys(shown))
+
+
+def gain_table(runs: Comparison, names: CompareConfig) -> Table:
+    """One row a slice of the points: how many, and what each run gains over the baseline."""
+    columns = gain_columns(runs, names)
+    rows = []
+    for where in runs.slices:
+        gains = [signed_cell(runs.difference(run, names.baseline, where, "occurring")) for run in columns]
+        rows.append((slice_name(where), runs.points(where), *gains))
+    notes = (_OCCURRING_NOTE, _small_note(), *_gain_notes(runs, columns, names))
+    return Table(f"Gain over {names.baseline} by slice, mIoU in percentage points", ("slice", "points", *columns), tuple(rows), notes)
+
+
+def class_gain_table(runs: Comparison, names: CompareConfig) -> Table:
+    """One row a class that occurs: how many points, and what each run gains over the baseline."""
+    columns = gain_columns(runs, names)
+    rows = []
+    for name, points in runs.points_of_class().items():
+        gains = [signed_cell(runs.class_difference(run, names.baseline, name)) for run in columns]
+        rows += [(name, points, *gains)] if points else []
+    notes = ("classes without labelled points are left out", *_gain_notes(runs, columns, names))
+    return Table(f"Gain over {names.baseline} by class, IoU in percentage points", ("class", "points", *columns), tuple(rows), notes)
+
+
+def _gain_notes(runs: Comparison, columns: Sequence[str], names: CompareConfig) -> list[str]:
+    if not columns:
+        return [f"no gains: no run shares a seed with a baseline run '{names.baseline}'"]
+    seeds = ", ".join(f"{run} {len(runs.seeds(run, names.baseline))}" for run in columns)
+    return [f"seeds: {seeds}; scans: {runs.scans}", *interval_notes(runs, names.draws, columns)]
+
+
+def class_table(runs: Comparison) -> Table:
+    """One row a class: its IoU in each run, and how many labelled points it has."""
+    ious, points = {run: runs.iou(run) for run in runs.runs}, runs.points_of_class()
+    rows = [(name, points[name], *(spread(seed[name] for seed in ious[run].values()) for run in runs.runs)) for name in CLASSES]
+    note = "empty: the class occurs neither in the labels nor in the predictions"
+    return Table("IoU of each class, %", ("class", "points", *runs.runs), tuple(rows), (note,))
+
+
+def slice_table(runs: Comparison) -> Table:
+    """One row a slice of the points (distance, camera coverage, boundaries, small objects): mIoU over the classes that occur in it."""
+    rows = [
+        (slice_name(where), runs.points(where), *(spread(runs.miou(run, where).values()) for run in runs.runs))
+        for where in runs.slices
+        if where != WHOLE
+    ]
+    return Table("Slices, mIoU in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note()))
+
+
+def network_table(metrics: Mapping[str, Mapping[str, Any]], supervision: Mapping[str, str] | None = None) -> Table:
+    """One row a 2D network: how it was trained, mIoU and accuracy on the target images, as ``evaluate_2d`` wrote them.
+
+    Args:
+        metrics: by the network's name.
+        supervision: keys of ``SUPERVISION`` by the network's name; where it is not given, the column is left out.
+    """
+    words = {name: SUPERVISION.get(kind, kind) for name, kind in (supervision or {}).items()}
+    rows = tuple((name, words.get(name), 100 * m["miou"], 100 * m["accuracy"]) for name, m in metrics.items())
+    notes = ("mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval")
+    table = Table(
+        "2D networks on the target images of the validation sequences, %", ("network", "training", "mIoU", "accuracy"), rows, notes
+    )
+    return table if words else table.only({name: name for name in ("network", "mIoU", "accuracy")})
+
+
+def interval_cell(estimate: Estimate | None, sign: str = "") -> Interval | None:
+    """A cell of a table."""
+    return Interval(estimate.value, estimate.low, estimate.high, sign) if estimate else None
+
+
+def signed_cell(estimate: Estimate | None) -> Interval | None:
+    """A cell that shows its sign."""
+    return interval_cell(estimate, "+")
+
+
+def _small_note() -> str:
+    return f"small objects: {', '.join(SMALL_CLASSES)}"

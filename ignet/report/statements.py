@@ -1,0 +1,183 @@
+"""Verdicts on claims, and what they say together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ignet.config.evaluation import CompareConfig, Statement
+from ignet.evaluate.statistics import Estimate
+from ignet.report.comparison import WHOLE, Comparison, slice_name
+from ignet.report.runs import BENCHMARK, OCCURRING, signed_cell
+from ignet.report.tables import Cell, Table, interval_text, spread
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim and what the figures say.
+
+    Attributes:
+        statement: the claim.
+        estimate: the claimed difference in percentage points, None where it does not exist. Of 2D networks both bounds are the
+            value itself, since each was trained once; ``certain`` is then False.
+        certain: the verdict rests on an interval.
+    """
+
+    statement: Statement
+    estimate: Estimate | None
+    certain: bool
+
+    @property
+    def verdict(self) -> str:
+        """``holds`` where the whole interval is above 0, ``does not hold`` where it is below, else ``undecided``."""
+        return verdict(self.estimate)
+
+    @property
+    def figure(self) -> str:
+        """``+1.2 [+0.3, +2.1]``, without the interval where there is none."""
+        cell = signed_cell(self.estimate)
+        if cell is None:
+            return "no figure"
+        return interval_text(cell) if self.certain else f"{cell.value:+.1f}"
+
+
+def verdict(estimate: Estimate | None) -> str:
+    """The verdict on a difference that is claimed to be above 0."""
+    if estimate is None:
+        return OPEN
+    return HOLDS if estimate.low > 0 else FAILS if estimate.high < 0 else OPEN
+
+
+def judge(statements: Sequence[Statement], runs: Comparison, networks: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Verdicts on all claims.
+
+    Args:
+        statements: the claims.
+        runs: the 3D runs.
+        networks: what ``evaluate_2d`` wrote, by the 2D network's name.
+
+    Raises:
+        IgnetError: a claim names a slice that was not evaluated.
+    """
+    return [_judge(statement, runs, networks) for statement in statements]
+
+
+def _judge(claim: Statement, runs: Comparison, networks: Mapping[str, Mapping[str, Any]]) -> Finding:
+    if claim.networks:
+        pair = [networks.get(name) for name in (claim.run, claim.against)]
+        value = 100 * (pair[0]["miou"] - pair[1]["miou"]) if pair[0] and pair[1] else None
+        return Finding(claim, None if value is None else Estimate(value, value, value, seeds=1, frames=0), certain=False)
+    if claim.than:
+        return Finding(claim, runs.extra(claim.run, claim.against, claim.slice or WHOLE, claim.than), certain=True)
+    return Finding(claim, runs.difference(claim.run, claim.against, claim.slice or WHOLE), certain=True)
+
+
+def statement_table(findings: Sequence[Finding]) -> Table:
+    """One row a claim."""
+    rows: list[tuple[Cell, ...]] = []
+    for finding in findings:
+        claim, estimate = finding.statement, finding.estimate
+        seeds, scans = (estimate.seeds, estimate.frames or None) if estimate else (None, None)
+        rows.append((claim.text, f"{claim.run} − {claim.against}", _points(claim), finding.figure, seeds, scans, finding.verdict))
+    columns = ("statement", "runs", "points", "difference", "seeds", "scans", "verdict")
+    notes = (
+        f"difference in percentage points of the {BENCHMARK}, where the points are all; elsewhere of the {OCCURRING}",
+        "[low, high]: 95 % interval of a paired bootstrap over seeds and scans; holds: all of it above 0; does not hold: all of it below 0",
+        "without interval: 2D networks, one each, judged by the sign of their difference alone",
+    )
+    return Table("Statements", columns, tuple(rows), notes)
+
+
+def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareConfig, words: str) -> dict[str, Any]:
+    """The claims with figures and verdicts, the relative figure and the paragraph, as plain values in per cent or percentage points."""
+    relative = _relative(runs, names.method, names.reference)
+    return {
+        "statements": [finding.statement.model_dump(mode="json") | _figures(finding) for finding in findings],
+        "relative": asdict(relative) | {"run": names.method, "reference": names.reference} if relative else None,
+        "paragraph": words,
+        "draws": names.draws,
+    }
+
+
+def _figures(finding: Finding) -> dict[str, Any]:
+    estimate, interval = finding.estimate, finding.certain
+    return {
+        "verdict": finding.verdict,
+        "difference": estimate.value if estimate else None,
+        "low": estimate.low if estimate and interval else None,
+        "high": estimate.high if estimate and interval else None,
+        "seeds": estimate.seeds if estimate else None,
+        "scans": estimate.frames if estimate and interval else None,
+        "rests_on": "interval" if interval else "sign of the difference between one network each",
+    }
+
+
+def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfig) -> str:
+    """What the figures say, in plain sentences: the method against baseline and reference, then the claims by verdict."""
+    sentences = [*_headline(runs, names.method, names.baseline, names.reference)]
+    groups = {kind: [finding for finding in findings if finding.verdict == kind] for kind in (HOLDS, FAILS, OPEN)}
+    if findings:
+        counts = ", ".join(f"{len(group)} {_verb(kind, len(group))}" for kind, group in groups.items())
+        sentences.append(f"Of {len(findings)} statement{'s' * (len(findings) > 1)} {counts}.")
+    leads = {
+        HOLDS: "These hold",
+        FAILS: "These do not hold, because the figures show the opposite",
+        OPEN: "These stay undecided, because the interval includes zero or there is no figure",
+    }
+    sentences += [f"{leads[kind]}: {'; '.join(map(_clause, group))}." for kind, group in groups.items() if group]
+    if any(not finding.certain for finding in findings):
+        sentences.append("Differences of 2D networks are between one network each and carry no interval.")
+    return " ".join(sentences)
+
+
+def _headline(runs: Comparison, method: str, baseline: str, reference: str) -> list[str]:
+    seeds = runs.seeds(method, baseline)  # the difference is over the seeds that both have, and so are the means beside it
+    mean = [spread(runs.miou(run)[seed] for seed in seeds) for run in (method, baseline)] if seeds else [None, None]
+    difference = runs.difference(method, baseline) if method != baseline else None
+    sentences = []
+    if difference and (ours := mean[0]) and (theirs := mean[1]):
+        sentences.append(
+            f"With {_count(difference.seeds, 'seed')} and {_count(difference.frames, 'scan')}, {method} reaches a benchmark mIoU of "
+            f"{ours.mean:.1f} % and {baseline} {theirs.mean:.1f} %: a difference of {_range(difference)} points, "
+            f"{_meaning(difference)}."
+        )
+    if relative := _relative(runs, method, reference):
+        share = f"{relative.value:.1f} % (95 % interval {relative.low:.1f} to {relative.high:.1f} %)"
+        sentences.append(
+            f"{method} reaches {share} of the fully supervised run {reference} (the paper's abstract, on its data: up to 98 %)."
+        )
+    return sentences
+
+
+def _relative(runs: Comparison, method: str, reference: str) -> Estimate | None:
+    return runs.relative(method, reference) if method != reference else None
+
+
+def _meaning(difference: Estimate) -> str:
+    meanings = {HOLDS: "a gain", FAILS: "a loss", OPEN: "which may be chance"}
+    return meanings[verdict(difference)]
+
+
+def _range(estimate: Estimate) -> str:
+    return f"{estimate.value:+.1f} (95 % interval {estimate.low:+.1f} to {estimate.high:+.1f})"
+
+
+def _clause(finding: Finding) -> str:
+    estimate = finding.estimate
+    seeds = f", {_count(estimate.seeds, 'seed')}" if estimate and finding.certain else ""
+    return f"“{finding.statement.text.rstrip('.')}” ({finding.figure}{seeds})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _verb(kind: str, number: int) -> str:
+    one, several = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: ("stays undecided", "stay undecided")}[kind]
+    return one if number == 1 else several
+
+
+def _points(claim: Statement) -> str:
+    where = "target images" if claim.networks else slice_name(claim.slice or WHOLE)
+    return f"{where}, more than {slice_name(claim.than)}" if claim.than else where

@@ -1,0 +1,54 @@
+"""What is printed after a workflow: narrow tables and a paragraph, as plain text."""
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from ignet.config.evaluation import CompareConfig
+from ignet.files import atomic
+from ignet.report.runs import BENCHMARK
+from ignet.report.tables import Table, to_markdown
+
+WIDTH = 100
+"""Columns of text."""
+
+
+def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig) -> str:
+    """The table of all runs, narrowed, that of the 2D networks, and what they say.
+
+    Args:
+        runs: of ``run_table``.
+        networks: of ``network_table``.
+        words: of ``paragraph``.
+        names: which runs are the reference and the baseline.
+    """
+    columns = headline_columns(names)
+    for name in ("experiment", "scans"):  # one experiment, whose scans the notes name
+        del columns[name]
+    return as_text([runs.only(columns), networks], words)
+
+
+def headline_columns(names: CompareConfig) -> dict[str, str]:
+    """Columns of the headline table that fit a terminal, with short names."""
+    relative, difference = f"relative to {names.reference}", f"difference to {names.baseline}"
+    same = {name: name for name in ("experiment", "run", "seeds", "scans")}
+    return {**same, BENCHMARK: "mIoU", relative: f"% of {names.reference}", difference: f"minus {names.baseline}"}
+
+
+def as_text(tables: Iterable[Table], words: str) -> str:
+    """Tables as Markdown, their notes and the paragraph wrapped to ``WIDTH`` columns."""
+    parts = [_wrapped(table) for table in tables if table.rows]
+    paragraphs = [textwrap.fill(part, WIDTH) for part in words.splitlines() if part]
+    return "\n".join([*parts, *paragraphs, ""])
+
+
+def _wrapped(table: Table) -> str:
+    notes = [textwrap.fill(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in table.notes]
+    return to_markdown(replace(table, notes=())) + "\n" + "\n".join([*notes, ""])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ CORES ?= all
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,36 @@ kitti-sample: ## the same workflow on real frames: make kitti-sample ROOT=/path/
 	@[ -n "$(ROOT)" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make kitti-sample ROOT=/path/to/dataset"; exit 1; }
 	@$(MAKE) --no-print-directory setup
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/kitti-sample.yaml --config 'dataset={root: $(ROOT)}' $(SNAKEMAKE_ARGS)
+
+# one experiment of the ablation: the file, and what is laid over it
+ABLATE := $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation.yaml
+HEADLINE := $(PY) workflow/scripts/headline.py --experiment
+# worlds that nothing was chosen on, PRESET-SEED
+WORLDS ?= residential-2 avenue-2
+
+ablation: setup ## every part of the method and its controls, over seeds, on two worlds: hours; goes on where it was stopped
+	$(ABLATE)
+	$(ABLATE) config/ablation/headline.yaml config/ablation/avenue.yaml
+	$(HEADLINE) residential=results/ablation/residential avenue=results/ablation/avenue --out results/ablation/headline
+
+ablation-quick: setup ## the rows that carry the claim and its first steps, with fewer seeds, on one world
+	$(ABLATE) config/ablation/headline.yaml config/ablation/quick.yaml
+
+ablation-worlds: setup ## the rows that carry the claim on worlds with other seeds: WORLDS="residential-2 avenue-2"
+	@for world in $(WORLDS); do \
+	  $(ABLATE) config/ablation/headline.yaml config/ablation/worlds.yaml \
+	    --config results=results/ablation/worlds/$$world "world={preset: $${world%-*}, seed: $${world##*-}}" || exit 1; \
+	done
+	$(HEADLINE) $(foreach world,$(WORLDS),$(world)=results/ablation/worlds/$(world)) --out results/ablation/worlds/headline
+
+ablation-real: ## the rows that carry the claim on real frames, cross-validated: make ablation-real ROOT=/path/to/dataset
+	@[ -n "$(ROOT)" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make ablation-real ROOT=/path/to/dataset"; exit 1; }
+	@$(MAKE) --no-print-directory setup
+	@for fold in 1 2 3; do \
+	  $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation-real.yaml config/ablation-real/fold$$fold.yaml \
+	    --config 'dataset={root: $(ROOT)}' || exit 1; \
+	done
+	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
 
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)

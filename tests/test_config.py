@@ -28,6 +28,12 @@ def test_overlays_of_the_ablation_are_valid() -> None:
         assert set(load_experiment(merge(whole, headline), name).runs) == {"full", "baseline", "ignet"}
 
 
+def test_guidance_by_classes_takes_features_as_they_are() -> None:
+    values = {"results": "r", "runs": {"a": {"image_guidance": {"weight": 1, "distance": "classes", "standardize": True}}}}
+    with pytest.raises(IgnetError, match="set standardize to false"):
+        load_experiment(values, "x")
+
+
 def test_null_takes_a_run_and_an_adaptation_out() -> None:
     values = {"results": "r", "runs": {"a": {}, "b": None}, "adaptations": {"adapted": {}, "other": None}}
     experiment = load_experiment(values, "x")

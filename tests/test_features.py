@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ignet.data.features import FeatureStore, FeatureWriter, channel_statistics, int8_scale
+from ignet.data.features import Classifier, FeatureStore, FeatureWriter, channel_statistics, int8_scale
 from ignet.errors import IgnetError
 
 CHANNELS = 5
@@ -151,6 +151,16 @@ def test_channel_statistics_are_those_of_all_points_as_read(tmp_path: Path, dtyp
     mean, deviation = channel_statistics(stores)
     np.testing.assert_allclose(mean, read.mean(axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(deviation, np.where(read.std(axis=0) > 0, read.std(axis=0), 1), rtol=1e-5)
+
+
+def test_the_classifier_comes_along(tmp_path: Path) -> None:
+    classifier = Classifier(np.arange(6, dtype=np.float32).reshape(3, 2), np.ones(3, np.float32))
+    with FeatureWriter(tmp_path / "00.h5", 2, "float32", classifier=classifier) as writer:
+        writer.add("000000", np.arange(4, dtype=np.int32), np.ones((4, 2), np.float32))
+    found = FeatureStore(tmp_path / "00.h5").classifier
+    assert found is not None
+    assert all(np.array_equal(a, b) for a, b in zip(found, classifier, strict=True))
+    assert FeatureStore(write(tmp_path / "01.h5")).classifier is None
 
 
 def test_channel_statistics_of_a_constant_channel(tmp_path: Path) -> None:

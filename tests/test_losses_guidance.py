@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ignet.losses.guidance import guidance
+from ignet.losses.guidance import class_guidance, guidance
 
 DISTANCES = ("cosine", "smooth_l1", "l2")
 
@@ -73,3 +75,41 @@ class TestGuidance:
         predicted = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
         target = torch.randn(5, 4, dtype=torch.float64)
         assert gradcheck(lambda x: guidance(x, target, distance), (predicted,))
+
+
+class TestClassGuidance:
+    WEIGHT, BIAS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0.0, 0.0])
+
+    def test_value_by_hand(self):
+        # target: 3/4, 1/4; prediction: 1/2, 1/2
+        target, predicted = torch.tensor([[math.log(3.0), 0.0, 7.0]]), torch.zeros(1, 3)
+        expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+        assert class_guidance(predicted, target, self.WEIGHT, self.BIAS).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_what_no_class_depends_on_is_free(self):
+        target = torch.randn(5, 3)
+        predicted = target.clone()
+        predicted[:, 2] += 100
+        assert class_guidance(predicted, target, self.WEIGHT, self.BIAS).item() == pytest.approx(0, abs=1e-6)
+
+    def test_gradient_reaches_the_prediction_alone(self):
+        predicted, target = torch.randn(5, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+        weight, bias = self.WEIGHT.clone().requires_grad_(), self.BIAS.clone().requires_grad_()
+        class_guidance(predicted, target, weight, bias).backward()
+        assert (predicted.grad != 0).any()
+        assert target.grad is None and weight.grad is None and bias.grad is None
+
+    def test_no_point_is_zero_with_a_graph(self):
+        predicted = torch.zeros(0, 3, requires_grad=True)
+        loss = class_guidance(predicted, torch.zeros(0, 3), self.WEIGHT, self.BIAS)
+        loss.backward()
+        assert loss.item() == 0
+
+    def test_gradcheck(self):
+        predicted, target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True), torch.randn(4, 3, dtype=torch.float64)
+        assert gradcheck(lambda x: class_guidance(x, target, self.WEIGHT, self.BIAS), (predicted,))
+
+    @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1)])
+    def test_exception(self, shape):
+        with pytest.raises(ValueError, match="expected"):
+            class_guidance(torch.zeros(shape), torch.zeros(shape), self.WEIGHT, self.BIAS)

@@ -8,6 +8,8 @@ import torch
 
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
 from ignet.data.dataset import Batch, make_view
+from ignet.data.features import Classifier
+from ignet.errors import IgnetError
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network
 from ignet.train.objective import Objective, Trainee
@@ -112,6 +114,20 @@ def test_guidance_moves_guided_points_only() -> None:
     moved = points_moved_by("image", objective, batch)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)
+
+
+def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
+    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes")})
+    torch.manual_seed(0)
+    network = build_network(BACKBONE)
+    trainee = Trainee(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
+    classifier = Classifier(np.eye(5, dtype=np.float32)[:3], np.zeros(3, np.float32))
+    objective, batch = Objective(trainee, settings, "torch", classifier), make_batch()
+    moved = points_moved_by("image", objective, batch)
+    assert moved[batch.guided].all()
+    assert int(moved.sum()) == len(batch.guided)
+    with pytest.raises(IgnetError, match="needs the 2D network's classifier"):
+        Objective(trainee, settings, "torch")
 
 
 def test_teacher_follows_the_student() -> None:

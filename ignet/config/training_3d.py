@@ -37,10 +37,18 @@ class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 
     weight: float = Field(0.0, ge=0, description="w_img; 0: off")
-    distance: Literal["cosine", "smooth_l1", "l2"] = Field("cosine", description="d in L_img")
+    distance: Literal["cosine", "smooth_l1", "l2", "classes"] = Field(
+        "cosine", description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both (our choice)"
+    )
     standardize: bool = Field(
         False, description="bring each channel of the stored features to mean 0 and deviation 1 over the training points first (our choice)"
     )
+
+    @model_validator(mode="after")
+    def _raw_features(self) -> "ImageGuidanceConfig":
+        if self.distance == "classes" and self.standardize:
+            raise ValueError("the 2D network's classifier needs its features as they are; set standardize to false for distance 'classes'")
+        return self
 
 
 class ContrastiveConfig(Section):

@@ -91,6 +91,7 @@ class ScanSource:
     Attributes:
         scans: (sequence, frame) of each scan, in the order of ``frames``.
         channels: D of the features, 0 where there are none.
+        classifier: the last layer of the 2D network that made the features, or None.
 
     Raises:
         IgnetError: no frame is given, a file is missing or lacks a frame, or the stores differ in D.
@@ -130,6 +131,7 @@ class ScanSource:
             raise IgnetError(f"features: found different numbers of channels ({found}), expected one; run the rule extract again for all")
         self.channels = next(iter(widths.values()), 0)
         self._statistics = channel_statistics(list(self._features.values())) if self._features and standardize else None
+        self.classifier = next(iter(self._features.values())).classifier if self._features else None
         self._cache = cache
         self._kept: dict[int, Sample] = {}
         self._kept_bytes = 0

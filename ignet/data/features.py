@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,19 @@ from ignet.errors import IgnetError
 
 LAYOUT = ("features", 2)
 DTYPES = ("int8", "float16", "float32")
-_SCALE, _MOMENTS = "scale", "moments"
+_SCALE, _MOMENTS, _WEIGHT, _BIAS = "scale", "moments", "classifier_weight", "classifier_bias"
+
+
+class Classifier(NamedTuple):
+    """A linear layer: logits = weight @ feature + bias.
+
+    Attributes:
+        weight: float32 (C, D).
+        bias: float32 (C,).
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
 def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -40,7 +52,13 @@ class FeatureWriter(FlatWriter):
     """Writes a feature store: ``with FeatureWriter(...) as writer: writer.add(...)``; atomic."""
 
     def __init__(
-        self, path: Path, channels: int, dtype: str, scale: NDArray[np.float32] | None = None, attributes: dict[str, str] | None = None
+        self,
+        path: Path,
+        channels: int,
+        dtype: str,
+        scale: NDArray[np.float32] | None = None,
+        attributes: dict[str, str] | None = None,
+        classifier: Classifier | None = None,
     ) -> None:
         """Args:
         path: the file to make.
@@ -48,6 +66,7 @@ class FeatureWriter(FlatWriter):
         dtype: int8, float16 or float32.
         scale: float32 (D,) for int8 (see `int8_scale`), else None.
         attributes: strings that are kept with it: teacher hash, settings, classes.
+        classifier: the 2D network's own last layer, which turns these features into logits.
 
         Raises:
             ValueError: an unknown dtype, or a scale that does not fit it.
@@ -62,6 +81,7 @@ class FeatureWriter(FlatWriter):
         super().__init__(path, LAYOUT, {}, columns, attributes)
         self._dtype, self._scale = dtype, np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32)
         self._sums = np.zeros((2, channels))
+        self._classifier = classifier
 
     def add(self, frame: str, index: NDArray[np.int32], feature: NDArray[np.float32]) -> None:
         """Add one frame: point numbers (n,) and their features, float32 (n, D).
@@ -92,6 +112,8 @@ class FeatureWriter(FlatWriter):
         super()._finish()
         self._file[_SCALE] = self._scale
         self._file[_MOMENTS] = self._sums
+        if self._classifier is not None:
+            self._file[_WEIGHT], self._file[_BIAS] = self._classifier
 
 
 class FeatureStore(FlatReader):
@@ -102,6 +124,7 @@ class FeatureStore(FlatReader):
         channels: D.
         moments: float64 (2, D), each channel's sum and sum of squares over all points, as they are read.
         points: how many those are.
+        classifier: the 2D network's last layer, or None where the file holds none.
         attributes: the writer's strings.
     """
 
@@ -115,6 +138,7 @@ class FeatureStore(FlatReader):
         super()._check(file, (*names, _SCALE, _MOMENTS))
         self._scale: NDArray[np.float32] = file[_SCALE][:]
         self.moments: NDArray[np.float64] = file[_MOMENTS][:]
+        self.classifier = Classifier(file[_WEIGHT][:], file[_BIAS][:]) if _WEIGHT in file else None
         self.points, self.channels = (int(size) for size in file["feature"].shape)
         self.dtype = str(file["feature"].dtype)
 

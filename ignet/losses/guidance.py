@@ -8,6 +8,37 @@ from torch import Tensor
 Distance = Literal["cosine", "smooth_l1", "l2"]
 
 
+def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    r"""Distance of features as their own network's classifier sees it.
+
+    .. math::
+        L_{img} = \frac{1}{n} \sum_i KL(softmax(W t_i + b) \,\|\, softmax(W g(f_i) + b))
+
+    What of a feature the classes do not depend on (colour, texture, light), and a LiDAR cannot know, is free. This project's choice.
+
+    Args:
+        predicted: float (n, D), the guidance head's output g(f_i).
+        target: float (n, D), the stored features t_i; no gradient flows to them.
+        weight: float (C, D), W of the 2D network's frozen classifier.
+        bias: float (C,), b.
+
+    Returns:
+        A scalar; 0, with a graph, where n is 0.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    if predicted.ndim != 2 or target.shape != predicted.shape or weight.shape != (len(bias), predicted.shape[1]):
+        raise ValueError(
+            f"found predicted {tuple(predicted.shape)}, target {tuple(target.shape)}, weight {tuple(weight.shape)} and bias "
+            f"{tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
+        )
+    weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
+    ours = F.log_softmax(F.linear(predicted, weight, bias), dim=1)
+    theirs = F.log_softmax(F.linear(target.detach().to(predicted.dtype), weight, bias), dim=1)
+    return F.kl_div(ours, theirs, reduction="sum", log_target=True) / max(len(predicted), 1)
+
+
 def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -> Tensor:
     r"""Mean distance between predicted and stored features of the points that the camera sees.
 

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -106,6 +107,12 @@ class FrozenTeacher(nn.Module):
     def forward(self, images: Tensor) -> Segmentation:
         """As :meth:`Segmenter.forward`, without gradients."""
         return self.segmenter(images)
+
+    def classifier(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight float32 (C, D) and bias float32 (C,) of the layer that turns a feature into logits (a convolution of size 1)."""
+        layer = self.segmenter.classifier
+        assert layer.bias is not None
+        return layer.weight.flatten(1).float().cpu().numpy(), layer.bias.float().cpu().numpy()
 
     def train(self, mode: bool = True) -> "FrozenTeacher":
         """Has no effect."""

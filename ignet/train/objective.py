@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.dataset import Batch
+from ignet.data.features import Classifier
 from ignet.data.labels import CLASSES, IGNORE
+from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, with_gradient
 from ignet.losses.cross_entropy import partial_cross_entropy
-from ignet.losses.guidance import guidance
+from ignet.losses.guidance import class_guidance, guidance
 from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.heads import GuidanceHead, ProjectionHead, PrototypeMemory
 from ignet.models.segmentor3d import Network3D
@@ -42,10 +44,19 @@ class Objective(nn.Module):
         student: is trained by gradients. Its moving average, the teacher, is made here and is what evaluation uses.
         settings: the run.
         engine: sparse engine, resolved.
+        classifier: the 2D network's last layer, for guidance by classes.
     """
 
-    def __init__(self, student: Trainee, settings: Train3DConfig, engine: str) -> None:
+    class_weight: Tensor
+    class_bias: Tensor
+
+    def __init__(self, student: Trainee, settings: Train3DConfig, engine: str, classifier: Classifier | None = None) -> None:
         super().__init__()
+        if settings.image_guidance.weight and settings.image_guidance.distance == "classes":
+            if classifier is None:
+                raise IgnetError("image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again")
+            self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
+            self.register_buffer("class_bias", torch.from_numpy(classifier.bias), persistent=False)
         self.settings, self.engine = settings, engine
         self.student = student
         self.teacher = deepcopy(student).requires_grad_(False).eval()
@@ -83,12 +94,17 @@ class Objective(nn.Module):
             weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
             terms["consistency"] = weight * consistency(logits, teacher_logits, labels == IGNORE)
         if self.student.guidance_head is not None:
-            predicted = self.student.guidance_head(points[batch.guided])
-            terms["image"] = settings.image_guidance.weight * guidance(predicted, batch.feature, settings.image_guidance.distance)
+            terms["image"] = settings.image_guidance.weight * self._guide(self.student.guidance_head(points[batch.guided]), batch.feature)
         if self.memory is not None:
             weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
             terms["contrastive"] = weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def _guide(self, predicted: Tensor, stored: Tensor) -> Tensor:
+        distance = self.settings.image_guidance.distance
+        if distance == "classes":
+            return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias)
+        return guidance(predicted, stored, distance)
 
     def update_teacher(self, step: int) -> None:
         """Move the teacher towards the student, after the optimiser's step."""

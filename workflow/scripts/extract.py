@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ignet.config.training_2d import FeatureConfig
 from ignet.console import progress
 from ignet.data.correspondence import Correspondence
-from ignet.data.features import FeatureWriter, int8_scale
+from ignet.data.features import Classifier, FeatureWriter, int8_scale
 from ignet.data.kitti import image_path, read_image
 from ignet.data.labels import CITYSCAPES_CLASSES
 from ignet.data.target import check_size
@@ -59,7 +59,8 @@ def main() -> None:
         "settings": settings.canonical(),
         "classes": ",".join(CITYSCAPES_CLASSES),
     }
-    with FeatureWriter(args.out, teacher.channels, settings.dtype, scale, attributes) as writer:
+    classifier = Classifier(*teacher.classifier())
+    with FeatureWriter(args.out, teacher.channels, settings.dtype, scale, attributes, classifier) as writer:
         for frame, index, feature in features(correspondence.frames, "frame"):
             writer.add(frame, index, feature)
     stage.write_settings(args.out.with_suffix(".settings.json"))

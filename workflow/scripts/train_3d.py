@@ -46,7 +46,7 @@ def main() -> None:
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
     projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
-    objective = Objective(Trainee(network, guidance_head, projection_head), settings, engine).to(args.device)
+    objective = Objective(Trainee(network, guidance_head, projection_head), settings, engine, source.classifier).to(args.device)
     optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
     samples = TrainingSamples(

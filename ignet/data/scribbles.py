@@ -1,7 +1,7 @@
 """Scribbles drawn from dense labels: lines along objects and surfaces, as a person would draw them, away from class borders.
 
 ScribbleKITTI's scribbles were drawn by hand on accumulated scans. These are drawn on one scan: each object, and each connected
-patch of a surface, gets wiggly lines along its longest direction. All of it is this project's choice.
+patch of a surface, gets wiggly lines along its longest direction, in proportion to its points. All of it is this project's choice.
 """
 
 import numpy as np
@@ -15,7 +15,6 @@ _WIDE = tuple(CLASSES.index(name) for name in ("road", "parking", "sidewalk", "o
 _WIDE_CELL, _SMALL_CELL = 2.5, 0.8  # metres: points of one class in touching cells belong together
 _BAND = 0.2  # metres: half width of a line, up to which no further line is begun
 _MOST_LINES = 8
-_FEWEST = 4  # points: smaller segments get no line, and the others at least so many
 
 
 def simulate_scribbles(
@@ -52,7 +51,7 @@ def simulate_scribbles(
     clear = clear_of_others(xyz, labels, margin) & (segment >= 0)
     sizes = np.bincount(segment[segment >= 0])
     room = np.bincount(segment[clear], minlength=len(sizes))
-    quota = _quotas(sizes, room, round(fraction * len(labels)))
+    quota = _quotas(sizes, room, round(fraction * len(labels)), rng)
 
     order = np.argsort(segment, kind="stable")
     start = np.searchsorted(segment[order], np.arange(len(sizes) + 1))
@@ -126,25 +125,25 @@ def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDA
     return segment
 
 
-def _quotas(sizes: NDArray[np.int64], room: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Points to label in each segment: in proportion to its size, at least a few, at most what is free; ``total`` in all if possible."""
-    least = np.where((sizes >= _FEWEST) & (room > 0), np.minimum(room, _FEWEST), 0)
-    if least.sum() >= total:
-        # the largest segments first, so that a small share still covers what there is most of
-        order = np.argsort(-sizes, kind="stable")
-        return np.where(np.cumsum(least[order])[np.argsort(order, kind="stable")] <= total, least, 0)
+def _quotas(sizes: NDArray[np.int64], room: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Points to label in each segment: in proportion to its size, rounded at random, at most what is free; ``total`` in all if possible.
+
+    Random rounding, because lines are drawn on accumulated scans: an object that shows a few points in one scan has a line, but often
+    none of its points in this scan lies on it.
+    """
+    chance = rng.random(len(sizes))
     low, high = 0.0, 1.0
     for _ in range(40):
         share = (low + high) / 2
-        if _shared(share, sizes, least, room).sum() > total:
+        if _shared(share, sizes, room, chance).sum() > total:
             high = share
         else:
             low = share
-    return _shared(low, sizes, least, room)
+    return _shared(low, sizes, room, chance)
 
 
-def _shared(share: float, sizes: NDArray[np.int64], least: NDArray[np.int64], room: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(sizes >= _FEWEST, np.clip((share * sizes).astype(np.int64), least, room), 0)
+def _shared(share: float, sizes: NDArray[np.int64], room: NDArray[np.int64], chance: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.minimum((share * sizes + chance).astype(np.int64), room)
 
 
 def _along_lines(xyz: NDArray[np.float64], free: NDArray[np.bool_], quota: int, rng: np.random.Generator) -> NDArray[np.int64]:

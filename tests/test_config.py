@@ -22,10 +22,44 @@ def test_shipped_files_are_valid(path: Path) -> None:
 def test_overlays_of_the_ablation_are_valid() -> None:
     folder = CONFIGS[0].parent
     base, headline = read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "headline.yaml")
-    for name in ("avenue", "tuning", "headline"):
+    for name in ("avenue", "tuning", "worlds", "quick", "headline"):
         whole = merge(base, read_yaml(folder / "ablation" / f"{name}.yaml"))
         assert set(load_experiment(whole, name).runs) >= {"full", "baseline", "ignet"}
-        assert set(load_experiment(merge(whole, headline), name).runs) == {"full", "baseline", "ignet"}
+        carried = load_experiment(merge(merge(base, headline), read_yaml(folder / "ablation" / f"{name}.yaml")), name)
+        assert set(carried.runs) - {"guided"} == {"full", "baseline", "ignet"}
+        assert carried.train_3d == load_experiment(base, "ablation").train_3d
+
+
+def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> None:
+    ablation = load_experiment(read_yaml(CONFIGS[0].parent / "ablation.yaml"), "ablation")
+    for first, second, keys in (
+        ("baseline", "guided", {"image_guidance"}),
+        ("guided", "contrastive", {"contrastive"}),
+        ("contrastive", "ignet", {"fovmix"}),
+        ("ignet", "four_frusta", {"fovmix"}),
+        ("ignet", "source_features", {"features"}),
+        ("ignet", "unsupervised_features", {"features"}),
+        ("ignet", "two_way", {"contrastive"}),
+        ("baseline", "contrastive_only", {"contrastive"}),
+        ("ignet", "random_sectors", {"fovmix"}),
+        ("scribbles", "baseline", {"mean_teacher"}),
+        ("scribbles", "full", {"supervision"}),
+    ):
+        one, other = (ablation.run(name).model_dump() for name in (first, second))
+        assert {key for key in one if one[key] != other[key]} == keys
+    assert ablation.world.seed != read_yaml(CONFIGS[0].parent / "ablation" / "tuning.yaml")["world"]["seed"]
+
+
+def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:
+    folder = CONFIGS[0].parent
+    folds = [
+        load_experiment(merge(read_yaml(folder / "ablation-real.yaml"), read_yaml(path)), path.name)
+        for path in sorted((folder / "ablation-real").glob("*.yaml"))
+    ]
+    validated = [sequence for fold in folds for sequence in fold.dataset.val_sequences]
+    assert len(folds) == 3
+    assert len(set(validated)) == len(validated) == 9
+    assert all(set(fold.dataset.sequences) == set(validated) for fold in folds)
 
 
 def test_guidance_by_classes_takes_features_as_they_are() -> None:

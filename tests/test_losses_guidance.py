@@ -86,6 +86,11 @@ class TestClassGuidance:
         expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
         assert class_guidance(predicted, target, self.WEIGHT, self.BIAS).item() == pytest.approx(expected, rel=1e-5)
 
+    def test_unsure_points_do_not_guide(self):
+        target, predicted = torch.tensor([[math.log(3.0), 0.0, 7.0], [5.0, 0.0, 0.0]]), torch.zeros(2, 3, requires_grad=True)
+        class_guidance(predicted, target, self.WEIGHT, self.BIAS, confidence=0.8).backward()
+        assert (predicted.grad[0] == 0).all() and (predicted.grad[1] != 0).any()
+
     def test_what_no_class_depends_on_is_free(self):
         target = torch.randn(5, 3)
         predicted = target.clone()

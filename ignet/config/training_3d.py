@@ -44,6 +44,10 @@ class ImageGuidanceConfig(Section):
         False, description="bring each channel of the stored features to mean 0 and deviation 1 over the training points first (our choice)"
     )
 
+    confidence: float = Field(
+        0.0, ge=0, le=1, description="probability that the 2D classifier gives its likeliest class, from which a point guides; classes only"
+    )
+
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
         if self.distance == "classes" and self.standardize:

@@ -8,11 +8,11 @@ from torch import Tensor
 Distance = Literal["cosine", "smooth_l1", "l2"]
 
 
-def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tensor, confidence: float = 0.0) -> Tensor:
     r"""Distance of features as their own network's classifier sees it.
 
     .. math::
-        L_{img} = \frac{1}{n} \sum_i KL(softmax(W t_i + b) \,\|\, softmax(W g(f_i) + b))
+        L_{img} = \frac{1}{n} \sum_i [\max_c p_{ic} \ge \theta] \, KL(p_i \,\|\, softmax(W g(f_i) + b)), \quad p_i = softmax(W t_i + b)
 
     What of a feature the classes do not depend on (colour, texture, light), and a LiDAR cannot know, is free. This project's choice.
 
@@ -21,6 +21,8 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
         target: float (n, D), the stored features t_i; no gradient flows to them.
         weight: float (C, D), W of the 2D network's frozen classifier.
         bias: float (C,), b.
+        confidence: theta, the probability from which a point counts: features at the border of a thin object are a mixture with what
+            stands behind it.
 
     Returns:
         A scalar; 0, with a graph, where n is 0.
@@ -36,7 +38,8 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
     weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
     ours = F.log_softmax(F.linear(predicted, weight, bias), dim=1)
     theirs = F.log_softmax(F.linear(target.detach().to(predicted.dtype), weight, bias), dim=1)
-    return F.kl_div(ours, theirs, reduction="sum", log_target=True) / max(len(predicted), 1)
+    sure = theirs.max(dim=1).values.exp() >= confidence
+    return F.kl_div(ours[sure], theirs[sure], reduction="sum", log_target=True) / max(len(predicted), 1)
 
 
 def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -> Tensor:

@@ -101,10 +101,10 @@ class Objective(nn.Module):
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
     def _guide(self, predicted: Tensor, stored: Tensor) -> Tensor:
-        distance = self.settings.image_guidance.distance
-        if distance == "classes":
-            return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias)
-        return guidance(predicted, stored, distance)
+        settings = self.settings.image_guidance
+        if settings.distance == "classes":
+            return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias, settings.confidence)
+        return guidance(predicted, stored, settings.distance)
 
     def update_teacher(self, step: int) -> None:
         """Move the teacher towards the student, after the optimiser's step."""

@@ -7,8 +7,8 @@ patch of a surface, gets wiggly lines along its longest direction, in proportion
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
+from ignet.data.borders import clear_of_others
 from ignet.data.labels import CLASSES, IGNORE
 
 _WIDE = tuple(CLASSES.index(name) for name in ("road", "parking", "sidewalk", "other-ground", "building", "fence", "vegetation", "terrain"))
@@ -61,41 +61,6 @@ def simulate_scribbles(
         chosen = _along_lines(xyz[members], free, int(quota[number]), rng)
         scribbles[members[free][chosen]] = labels[members[0]]
     return scribbles
-
-
-def clear_of_others(xyz: NDArray[np.float64], labels: NDArray[np.uint8], margin: float) -> NDArray[np.bool_]:
-    """Points, bool (N,), that have a class and no point of another class at ``margin`` metres or nearer."""
-    known = labels != IGNORE
-    if margin <= 0:
-        return known
-    # cells of the margin's size: only where a cell or its 26 neighbours hold two classes can a point be too near
-    near_border = np.flatnonzero(known)
-    near_border = near_border[_mixed_cells(xyz[near_border], labels[near_border], margin)]
-    clear = known.copy()
-    for label in np.unique(labels[near_border]):
-        own, other = near_border[labels[near_border] == label], near_border[labels[near_border] != label]
-        if len(other):
-            # the tree's bound excludes the bound itself
-            distance, _ = cKDTree(xyz[other]).query(xyz[own], distance_upper_bound=np.nextafter(margin, np.inf))
-            clear[own] = distance > margin
-    return clear
-
-
-def _mixed_cells(xyz: NDArray[np.float64], labels: NDArray[np.uint8], size: float) -> NDArray[np.bool_]:
-    cell = np.floor((xyz - xyz.min(axis=0, initial=np.inf)) / size).astype(np.int64) + 1
-    extent = cell.max(axis=0, initial=0) + 2
-    stride = np.array([extent[1] * extent[2], extent[2], 1])
-    keys, inverse = np.unique(cell @ stride, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    first = np.searchsorted(inverse[order], np.arange(len(keys)))
-    bits = np.uint32(1) << labels.astype(np.uint32)
-    own = np.bitwise_or.reduceat(bits[order], first) if len(keys) else bits
-    around = own.copy()
-    for offset in np.ndindex(3, 3, 3):
-        wanted = keys + (np.array(offset) - 1) @ stride
-        place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-        around |= np.where(keys[place] == wanted, own[place], np.uint32(0))
-    return around[inverse] != bits
 
 
 def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
-from ignet.report.runs import BENCHMARK, SCANS, run_table, signed_cell, spread_notes
+from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, SCANS, run_table, signed_cell, spread_notes
 from ignet.report.statements import FAILS, HOLDS, OPEN, verdict
 from ignet.report.tables import Cell, Table, interval_text, spread
 
@@ -96,7 +96,7 @@ def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) 
     interval = (
         f"[low, high]: 95 % interval of a paired bootstrap ({names.draws} draws) over the seeds that both runs have and the scans; {SCANS}"
     )
-    notes = (f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0", *dict.fromkeys(each), interval)
+    notes = (BENCHMARK_NOTE, *dict.fromkeys(each), interval)
     if POOLED in experiments:
         notes += (f"{POOLED}: their scans together; a seed stands for one network of each fold",)
     return Table("Headline rows, % on the validation sequences", ("experiment", *table.columns), tuple(rows), notes)

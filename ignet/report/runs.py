@@ -12,7 +12,7 @@ from ignet.report.tables import Cell, Interval, Table, spread
 
 BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
-_BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
+BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
 _OCCURRING_NOTE = "mIoU over the classes that occur in the slice"
 
@@ -29,7 +29,7 @@ def run_table(runs: Comparison, names: CompareConfig) -> Table:
     """One row a run: seeds, scans, mIoU, mIoU relative to the reference run, and the difference to the baseline."""
     rows = tuple(_run_row(runs, run, names.reference, names.baseline) for run in runs.runs)
     columns = ("run", "seeds", "scans", BENCHMARK, OCCURRING, f"relative to {names.reference}", f"difference to {names.baseline}")
-    notes = (_BENCHMARK_NOTE, *spread_notes(runs, names.draws, runs.runs), *_missing_notes(runs, names.reference, names.baseline))
+    notes = (BENCHMARK_NOTE, *spread_notes(runs, names.draws, runs.runs), *_missing_notes(runs, names.reference, names.baseline))
     return Table("Runs, % on the validation sequences", columns, rows, notes)
 
 
@@ -85,7 +85,7 @@ def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> 
         rows.append((control.run, control.text, control.against, len(seeds), runs.scans, *means, difference))
     columns = ("control", "what it changes", "against", "seeds", "scans", "mIoU of control", "mIoU of the other", "control minus other")
     shown = tuple(dict.fromkeys(name for control in controls for name in (control.run, control.against)))
-    notes = (_BENCHMARK_NOTE, "means over the seeds that both runs have", *(spread_notes(runs, draws, shown) if shown else ()))
+    notes = (BENCHMARK_NOTE, "means over the seeds that both runs have", *(spread_notes(runs, draws, shown) if shown else ()))
     return Table("Controls, % on the validation sequences", columns, tuple(rows), notes)
 
 

@@ -15,7 +15,7 @@ from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
 from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, SCANS, run_table, signed_cell, spread_notes
-from ignet.report.statements import FAILS, HOLDS, OPEN, verdict
+from ignet.report.statements import FAILS, HOLDS, MANY, OPEN, verdict
 from ignet.report.tables import Cell, Table, interval_text, spread
 
 Files = dict[str, dict[int, Path]]
@@ -161,5 +161,6 @@ def _certainty(runs: Comparison, names: CompareConfig) -> str:
 def _pair(runs: Comparison, run: str, against: str) -> str:
     difference = runs.difference(run, against)
     cell = signed_cell(difference)
-    words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: "interval includes 0"}[verdict(difference)]
+    undecided = "one seed decides nothing" if difference and difference.seeds < MANY else "interval includes 0"
+    words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
     return f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"

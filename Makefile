@@ -7,7 +7,7 @@ CORES ?= all
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 	    --config 'dataset={root: $(ROOT)}' || exit 1; \
 	done
 	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
+
+semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedded world
+	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml
 
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)

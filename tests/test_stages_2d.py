@@ -16,6 +16,7 @@ import torch
 from ignet.data import kitti
 from ignet.data.correspondence import Correspondence
 from ignet.data.features import FeatureStore
+from ignet.data.splits import labelled_scans
 from ignet.models.segformer import load_segmenter, sample_features
 from ignet.train.run import EXIT_UNFINISHED, TrainingRun
 
@@ -151,6 +152,30 @@ def test_adaptation_without_supervision_reads_neither_scribbles_nor_labels(work)
     adapt(work, work / "none", {**ADAPT, "steps": 2, "supervision": "none"})
     curves = np.genfromtxt(work / "none" / "curves.csv", delimiter=",", names=True)
     assert (curves["scribble"] == 0).all() and (curves["source"] > 0).all()
+
+
+@pytest.mark.parametrize("supervision", ["scribbles", "dense"])
+def test_labels_of_unlabelled_frames_do_not_reach_the_adaptation(work, tmp_path, supervision):
+    settings = {**ADAPT, "steps": 4, "supervision": supervision, "labelled_frames": 50}
+    for name in ("source", "pretrain"):
+        (tmp_path / name).symlink_to(work / name)
+    write_target(tmp_path / "target", "00")
+    project(tmp_path, "00", "--scribbles", tmp_path / "target")
+    adapt(tmp_path, tmp_path / "whole", settings)
+    curves = np.genfromtxt(tmp_path / "whole" / "curves.csv", delimiter=",", names=True)
+    assert (curves["scribble"] > 0).all()  # each batch of two has a labelled frame
+
+    ((_, labelled),) = labelled_scans({"00": ["000000", "000001"]}, 50).scans
+    for frame, counts in (({"000000": "000001", "000001": "000000"}[labelled], False), (labelled, True)):
+        for path in (kitti.scribble_path, kitti.label_path):
+            labels = np.fromfile(path(tmp_path / "target", "00", frame), np.uint32)
+            np.where(labels, 70, 0).astype(np.uint32).tofile(path(tmp_path / "target", "00", frame))
+        project(tmp_path, "00", "--scribbles", tmp_path / "target")
+        if not counts and supervision == "dense":
+            kitti.label_path(tmp_path / "target", "00", frame).unlink()
+        adapt(tmp_path, tmp_path / f"changed-{frame}", settings)
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", f"changed-{frame}")]
+        assert (weights[0] != weights[1]) == counts
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32"])

@@ -18,6 +18,9 @@ from ignet.errors import IgnetError
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
 
+NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
+"""Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
+
 
 def _one_adaptation() -> dict[str, dict[str, Any]]:
     return {"adapted": {}}
@@ -93,6 +96,7 @@ class ExperimentConfig(Section):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
             raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
         self._check_teacher(name, settings)
+        self._check_labels_of_features(name, settings)
         return settings
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
@@ -117,6 +121,20 @@ class ExperimentConfig(Section):
                 raise IgnetError(f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it learns from")
             path.append(teacher)
             teacher = self.runs[teacher].get("pseudo_labels_of")
+
+    def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
+        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as unlabelled."""
+        if settings.labelled_frames is None or not settings.needs_features or settings.features == SOURCE_NETWORK:
+            return
+        network, allowed = self.adaptation(settings.features), settings.labelled_frames
+        seen = network.labelled_frames
+        if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
+            frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
+            raise IgnetError(
+                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with labels that the run's "
+                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with labelled_frames {allowed} or "
+                "supervision none"
+            )
 
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:

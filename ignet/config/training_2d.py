@@ -80,6 +80,11 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "
         "a ceiling that the method may not use",
     )
+    labelled_frames: Literal[1, 10, 20, 50] | None = Field(
+        None,
+        description="per cent of the training frames whose labels may be used, as in train_3d; half of the target images are then labelled "
+        "ones (our choice); null: all frames have labels",
+    )
     source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
     mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
     scribble_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)")
@@ -89,6 +94,12 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     mix_blur: float = Field(
         1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
     )
+
+    @model_validator(mode="after")
+    def _labels(self) -> "Adapt2DConfig":
+        if self.supervision == "none" and self.labelled_frames:
+            raise ValueError(f"labelled_frames is {self.labelled_frames}, but supervision 'none' uses no label; leave labelled_frames out")
+        return self
 
 
 class FeatureConfig(Section):

@@ -189,6 +189,8 @@ class SourceBatches(Dataset):
 class TargetBatches(Dataset):
     """Batches of target crops with sparse labels; item s is the batch of step s.
 
+    Where there are unlabelled frames, labelled and unlabelled ones take turns.
+
     Args:
         frames: the frames to draw from.
         settings: crop.
@@ -203,11 +205,12 @@ class TargetBatches(Dataset):
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = step_generator(self.seed, step, TARGET_STREAM)
-        crops = [self._sample(rng) for _ in range(self.batch)]
+        crops = [self._sample(rng, step * self.batch + b) for b in range(self.batch)]
         return torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        image, label = self.frames.read(int(rng.integers(len(self.frames))))
+    def _sample(self, rng: np.random.Generator, turn: int) -> tuple[Tensor, Tensor]:
+        pool = self.frames.pools[turn % len(self.frames.pools)]
+        image, label = self.frames.read(int(pool[rng.integers(len(pool))]))
         place = crop_window(label.shape, self.settings.crop, rng)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
 

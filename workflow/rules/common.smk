@@ -149,6 +149,20 @@ def training_data(wildcards):
     return fingerprint(("scans", *labels[EXPERIMENT.run(wildcards.run).supervision]), DATA.train_sequences)
 
 
+def labelled_frames():
+    """`RUN=PERCENT` for every run that has unlabelled scans."""
+    shares = {run: EXPERIMENT.run(run).labelled_frames for run in EXPERIMENT.runs}
+    return [f"{run}={share}" for run, share in shares.items() if share]
+
+
+def supervision_2d(network):
+    """What a 2D network learns from: its supervision, and the share of labelled frames where it is not all."""
+    if network == SOURCE_NETWORK:
+        return SOURCE_NETWORK
+    settings = EXPERIMENT.adaptation(network)
+    return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
+
+
 def run_files(pattern):
     """`RUN:SEED=file` for every run and seed."""
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]

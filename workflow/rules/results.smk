@@ -46,6 +46,7 @@ rule compare:
         multiext(f"{RESULTS}/compare/networks_2d", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
+        multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
         ablation_plot=f"{RESULTS}/compare/ablation.png",
         gains_plot=f"{RESULTS}/compare/gains.png",
         curves_plot=f"{RESULTS}/compare/curves.png",
@@ -67,15 +68,13 @@ rule compare:
         confusions=run_files(rules.evaluate.output.tensor),
         curves=run_files(CURVES),
         metrics_2d=[f"{network}={RESULTS}/evaluate_2d/{network}/metrics.json" for network in NETWORKS_2D],
-        supervision_2d=[
-            f"{network}={SOURCE_NETWORK if network == SOURCE_NETWORK else EXPERIMENT.adaptation(network).supervision}"
-            for network in NETWORKS_2D
-        ],
+        supervision_2d=[f"{network}={supervision_2d(network)}" for network in NETWORKS_2D],
+        labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
     message:
         "Tables, plots and verdicts over all runs"
     shell:
         'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
+        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d} {params.labelled_frames}"
         ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
 
 

@@ -5,9 +5,11 @@ PY := .venv/bin/python
 SNAKEMAKE := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakemake
 CORES ?= all
 PYTEST_ARGS ?=
+SEED ?= 0
+KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test test-kills lint format bench bench-gpu doctor clean clean-results clean-setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +57,10 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
+	rm -rf build/kills/seed$(SEED)
+	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
 	$(PY) -m ruff check .

@@ -24,5 +24,7 @@ def hold(results: Path) -> None:
             results.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
     except Timeout:
-        raise IgnetError(f"{results}: another workflow writes there; wait until it ends, or end it, or set results to another folder") from None
+        raise IgnetError(
+            f"{results}: another workflow writes there; wait until it ends, or end it, or set results to another folder"
+        ) from None
     _held.append(lock)

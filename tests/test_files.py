@@ -106,6 +106,34 @@ def test_a_writer_whose_new_folder_was_taken_for_a_dead_ones_makes_another(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("mount", "reach"),
+    [
+        ("server:/x {} nfs4 rw,vers=4.2,local_lock=none 0 0", True),
+        ("server:/x {} nfs rw,nolock 0 0", False),
+        ("mds:/x {} lustre rw,flock 0 0", True),
+        ("mds:/x {} lustre rw,localflock 0 0", False),
+        ("beegfs_nodev {} beegfs rw 0 0", False),
+        ("host:/x {} fuse.sshfs rw 0 0", False),
+        ("/dev/x {} ext4 rw 0 0", True),
+    ],
+)
+def test_where_locks_may_be_hidden_another_machines_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mount: str, reach: bool
+) -> None:
+    disk = tmp_path / "disk"
+    (tmp_path / "mounts").write_text(f"/dev/root / ext4 rw 0 0\n{mount.format(disk)}\nserver:/y {disk}-other nfs nolock 0 0\n")
+    monkeypatch.setattr("ignet.temporary.MOUNTS", tmp_path / "mounts")
+    own, foreign = disk / ".own.01234567.tmp", disk / ".foreign.01234567.tmp"
+    for path in (own, foreign):
+        path.mkdir(parents=True)
+        (path / LOCK).write_text("a boot id of another machine")
+    assert remove_if_dead(foreign) == reach
+    with private_folder(disk / "b") as made:
+        (own / LOCK).write_bytes((made / LOCK).read_bytes())
+    assert remove_if_dead(own)
+
+
 def test_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -59,7 +59,6 @@ test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
-	rm -rf build/kills/seed$(SEED)
 	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import yaml
 
+from ignet.files import write_json
+
 ROOT = Path(__file__).resolve().parents[1]
 UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", ".workflow.lock"}
 """What may differ below a folder of results: times, and what only helps to go on."""
@@ -79,12 +81,7 @@ class Workflow:
 
     def jobs(self, finished: bool) -> list[str]:
         """Messages of the jobs that have begun, or that are finished, so far."""
-        begun = dict(re.findall(r"^Job (\d+): (.*)$", self.text, re.M))
-        return (
-            [begun[number] for number in re.findall(r"^Finished jobid: (\d+) ", self.text, re.M) if number in begun]
-            if finished
-            else [*begun.values()]
-        )
+        return jobs_in(self.text, finished)
 
     def wait_for(self, condition: Callable[[], bool]) -> bool:
         """Wait until a condition holds; whether it did before the workflow's end."""
@@ -104,6 +101,14 @@ class Workflow:
         """Wait for a good end."""
         if self.process.wait():
             raise AssertionError(f"{self.log}:\n{self.text[-4000:]}")
+
+
+def jobs_in(text: str, finished: bool) -> list[str]:
+    """Messages of the jobs that have begun, or that are finished, in Snakemake's output."""
+    begun = dict(re.findall(r"^Job (\d+): (.*)$", text, re.M))
+    if not finished:
+        return [*begun.values()]
+    return [begun[number] for number in re.findall(r"^Finished jobid: (\d+) ", text, re.M) if number in begun]
 
 
 def end_group(process: subprocess.Popen, number: int, patience: float = 120) -> None:
@@ -196,58 +201,76 @@ def check(condition: bool, words: str, names: Iterable[object] = ()) -> None:
         sys.exit(f"LOST: {words} {[*names]}")
 
 
+def sources() -> str:
+    """Eight digits for what is run: results of other sources are no measure."""
+    files = sorted(path for top in ("ignet", "workflow", "Snakefile") for path in [ROOT / top, *(ROOT / top).rglob("*")] if path.is_file())
+    content = [path.read_bytes() for path in files if path.suffix != ".pyc"]
+    return hashlib.sha256(b"".join(content)).hexdigest()[:8]
+
+
+def undisturbed(folder: Path, config: Path) -> dict[str, str]:
+    """What an uninterrupted run makes; run once a folder."""
+    digests = folder / "expected.json"
+    if not digests.exists():
+        Workflow(folder / "whole", config).finish()
+        write_json(digests, artifacts(folder / "whole/results/tiny"))
+    return json.loads(digests.read_text())
+
+
+def kill_again_and_again(folder: Path, config: Path, expected: dict[str, str], choose: Callable[[str, int], Kill | None]) -> None:
+    """Start and kill the workflow until ``choose`` (job, its number of kills so far) has no kill for any job, and it ends."""
+    results, record = folder / "killed/results/tiny", folder / "kills.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    counts = Counter(line["job"] for line in lines)
+
+    def count_and_choose(job: str) -> Kill | None:
+        kill = choose(job, counts[job])
+        counts[job] += kill is not None
+        return kill
+
+    while True:
+        workflow, kill = attempt(folder / "killed", config, results, count_and_choose)
+        if kill is None:
+            workflow.finish()
+        found = artifacts(results)
+        check(not differences(found, expected), "files differ from the uninterrupted run's:", differences(found, expected))
+        if kill is None:
+            return
+        facts = {"log": workflow.log.name, "files": len(found), "temporaries": len(temporaries(results))}
+        with record.open("a") as file:
+            file.write(json.dumps(asdict(kill) | facts) + "\n")
+        print(f"{kill.signal} {kill.delay} s after {kill.moment} of {kill.job}: {facts}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="decides all moments and signals (default: 0)")
     parser.add_argument("--times", type=int, default=1, help="kills of each job; of each training three more (default: 1)")
-    parser.add_argument("--most", type=int, default=10**6, help="stop killing after so many (default: no limit)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "kills", help="where it works; is made anew (default: build/kills)")
+    parser.add_argument("--only", type=re.compile, default="", help="regular expression: kill only jobs whose message has it")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "kills", help="where it works, and goes on (default: build/kills)")
     args = parser.parse_args()
-    folder = args.folder / f"seed{args.seed}"
-    if folder.exists():
-        parser.error(f"{folder}: is there already; remove it, or take another seed")
-    folder.mkdir(parents=True)
+    folder = args.folder / f"seed{args.seed}-{sources()}"
+    folder.mkdir(parents=True, exist_ok=True)
     config = write_config(folder / "experiment.yaml", workers=args.seed % 2)
-    Workflow(folder / "whole", config).finish()
-    expected = artifacts(folder / "whole/results/tiny")
+    expected = undisturbed(folder, config)
     print(f"{len(expected)} files of an uninterrupted run in {folder / 'whole'}", flush=True)
 
-    results = folder / "killed/results/tiny"
-    counts: Counter[str] = Counter()
-    finished: Counter[str] = Counter()
-
-    def choose(job: str) -> Kill | None:
+    def choose(job: str, count: int) -> Kill | None:
         quota = args.times + 3 * bool(TRAINING.match(job))
-        if counts[job] >= quota or sum(counts.values()) >= args.most:
-            return None
-        counts[job] += 1
-        return draw(args.seed, job, counts[job])
+        return draw(args.seed, job, count + 1) if count < quota and re.search(args.only, job) else None
 
-    while True:
-        workflow, kill = attempt(folder / "killed", config, results, choose)
-        if kill is None:
-            workflow.finish()
-        finished.update(workflow.jobs(finished=True))
-        found = artifacts(results)
-        line = {
-            **asdict(kill or Kill("", "", 0, "")),
-            "log": workflow.log.name,
-            "files": len(found),
-            "temporaries": len(temporaries(results)),
-        }
-        with (folder / "kills.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        check(not differences(found, expected), "files differ from the uninterrupted run's:", differences(found, expected))
-        if kill is None:
-            break
-        print(f"{sum(counts.values())}: {kill.signal} {kill.delay} s after {kill.moment} of {kill.job}: {len(found)} files", flush=True)
+    kill_again_and_again(folder, config, expected, choose)
 
+    results = folder / "killed/results/tiny"
+    found = artifacts(results)
     check(found.keys() == expected.keys(), "files are missing:", expected.keys() - found.keys())
     check(not temporaries(results), "temporaries are left:", temporaries(results))
     check(not [*(results / "state").glob("*/*")], "training states are left:", (results / "state").glob("*/*"))
+    starts = sorted((folder / "killed").glob("start-*.txt"))
+    finished = Counter(job for path in starts for job in jobs_in(path.read_text(), finished=True))
     again = [job for job, count in finished.items() if count > 1]
     check(not again, "finished jobs ran again:", again)
-    print(f"{sum(counts.values())} kills, {len(found)} files: byte-identical; no finished job ran again, nothing is left over")
+    print(f"{len(starts) - 1} kills, {len(found)} files: byte-identical; no finished job ran again, nothing is left over")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -15,14 +15,6 @@ from ignet.files import atomic
 
 NEWEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 REFUSED = "checkpoint.refused.pt"
-
-
-class Stateful(Protocol):
-    """Anything with a state dict: networks, optimisers, schedulers, scalers."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -58,13 +50,13 @@ def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
     return _first(folder, identity, lambda state: None)
 
 
-def restore_newest(folder: Path, identity: str, parts: Mapping[str, Stateful], restore: Callable[[dict[str, Any]], None]) -> bool:
+def restore_newest(folder: Path, identity: str, parts: Mapping[str, Any], restore: Callable[[dict[str, Any]], None]) -> bool:
     """Hand the newest good checkpoint to ``restore``; one that it cannot take is named in the log and passed over.
 
     Args:
         folder: folder of the checkpoints.
         identity: what they have to be of.
-        parts: what ``restore`` changes; put back to what it was wherever ``restore`` raises an error.
+        parts: what ``restore`` changes, each with ``state_dict`` and ``load_state_dict``; put back where ``restore`` raises an error.
         restore: loads a state.
 
     Returns:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from filelock import FileLock, Timeout
@@ -17,11 +17,19 @@ from filelock import FileLock, Timeout
 from ignet.console import log, progress
 from ignet.errors import IgnetError
 from ignet.files import atomic, explained
-from ignet.train.checkpoint import Stateful, restore_newest, save_checkpoint
+from ignet.train.checkpoint import restore_newest, save_checkpoint
 from ignet.train.curves import Curves
 
 EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
+
+
+class Stateful(Protocol):
+    """Anything with a state dict: networks, optimisers, schedulers, scalers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
 
 
 class TrainingRun:

@@ -47,7 +47,7 @@ def _predict(args: argparse.Namespace) -> int:
     from ignet.data.kitti import read_scan
     from ignet.data.labels import CLASSES, to_raw_ids
     from ignet.devices import pick_device
-    from ignet.files import atomic
+    from ignet.files import atomic, write_array
     from ignet.models.segmentor3d import load_network, predict_scan
     from ignet.models.sparse.engine import resolve_engine
 
@@ -56,7 +56,7 @@ def _predict(args: argparse.Namespace) -> int:
     network, backbone, _ = load_network(args.weights)
     classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
     with atomic(args.out) as temporary:
-        to_raw_ids(classes).tofile(temporary)
+        write_array(temporary, to_raw_ids(classes))
     print(f"{args.out}: {len(points)} points, mean confidence {confidence.mean():.3f}")
     for index, name in enumerate(CLASSES):
         count = int((classes == index).sum())

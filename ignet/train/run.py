@@ -16,8 +16,9 @@ from filelock import FileLock, Timeout
 
 from ignet.console import log, progress
 from ignet.errors import IgnetError
-from ignet.files import atomic
-from ignet.train.checkpoint import load_newest, save_checkpoint
+from ignet.files import atomic, explained
+from ignet.train.checkpoint import restore_newest, save_checkpoint
+from ignet.train.curves import Curves
 
 EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
@@ -68,17 +69,16 @@ class TrainingRun:
         self._writer: Any = None
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
         try:
-            self._lock.acquire(timeout=0)
+            with explained(self.folder / "lock"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise IgnetError(f"{self.folder}: another process trains here; wait until it ends, or end it") from None
         self._resume()
         if self.curves:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.curves), purge_step=self.step)
+            self._writer = Curves(self.curves, self.step)
         self._old_handler = signal.signal(signal.SIGTERM, self._on_term)
         return self
 
@@ -86,9 +86,9 @@ class TrainingRun:
         signal.signal(signal.SIGTERM, self._old_handler)
         if self._writer:
             self._writer.close()
-        self._lock.release()
-        if self._finished:
+        if self._finished:  # before the lock is free, or the next trainer's folder would go
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
 
     def __iter__(self) -> Iterator[int]:
         saved = time.monotonic()
@@ -126,15 +126,15 @@ class TrainingRun:
         self._finished = True
 
     def _resume(self) -> None:
-        state = load_newest(self.folder, self.identity)
-        if state is None:
-            return
+        restore_newest(self.folder, self.identity, self.parts, self._restore)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
-        self.step, self.history = state["step"], list(state["history"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
+        self.step, self.history = state["step"], list(state["history"])
         log.info("resumed after step %d of %d", self.step, self.steps)
 
     def _record(self, step: int) -> None:

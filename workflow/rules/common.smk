@@ -8,7 +8,9 @@ from pathlib import Path
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.hold import hold
 from ignet.identity import code_hash
+from ignet.temporary import remove_dead_folders
 
 
 def stop(error):
@@ -49,6 +51,15 @@ PLACES = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 }
 os.environ.update(PLACES)
+
+
+def begin(results):
+    """Before the first job: this workflow alone writes here, and what killed jobs left half-written goes."""
+    try:
+        hold(results)
+    except IgnetError as error:
+        stop(error)
+    remove_dead_folders(results)
 
 
 wildcard_constraints:

@@ -6,7 +6,6 @@ pixels and, where scribbles are given, the Cityscapes id of each point's scribbl
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ignet.config.projection import ProjectionConfig
@@ -17,7 +16,7 @@ from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
 from ignet.data.projection import camera_sector, project, visible
 from ignet.data.projection_picture import draw_correspondence
 from ignet.errors import IgnetError
-from ignet.files import atomic
+from ignet.files import atomic, write_png
 from ignet.stage import Stage, command
 
 
@@ -52,7 +51,7 @@ def main() -> None:
             raise IgnetError(f"{args.dataset}: no point of sequence {args.sequence} falls into an image; check P2 and Tr in its calib.txt")
     log.info("sequence %s: %d of %d points visible (%.1f %%)", args.sequence, seen, total, 100 * seen / total)
     with atomic(args.picture) as temporary:
-        cv2.imwrite(str(temporary), picture[:, :, ::-1])
+        write_png(temporary, picture)
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -7,7 +7,7 @@ CORES ?= all
 PYTEST_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test test-slurm lint format bench bench-gpu doctor clean clean-results clean-setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 15 minutes, root, Debian's packages
+	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
 	$(PY) -m ruff check .

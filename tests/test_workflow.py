@@ -1,5 +1,6 @@
 """The whole DAG on a tiny embedded world, and what a change invalidates."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -103,6 +104,7 @@ IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate
     ("change", "expected"),
     [
         ("execution={threads: 2}", {}),
+        ("execution={mem_mb: 900, runtime: 7, gpus: 2, stages: {project: {mem_mb: 700}, train_3d: {gpus: 1}}}", {}),
         ("compare={baseline: full}", {"compare": 1}),
         ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
         ("evaluate={ranges: [0, 20]}", {"evaluate": 4, "compare": 1}),
@@ -116,6 +118,13 @@ IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate
 )
 def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
     assert planned(finished, "--config", change) == expected
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+)
+def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
+    assert planned(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")) == {}
 
 
 def test_no_input_is_ancient() -> None:

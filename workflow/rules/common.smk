@@ -50,7 +50,7 @@ PLACES = {
 }
 os.environ.update(PLACES)
 # a training ends in time only where a scheduler would end it: this is set in a scheduler's jobs and empty elsewhere
-os.environ["IGNET_SCHEDULED"] = "yes" if workflow.remote_exec else ""
+os.environ.update(IGNET_SCHEDULED="yes" if workflow.remote_exec else "")
 
 
 wildcard_constraints:

@@ -56,7 +56,7 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 15 minutes, root, Debian's packages
+test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
 	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing

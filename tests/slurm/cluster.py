@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -76,7 +77,10 @@ class Workflow:
         assert code == 0, self.text[-6000:]
         return self.text
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """End it and its local jobs, whatever they do."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)

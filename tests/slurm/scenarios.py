@@ -1,4 +1,4 @@
-"""The workflow through a real SLURM, and what clusters do to it: `make test-slurm`. Not part of `make test` (10 to 20 minutes).
+"""The workflow through a real SLURM, and what clusters do to it: `make test-slurm`. Not part of `make test` (20 minutes on two idle cores).
 
 Each failure hits a 3D training, which must go on from its state and end with the bytes of a training that nothing happened to.
 """
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from cluster import (
     until,
 )
 
-SHORT = 300
+SHORT = 40
 TRAINING = "rule_train_3d_wildcards_baseline_0"
 NODE = socket.gethostname().split(".")[0]
 
@@ -57,15 +58,8 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def run() -> Iterator[Callable[..., Workflow]]:
     """Starts workflows, and ends them when the test ends."""
-    started: list[Workflow] = []
-
-    def start(how: Callable[..., Workflow], *arguments: object) -> Workflow:
-        started.append(how(*arguments))
-        return started[-1]
-
-    yield start
-    for workflow in started:
-        workflow.end()
+    with ExitStack() as started:
+        yield lambda how, *arguments: started.enter_context(how(*arguments))
     slurm("scancel", "--user=root")
     until("an empty queue", lambda: not slurm("squeue", "--noheader"))
 
@@ -74,7 +68,8 @@ def run() -> Iterator[Callable[..., Workflow]]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole workflow on this machine, without SLURM."""
     folder = tmp_path_factory.mktemp("local")
-    on_this_machine(folder).finish()
+    with on_this_machine(folder) as workflow:
+        workflow.finish()
     return folder
 
 
@@ -82,7 +77,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short(local: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training of SHORT steps that nothing happened to."""
     folder = copy(local, tmp_path_factory.mktemp("short") / "run")
-    on_this_machine(folder, "--config", steps(SHORT), "--", WEIGHTS).finish()
+    with on_this_machine(folder, "--config", steps(SHORT), "--", WEIGHTS) as workflow:
+        workflow.finish()
     return folder
 
 
@@ -137,18 +133,18 @@ def test_scancel_during_training(local: Path, short: Path, tmp_path: Path, run: 
 
 
 def test_training_longer_than_its_time_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
-    # 70 s of CPU do not fit into a job of one minute, however idle the machine is
-    number = round(70 * (SHORT - 4) / (cpu_seconds(short) - cpu_seconds(local)))
+    # 120 s of CPU do not fit into a job of two minutes, which stops after 96 s, however idle the machine is
+    number = round(120 * (SHORT - 4) / (cpu_seconds(short) - cpu_seconds(local)))
     reference = copy(local, tmp_path / "reference")
     run(on_this_machine, reference, "--config", steps(number), "--", WEIGHTS).finish()
     folder, before = copy(local, tmp_path / "run"), last_id()
     said = run(
-        through_slurm, folder, "--retries", "20", "--config", steps(number), "execution={stages: {train_3d: {runtime: 1}}}", "--", WEIGHTS
+        through_slurm, folder, "--retries", "20", "--config", steps(number), "execution={stages: {train_3d: {runtime: 2}}}", "--", WEIGHTS
     ).finish()
 
     done = jobs(before)
     assert len(done) > 1
-    assert {job["TimeLimit"] for job in done} == {"00:01:00"}
+    assert {job["TimeLimit"] for job in done} == {"00:02:00"}
     assert [job["JobState"] for job in done] == ["FAILED"] * (len(done) - 1) + ["COMPLETED"], said[-3000:]
     assert len(re.findall(r"the time limit is near: state saved after step \d+", said)) == len(done) - 1
     assert 0 < resumed_after(folder) < number

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import shutil
 import signal
 import sys
@@ -24,6 +25,10 @@ EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
 
 
+SAFETY, SAFETY_S = 0.2, 300.0
+"""How long before a time limit a training stops: this share of the limit, at most so many seconds."""
+
+
 class Stateful(Protocol):
     """Anything with a state dict: networks, optimisers, schedulers, scalers."""
 
@@ -42,11 +47,14 @@ class TrainingRun:
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
+        max_minutes: time limit of the scheduler's job, counted from the start of the process; none: no scheduler. Nor can this.
 
     All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A
     resumed CPU run then ends bit-identical to one that was never interrupted.
 
-    SIGTERM (a scheduler's warning) makes the run save after the current step and exit with ``EXIT_UNFINISHED``.
+    SIGTERM makes the run save after the current step and exit with ``EXIT_UNFINISHED``; and so does a time limit that is near. With
+    ``max_minutes`` SIGTERM makes it save and go on: a scheduler that preempts the job kills it soon after and queues it again, but takes
+    a job that ends by itself for a failed one.
     """
 
     def __init__(
@@ -58,10 +66,12 @@ class TrainingRun:
         parts: dict[str, Stateful],
         curves: Path | None = None,
         checkpoint_every: float = 60.0,
+        max_minutes: float | None = None,
     ) -> None:
         self.folder = Path(state) / identity
         self.identity, self.steps, self.parts, self.curves = identity, steps, parts, curves
         self.checkpoint_every = checkpoint_every
+        self.limit_s = max_minutes and max_minutes * 60
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
@@ -97,12 +107,12 @@ class TrainingRun:
             yield step
             self._record(step)
             self.step = step + 1
-            if self._stop or time.monotonic() - saved >= self.checkpoint_every:
+            late = self._late()
+            if self._stop or late or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
-            if self._stop:
-                log.warning("asked to stop: state saved after step %d of %d", self.step, self.steps)
-                sys.exit(EXIT_UNFINISHED)
+            if self._stop or late:
+                self._leave(late)
         self.save()
 
     def log(self, **values: float | torch.Tensor) -> None:
@@ -149,8 +159,28 @@ class TrainingRun:
                 if key != "step":
                     self._writer.add_scalar(key, value, step)
 
+    def _late(self) -> bool:
+        # the last step needs no job of its own: what is left is to write the results
+        limit = self.limit_s if self.step < self.steps else None
+        return limit is not None and process_age() >= limit - min(SAFETY * limit, SAFETY_S)
+
+    def _leave(self, late: bool) -> None:
+        reason = "the time limit is near" if late else "asked to stop"
+        if self.limit_s and not late:
+            log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
+            self._stop = False
+            return
+        log.warning("%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps)
+        sys.exit(EXIT_UNFINISHED)
+
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
+
+
+def process_age() -> float:
+    """Seconds since this process started, imports and the reading of data included."""
+    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

@@ -51,6 +51,8 @@ PLACES = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 }
 os.environ.update(PLACES)
+# a training ends in time only where a scheduler would end it: this is set in a scheduler's jobs and empty elsewhere
+os.environ.update(IGNET_SCHEDULED="yes" if workflow.remote_exec else "")
 
 
 def begin(results):
@@ -73,6 +75,16 @@ wildcard_constraints:
 def code(script):
     """Identity of the code that a stage's script can reach."""
     return code_hash(SCRIPTS / script)
+
+
+def memory(stage):
+    """MB for the scheduler; a retry gets more."""
+    return lambda wildcards, attempt: EXECUTION.memory_of(stage, attempt)
+
+
+def minutes(stage):
+    """Time limit for the scheduler; a retry gets more, but for a training, which goes on from its state."""
+    return lambda wildcards, attempt: EXECUTION.runtime_of(stage, attempt)
 
 
 @cache

@@ -10,9 +10,9 @@ rule simulate_source:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_source"),
+        runtime=minutes("simulate_source"),
+        gpu=EXECUTION.gpus_of("simulate_source"),
     params:
         settings=EXPERIMENT.world.canonical(),
         code=code("simulate_source.py"),
@@ -34,9 +34,9 @@ rule simulate_sequence:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_sequence"),
+        runtime=minutes("simulate_sequence"),
+        gpu=EXECUTION.gpus_of("simulate_sequence"),
     params:
         settings=EXPERIMENT.world.canonical(),
         code=code("simulate_sequence.py"),
@@ -62,9 +62,9 @@ rule check_sequence:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("check_sequence"),
+        runtime=minutes("check_sequence"),
+        gpu=EXECUTION.gpus_of("check_sequence"),
     params:
         settings=DATA.canonical(),
         code=code("check_sequence.py"),
@@ -89,9 +89,9 @@ rule check_data:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
+        mem_mb=memory("check_data"),
+        runtime=minutes("check_data"),
+        gpu=EXECUTION.gpus_of("check_data"),
     params:
         settings=DATA.canonical(),
         code=code("check_data.py"),
@@ -115,9 +115,9 @@ rule simulate_scribbles:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("simulate_scribbles"),
+        runtime=minutes("simulate_scribbles"),
+        gpu=EXECUTION.gpus_of("simulate_scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("simulate_scribbles.py"),
@@ -144,9 +144,9 @@ rule project:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=120,
-        gpu=0,
+        mem_mb=memory("project"),
+        runtime=minutes("project"),
+        gpu=EXECUTION.gpus_of("project"),
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),

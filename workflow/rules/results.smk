@@ -15,9 +15,9 @@ rule evaluate:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
+        gpu=EXECUTION.gpus_of("evaluate"),
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
@@ -59,9 +59,9 @@ rule compare:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("compare"),
+        runtime=minutes("compare"),
+        gpu=EXECUTION.gpus_of("compare"),
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
@@ -92,9 +92,9 @@ rule contact_sheet:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("contact_sheet"),
+        runtime=minutes("contact_sheet"),
+        gpu=EXECUTION.gpus_of("contact_sheet"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("contact_sheet.py"),
@@ -128,9 +128,9 @@ rule pictures:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("pictures"),
+        runtime=minutes("pictures"),
+        gpu=EXECUTION.gpus_of("pictures"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),

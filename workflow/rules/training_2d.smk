@@ -16,9 +16,9 @@ rule pretrain_2d:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=EXECUTION.mem_mb,
-        runtime=EXECUTION.runtime,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("pretrain_2d"),
+        runtime=minutes("pretrain_2d"),
+        gpu=EXECUTION.gpus_of("pretrain_2d"),
         device=EXECUTION.device,
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
@@ -31,7 +31,7 @@ rule pretrain_2d:
         "2D network from source images"
     shell:
         'exec python "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
         ' --curves "$IGNET_RESULTS/tensorboard/pretrain_2d" --state "$IGNET_RESULTS/state/pretrain_2d" > {log} 2>&1'
 
@@ -55,9 +55,9 @@ rule adapt_2d:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=EXECUTION.mem_mb,
-        runtime=EXECUTION.runtime,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("adapt_2d"),
+        runtime=minutes("adapt_2d"),
+        gpu=EXECUTION.gpus_of("adapt_2d"),
         device=EXECUTION.device,
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
@@ -74,7 +74,7 @@ rule adapt_2d:
         "2D network '{wildcards.network}': adaptation to the camera"
     shell:
         'exec python "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
         ' --projection "$IGNET_RESULTS/projection" --pretrained {input.pretrained}'
         " --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}"
@@ -97,9 +97,9 @@ rule evaluate_2d:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=3000,
-        runtime=60,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("evaluate_2d"),
+        runtime=minutes("evaluate_2d"),
+        gpu=EXECUTION.gpus_of("evaluate_2d"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.evaluate_2d.canonical(),
@@ -131,9 +131,9 @@ rule extract:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=3000,
-        runtime=120,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("extract"),
+        runtime=minutes("extract"),
+        gpu=EXECUTION.gpus_of("extract"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.features.canonical(),

@@ -66,7 +66,8 @@ def main() -> None:
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
     with run:
         steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training
         loader = DataLoader(samples, batch_size=None, sampler=steps, num_workers=args.workers, worker_init_fn=deaf)

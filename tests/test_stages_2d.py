@@ -83,7 +83,7 @@ def write_target(root: Path, sequence: str) -> None:
 
 def project(work: Path, sequence: str, *scribbles: object) -> None:
     out = work / "projection" / f"{sequence}.h5"
-    arguments = ("--dataset", work / "target", "--sequence", sequence, "--out", out, "--picture", out.with_suffix(".png"))
+    arguments = ("--dataset", work / "target", "--sequence", sequence, "--out", out)
     run_script("project", {"cell": 1}, *arguments, *scribbles)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +18,10 @@ class Section(BaseModel):
     def canonical(self) -> str:
         """All settings, resolved, as one line of JSON with sorted keys: equal settings give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def without(self, *keys: str) -> Self:
+        """The same settings with some keys at their defaults: those that a stage does not read are no part of its identity."""
+        return self.model_copy(update={key: type(self).model_fields[key].get_default(call_default_factory=True) for key in keys})
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -116,6 +116,17 @@ class Train3DConfig(Section):
             raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
         return self
 
+    def effective(self) -> "Train3DConfig":
+        """The same run with every key at its default that the training does not read, because what it belongs to is off."""
+        guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()
+        values = {
+            "mean_teacher": self.mean_teacher if self.mean_teacher.weight else self.mean_teacher.without("ramp"),
+            "image_guidance": guidance if guidance.distance == "classes" else guidance.without("confidence"),
+            "contrastive": self.contrastive if self.contrastive.weight else ContrastiveConfig(),
+            "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
+        }
+        return (self if self.needs_features else self.without("features")).model_copy(update=values)
+
     @property
     def needs_features(self) -> bool:
         """The training reads the feature store."""

@@ -86,6 +86,12 @@ def source_fingerprint():
         stop(error)
 
 
+def weights_fingerprint():
+    """Identity of the checkpoint that the 2D network starts from: its settings name the folder, and not what lies in it."""
+    folder = Path(EXPERIMENT.pretrain_2d.network.weights)
+    return tree_fingerprint(folder) if folder.is_dir() else str(folder)
+
+
 def target_folders(sequences):
     """The sequence folders of the embedded world; of a user's dataset nothing (it enters by its fingerprint)."""
     return [] if DATA.root else [f"{TARGET}/sequences/{sequence}" for sequence in sequences]

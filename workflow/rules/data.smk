@@ -14,7 +14,7 @@ rule simulate_source:
         runtime=30,
         gpu=0,
     params:
-        settings=EXPERIMENT.world.canonical(),
+        settings=EXPERIMENT.world.of_source().canonical(),
         code=code("simulate_source.py"),
     message:
         "Embedded world: source images"
@@ -38,7 +38,7 @@ rule simulate_sequence:
         runtime=30,
         gpu=0,
     params:
-        settings=EXPERIMENT.world.canonical(),
+        settings=EXPERIMENT.world.of_target().canonical(),
         code=code("simulate_sequence.py"),
     message:
         "Embedded world: sequence {wildcards.sequence}"
@@ -66,10 +66,12 @@ rule check_sequence:
         runtime=60,
         gpu=0,
     params:
-        settings=DATA.canonical(),
+        settings=DATA.of_check().canonical(),
         code=code("check_sequence.py"),
         role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
-        data=lambda w: fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (w.sequence,)),
+        data=lambda w: fingerprint(
+            ("scans", "images", "labels", "calibration", *(scribble_kinds() if labelled(w.sequence) else ())), (w.sequence,)
+        ),
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
@@ -93,7 +95,7 @@ rule check_data:
         runtime=10,
         gpu=0,
     params:
-        settings=DATA.canonical(),
+        settings=DATA.of_check().canonical(),
         code=code("check_data.py"),
     message:
         "Manifest of all frames"
@@ -134,8 +136,7 @@ rule project:
         lambda w: target_folders([w.sequence]),
         scribbles=lambda w: scribble_folders(labelled(w.sequence)),
     output:
-        correspondence=f"{RESULTS}/projection/{{sequence}}.h5",
-        picture=f"{RESULTS}/report/projection/{{sequence}}.png",
+        f"{RESULTS}/projection/{{sequence}}.h5",
     log:
         f"{RESULTS}/logs/project/{{sequence}}.log",
     benchmark:
@@ -156,4 +157,32 @@ rule project:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
         'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        " --sequence {wildcards.sequence} {params.scribbles} --out {output.correspondence} --picture {output.picture} > {log} 2>&1"
+        " --sequence {wildcards.sequence} {params.scribbles} --out {output} > {log} 2>&1"
+
+
+# A rule of its own, so that a change of the drawing makes no correspondence again.
+rule draw_projection:
+    input:
+        lambda w: target_folders([w.sequence]),
+        projection=f"{RESULTS}/projection/{{sequence}}.h5",
+    output:
+        f"{RESULTS}/report/projection/{{sequence}}.png",
+    log:
+        f"{RESULTS}/logs/draw_projection/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_projection/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+        gpu=0,
+    params:
+        settings=EXPERIMENT.report.without("frames", "extent").canonical(),
+        code=code("draw_projection.py"),
+        data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
+    message:
+        "Picture of the points in the image, sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/draw_projection.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --projection {input.projection} --out {output} > {log} 2>&1'

@@ -97,7 +97,7 @@ rule contact_sheet:
         runtime=20,
         gpu=0,
     params:
-        settings=EXPERIMENT.report.canonical(),
+        settings=EXPERIMENT.report.without("frames").canonical(),
         code=code("contact_sheet.py"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),

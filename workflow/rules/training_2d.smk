@@ -23,10 +23,11 @@ rule pretrain_2d:
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
-        settings=EXPERIMENT.pretrain_2d.canonical(),
+        settings=EXPERIMENT.pretrain_2d.effective().canonical(),
         code=code("pretrain_2d.py"),
         layout=EXPERIMENT.source.layout,
         data=source_fingerprint(),
+        weights=weights_fingerprint(),
     message:
         "2D network from source images"
     shell:
@@ -62,7 +63,7 @@ rule adapt_2d:
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
-        settings=lambda w: EXPERIMENT.adaptation(w.network).canonical(),
+        settings=lambda w: EXPERIMENT.adaptation(w.network).effective().canonical(),
         code=code("adapt_2d.py"),
         layout=EXPERIMENT.source.layout,
         source=source_fingerprint(),
@@ -136,7 +137,7 @@ rule extract:
         gpu=EXECUTION.gpus,
         device=EXECUTION.device,
     params:
-        settings=EXPERIMENT.features.canonical(),
+        settings=EXPERIMENT.features.effective().canonical(),
         code=code("extract.py"),
         data=lambda w: fingerprint(("images",), (w.sequence,)),
     message:

@@ -22,11 +22,11 @@ rule train_3d:
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
     params:
-        settings=lambda w: EXPERIMENT.run(w.run).canonical(),
+        settings=lambda w: EXPERIMENT.run(w.run).effective().canonical(),
         code=code("train_3d.py"),
         data=training_data,
         sequences=DATA.train_sequences,
-        features=lambda w: EXPERIMENT.run(w.run).features,
+        features=lambda w: EXPERIMENT.run(w.run).effective().features,
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:

@@ -26,6 +26,13 @@ rule all:
         expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
 
 
+onstart:
+    try:
+        link_artifacts(EXPERIMENT)
+    except IgnetError as error:
+        stop(error)
+
+
 onsuccess:
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():

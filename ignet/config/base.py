@@ -70,6 +70,8 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     fault = faults[0]
     key = ".".join(str(part) for part in fault["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    if not key:  # keys that do not fit each other
+        return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
     return f"key '{key}': found {fault['input']!r}, {fault['msg'][0].lower() + fault['msg'][1:]}{more}"

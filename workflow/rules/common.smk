@@ -9,6 +9,7 @@ from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.identity import code_hash
+from ignet.shared import find_artifacts, link_artifacts
 
 
 def stop(error):
@@ -26,9 +27,37 @@ RESULTS = EXPERIMENT.results
 DATA = EXPERIMENT.dataset
 EXECUTION = EXPERIMENT.execution
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
-TARGET = DATA.root or f"{RESULTS}/world/target"
-SOURCE = EXPERIMENT.source.root or f"{RESULTS}/world/source"
-SCRIBBLES = TARGET if DATA.scribbles == "dataset" else f"{RESULTS}/scribbles"
+# what experiments can share has the same paths below SHARED in all of them; see docs/sharing.md
+SHARED = EXPERIMENT.shared or RESULTS
+ARTIFACTS = find_artifacts(EXPERIMENT)
+
+
+def keyed(folder, key):
+    """A folder of results: where they are shared, of those with this key."""
+    return f"{folder}/{key}" if EXPERIMENT.shared else folder
+
+
+def named(artifacts, key):
+    """Name of the 2D network that a path's wildcard means: its key among the artifacts where they are shared."""
+    return next(name for name in artifacts if key == key_of(artifacts, name))
+
+
+def key_of(artifacts, name):
+    """The wildcard of a 2D network's results: its name, or where they are shared the key of what they come from."""
+    return artifacts[name].key if EXPERIMENT.shared else name
+
+
+WORLD_TARGET = f"{SHARED}/{keyed('world/target', ARTIFACTS.target.key)}"
+WORLD_SOURCE = f"{SHARED}/{keyed('world/source', ARTIFACTS.source.key)}"
+SIMULATED_SCRIBBLES = f"{SHARED}/{keyed('scribbles', ARTIFACTS.scribbles.key)}"
+TARGET = DATA.root or WORLD_TARGET
+SOURCE = EXPERIMENT.source.root or WORLD_SOURCE
+SCRIBBLES = TARGET if DATA.scribbles == "dataset" else SIMULATED_SCRIBBLES
+PRETRAINED = keyed("pretrain_2d", ARTIFACTS.networks[SOURCE_NETWORK].key)
+# training and validation sequences are projected with and without scribbles: a sequence may be one here and the other elsewhere
+PROJECTION = f"{SHARED}/{keyed('projection', '{projection}')}"
+PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train'].key)}"
+PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
@@ -42,6 +71,10 @@ PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}
 PLACES = {
     "IGNET_SCRIPTS": str(SCRIPTS),
     "IGNET_RESULTS": RESULTS,
+    "IGNET_SHARED": SHARED,
+    "IGNET_PRETRAINED": PRETRAINED,
+    "IGNET_PROJECTION": PROJECTION_TRAIN,
+    "IGNET_PROJECTION_VAL": PROJECTION_VAL,
     "IGNET_TARGET": TARGET,
     "IGNET_SOURCE": SOURCE,
     "IGNET_SCRIBBLES": SCRIBBLES,
@@ -51,11 +84,19 @@ PLACES = {
 os.environ.update(PLACES)
 
 
+# Snakemake's cache between workflows (docs/sharing.md). It takes no rule that keeps a benchmark, since there is none of a job that did not
+# run; so these rules keep theirs unless the cache is in use.
+CACHED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
+if workflow.workflow_settings.cache is not None and not CACHED:
+    stop("--cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path of a folder; set it, or leave --cache out")
+
+
 wildcard_constraints:
     sequence=r"\d+",
     run=r"[A-Za-z0-9_-]+",
     network=r"[A-Za-z0-9_-]+",
     seed=r"\d+",
+    projection=r"[0-9a-f]+",
 
 
 @cache
@@ -88,7 +129,7 @@ def source_fingerprint():
 
 def weights_fingerprint():
     """Identity of the checkpoint that the 2D network starts from: its settings name the folder, and not what lies in it."""
-    folder = Path(EXPERIMENT.pretrain_2d.network.weights)
+    folder = Path(EXPERIMENT.pretrain_2d.network.weights).expanduser()
     return tree_fingerprint(folder) if folder.is_dir() else str(folder)
 
 
@@ -114,12 +155,28 @@ def scribble_kinds():
 
 def network_file(network):
     """Weights of a 2D network: the pretrained one or an adapted one."""
-    return f"{RESULTS}/pretrain_2d/model.safetensors" if network == SOURCE_NETWORK else f"{RESULTS}/adapt_2d/{network}/model.safetensors"
+    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{key_of(ARTIFACTS.networks, network)}"
+    return f"{SHARED}/{folder}/model.safetensors"
+
+
+def evaluation_2d(network):
+    """Figures of a 2D network."""
+    return f"{SHARED}/evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}/metrics.json"
+
+
+def features_folder(network):
+    """Feature stores of a 2D network."""
+    return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
+
+
+def adaptation(wildcards):
+    """Settings of an adapted 2D network."""
+    return EXPERIMENT.adaptation(named(ARTIFACTS.networks, wildcards.network))
 
 
 def projections(sequences):
     """Correspondence files."""
-    return [f"{RESULTS}/projection/{sequence}.h5" for sequence in sequences]
+    return [f"{PROJECTION_TRAIN if labelled(sequence) else PROJECTION_VAL}/{sequence}.h5" for sequence in sequences]
 
 
 def labelled(sequence):
@@ -137,7 +194,7 @@ def training_inputs(wildcards):
         "scribbles": scribble_folders(sequences) if scribbled else [],
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
         "projection": projections(sequences) if settings.needs_correspondence else [],
-        "features": [f"{RESULTS}/features/{settings.features}/{s}.h5" for s in sequences] if settings.needs_features else [],
+        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if settings.needs_features else [],
     }
 
 
@@ -147,6 +204,12 @@ def labels_root(wildcards):
     if settings.pseudo_labels_of:
         return PSEUDO_LABELS.format(run=settings.pseudo_labels_of, seed=wildcards.seed)
     return TARGET if settings.supervision == "dense" else SCRIBBLES
+
+
+def features_root(wildcards):
+    """Folder of the feature stores that the run reads, if any."""
+    settings = EXPERIMENT.run(wildcards.run)
+    return features_folder(settings.features) if settings.needs_features else f"{SHARED}/features"
 
 
 def training_data(wildcards):

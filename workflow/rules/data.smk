@@ -1,11 +1,11 @@
 # Data: the embedded world where there is none, checks, simulated scribbles, correspondence.
 rule simulate_source:
     output:
-        directory(f"{RESULTS}/world/source"),
+        directory(WORLD_SOURCE),
     log:
-        f"{RESULTS}/logs/simulate_source.log",
+        f"{SHARED}/logs/{keyed('simulate_source', ARTIFACTS.source.key)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_source.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_source', ARTIFACTS.source.key)}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
@@ -25,11 +25,11 @@ rule simulate_source:
 
 rule simulate_sequence:
     output:
-        directory(f"{RESULTS}/world/target/sequences/{{sequence}}"),
+        directory(f"{WORLD_TARGET}/sequences/{{sequence}}"),
     log:
-        f"{RESULTS}/logs/simulate_sequence/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_sequence/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
@@ -108,11 +108,11 @@ rule simulate_scribbles:
     input:
         lambda w: target_folders([w.sequence]),
     output:
-        directory(f"{RESULTS}/scribbles/sequences/{{sequence}}/scribbles"),
+        directory(f"{SIMULATED_SCRIBBLES}/sequences/{{sequence}}/scribbles"),
     log:
-        f"{RESULTS}/logs/simulate_scribbles/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_scribbles/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
@@ -136,11 +136,11 @@ rule project:
         lambda w: target_folders([w.sequence]),
         scribbles=lambda w: scribble_folders(labelled(w.sequence)),
     output:
-        f"{RESULTS}/projection/{{sequence}}.h5",
+        f"{PROJECTION}/{{sequence}}.h5",
     log:
-        f"{RESULTS}/logs/project/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('project', '{projection}')}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/project/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('project', '{projection}')}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
@@ -164,7 +164,7 @@ rule project:
 rule draw_projection:
     input:
         lambda w: target_folders([w.sequence]),
-        projection=f"{RESULTS}/projection/{{sequence}}.h5",
+        projection=lambda w: projections([w.sequence]),
     output:
         f"{RESULTS}/report/projection/{{sequence}}.png",
     log:

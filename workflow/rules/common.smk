@@ -84,11 +84,14 @@ PLACES = {
 os.environ.update(PLACES)
 
 
-# Snakemake's cache between workflows (docs/sharing.md). It takes no rule that keeps a benchmark, since there is none of a job that did not
-# run; so these rules keep theirs unless the cache is in use.
-CACHED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
-if workflow.workflow_settings.cache is not None and not CACHED:
+# Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot
+# hash the folders that they read; without names they are not, and such jobs run without the cache.
+CACHED = workflow.workflow_settings.cache is not None
+if CACHED and "SNAKEMAKE_OUTPUT_CACHE" not in os.environ:
     stop("--cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path of a folder; set it, or leave --cache out")
+if workflow.workflow_settings.cache:
+    names = " ".join(workflow.workflow_settings.cache)
+    stop(f"--cache: found '{names}' after it, expected nothing: the rules say themselves what can be cached; write --cache -- TARGET")
 
 
 wildcard_constraints:

@@ -157,6 +157,6 @@ rule extract:
 
 
 if CACHED:
-    # Snakemake has no directive for "no benchmark"
+    # Snakemake refuses to cache a rule with a benchmark, since there is none of a job that did not run, and has no way to leave it out
     for name in ("pretrain_2d", "adapt_2d", "extract"):
         workflow.get_rule(name)._benchmark = None

@@ -26,6 +26,12 @@ rule all:
         expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
 
 
+onstart:
+    # what `ignet why` needs to name the module, or the files of the dataset, that changed
+    record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
+    record_data(Path(RESULTS), TARGET, FINGERPRINTS)
+
+
 onsuccess:
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():

@@ -31,6 +31,9 @@ onstart:
         link_artifacts(EXPERIMENT)
     except IgnetError as error:
         stop(error)
+    # what `ignet why` needs to name the module, or the files of the dataset, that changed
+    record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
+    record_data(Path(RESULTS), TARGET, FINGERPRINTS)
 
 
 onsuccess:

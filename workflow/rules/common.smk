@@ -10,6 +10,7 @@ from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.identity import code_hash
 from ignet.shared import find_artifacts, link_artifacts
+from ignet.workflow.records import record_code, record_data
 
 
 def stop(error):
@@ -108,15 +109,20 @@ def code(script):
     return code_hash(SCRIPTS / script)
 
 
+FINGERPRINTS = {}
+
+
 @cache
 def fingerprint(kinds, sequences):
     """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
     if not DATA.root:
         return "embedded world"
     try:
-        return sequence_fingerprint(Path(DATA.root), sequences, kinds)
+        found = sequence_fingerprint(Path(DATA.root), sequences, kinds)
     except IgnetError as error:
         stop(error)
+    FINGERPRINTS[found] = (kinds, sequences)
+    return found
 
 
 @cache

@@ -27,7 +27,7 @@ rule all:
 
 
 onstart:
-    begin(Path(RESULTS))
+    begin()
 
 
 onsuccess:

@@ -19,6 +19,7 @@ ASKED = {
     "check_sequence": (1500, 60),
     "check_data": (1000, 10),
     "project": (1500, 120),
+    "draw_projection": (1500, 20),
     "evaluate_2d": (3000, 60),
     "extract": (3000, 120),
     "predict": (3000, 120),

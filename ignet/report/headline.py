@@ -115,11 +115,17 @@ def headline_figure(experiments: Mapping[str, Comparison], names: CompareConfig)
 
 def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
     """What ``evaluate_2d`` wrote, by experiment and 2D network; nothing of an experiment without."""
-    found = {name: {path.parent.name: path for path in results.glob("evaluate_2d/*/metrics.json")} for name, results in experiments.items()}
+    found = {name: _networks_of(results) for name, results in experiments.items()}
     # the pretrained network comes first, as in the experiments' own tables
     return {
         name: {key: read_json(paths[key]) for key in sorted(paths, key=lambda key: (key != "source", key))} for name, paths in found.items()
     }
+
+
+def _networks_of(results: Path) -> dict[str, Path]:
+    """By 2D network; links to shared results win over what an earlier run left in the experiment's own folder."""
+    files = [*results.glob("evaluate_2d/*/metrics.json"), *results.glob("shared/evaluate_2d/*/metrics.json")]
+    return {path.parent.name: path for path in files}
 
 
 def networks_table(networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool) -> Table:

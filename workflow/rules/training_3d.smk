@@ -21,19 +21,20 @@ rule train_3d:
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
+        features=features_root,
     params:
-        settings=lambda w: EXPERIMENT.run(w.run).canonical(),
+        settings=lambda w: EXPERIMENT.run(w.run).effective().canonical(),
         code=code("train_3d.py"),
         data=training_data,
         sequences=DATA.train_sequences,
-        features=lambda w: EXPERIMENT.run(w.run).features,
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
         'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
-        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_RESULTS/projection"'
-        ' --features "$IGNET_RESULTS/features/{params.features}" --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}'
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
+        " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'
+        " --features {resources.features} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
         ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
         ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
 

@@ -91,8 +91,13 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
         if done.returncode or not plan.exists():
             raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr)}")
-        found = json.loads(plan.read_text())
-        return Plan([Job(**values) for values in found["jobs"]], found["config"])
+        return read_plan(plan)
+
+
+def read_plan(path: Path) -> Plan:
+    """What ``write_plan`` wrote."""
+    found = json.loads(path.read_text())
+    return Plan([Job(**values) for values in found["jobs"]], found["config"])
 
 
 def _last_words(text: str) -> str:
@@ -155,8 +160,8 @@ def _sorted(dag: Any) -> list[Any]:
     return list(done)
 
 
-def _main(out: str, arguments: list[str]) -> None:
-    """Run Snakemake's command line as a dry-run and write its jobs to ``out``."""
+def write_plan(out: str, arguments: list[str]) -> None:
+    """Run Snakemake's command line as a dry-run and write the plan to ``out``; leaves a process that is of no use for anything else."""
     from snakemake import cli
     from snakemake.api import DAGApi
 
@@ -175,4 +180,4 @@ def _main(out: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2:])
+    write_plan(sys.argv[1], sys.argv[2:])

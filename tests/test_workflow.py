@@ -117,8 +117,8 @@ GUIDED_AND_THE_PUPIL = {"train_3d": 3, "pseudo_label": 1, "predict": 3, "evaluat
         ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET_AND_ITS_PUPIL),
         ("features={dtype: float16}", {"extract": 4, **GUIDED_AND_THE_PUPIL}),
         ("adapt_2d={confidence: 0.9}", {"adapt_2d": 2, "evaluate_2d": 2, "extract": 4, **GUIDED_AND_THE_PUPIL}),
-        ("adaptations={half: {labelled_frames: 10}}", {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, **ONE_RUN}),
-        ("runs={ignet_50: {labelled_frames: null}}", ONE_RUN),
+        ("adaptations={half: {labelled_frames: 1}}", {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, **ONE_RUN}),
+        ("runs={baseline: {labelled_frames: 10}}", ONE_RUN),
     ],
 )
 def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:

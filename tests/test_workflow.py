@@ -1,5 +1,6 @@
 """The whole DAG on a tiny embedded world, and what a change invalidates."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -108,6 +109,7 @@ GUIDED_AND_THE_PUPIL = {"train_3d": 3, "pseudo_label": 1, "predict": 3, "evaluat
     ("change", "expected"),
     [
         ("execution={threads: 2}", {}),
+        ("execution={mem_mb: 900, runtime: 7, gpus: 2, stages: {project: {mem_mb: 700}, train_3d: {gpus: 1}}}", {}),
         ("compare={baseline: full}", {"compare": 1}),
         ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
         ("evaluate={ranges: [0, 20]}", {"evaluate": 5, "compare": 1}),
@@ -123,6 +125,13 @@ GUIDED_AND_THE_PUPIL = {"train_3d": 3, "pseudo_label": 1, "predict": 3, "evaluat
 )
 def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
     assert planned(finished, "--config", change) == expected
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+)
+def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
+    assert planned(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")) == {}
 
 
 def test_no_input_is_ancient() -> None:

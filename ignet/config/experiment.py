@@ -1,5 +1,7 @@
 """One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it whole."""
 
+import os
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -29,7 +31,14 @@ def _one_adaptation() -> dict[str, dict[str, Any]]:
 class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
-    results: str = Field(description="folder that all outputs go to; several experiments may share one only if their sections agree")
+    results: str = Field(
+        description="folder that all outputs go to, but those in shared; several experiments may have one only if their sections agree"
+    )
+    shared: str | None = Field(
+        None,
+        description="folder for results that experiments with the same settings share (world, projection, scribbles, 2D networks, "
+        "features, 2D evaluation), each under the hash of what it comes from; null: all below results",
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
     dataset: DatasetConfig = DatasetConfig()
     source: SourceConfig = SourceConfig()
@@ -59,6 +68,13 @@ class ExperimentConfig(Section):
     def _without_null(cls, named: Any) -> Any:
         # a file that is laid over another one cannot delete a key, but it can set it to null
         return {name: value for name, value in named.items() if value is not None} if isinstance(named, dict) else named
+
+    @model_validator(mode="after")
+    def _places(self) -> "ExperimentConfig":
+        # the results of one experiment can be deleted without another's missing something
+        if self.shared is not None and PurePath(os.path.abspath(self.shared)).is_relative_to(os.path.abspath(self.results)):
+            raise ValueError(f"shared is '{self.shared}', which lies in results, '{self.results}'; name a folder outside of it")
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> "ExperimentConfig":

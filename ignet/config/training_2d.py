@@ -26,6 +26,10 @@ class SegformerConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier, in training (SegFormer: 0.1; off for short trainings)")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the last block, in training (SegFormer: 0.1)")
 
+    def effective(self) -> "SegformerConfig":
+        """The same settings with the shape at its default where a checkpoint brings its own."""
+        return self if self.weights == "random" else self.without("hidden_sizes", "depths", "decoder_channels")
+
     @model_validator(mode="after")
     def _heads(self) -> "SegformerConfig":
         if any(size < 1 or size % heads for size, heads in zip(self.hidden_sizes, ATTENTION_HEADS, strict=True)):
@@ -62,6 +66,10 @@ class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
     network: SegformerConfig = SegformerConfig()
     steps: int = Field(1200, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="images a step (DAFormer: 2)")
+
+    def effective(self) -> "Pretrain2DConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self.model_copy(update={"network": self.network.effective()})
 
 
 class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
@@ -101,12 +109,20 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
             raise ValueError(f"labelled_frames is {self.labelled_frames}, but supervision 'none' uses no label; leave labelled_frames out")
         return self
 
+    def effective(self) -> "Adapt2DConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self.without("scribble_weight") if self.supervision == "none" else self
+
 
 class FeatureConfig(Section):
     """The feature store."""
 
     dtype: Literal["int8", "float16", "float32"] = Field("int8", description="number format; int8 has one float32 scale per channel")
     calibration_frames: int = Field(8, ge=1, description="frames, evenly spaced, from which the int8 scales are read")
+
+    def effective(self) -> "FeatureConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self if self.dtype == "int8" else self.without("calibration_frames")
 
 
 class Evaluate2DConfig(Section):

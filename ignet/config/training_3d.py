@@ -126,6 +126,17 @@ class Train3DConfig(Section):
             )
         return self
 
+    def effective(self) -> "Train3DConfig":
+        """The same run with every key at its default that the training does not read, because what it belongs to is off."""
+        guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()
+        values = {
+            "mean_teacher": self.mean_teacher if self.mean_teacher.weight else self.mean_teacher.without("ramp"),
+            "image_guidance": guidance if guidance.distance == "classes" else guidance.without("confidence"),
+            "contrastive": self.contrastive if self.contrastive.weight else ContrastiveConfig(),
+            "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
+        }
+        return (self if self.needs_features else self.without("features")).model_copy(update=values)
+
     @property
     def uses_unlabelled(self) -> bool:
         """A loss learns from scans without any label."""

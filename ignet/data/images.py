@@ -18,6 +18,7 @@ from ignet.config.training_2d import ImageConfig
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.target import TargetFrames
+from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
@@ -227,5 +228,7 @@ def rescale(image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float) -
 
 def step_batches(batches: Dataset, steps: range, workers: int) -> Iterator:
     """The batches of the given steps in their order, read ahead by ``workers`` processes (0: none); the result is the same."""
-    loader: DataLoader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers)
+    loader: DataLoader = DataLoader(
+        batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=leave_sigterm_to_the_training
+    )
     return iter(loader)

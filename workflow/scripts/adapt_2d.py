@@ -72,7 +72,8 @@ def main() -> None:
     data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
     with run:
         student.train()
         steps = range(run.step, settings.steps)

@@ -1,0 +1,1 @@
+"""The workflow seen from outside: what Snakemake would run, and why."""

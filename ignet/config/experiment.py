@@ -132,7 +132,21 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
         experiment.run(name)
         experiment.run_seeds(name)
     _check_comparison(experiment)
+    _check_batches(experiment)
     return experiment
+
+
+def _check_batches(experiment: ExperimentConfig) -> None:
+    """Processes share a batch, so each needs a part of it."""
+    processes = experiment.execution.training_processes
+    batches = {"pretrain_2d": experiment.pretrain_2d.batch}
+    batches |= {f"adaptations.{name}": experiment.adaptation(name).batch for name in experiment.adaptations}
+    batches |= {f"runs.{name}": experiment.run(name).batch for name in experiment.runs}
+    for where, batch in batches.items():
+        if batch < processes:
+            raise IgnetError(
+                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower execution.gpus or processes"
+            )
 
 
 def _check_comparison(experiment: ExperimentConfig) -> None:

@@ -18,6 +18,7 @@ from ignet.console import log, progress
 from ignet.errors import IgnetError
 from ignet.files import atomic
 from ignet.train.checkpoint import load_newest, save_checkpoint
+from ignet.train.distributed import Ranks
 
 EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
@@ -41,9 +42,15 @@ class TrainingRun:
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
+        ranks: the processes that share each step. All resume from the same state; the main one alone locks, writes and talks, and all stop
+            after the same step.
 
     All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A
     resumed CPU run then ends bit-identical to one that was never interrupted.
+
+    Attributes:
+        history: figures of each step that was done.
+        processes: how many processes shared a step, in the order in which the number changed: another number may go on with a state.
 
     SIGTERM (a scheduler's warning) makes the run save after the current step and exit with ``EXIT_UNFINISHED``.
     """
@@ -57,10 +64,13 @@ class TrainingRun:
         parts: dict[str, Stateful],
         curves: Path | None = None,
         checkpoint_every: float = 60.0,
+        ranks: Ranks | None = None,
     ) -> None:
         self.folder = Path(state) / identity
         self.identity, self.steps, self.parts, self.curves = identity, steps, parts, curves
         self.checkpoint_every = checkpoint_every
+        self.ranks = ranks or Ranks()
+        self.processes = [self.ranks.size]
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
@@ -70,12 +80,15 @@ class TrainingRun:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise IgnetError(f"{self.folder}: another process trains here; wait until it ends, or end it") from None
+        if self.ranks.main:
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise IgnetError(f"{self.folder}: another process trains here; wait until it ends, or end it") from None
+        # nobody reads before the folder is locked, and nobody writes before all have read: a step needs all of them
+        self.ranks.barrier()
         self._resume()
-        if self.curves:
+        if self.curves and self.ranks.main:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.curves), purge_step=self.step)
@@ -87,20 +100,24 @@ class TrainingRun:
         if self._writer:
             self._writer.close()
         self._lock.release()
-        if self._finished:
+        if self._finished and self.ranks.main:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def __iter__(self) -> Iterator[int]:
         saved = time.monotonic()
         steps = range(self.step, self.steps)
         for step in progress(steps, f"step of {self.steps}", total=self.steps, initial=self.step):
+            self.ranks.seed(self.identity, step)
             yield step
             self._record(step)
             self.step = step + 1
-            if self._stop or time.monotonic() - saved >= self.checkpoint_every:
+            stop = self.ranks.any(self._stop or self.ranks.abandoned)
+            if stop or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
-            if self._stop:
+            if stop:
+                # the launcher ends all as soon as one has ended
+                self.ranks.barrier()
                 log.warning("asked to stop: state saved after step %d of %d", self.step, self.steps)
                 sys.exit(EXIT_UNFINISHED)
         self.save()
@@ -111,11 +128,14 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far; the one before is kept."""
+        if not self.ranks.main:
+            return
         state = {
             "identity": self.identity,
             "step": self.step,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "history": self.history,
+            "processes": self.processes,
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -132,9 +152,12 @@ class TrainingRun:
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.step, self.history = state["step"], list(state["history"])
+        before = list(state["processes"])
+        self.processes = before if before[-1] == self.ranks.size else [*before, self.ranks.size]
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+            # another number of processes may have another number of devices
+            torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
         log.info("resumed after step %d of %d", self.step, self.steps)
 
     def _record(self, step: int) -> None:

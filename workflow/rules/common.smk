@@ -149,6 +149,12 @@ def training_data(wildcards):
     return fingerprint(("scans", *labels[EXPERIMENT.run(wildcards.run).supervision]), DATA.train_sequences)
 
 
+def launcher():
+    """What starts the script of a training: one process, or torchrun's, which share each batch."""
+    processes = EXECUTION.training_processes
+    return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
+
+
 def run_files(pattern):
     """`RUN:SEED=file` for every run and seed."""
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]

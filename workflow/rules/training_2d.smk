@@ -14,12 +14,13 @@ rule pretrain_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.training_processes
     resources:
         mem_mb=EXECUTION.mem_mb,
         runtime=EXECUTION.runtime,
         gpu=EXECUTION.gpus,
         device=EXECUTION.device,
+        launcher=launcher(),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
@@ -30,7 +31,7 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        'exec python "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
         ' --curves "$IGNET_RESULTS/tensorboard/pretrain_2d" --state "$IGNET_RESULTS/state/pretrain_2d" > {log} 2>&1'
@@ -53,12 +54,13 @@ rule adapt_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.training_processes
     resources:
         mem_mb=EXECUTION.mem_mb,
         runtime=EXECUTION.runtime,
         gpu=EXECUTION.gpus,
         device=EXECUTION.device,
+        launcher=launcher(),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
@@ -73,7 +75,7 @@ rule adapt_2d:
     message:
         "2D network '{wildcards.network}': adaptation to the camera"
     shell:
-        'exec python "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
         ' --projection "$IGNET_RESULTS/projection" --pretrained {input.pretrained}'

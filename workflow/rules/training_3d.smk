@@ -12,12 +12,13 @@ rule train_3d:
         f"{RESULTS}/benchmarks/train_3d/{{run}}/seed{{seed}}.tsv"
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.training_processes
     resources:
         mem_mb=EXECUTION.mem_mb,
         runtime=EXECUTION.runtime,
         gpu=EXECUTION.gpus,
         device=EXECUTION.device,
+        launcher=launcher(),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
@@ -30,7 +31,7 @@ rule train_3d:
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_RESULTS/projection"'
         ' --features "$IGNET_RESULTS/features/{params.features}" --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}'

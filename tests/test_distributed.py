@@ -85,7 +85,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             run_here([str(part) for part in [SCRIPTS / "extract.py", "--settings", "{}", "--device", "cpu", *store, *where]])
     long = stage("train_3d", LONG, root / "two/long", *labels)
     scripts = [*commands(root / "two").values(), long]
-    (root / "plan.json").write_text(json.dumps({"out": str(root), "scripts": scripts}))
+    (root / "plan.json").write_text(json.dumps({"out": str(root), "device": "cpu", "scripts": scripts}))
     command = two_processes(TESTS / "two_processes.py", root / "plan.json")
     result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=400, check=False)
     assert result.returncode == 0, result.stderr[-6000:]
@@ -117,10 +117,25 @@ def write_trees(root: Path) -> Path:
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("case", CASES)
 def test_losses_gradients_and_weights_are_those_of_the_whole_batch(work: SimpleNamespace, case: str, rank: int) -> None:
-    found = json.loads((work.root / f"differences{rank}.json").read_text())[case]
+    check(json.loads((work.root / f"differences{rank}.json").read_text())[case])
+
+
+def check(found: dict[str, float]) -> None:
     assert found["loss"] < 1e-5
     assert found["gradient"] < 1e-5
     assert found["state"] < 1e-5
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_train_as_one(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"out": str(tmp_path), "device": "cuda", "scripts": []}))
+    command = two_processes(TESTS / "two_processes.py", tmp_path / "plan.json")
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=400, check=False)
+    assert result.returncode == 0, result.stderr[-6000:]
+    found = json.loads((tmp_path / "differences0.json").read_text())
+    for case in CASES:
+        check(found[case])
 
 
 @pytest.mark.parametrize("axes", [2, 4])

@@ -103,6 +103,7 @@ IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate
     ("change", "expected"),
     [
         ("execution={threads: 2}", {}),
+        ("execution={processes: 2}", {}),
         ("compare={baseline: full}", {"compare": 1}),
         ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
         ("evaluate={ranges: [0, 20]}", {"evaluate": 4, "compare": 1}),
@@ -116,6 +117,14 @@ IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate
 )
 def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
     assert planned(finished, "--config", change) == expected
+
+
+def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
+    planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
+    commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
+    launched = [line.split("/", 1)[1].split('"')[0] for line in commands if "-m ignet.torchrun --nproc-per-node 2 " in line]
+    assert sorted(launched) == ["adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 4]
+    assert len(commands) > 20
 
 
 def test_no_input_is_ancient() -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
 from ignet.data.dataset import Batch, View, make_view
 from ignet.data.features import Classifier
+from ignet.devices import pick_device
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network
 from ignet.train.batch_norm import SyncBatchNorm
@@ -38,7 +39,7 @@ STEPS = 3
 
 
 def make_batch(step: int, scans: range, unlabelled: bool) -> Batch:
-    """Some of a step's scans, the same ones whoever asks."""
+    """Some of a step's scans, the same ones whoever asks, on the CPU."""
     clouds, labels, features = [], [], []
     for scan in scans:
         rng = np.random.default_rng([step, scan])
@@ -74,17 +75,17 @@ def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective:
 
 def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, torch.Tensor]:
     """Losses and gradients of each step, and all weights and buffers at the end."""
-    objective = make_objective(settings, ranks)
+    objective = make_objective(settings, ranks).to(ranks.device)
     compute = ranks.wrap(objective)
     optimizer = torch.optim.SGD(objective.student.parameters(), 0.1)
     found = {}
     for step in range(STEPS):
         scans = range(len(COUNTS))[ranks.part(len(COUNTS))]
-        batch = make_batch(step, scans, unlabelled)
+        batch = make_batch(step, scans, unlabelled).to(ranks.device)
         keys = np.random.default_rng(step).random(sum(COUNTS))
         first = sum(COUNTS[: scans.start])
         objective.student.train()
-        losses = compute(batch, step, torch.from_numpy(keys[first : first + len(batch.labels)]))
+        losses = compute(batch, step, torch.from_numpy(keys[first : first + len(batch.labels)]).to(ranks.device))
         optimizer.zero_grad()
         ranks.backward(losses["loss"])
         found |= {f"{step} loss {name}": value.detach() for name, value in losses.items()}
@@ -105,11 +106,11 @@ def normalise(ranks: Ranks, shape: tuple[int, ...]) -> dict[str, float]:
     """Differences between a synchronised batch norm and torch's, in float64, each process with another number of rows."""
     generator = torch.Generator().manual_seed(0)
     x, upstream = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
-    x = (5 * x + 100).requires_grad_()
+    x, upstream = (5 * x + 100).to(ranks.device).requires_grad_(), upstream.to(ranks.device)
     plain = nn.BatchNorm1d(shape[1]) if len(shape) == 2 else nn.BatchNorm2d(shape[1])
-    plain.double().train()
     torch.nn.init.normal_(plain.weight, generator=generator)
-    layer = SyncBatchNorm(type(plain)(shape[1]).double(), ranks.stack).train()
+    plain.double().to(ranks.device).train()
+    layer = SyncBatchNorm(type(plain)(shape[1]).double().to(ranks.device), ranks.stack).train()
     layer.load_state_dict(plain.state_dict())
     own = slice(0, 2) if ranks.main else slice(2, None)
     part = x.detach()[own].requires_grad_()
@@ -126,10 +127,10 @@ def normalise(ranks: Ranks, shape: tuple[int, ...]) -> dict[str, float]:
 
 def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text())
-    ranks = join(torch.device("cpu"))
+    ranks = join(pick_device(plan["device"]))
     found: dict[str, dict[str, float]] = {}
     for name, settings in CASES.items():
-        alone, together = (train(settings, who, "unlabelled" in name) for who in (Ranks(), ranks))
+        alone, together = (train(settings, who, "unlabelled" in name) for who in (Ranks(device=ranks.device), ranks))
         found[name] = {word: largest_difference(alone, together, word) for word in ("loss", "gradient", "state")}
     for shape in ((7, 3), (5, 3, 4, 6)):
         found[f"batch norm {len(shape)}"] = normalise(ranks, shape)

@@ -9,7 +9,7 @@ SEED ?= 0
 KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,12 @@ bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree
 	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
 	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py
 	$(PY) benchmarks/sparse_engines.py --device cuda --voxels 100000 --width 2 --json benchmarks/results-cuda.json
+
+bench-gpus: setup ## on a machine with several GPUs, offline once set up: do they train as one does, and how fast are they
+	@$(PY) -c "import sys, torch; n = torch.cuda.device_count(); sys.exit(0 if n > 1 else f'error: found {n} CUDA devices; make bench-gpus needs two')"
+	$(PY) -m pytest tests/test_distributed.py
+	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
+	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
 doctor: ## what is installed, what works, what is missing
 	@$(PY) -m ignet doctor

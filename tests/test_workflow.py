@@ -100,6 +100,14 @@ def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
     assert plan(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")).jobs == []
 
 
+def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
+    planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
+    commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
+    launched = [line.split("/", 1)[1].split('"')[0] for line in commands if "-m ignet.torchrun --nproc-per-node 2 " in line]
+    assert sorted(launched) == ["adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 4]
+    assert len(commands) > 20
+
+
 def test_no_input_is_ancient() -> None:
     """While the rule behind such an input is planned, Snakemake does not compare the params of the rules that read it: stale results."""
     rules = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]

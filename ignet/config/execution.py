@@ -1,6 +1,6 @@
 """How jobs are carried out. Nothing here can change a result, so nothing here is part of a stage's identity."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ignet.config.base import Section
 
@@ -44,12 +44,13 @@ class ExecutionConfig(Section):
     """Devices, threads and loader processes."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
-    threads: int = Field(1, ge=1, description="CPU threads of each training, extraction and prediction job")
-    workers: int = Field(0, ge=0, description="loader processes of each training; 0: samples are made in the training process")
+    threads: int = Field(1, ge=1, description="CPU threads of each training process, extraction and prediction job")
+    workers: int = Field(0, ge=0, description="loader processes of each training process; 0: samples are made in it")
     checkpoint_every: float = Field(60.0, gt=0, description="seconds between two checkpoints of a training")
     mem_mb: int = Field(4000, ge=500, description="MB of memory that a training job asks the scheduler for")
     runtime: int = Field(240, ge=1, description="minutes that a training job asks the scheduler for")
-    gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for")
+    gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for; one process runs on each")
+    processes: int | None = Field(None, ge=1, description="processes that share each training's batch; none: one a GPU, at least one")
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="what a stage's jobs ask for where that differs: rule -> {mem_mb, runtime, gpus}"
     )
@@ -61,6 +62,22 @@ class ExecutionConfig(Section):
         if unknown := sorted(set(stages) - set(known)):
             raise ValueError(f"found the stages {unknown}, expected some of {known}")
         return stages
+
+    @model_validator(mode="after")
+    def _one_process_a_gpu(self) -> "ExecutionConfig":
+        for stage in TRAININGS:
+            gpus, processes = self.gpus_of(stage), self.processes_of(stage)
+            if self.device != "cpu" and gpus and processes > gpus:
+                raise ValueError(f"processes is {processes}, but the gpus of {stage} are {gpus}; a GPU takes one process of a training")
+            if ":" in self.device and processes > 1:
+                raise ValueError(f"device is {self.device}, one GPU for {processes} processes of {stage}; set it to cuda")
+        return self
+
+    def processes_of(self, stage: str) -> int:
+        """Processes of a training; one on the CPU has one unless ``processes`` says otherwise."""
+        if self.processes is not None:
+            return self.processes
+        return max(1, self.gpus_of(stage)) if self.device != "cpu" else 1
 
     def memory_of(self, stage: str, attempt: int = 1) -> int:
         """MB that the ``attempt``-th try (from 1) of a job asks for: 1, 1.5, then always 2 times the setting."""

@@ -171,6 +171,7 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
         experiment.run(name)
         experiment.run_seeds(name)
     _check_comparison(experiment)
+    _check_batches(experiment)
     return experiment
 
 
@@ -179,6 +180,19 @@ def _with_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _with_null(part) for key, part in value.items()}
     return None if value == "null" else value
+
+
+def _check_batches(experiment: ExperimentConfig) -> None:
+    """Processes share a batch, so each needs a part of it."""
+    batches = {"pretrain_2d": ("pretrain_2d", experiment.pretrain_2d.batch)}
+    batches |= {f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations}
+    batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
+    for where, (stage, batch) in batches.items():
+        processes = experiment.execution.processes_of(stage)
+        if batch < processes:
+            raise IgnetError(
+                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower execution.gpus or processes"
+            )
 
 
 def _check_comparison(experiment: ExperimentConfig) -> None:

@@ -220,6 +220,7 @@ class TrainingSamples(Dataset[Batch]):
         fovmix: how often, and how many camera sectors are mixed in.
         augment: the random views.
         teacher_view: also make the teacher's view.
+        part: which of a step's scans this process takes; none: all of them.
 
     Raises:
         IgnetError: FOVMix is on and the source has no correspondence.
@@ -234,11 +235,13 @@ class TrainingSamples(Dataset[Batch]):
         fovmix: FOVMixConfig,
         augment: AugmentConfig,
         teacher_view: bool = True,
+        part: slice | None = None,
     ) -> None:
         if fovmix.probability > 0 and not source.has_camera:
             raise IgnetError("fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the rule project")
         self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
+        self.part = range(batch)[part or slice(None)]
 
     def scans_of(self, step: int) -> list[int]:
         """Numbers of the scans that step ``step`` starts from, before mixing."""
@@ -252,8 +255,9 @@ class TrainingSamples(Dataset[Batch]):
         return pool[step_generator(self.seed, epoch, (_ORDER, _ORDER_UNLABELLED)[kind]).permutation(len(pool))]
 
     def __getitem__(self, step: int) -> Batch:
-        """The batch of one step, on the CPU."""
-        samples = [self._mixed(scan, step_generator(self.seed, step, _MIX, b)) for b, scan in enumerate(self.scans_of(step))]
+        """The batch of one step, or this process's part of it, on the CPU."""
+        scans = self.scans_of(step)
+        samples = [self._mixed(scans[b], step_generator(self.seed, step, _MIX, b)) for b in self.part]
         starts = np.cumsum([0, *(len(sample) for sample in samples)])
         guided = [np.flatnonzero(sample.feature_of >= 0) for sample in samples]
         rows = [sample.feature.take(sample.feature_of.take(index), axis=0) for sample, index in zip(samples, guided, strict=True)]
@@ -289,7 +293,7 @@ class TrainingSamples(Dataset[Batch]):
                 self.augment.scale if strong else 0.0,
                 self.augment.noise if strong else 0.0,
             )
-            for b, sample in enumerate(samples)
+            for b, sample in zip(self.part, samples, strict=True)
         ]
         return make_view(views, self.voxel)
 

@@ -269,6 +269,12 @@ def supervision_2d(network):
     return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
 
 
+def launcher(stage):
+    """What starts the script of a training: one process, or torchrun's, which share each batch."""
+    processes = EXECUTION.processes_of(stage)
+    return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
+
+
 def run_files(pattern):
     """`RUN:SEED=file` for every run and seed."""
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]

@@ -16,12 +16,13 @@ rule pretrain_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.processes_of("pretrain_2d")
     resources:
         mem_mb=memory("pretrain_2d"),
         runtime=minutes("pretrain_2d"),
         gpu=EXECUTION.gpus_of("pretrain_2d"),
         device=EXECUTION.device,
+        launcher=launcher("pretrain_2d"),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
@@ -33,7 +34,7 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        'exec python "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
@@ -59,12 +60,13 @@ rule adapt_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.processes_of("adapt_2d")
     resources:
         mem_mb=memory("adapt_2d"),
         runtime=minutes("adapt_2d"),
         gpu=EXECUTION.gpus_of("adapt_2d"),
         device=EXECUTION.device,
+        launcher=launcher("adapt_2d"),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         network=lambda w: named(ARTIFACTS.networks, w.network),
@@ -78,7 +80,7 @@ rule adapt_2d:
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
-        'exec python "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'

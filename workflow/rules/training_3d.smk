@@ -12,12 +12,13 @@ rule train_3d:
         f"{RESULTS}/benchmarks/train_3d/{{run}}/seed{{seed}}.tsv"
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads
+    threads: EXECUTION.threads * EXECUTION.processes_of("train_3d")
     resources:
         mem_mb=memory("train_3d"),
         runtime=minutes("train_3d"),
         gpu=EXECUTION.gpus_of("train_3d"),
         device=EXECUTION.device,
+        launcher=launcher("train_3d"),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
@@ -30,7 +31,7 @@ rule train_3d:
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
         ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'

@@ -21,6 +21,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage import Stage, command
+from ignet.train.distributed import join
 from ignet.train.objective import Objective, Trainee
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule import one_cycle
@@ -37,6 +38,7 @@ def main() -> None:
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
     args, settings = stage.start()
+    ranks = join(args.device)
     seed_everything(args.seed)
 
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
@@ -54,11 +56,20 @@ def main() -> None:
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
     projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
-    objective = Objective(Trainee(network, guidance_head, projection_head), settings, engine, source.classifier).to(args.device)
+    trainee = Trainee(network, guidance_head, projection_head)
+    objective = Objective(trainee, settings, engine, source.classifier, ranks).to(args.device)
+    compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
     samples = TrainingSamples(
-        source, settings.batch, args.seed, settings.backbone.voxel, settings.fovmix, settings.augment, objective.needs_teacher
+        source,
+        settings.batch,
+        args.seed,
+        settings.backbone.voxel,
+        settings.fovmix,
+        settings.augment,
+        objective.needs_teacher,
+        ranks.part(settings.batch),
     )
 
     labels = "scribbles" if settings.supervision == "scribbles" else "labels"
@@ -67,27 +78,30 @@ def main() -> None:
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
     limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
         steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training
         loader = DataLoader(samples, batch_size=None, sampler=steps, num_workers=args.workers, worker_init_fn=deaf)
         for step, batch in zip(run, loader, strict=False):
             batch = batch.to(args.device)
-            chosen = torch.from_numpy(step_generator(args.seed, step, 1).random(len(batch.labels))).to(args.device)
+            first, points = ranks.place(len(batch.labels))
+            chosen = step_generator(args.seed, step, 1).random(points)[first : first + len(batch.labels)]
             objective.student.train()
             with autocast(args.device):
-                losses = objective(batch, step, chosen)
+                losses = compute_losses(batch, step, torch.from_numpy(chosen).to(args.device))
             optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
+            ranks.backward(losses["loss"])
             torch.nn.utils.clip_grad_norm_(objective.student.parameters(), 10.0)
             optimizer.step()
             scheduler.step()
             objective.update_teacher(step)
             run.log(**losses, learning_rate=scheduler.get_last_lr()[0])
 
+        if not ranks.main:
+            return
         save_network(args.out, objective.teacher.network, settings.backbone, engine)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"))
+        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
         last = run.history[-max(1, settings.steps // 10) :]
         metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
         size = sum(p.numel() for p in network.parameters())

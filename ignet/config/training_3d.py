@@ -95,6 +95,9 @@ class Train3DConfig(Section):
     supervision: Literal["scribbles", "dense", "pseudo"] = Field(
         "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
     )
+    labelled_frames: Literal[1, 10, 20, 50] | None = Field(
+        None, description="percent of the training scans that carry labels, by LaserMix's published lists; null: all"
+    )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
     backbone: BackboneConfig = BackboneConfig()

@@ -64,13 +64,17 @@ def code(script):
     return code_hash(SCRIPTS / script)
 
 
+# stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
+LISTINGS = {}
+
+
 @cache
 def fingerprint(kinds, sequences):
     """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
     if not DATA.root:
         return "embedded world"
     try:
-        return sequence_fingerprint(Path(DATA.root), sequences, kinds)
+        return sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
     except IgnetError as error:
         stop(error)
 

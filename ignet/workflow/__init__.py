@@ -1,0 +1,1 @@
+"""The workflow seen from outside: its plan, its reasons, its costs."""

@@ -68,7 +68,9 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", type=Path, nargs="+", required=True, help="experiment file; further ones are laid over it")
-    parser.add_argument("--gpus", type=int, help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)")
+    parser.add_argument(
+        "--gpus", type=int, help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)"
+    )
     parser.add_argument("--cores", type=int, help="CPU cores (default: those of this machine)")
     parser.add_argument("--rates", type=Path, help="table of throughputs (default: the one that comes with ignet)")
     parser.add_argument("--json", action="store_true", help="for scripts")

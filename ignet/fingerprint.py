@@ -12,9 +12,7 @@ KINDS = {"scans": "velodyne", "images": "image_2", "labels": "labels", "scribble
 """What a stage may read of a sequence, and the folder or file that holds it."""
 
 
-def sequence_fingerprint(
-    root: Path, sequences: Iterable[str], kinds: Iterable[str], listings: dict[Path, bytes] | None = None
-) -> str:
+def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[str], listings: dict[Path, bytes] | None = None) -> str:
     """Hash of names, sizes and modification times of the named kinds of files of some sequences.
 
     Args:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.errors import IgnetError
+from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
 
 SEMANTICKITTI_FRAMES = dict(
     zip(
@@ -24,6 +25,9 @@ KITTI_POINTS, KITTI_PIXELS, GTAV_PIXELS = 123681, 1241 * 376, 1914 * 1052
 VISIBLE_SHARE = 0.1517
 """Share of a scan's points that the camera sees: the mean of the same 18 frames, with the default projection."""
 
+RETURN_SHARE = 0.93
+"""Share of the embedded world's beams that come back, as measured."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -35,6 +39,7 @@ class Facts:
         pixels: pixels of a target image.
         source_images: number of source images.
         source_pixels: pixels of a source image.
+        voxels: occupied voxels a point by the voxel's side in metres.
         notes: where the numbers come from, one line for each dataset.
     """
 
@@ -43,6 +48,7 @@ class Facts:
     pixels: int
     source_images: int
     source_pixels: int
+    voxels: Shares
     notes: tuple[str, str]
 
     def count(self, sequences: tuple[str, ...]) -> int:
@@ -63,14 +69,16 @@ def data_facts(experiment: ExperimentConfig) -> Facts:
     """
     frames, points, pixels, note = _target(experiment)
     images, source_pixels, source_note = _source(experiment)
-    return Facts(frames, points, pixels, images, source_pixels, (note, source_note))
+    voxels = KITTI_VOXELS if experiment.dataset.root else WORLD_VOXELS
+    return Facts(frames, points, pixels, images, source_pixels, voxels, (note, source_note))
 
 
 def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, str]:
     world, sequences = experiment.world, experiment.dataset.sequences
     if not experiment.dataset.root:
         frames = dict.fromkeys(sequences, world.frames)
-        return frames, world.beams * world.azimuths, world.image_width * world.image_height, "target: the embedded world, as configured"
+        points, pixels = RETURN_SHARE * world.beams * world.azimuths, world.image_width * world.image_height
+        return frames, points, pixels, "target: the embedded world, as configured"
     root = Path(experiment.dataset.root)
     if root.exists():
         return _counted(root, sequences)

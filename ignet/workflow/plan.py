@@ -133,7 +133,7 @@ def paths(graph: Graph, seconds: Mapping[Job, float]) -> dict[Job, float]:
     behind: dict[Job, float] = {}
     # readers stand behind their inputs, so backwards all readers of a job are done before it
     after: dict[Job, float] = defaultdict(float)
-    for job in reversed(graph):
+    for job in reversed(list(graph)):
         behind[job] = seconds[job] + after[job]
         for each in graph[job]:
             after[each] = max(after[each], behind[job])
@@ -151,12 +151,14 @@ def list_schedule(graph: Graph, seconds: Mapping[Job, float], device: Mapping[Jo
     """
     priority = paths(graph, seconds)
     order = {job: number for number, job in enumerate(graph)}
-    waits, readers = {job: len(found) for job, found in graph.items()}, defaultdict(list)
+    waits = {job: len(found) for job, found in graph.items()}
+    readers: dict[Job, list[Job]] = defaultdict(list)
     for job, found in graph.items():
         for each in found:
             readers[each].append(job)
     ready: dict[str, list[tuple[float, int, Job]]] = {kind: [] for kind in machines}
-    free, running, now = dict(machines), [], 0.0
+    running: list[tuple[float, int, Job]] = []
+    free, now = dict(machines), 0.0
 
     def release(job: Job) -> None:
         heapq.heappush(ready[device[job]], (-priority[job], order[job], job))

@@ -68,7 +68,7 @@ def _totals(plan: Plan) -> list[str]:
 def _disk(plan: Plan) -> list[str]:
     kept = {kind: size for kind, size in plan.disk.items() if kind != "training state"}
     state = plan.disk.get("training state", 0.0)
-    rows = [f"disk {amount(sum(kept.values()))}, and up to {amount(state)} of training state while it trains; tables, pictures, logs not counted"]
+    rows = [f"disk {amount(sum(kept.values()))}, and up to {amount(state)} of training state meanwhile; tables, pictures, logs not counted"]
     return rows + [f"  {kind:<14} {amount(size)}" for kind, size in kept.items()]
 
 

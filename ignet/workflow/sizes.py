@@ -1,6 +1,6 @@
 """How large the networks are, in closed form: parameters, multiply-adds, occupied voxels. Needs no torch, so that a plan takes no time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,8 +9,13 @@ import numpy as np
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import BackboneConfig
 
-VOXEL_SHARE = {0.05: 0.7522, 0.1: 0.5242, 0.2: 0.3057, 0.4: 0.1484, 0.8: 0.0621, 1.6: 0.0232, 3.2: 0.0078, 4.8: 0.0043}
-"""Occupied voxels a point by the voxel's side in metres: the mean over 18 real frames of SemanticKITTI (sequences 00-02, 04-07, 09, 10)."""
+KITTI_VOXELS = {0.05: 0.7522, 0.1: 0.5242, 0.2: 0.3057, 0.4: 0.1484, 0.8: 0.0621, 1.6: 0.0232, 3.2: 0.0078, 4.8: 0.0043}
+"""Occupied voxels a point by the voxel's side in metres: the mean of 18 real frames of SemanticKITTI (sequences 00-02, 04-07, 09, 10)."""
+
+WORLD_VOXELS = {0.05: 0.987, 0.1: 0.8804, 0.2: 0.6258, 0.3: 0.4423, 0.4: 0.3329, 0.8: 0.1513, 1.6: 0.0658, 3.2: 0.0273, 4.8: 0.0182}
+"""The same in the embedded world of config/demo.yaml, whose scans have a tenth of the points."""
+
+Shares = Mapping[float, float]
 
 _CLASSES_2D, _CLASSES_3D = 19, 19
 _FEATURES_3D = 4
@@ -38,9 +43,7 @@ def segformer_work(config: SegformerConfig, pixels: float) -> float:
 def _segformer(config: SegformerConfig, pixels: float) -> Iterator[Layer]:
     before, kernels = 3, (7, 3, 3, 3)
     fine = pixels / _STRIDES[0] ** 2
-    for channels, depth, stride, reduction, kernel in zip(
-        config.hidden_sizes, config.depths, _STRIDES, _REDUCTION, kernels, strict=True
-    ):
+    for channels, depth, stride, reduction, kernel in zip(config.hidden_sizes, config.depths, _STRIDES, _REDUCTION, kernels, strict=True):
         tokens, keys = pixels / stride**2, pixels / stride**2 / reduction**2
         yield _dense(before * channels * kernel**2, tokens)
         yield _dense(depth * (2 * channels**2 + 8 * channels**2 + 36 * channels), tokens)  # query, projection, MLP of width 4 C
@@ -54,26 +57,31 @@ def _segformer(config: SegformerConfig, pixels: float) -> Iterator[Layer]:
 
 def minkunet_parameters(config: BackboneConfig) -> float:
     """Parameters of a MinkUNet and its classifier, norms left out."""
-    return sum(layer.weights for layer in _minkunet(config, 0))
+    return sum(layer.weights for layer in _minkunet(config, 0, KITTI_VOXELS))
 
 
-def minkunet_work(config: BackboneConfig, points: float) -> float:
+def minkunet_work(config: BackboneConfig, points: float, shares: Shares) -> float:
     """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours of a voxel were occupied.
 
-    The true number is lower by the share of empty neighbours; only ratios of these figures are used.
+    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours; only ratios of these figures are used.
     """
-    return sum(layer.work for layer in _minkunet(config, points))
+    return sum(layer.work for layer in _minkunet(config, points, shares))
 
 
-def occupied_voxels(points: float, voxel: float) -> float:
-    """Voxels of side ``voxel`` metres that hold some of ``points`` points: `VOXEL_SHARE`, interpolated (log-log)."""
-    sides = np.log(list(VOXEL_SHARE))
-    shares = np.log(list(VOXEL_SHARE.values()))
-    return float(points * np.exp(np.interp(np.log(voxel), sides, shares)))
+def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
+    """Voxels of side ``voxel`` metres that hold some of ``points`` points.
+
+    Args:
+        points: of one scan.
+        voxel: metres.
+        shares: occupied voxels a point by the voxel's side, rising; interpolated (log-log), constant beyond its ends.
+    """
+    known = np.interp(np.log(voxel), np.log(list(shares)), np.log(list(shares.values())))
+    return float(points * np.exp(known))
 
 
-def _minkunet(config: BackboneConfig, points: float) -> Iterator[Layer]:
-    rows = [occupied_voxels(points, config.voxel * 2**level) for level in range(5)]
+def _minkunet(config: BackboneConfig, points: float, shares: Shares) -> Iterator[Layer]:
+    rows = [occupied_voxels(points, config.voxel * 2**level, shares) for level in range(5)]
     widths = [config.stem, *config.encoder]
     yield _dense(27 * (_FEATURES_3D * config.stem + config.stem**2), rows[0])
     for level, (cin, cout) in enumerate(pairwise(widths)):

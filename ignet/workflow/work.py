@@ -8,7 +8,7 @@ from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfi
 from ignet.config.training_3d import Train3DConfig
 from ignet.workflow.facts import Facts
 from ignet.workflow.jobs import Job
-from ignet.workflow.sizes import minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
+from ignet.workflow.sizes import Shares, minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
 
 BACKWARD = 3
 """A training pass over a forward pass: the gradients of the activations and of the weights take about one forward pass each."""
@@ -58,10 +58,10 @@ def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
     return settings.batch * (3 * BACKWARD + 1) * segformer_work(network, crop_pixels(settings))
 
 
-def train_3d_load(settings: Train3DConfig, points: float) -> float:
+def train_3d_load(settings: Train3DConfig, points: float, voxels: Shares) -> float:
     """Multiply-adds of one step of a 3D training; the teacher takes one forward pass where a loss asks for it."""
     teacher = settings.mean_teacher.weight > 0 or settings.contrastive.weight > 0
-    return settings.batch * (BACKWARD + teacher) * minkunet_work(settings.backbone, points)
+    return settings.batch * (BACKWARD + teacher) * minkunet_work(settings.backbone, points, voxels)
 
 
 class Workload:
@@ -116,7 +116,8 @@ class Workload:
 
     def train_3d(self, job: Job) -> list[Work]:
         settings = self.experiment.run(job.run)
-        return [Work("train_3d", settings.steps, train_3d_load(settings, self.facts.points), settings.backbone.engine)]
+        load = train_3d_load(settings, self.facts.points, self.facts.voxels)
+        return [Work("train_3d", settings.steps, load, settings.backbone.engine)]
 
     def pseudo_label(self, job: Job) -> list[Work]:
         return [self._predicted(job, self.facts.count(self.experiment.dataset.train_sequences))]
@@ -175,11 +176,9 @@ class Workload:
         return Work("count_labels", self.facts.source_images, self.facts.source_pixels)
 
     def _predicted(self, job: Job, scans: int) -> Work:
-        settings = self.experiment.run(job.run)
-        engine = self.experiment.predict.engine
-        return Work(
-            "predict", scans, minkunet_work(settings.backbone, self.facts.points), settings.backbone.engine if engine == "same" else engine
-        )
+        backbone, engine = self.experiment.run(job.run).backbone, self.experiment.predict.engine
+        load = minkunet_work(backbone, self.facts.points, self.facts.voxels)
+        return Work("predict", scans, load, backbone.engine if engine == "same" else engine)
 
 
 def _training(parameters: float, steps: int) -> dict[str, float]:

@@ -79,13 +79,14 @@ format: setup ## put the code into the project's form
 	$(PY) -m ruff format .
 	.venv/bin/snakefmt Snakefile workflow
 
-bench: setup ## the timings that docs and README quote
+bench: setup ## the timings that docs quote, and the throughputs that `ignet plan` counts with: about half an hour
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
 	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
 	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py
 	$(PY) benchmarks/sparse_engines.py --device cuda --voxels 100000 --width 2 --json benchmarks/results-cuda.json
+	$(PY) benchmarks/throughput.py --device cuda
 
 bench-gpus: setup ## on a machine with several GPUs, offline once set up: do they train as one does, and how fast are they
 	@$(PY) -c "import sys, torch; n = torch.cuda.device_count(); sys.exit(0 if n > 1 else f'error: found {n} CUDA devices; make bench-gpus needs two')"

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,20 @@ def test_bad_configuration_is_one_line(tmp_path: Path, change: str, words: list[
     assert len(lines) == 1, result.stderr
     assert all(word in lines[0] for word in ("error: ", *words))
     assert "Traceback" not in result.stdout
+
+
+def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snakemake --report` embeds what the rules mark, with captions; with every proxy at a closed port a download would fail."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    page = tmp_path / "report.html"
+    result = snakemake(finished, "--report", str(page))
+    assert result.returncode == 0, result.stderr
+    assert "downloading" not in result.stderr
+    html = page.read_text()
+    for name in ("table.csv", "networks_2d.csv", "gains.csv", "curves.png", "summary.txt", "contact_sheet.png", "_above.png"):
+        assert name in html, name
+    for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
+        assert words in html, words
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+\.(?:js|css)""", html)
+    assert plan(finished).jobs == []

@@ -138,6 +138,8 @@ def minutes(stage):
 
 
 FINGERPRINTS = {}
+# stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
+LISTINGS = {}
 
 
 @cache
@@ -146,7 +148,7 @@ def fingerprint(kinds, sequences):
     if not DATA.root:
         return "embedded world"
     try:
-        found = sequence_fingerprint(Path(DATA.root), sequences, kinds)
+        found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
     except IgnetError as error:
         stop(error)
     FINGERPRINTS[found] = (kinds, sequences)

@@ -37,21 +37,25 @@ rule compare:
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
     output:
-        multiext(f"{RESULTS}/compare/table", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/controls", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/gains", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/compare/table.csv", caption="../report/table.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/table", ".md", ".tex"),
+        report(f"{RESULTS}/compare/controls.csv", caption="../report/controls.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/controls", ".md", ".tex"),
+        report(f"{RESULTS}/compare/gains.csv", caption="../report/gains.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/gains", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/gains_per_class", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/per_class", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/slices", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/networks_2d", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/compare/networks_2d.csv", caption="../report/networks_2d.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/networks_2d", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
         multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
-        ablation_plot=f"{RESULTS}/compare/ablation.png",
-        gains_plot=f"{RESULTS}/compare/gains.png",
-        curves_plot=f"{RESULTS}/compare/curves.png",
-        per_class_plot=f"{RESULTS}/compare/per_class.png",
-        summary=f"{RESULTS}/compare/summary.txt",
+        ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
+        gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
+        curves_plot=report(f"{RESULTS}/compare/curves.png", caption="../report/curves_plot.rst", category="Plots"),
+        per_class_plot=report(f"{RESULTS}/compare/per_class.png", caption="../report/per_class_plot.rst", category="Plots"),
+        summary=report(f"{RESULTS}/compare/summary.txt", caption="../report/summary.rst", category="Summary"),
     log:
         f"{RESULTS}/logs/compare.log",
     benchmark:
@@ -84,7 +88,7 @@ rule contact_sheet:
         target_folders(DATA.sequences),
         scribble_folders(DATA.train_sequences),
     output:
-        f"{RESULTS}/report/contact_sheet.png",
+        report(f"{RESULTS}/report/contact_sheet.png", caption="../report/contact_sheet.rst", category="Pictures"),
     log:
         f"{RESULTS}/logs/contact_sheet.log",
     benchmark:
@@ -120,7 +124,7 @@ rule pictures:
         projection=projections(DATA.val_sequences),
         networks=[network_file(network) for network in NETWORKS_2D],
     output:
-        directory(f"{RESULTS}/report/pictures"),
+        report(directory(f"{RESULTS}/report/pictures"), patterns=["{picture}.png"], caption="../report/pictures.rst", category="Pictures"),
     log:
         f"{RESULTS}/logs/pictures.log",
     benchmark:

@@ -31,6 +31,8 @@ UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", ".workflow.lock"}
 MOMENTS = ("begin", "temporary", "checkpoint", "finished")
 TRAINING = re.compile("2D network from|.*: adaptation to|3D network")
 """Messages of the training jobs."""
+TRAINING_KILLS = 3
+"""Kills of a training while it trains; one more after it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Kill:
 def draw(seed: int, job: str, number: int) -> Kill:
     """The ``number``-th kill of a job."""
     rng = random.Random(f"{seed} {number} {job}")
-    moment = rng.choice(("temporary", "checkpoint", "checkpoint", "finished") if TRAINING.match(job) else ("begin", "temporary"))
+    moment = rng.choice(("temporary", "checkpoint", "checkpoint") if TRAINING.match(job) else ("begin", "temporary"))
+    if number > TRAINING_KILLS:  # a finished job never runs again, so this one comes last
+        moment = "finished"
     delay = rng.choice((0.0, rng.uniform(0, 0.1), rng.uniform(0, 3)))
     return Kill(job, moment, round(delay, 3), rng.choice(("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM")))
 
@@ -245,7 +249,6 @@ def kill_again_and_again(folder: Path, config: Path, expected: dict[str, str], c
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="decides all moments and signals (default: 0)")
-    parser.add_argument("--times", type=int, default=1, help="kills of each job; of each training three more (default: 1)")
     parser.add_argument("--only", type=re.compile, default="", help="regular expression: kill only jobs whose message has it")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "kills", help="where it works, and goes on (default: build/kills)")
     args = parser.parse_args()
@@ -256,7 +259,7 @@ def main() -> None:
     print(f"{len(expected)} files of an uninterrupted run in {folder / 'whole'}", flush=True)
 
     def choose(job: str, count: int) -> Kill | None:
-        quota = args.times + 3 * bool(TRAINING.match(job))
+        quota = TRAINING_KILLS + 1 if TRAINING.match(job) else 1
         return draw(args.seed, job, count + 1) if count < quota and re.search(args.only, job) else None
 
     kill_again_and_again(folder, config, expected, choose)

@@ -128,7 +128,7 @@ def test_no_input_is_ancient() -> None:
 def test_bad_configuration_is_one_line(tmp_path: Path, change: str, words: list[str]) -> None:
     result = snakemake(tmp_path, "--dry-run", "--config", change)
     assert result.returncode == 1
-    lines = result.stderr.splitlines()
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
     assert len(lines) == 1, result.stderr
     assert all(word in lines[0] for word in ("error: ", *words))
     assert "Traceback" not in result.stdout

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +50,21 @@ def jobs(after: int = 0, comment: str = "") -> list[dict[str, str]]:
 def last_id() -> int:
     """The highest job id so far."""
     return max((int(job["JobId"]) for job in jobs()), default=0)
+
+
+def processes(job: str) -> list[int]:
+    """Ids of a job's processes on this node."""
+    listed = subprocess.run(["scontrol", "listpids", job], capture_output=True, text=True, check=False, timeout=60).stdout
+    return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[0]) > 0]
+
+
+def lose_power(job: str) -> bool:
+    """Kill whatever a job still has on this node; says whether nothing is left."""
+    left = processes(job)
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return not left
 
 
 class Workflow:

@@ -61,7 +61,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),
     "adapt_2d": ("adapt_2d={confidence: 0.9}", ADAPTED),
     "adaptations: one network's own key": ("adaptations={adapted: {ema: 0.9}}", ADAPTED),
-    "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
+    "adaptations: one more network": ("adaptations={adapted: {}, other: {supervision: none}}", UNSUPERVISED),
     "features": ("features={dtype: float16}", FEATURES),
     "evaluate_2d": ("evaluate_2d={images: 1}", {"evaluate_2d source", "evaluate_2d adapted", "compare"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
@@ -88,7 +88,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "cores": ("--cores", "7"),
     "keep going, retries": ("--keep-going", "--retries", "2"),
     "resources": ("--resources", "gpu=1", "--default-resources", "slurm_partition=gpu", "--set-resources", "train_3d:mem_mb=9000"),
-    "software from conda": ("--sdm", "conda"),
 }
 """Ways to carry the workflow out: none reruns anything."""
 

@@ -84,7 +84,17 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
     """
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder, "plan.json")
-        command = [sys.executable, "-m", "ignet.workflow.dag", str(plan), "--snakefile", str(snakefile), "--directory", str(directory)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "ignet.workflow.dag",
+            str(plan),
+            "--snakefile",
+            str(snakefile),
+            "--directory",
+            str(directory),
+        ]
         # the package of the workflow's own folder, also where another copy of it is installed
         paths = os.pathsep.join(part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part)
         environment = {**os.environ, "PYTHONPATH": paths}

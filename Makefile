@@ -5,9 +5,11 @@ PY := .venv/bin/python
 SNAKEMAKE := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakemake
 CORES ?= all
 PYTEST_ARGS ?=
+SEED ?= 0
+KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +55,17 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 	done
 	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
 
+semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedded world
+	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml
+
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
+	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
+
+test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
+	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
 	$(PY) -m ruff check .
@@ -68,13 +79,20 @@ format: setup ## put the code into the project's form
 	$(PY) -m ruff format .
 	.venv/bin/snakefmt Snakefile workflow
 
-bench: setup ## the timings that docs and README quote
+bench: setup ## the timings that docs quote, and the throughputs that `ignet plan` counts with: about half an hour
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
 
 bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
 	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
 	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py
 	$(PY) benchmarks/sparse_engines.py --device cuda --voxels 100000 --width 2 --json benchmarks/results-cuda.json
+	$(PY) benchmarks/throughput.py --device cuda
+
+bench-gpus: setup ## on a machine with several GPUs, offline once set up: do they train as one does, and how fast are they
+	@$(PY) -c "import sys, torch; n = torch.cuda.device_count(); sys.exit(0 if n > 1 else f'error: found {n} CUDA devices; make bench-gpus needs two')"
+	$(PY) -m pytest tests/test_distributed.py
+	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
+	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
 doctor: ## what is installed, what works, what is missing
 	@$(PY) -m ignet doctor

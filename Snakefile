@@ -9,6 +9,9 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/demo.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training_2d.smk"
@@ -27,9 +30,7 @@ rule all:
 
 
 onstart:
-    # what `ignet why` needs to name the module, or the files of the dataset, that changed
-    record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
-    record_data(Path(RESULTS), TARGET, FINGERPRINTS)
+    begin()
 
 
 onsuccess:

@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
     _add_predict(commands.add_parser("predict", help="classes of the points of one scan, from the weights and the .bin file alone"))
     _add_why(commands.add_parser("why", help="what the workflow would run again, and what changed"))
+    _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
     args = parser.parse_args(arguments)
     try:
         sys.exit(args.run(args))
@@ -48,7 +49,7 @@ def _predict(args: argparse.Namespace) -> int:
     from ignet.data.kitti import read_scan
     from ignet.data.labels import CLASSES, to_raw_ids
     from ignet.devices import pick_device
-    from ignet.files import atomic
+    from ignet.files import atomic, write_array
     from ignet.models.segmentor3d import load_network, predict_scan
     from ignet.models.sparse.engine import resolve_engine
 
@@ -57,7 +58,7 @@ def _predict(args: argparse.Namespace) -> int:
     network, backbone, _ = load_network(args.weights)
     classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
     with atomic(args.out) as temporary:
-        to_raw_ids(classes).tofile(temporary)
+        write_array(temporary, to_raw_ids(classes))
     print(f"{args.out}: {len(points)} points, mean confidence {confidence.mean():.3f}")
     for index, name in enumerate(CLASSES):
         count = int((classes == index).sum())
@@ -82,3 +83,37 @@ def _why(args: argparse.Namespace) -> int:
     given = [("--configfile", args.configfile), ("--config", args.config), ("--profile", [args.profile] if args.profile else [])]
     options = [word for name, values in given if values for word in (name, *values)]
     return why([*args.targets, *options], args.json, args.directory)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--configfile", type=Path, nargs="+", required=True, help="experiment file; further ones are laid over it")
+    parser.add_argument(
+        "--gpus", type=int, help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)"
+    )
+    parser.add_argument("--cores", type=int, help="CPU cores (default: those of this machine)")
+    parser.add_argument("--rates", type=Path, help="table of throughputs (default: the one that comes with ignet)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.set_defaults(run=_plan)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    import json
+    import os
+    from functools import reduce
+
+    from ignet.config.base import merge, read_yaml
+    from ignet.config.experiment import load_experiment
+    from ignet.workflow.costs import TABLE, read_rates
+    from ignet.workflow.facts import data_facts
+    from ignet.workflow.plan import make_plan
+    from ignet.workflow.plan_text import plan_text
+
+    name = " ".join(map(str, args.configfile))
+    experiment = load_experiment(reduce(merge, map(read_yaml, args.configfile)), name)
+    gpus = min(experiment.execution.gpus, 1) if args.gpus is None else args.gpus
+    cores = args.cores or os.cpu_count() or 1
+    if gpus < 0 or cores < 1:
+        raise IgnetError(f"plan: found --gpus {gpus} --cores {cores}, expected 0 or more GPUs and at least one core")
+    plan = make_plan(experiment, data_facts(experiment), read_rates(args.rates or TABLE), gpus, cores)
+    print(json.dumps(plan.as_json(), indent=2) if args.json else plan_text(plan, name))
+    return 0

@@ -21,7 +21,7 @@ def start_logging(level: int = logging.INFO) -> None:
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None, initial: int = 0, every_s: float = 10.0) -> Iterator[T]:
-    """Pass ``items`` on, and show how far along they are.
+    """Pass ``items`` on, and show how far along they are, unless the log is for warnings alone.
 
     Args:
         items: what to iterate over.
@@ -30,6 +30,9 @@ def progress(items: Iterable[T], description: str, total: int | None = None, ini
         initial: how many were done before (a resumed training).
         every_s: seconds between two log lines where standard error is no terminal.
     """
+    if log.level > logging.INFO:
+        yield from items
+        return
     if total is None:
         total = len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty():

@@ -1,5 +1,6 @@
 """Devices, number formats and seeds; nothing else in the package asks whether there is a GPU."""
 
+import os
 import random
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,14 +13,24 @@ from ignet.errors import IgnetError
 def pick_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device; ``auto`` takes CUDA where there is one.
 
+    Of several processes that torchrun started, each takes the CUDA device of its number.
+
     Raises:
-        IgnetError: CUDA was named and there is none.
+        IgnetError: CUDA was named and there is none, or fewer devices than processes.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise IgnetError(f"device {name}: no CUDA device is visible; use --device auto or cpu")
+    rank, size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if device.type == "cuda" and size > 1:
+        if device.index is not None or torch.cuda.device_count() < size:
+            raise IgnetError(
+                f"device {name}: found {torch.cuda.device_count()} CUDA devices for {size} processes, expected one each, and no number; "
+                "lower execution.gpus, or set device to cuda"
+            )
+        device = torch.device("cuda", rank)
     return device
 
 

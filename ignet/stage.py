@@ -4,8 +4,11 @@ import argparse
 import functools
 import hashlib
 import json
+import logging
+import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -27,10 +30,18 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args)
         except IgnetError as error:
+            if not first_process():
+                # as a rule all processes of a training meet the same fault; the launcher ends this one as soon as the first has said it
+                time.sleep(2)
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
 
     return run
+
+
+def first_process() -> bool:
+    """Of the processes that torchrun starts for one training, the one that talks; true without torchrun."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Stage(Generic[S]):
@@ -53,7 +64,7 @@ class Stage(Generic[S]):
         self.add("--settings", help="the section as JSON instead of --config (what the workflow passes)")
         self.add("--code", help="code identity that this job was planned with; refused if the code has changed since")
         self.add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-        self.add("--threads", type=int, help="CPU threads of torch; default: torch's own choice")
+        self.add("--threads", type=int, help="CPU threads of torch, shared by the processes of a training; default: torch's own choice")
 
     def add(self, *names: str, **options: Any) -> None:
         """Add an argument, as ``argparse`` does."""
@@ -68,6 +79,7 @@ class Stage(Generic[S]):
         self.add("--state", type=Path, required=True, help="folder of the training state, from which a killed training goes on")
         self.add("--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it")
         self.add("--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints; nor on this")
+        self.add("--max-minutes", type=float, help="time limit of the scheduler's job: save and exit before it, for the next job to go on")
 
     def start(self) -> tuple[argparse.Namespace, S]:
         """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.
@@ -75,7 +87,7 @@ class Stage(Generic[S]):
         Raises:
             IgnetError: a faulty setting, a missing device, or code that changed since the job was planned.
         """
-        start_logging()
+        start_logging(logging.INFO if first_process() else logging.WARNING)
         self.args = self.parser.parse_args()
         self.settings = self._settings()
         self.code = code_hash(self.script)
@@ -93,13 +105,13 @@ class Stage(Generic[S]):
         text = json.dumps({"settings": self.settings.canonical(), "code": self.code, "inputs": parts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def write_settings(self, path: Path | str) -> None:
-        """Write the resolved settings, the code identity and the versions that made a result, beside it."""
+    def write_settings(self, path: Path | str, **facts: Any) -> None:
+        """Write the resolved settings, the code identity and the versions that made a result, and other ``facts``, beside it."""
         import torch
 
         versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
         values = {"section": self.section, "settings": self.settings.model_dump(mode="json"), "code": self.code, "versions": versions}
-        write_json(path, {**values, "device": str(self.args.device), "machine": platform.machine()})
+        write_json(path, {**values, "device": str(self.args.device), "machine": platform.machine(), **facts})
 
     def _settings(self) -> S:
         if self.args.settings:
@@ -124,7 +136,7 @@ class Stage(Generic[S]):
         if self.args.threads:
             import torch
 
-            torch.set_num_threads(self.args.threads)
+            torch.set_num_threads(max(1, self.args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
 
 
 def _content(value: Any) -> Any:

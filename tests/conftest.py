@@ -42,13 +42,7 @@ def make_tree(tmp_path: Path) -> Callable[..., Path]:
     """Factory of tiny datasets in the exact layout: random points and images, every tenth point scribbled."""
 
     def make(name: str = "tiny", sequences: tuple[str, ...] = ("00", "08"), frames: int = 2, points: int = 400) -> Path:
-        root = tmp_path / name
-        for sequence in sequences:
-            kitti.sequence_path(root, sequence).mkdir(parents=True)
-            kitti.write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
-            for frame in range(frames):
-                _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([int(sequence), frame]))
-        return root
+        return write_tree(tmp_path / name, sequences, frames, points)
 
     return make
 
@@ -69,6 +63,16 @@ def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
     return run
+
+
+def write_tree(root: Path, sequences: tuple[str, ...], frames: int, points: int) -> Path:
+    """The dataset of the fixture `make_tree`, in any folder."""
+    for sequence in sequences:
+        kitti.sequence_path(root, sequence).mkdir(parents=True)
+        kitti.write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
+        for frame in range(frames):
+            _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([int(sequence), frame]))
+    return root
 
 
 def _write_frame(root: Path, sequence: str, frame: str, points: int, rng: np.random.Generator) -> None:

@@ -1,7 +1,9 @@
 """The whole DAG on a tiny embedded world, and what a change invalidates."""
 
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,11 +37,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_artifact_is_there(finished: Path) -> None:
     results = finished / "results" / "tiny"
-    for run in ("full", "baseline", "ignet", "self_trained"):
+    for run in ("full", "baseline", "ignet", "ignet_50", "self_trained"):
         metrics = json.loads((results / f"evaluate/{run}/seed0/metrics.json").read_text())
         assert 0 <= metrics["miou_official"] <= metrics["miou_occurring"] <= 1
     table = pd.read_csv(results / "compare/table.csv")
-    assert set(table["run"]) == {"full", "baseline", "ignet", "self_trained"}
+    assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
+    shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
+    assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
+    assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
+    assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
     for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "data/manifest.csv"):
         assert (results / name).stat().st_size > 0
     assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
@@ -88,6 +94,21 @@ def test_a_computed_state_reruns_what_the_marked_one_does(finished: Path, tmp_pa
     assert {case: names(found[case]) for case in cases} == {case: SETTINGS[case][1] for case in cases}
 
 
+@pytest.mark.skipif(
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+)
+def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
+    assert plan(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")).jobs == []
+
+
+def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
+    planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
+    commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
+    launched = [line.split("/", 1)[1].split('"')[0] for line in commands if "-m ignet.torchrun --nproc-per-node 2 " in line]
+    assert sorted(launched) == ["adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 4]
+    assert len(commands) > 20
+
+
 def test_no_input_is_ancient() -> None:
     """While the rule behind such an input is planned, Snakemake does not compare the params of the rules that read it: stale results."""
     rules = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
@@ -107,7 +128,24 @@ def test_no_input_is_ancient() -> None:
 def test_bad_configuration_is_one_line(tmp_path: Path, change: str, words: list[str]) -> None:
     result = snakemake(tmp_path, "--dry-run", "--config", change)
     assert result.returncode == 1
-    lines = result.stderr.splitlines()
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
     assert len(lines) == 1, result.stderr
     assert all(word in lines[0] for word in ("error: ", *words))
     assert "Traceback" not in result.stdout
+
+
+def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snakemake --report` embeds what the rules mark, with captions; with every proxy at a closed port a download would fail."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    page = tmp_path / "report.html"
+    result = snakemake(finished, "--report", str(page))
+    assert result.returncode == 0, result.stderr
+    assert "downloading" not in result.stderr
+    html = page.read_text()
+    for name in ("table.csv", "networks_2d.csv", "gains.csv", "curves.png", "summary.txt", "contact_sheet.png", "_above.png"):
+        assert name in html, name
+    for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
+        assert words in html, words
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+\.(?:js|css)""", html)
+    assert plan(finished).jobs == []

@@ -2,12 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ignet.errors import IgnetError
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+# what stands in a mapping on Snakemake's command line arrives as text, which a choice among numbers does not take
+LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
+"""Per cent of the training scans that have labels: the shares of the published lists."""
 
 
 class Section(BaseModel):
@@ -70,6 +79,8 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     fault = faults[0]
     key = ".".join(str(part) for part in fault["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    if not key:  # keys that do not fit each other
+        return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
     return f"key '{key}': found {fault['input']!r}, {fault['msg'][0].lower() + fault['msg'][1:]}{more}"

@@ -1,8 +1,11 @@
 """One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it whole."""
 
-from typing import Any
+import os
+from pathlib import PurePath
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from annotated_types import Len
+from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
@@ -18,6 +21,12 @@ from ignet.errors import IgnetError
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
 
+NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
+"""Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
+
+
+_SEEDS = TypeAdapter(Annotated[tuple[NonNegativeInt, ...], Len(min_length=1)])
+
 
 def _one_adaptation() -> dict[str, dict[str, Any]]:
     return {"adapted": {}}
@@ -26,7 +35,14 @@ def _one_adaptation() -> dict[str, dict[str, Any]]:
 class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
-    results: str = Field(description="folder that all outputs go to; several experiments may share one only if their sections agree")
+    results: str = Field(
+        description="folder that all outputs go to, but those in shared; several experiments may have one only if their sections agree"
+    )
+    shared: str | None = Field(
+        None,
+        description="folder for results that experiments with the same settings share (world, projection, scribbles, 2D networks, "
+        "features, 2D evaluation), each under the hash of what it comes from; null: all below results",
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
     dataset: DatasetConfig = DatasetConfig()
     source: SourceConfig = SourceConfig()
@@ -56,6 +72,13 @@ class ExperimentConfig(Section):
     def _without_null(cls, named: Any) -> Any:
         # a file that is laid over another one cannot delete a key, but it can set it to null
         return {name: value for name, value in named.items() if value is not None} if isinstance(named, dict) else named
+
+    @model_validator(mode="after")
+    def _places(self) -> "ExperimentConfig":
+        # the results of one experiment can be deleted without another's missing something
+        if self.shared is not None and PurePath(os.path.abspath(self.shared)).is_relative_to(os.path.abspath(self.results)):
+            raise ValueError(f"shared is '{self.shared}', which lies in results, '{self.results}'; name a folder outside of it")
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> "ExperimentConfig":
@@ -93,6 +116,7 @@ class ExperimentConfig(Section):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
             raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
         self._check_teacher(name, settings)
+        self._check_labels_of_features(name, settings)
         return settings
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
@@ -102,9 +126,10 @@ class ExperimentConfig(Section):
             IgnetError: the run's seeds are no list of integers.
         """
         seeds = self.runs[name].get("seeds", self.seeds)
-        if not isinstance(seeds, list | tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-            raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0")
-        return tuple(seeds)
+        try:
+            return _SEEDS.validate_python(seeds)
+        except ValidationError:
+            raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0") from None
 
     def _check_teacher(self, name: str, settings: Train3DConfig) -> None:
         """A run that learns from another's predictions needs that run, with the same seeds, and no circle."""
@@ -118,6 +143,20 @@ class ExperimentConfig(Section):
             path.append(teacher)
             teacher = self.runs[teacher].get("pseudo_labels_of")
 
+    def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
+        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as unlabelled."""
+        if settings.labelled_frames is None or not settings.needs_features or settings.features == SOURCE_NETWORK:
+            return
+        network, allowed = self.adaptation(settings.features), settings.labelled_frames
+        seen = network.labelled_frames
+        if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
+            frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
+            raise IgnetError(
+                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with labels that the run's "
+                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with labelled_frames {allowed} or "
+                "supervision none"
+            )
+
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     """Validate a whole experiment, each adaptation and run included.
@@ -125,14 +164,35 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     Raises:
         IgnetError: one line that names the key, what was found and what was expected.
     """
-    experiment = validate(ExperimentConfig, values, where)
+    experiment = validate(ExperimentConfig, _with_null(values), where)
     for name in experiment.adaptations:
         experiment.adaptation(name)
     for name in experiment.runs:
         experiment.run(name)
         experiment.run_seeds(name)
     _check_comparison(experiment)
+    _check_batches(experiment)
     return experiment
+
+
+def _with_null(value: Any) -> Any:
+    """Snakemake's ``--config`` hands on nested values as text; numbers in text are understood where a number is expected, null is not."""
+    if isinstance(value, dict):
+        return {key: _with_null(part) for key, part in value.items()}
+    return None if value == "null" else value
+
+
+def _check_batches(experiment: ExperimentConfig) -> None:
+    """Processes share a batch, so each needs a part of it."""
+    batches = {"pretrain_2d": ("pretrain_2d", experiment.pretrain_2d.batch)}
+    batches |= {f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations}
+    batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
+    for where, (stage, batch) in batches.items():
+        processes = experiment.execution.processes_of(stage)
+        if batch < processes:
+            raise IgnetError(
+                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower execution.gpus or processes"
+            )
 
 
 def _check_comparison(experiment: ExperimentConfig) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import Section
+from ignet.config.base import LabelledPercent, Section
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
@@ -88,6 +88,11 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "
         "a ceiling that the method may not use",
     )
+    labelled_frames: LabelledPercent | None = Field(
+        None,
+        description="per cent of the training frames whose labels may be used, as in train_3d; half of the target images are then labelled "
+        "ones (our choice); null: all frames have labels",
+    )
     source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
     mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
     scribble_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)")
@@ -97,6 +102,12 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     mix_blur: float = Field(
         1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
     )
+
+    @model_validator(mode="after")
+    def _labels(self) -> "Adapt2DConfig":
+        if self.supervision == "none" and self.labelled_frames:
+            raise ValueError(f"labelled_frames is {self.labelled_frames}, but supervision 'none' uses no label; leave labelled_frames out")
+        return self
 
     def effective(self) -> "Adapt2DConfig":
         """The same settings, those that are not read at their defaults."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import Section
+from ignet.config.base import LabelledPercent, Section
 
 
 class BackboneConfig(Section):
@@ -95,6 +95,11 @@ class Train3DConfig(Section):
     supervision: Literal["scribbles", "dense", "pseudo"] = Field(
         "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
     )
+    labelled_frames: LabelledPercent | None = Field(
+        None,
+        description="per cent of the training scans that have labels (the published lists, else a like draw); the others train the losses "
+        "that need none; null: all have labels",
+    )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
     backbone: BackboneConfig = BackboneConfig()
@@ -114,6 +119,11 @@ class Train3DConfig(Section):
     def _pseudo(self) -> "Train3DConfig":
         if (self.supervision == "pseudo") != (self.pseudo_labels_of is not None):
             raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
+        if self.supervision == "pseudo" and self.labelled_frames:
+            raise ValueError(
+                f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take supervision 'dense' "
+                "or 'scribbles', or leave labelled_frames out"
+            )
         return self
 
     def effective(self) -> "Train3DConfig":
@@ -126,6 +136,11 @@ class Train3DConfig(Section):
             "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
         }
         return (self if self.needs_features else self.without("features")).model_copy(update=values)
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """A loss learns from scans without any label."""
+        return self.mean_teacher.weight > 0 or self.image_guidance.weight > 0 or self.contrastive.weight > 0
 
     @property
     def needs_features(self) -> bool:

@@ -1,10 +1,15 @@
 """Heads that exist during training alone; inference needs the backbone and its classifier only."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ignet.losses.contrastive import prototypes, update_prototypes
+
+Pool = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the class means (C, D) and counts (C,) of one process to those of all."""
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:
@@ -65,15 +70,18 @@ class PrototypeMemory(nn.Module):
         self.register_buffer("seen", torch.zeros(classes, dtype=torch.bool))
 
     @torch.no_grad()
-    def update(self, z: Tensor, classes: Tensor, valid: Tensor) -> None:
+    def update(self, z: Tensor, classes: Tensor, valid: Tensor, pool: Pool | None = None) -> None:
         """Take one step's points into the averages.
 
         Args:
             z: float (N, channels), unit rows, of the EMA teacher.
             classes: int64 (N,).
             valid: bool (N,), in-FOV points whose class is known.
+            pool: joins the class means of several processes that share a step; none: the points here are all.
         """
         new, count = prototypes(z.to(self.prototypes.dtype), classes, valid, len(self.seen))
+        if pool:
+            new, count = pool(new, count)
         averaged, seen = update_prototypes(self.prototypes, self.seen, new, count, self.momentum)
         self.prototypes.copy_(averaged)
         self.seen.copy_(seen)

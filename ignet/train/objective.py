@@ -18,6 +18,7 @@ from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.heads import GuidanceHead, ProjectionHead, PrototypeMemory
 from ignet.models.segmentor3d import Network3D
 from ignet.models.sparse.engine import make_geometry
+from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
 
 
@@ -45,13 +46,17 @@ class Objective(nn.Module):
         settings: the run.
         engine: sparse engine, resolved.
         classifier: the 2D network's last layer, for guidance by classes.
+        ranks: the processes that share a batch; all terms are the whole batch's.
     """
 
     class_weight: Tensor
     class_bias: Tensor
 
-    def __init__(self, student: Trainee, settings: Train3DConfig, engine: str, classifier: Classifier | None = None) -> None:
+    def __init__(
+        self, student: Trainee, settings: Train3DConfig, engine: str, classifier: Classifier | None = None, ranks: Ranks | None = None
+    ) -> None:
         super().__init__()
+        self.ranks = ranks or Ranks()
         if settings.image_guidance.weight and settings.image_guidance.distance == "classes":
             if classifier is None:
                 raise IgnetError("image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again")
@@ -85,20 +90,29 @@ class Objective(nn.Module):
         )
         logits = logits.float()
         terms = {
-            "ce": partial_cross_entropy(logits, labels),
-            "lovasz": settings.lovasz_weight * lovasz_softmax(logits.softmax(1), labels),
+            "ce": self.ranks.mean(partial_cross_entropy(logits, labels), (labels != IGNORE).sum()),
+            "lovasz": settings.lovasz_weight * self._lovasz(logits.softmax(1), labels),
         }
         if self.needs_teacher:
             teacher_logits, teacher_points = self._teach(batch)
         if settings.mean_teacher.weight:
             weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
-            terms["consistency"] = weight * consistency(logits, teacher_logits, labels == IGNORE)
+            unlabelled = labels == IGNORE
+            terms["consistency"] = weight * self.ranks.mean(consistency(logits, teacher_logits, unlabelled), unlabelled.sum())
         if self.student.guidance_head is not None:
-            terms["image"] = settings.image_guidance.weight * self._guide(self.student.guidance_head(points[batch.guided]), batch.feature)
+            distance = self._guide(self.student.guidance_head(points[batch.guided]), batch.feature)
+            terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:
             weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
             terms["contrastive"] = weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    def _lovasz(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """No sum over points, so each process needs the labelled points of all: their errors are sorted together."""
+        if self.ranks.size > 1:
+            labelled = labels != IGNORE
+            probabilities, labels = self.ranks.gather(probabilities[labelled]), self.ranks.gather(labels[labelled])
+        return lovasz_softmax(probabilities, labels)
 
     def _guide(self, predicted: Tensor, stored: Tensor) -> Tensor:
         settings = self.settings.image_guidance
@@ -127,13 +141,15 @@ class Objective(nn.Module):
         # similarities divided by a small temperature need more than bf16's eight bits
         with torch.autocast(points.device.type, enabled=False):
             with torch.no_grad():
-                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, seen_known)
+                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, seen_known, self.ranks.pool)
             z = self.student.projection_head(points[anchors].float())
             memory, temperature = self.memory, self.settings.contrastive.temperature
+            number = memory.seen[classes[anchors]].sum()
             if self.settings.contrastive.direction == "one_way":
-                return one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature)
+                return self.ranks.mean(one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature), number)
             means = prototypes(self.student.projection_head(points.float()), classes, seen_known, len(memory.seen))
-            return contrastive(z, classes[anchors], with_gradient(memory.prototypes, *means), memory.seen, temperature)
+            moved = with_gradient(memory.prototypes, *self.ranks.pool(*means))
+            return self.ranks.mean(contrastive(z, classes[anchors], moved, memory.seen, temperature), number)
 
     def _classes(self, labels: Tensor, teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
         """A point's label, else the teacher's class where it is confident; and which points have one."""
@@ -142,9 +158,13 @@ class Objective(nn.Module):
         return torch.where(labelled, labels, guess), labelled | (confidence >= self.settings.contrastive.confidence)
 
     def _anchors(self, candidates: Tensor, chosen: Tensor) -> Tensor:
-        index = candidates.nonzero().squeeze(1)
-        if len(index) > self.settings.contrastive.anchors:
-            index = index[chosen[index].argsort()[: self.settings.contrastive.anchors]]
+        index, limit = candidates.nonzero().squeeze(1), self.settings.contrastive.anchors
+        if len(index) > limit:
+            index = index[chosen[index].argsort()[:limit]]
+        if self.ranks.size > 1:
+            keys = self.ranks.gather(chosen[index])
+            if len(keys) > limit:
+                index = index[chosen[index] <= keys.kthvalue(limit).values]
         return index
 
 

@@ -1,1 +1,1 @@
-"""The workflow seen from outside: what Snakemake would run, and why."""
+"""The workflow seen from outside: its plan, its reasons, its costs."""

@@ -95,7 +95,7 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
             "--directory",
             str(directory),
         ]
-        # the package of the workflow's own folder, also where another copy of it is installed
+        # the package of the workflow's own folder, also where another copy of it is installed or lies in the current folder (-P)
         paths = os.pathsep.join(part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part)
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)

@@ -1,18 +1,18 @@
 # Data: the embedded world where there is none, checks, simulated scribbles, correspondence.
 rule simulate_source:
     output:
-        directory(f"{RESULTS}/world/source"),
+        directory(WORLD_SOURCE),
     log:
-        f"{RESULTS}/logs/simulate_source.log",
+        f"{SHARED}/logs/{keyed('simulate_source', ARTIFACTS.source.key)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_source.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_source', ARTIFACTS.source.key)}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_source"),
+        runtime=minutes("simulate_source"),
+        gpu=EXECUTION.gpus_of("simulate_source"),
     params:
         settings=EXPERIMENT.world.of_source().canonical(),
         code=code("simulate_source.py"),
@@ -25,18 +25,18 @@ rule simulate_source:
 
 rule simulate_sequence:
     output:
-        directory(f"{RESULTS}/world/target/sequences/{{sequence}}"),
+        directory(f"{WORLD_TARGET}/sequences/{{sequence}}"),
     log:
-        f"{RESULTS}/logs/simulate_sequence/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_sequence/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_sequence"),
+        runtime=minutes("simulate_sequence"),
+        gpu=EXECUTION.gpus_of("simulate_sequence"),
     params:
         settings=EXPERIMENT.world.of_target().canonical(),
         code=code("simulate_sequence.py"),
@@ -62,9 +62,9 @@ rule check_sequence:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("check_sequence"),
+        runtime=minutes("check_sequence"),
+        gpu=EXECUTION.gpus_of("check_sequence"),
     params:
         settings=DATA.of_check().canonical(),
         code=code("check_sequence.py"),
@@ -91,9 +91,9 @@ rule check_data:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
+        mem_mb=memory("check_data"),
+        runtime=minutes("check_data"),
+        gpu=EXECUTION.gpus_of("check_data"),
     params:
         settings=DATA.of_check().canonical(),
         code=code("check_data.py"),
@@ -108,18 +108,18 @@ rule simulate_scribbles:
     input:
         lambda w: target_folders([w.sequence]),
     output:
-        directory(f"{RESULTS}/scribbles/sequences/{{sequence}}/scribbles"),
+        directory(f"{SIMULATED_SCRIBBLES}/sequences/{{sequence}}/scribbles"),
     log:
-        f"{RESULTS}/logs/simulate_scribbles/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_scribbles/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("simulate_scribbles"),
+        runtime=minutes("simulate_scribbles"),
+        gpu=EXECUTION.gpus_of("simulate_scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("simulate_scribbles.py"),
@@ -136,18 +136,18 @@ rule project:
         lambda w: target_folders([w.sequence]),
         scribbles=lambda w: scribble_folders(labelled(w.sequence)),
     output:
-        f"{RESULTS}/projection/{{sequence}}.h5",
+        f"{PROJECTION}/{{sequence}}.h5",
     log:
-        f"{RESULTS}/logs/project/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('project', '{projection}')}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/project/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('project', '{projection}')}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=120,
-        gpu=0,
+        mem_mb=memory("project"),
+        runtime=minutes("project"),
+        gpu=EXECUTION.gpus_of("project"),
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
@@ -164,7 +164,7 @@ rule project:
 rule draw_projection:
     input:
         lambda w: target_folders([w.sequence]),
-        projection=f"{RESULTS}/projection/{{sequence}}.h5",
+        projection=lambda w: projections([w.sequence]),
     output:
         f"{RESULTS}/report/projection/{{sequence}}.png",
     log:
@@ -174,9 +174,9 @@ rule draw_projection:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("draw_projection"),
+        runtime=minutes("draw_projection"),
+        gpu=EXECUTION.gpus_of("draw_projection"),
     params:
         settings=EXPERIMENT.report.without("frames", "extent").canonical(),
         code=code("draw_projection.py"),

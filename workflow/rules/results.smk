@@ -15,9 +15,9 @@ rule evaluate:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
+        gpu=EXECUTION.gpus_of("evaluate"),
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
@@ -28,29 +28,34 @@ rule evaluate:
     shell:
         'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
         ' --sequences {params.sequences} --predictions "$IGNET_RESULTS/predictions/{wildcards.run}/seed{wildcards.seed}"'
-        ' --projection "$IGNET_RESULTS/projection" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
+        ' --projection "$IGNET_PROJECTION_VAL" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
 
 
 rule compare:
     input:
         confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
-        metrics_2d=expand(f"{RESULTS}/evaluate_2d/{{network}}/metrics.json", network=NETWORKS_2D),
+        metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
     output:
-        multiext(f"{RESULTS}/compare/table", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/controls", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/gains", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/compare/table.csv", caption="../report/table.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/table", ".md", ".tex"),
+        report(f"{RESULTS}/compare/controls.csv", caption="../report/controls.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/controls", ".md", ".tex"),
+        report(f"{RESULTS}/compare/gains.csv", caption="../report/gains.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/gains", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/gains_per_class", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/per_class", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/slices", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/compare/networks_2d", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/compare/networks_2d.csv", caption="../report/networks_2d.rst", category="Tables"),
+        multiext(f"{RESULTS}/compare/networks_2d", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
-        ablation_plot=f"{RESULTS}/compare/ablation.png",
-        gains_plot=f"{RESULTS}/compare/gains.png",
-        curves_plot=f"{RESULTS}/compare/curves.png",
-        per_class_plot=f"{RESULTS}/compare/per_class.png",
-        summary=f"{RESULTS}/compare/summary.txt",
+        multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
+        ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
+        gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
+        curves_plot=report(f"{RESULTS}/compare/curves.png", caption="../report/curves_plot.rst", category="Plots"),
+        per_class_plot=report(f"{RESULTS}/compare/per_class.png", caption="../report/per_class_plot.rst", category="Plots"),
+        summary=report(f"{RESULTS}/compare/summary.txt", caption="../report/summary.rst", category="Summary"),
     log:
         f"{RESULTS}/logs/compare.log",
     benchmark:
@@ -58,24 +63,22 @@ rule compare:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("compare"),
+        runtime=minutes("compare"),
+        gpu=EXECUTION.gpus_of("compare"),
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
         confusions=run_files(rules.evaluate.output.tensor),
         curves=run_files(CURVES),
-        metrics_2d=[f"{network}={RESULTS}/evaluate_2d/{network}/metrics.json" for network in NETWORKS_2D],
-        supervision_2d=[
-            f"{network}={SOURCE_NETWORK if network == SOURCE_NETWORK else EXPERIMENT.adaptation(network).supervision}"
-            for network in NETWORKS_2D
-        ],
+        metrics_2d=[f"{network}={evaluation_2d(network)}" for network in NETWORKS_2D],
+        supervision_2d=[f"{network}={supervision_2d(network)}" for network in NETWORKS_2D],
+        labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
     message:
         "Tables, plots and verdicts over all runs"
     shell:
         'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
+        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d} {params.labelled_frames}"
         ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
 
 
@@ -85,7 +88,7 @@ rule contact_sheet:
         target_folders(DATA.sequences),
         scribble_folders(DATA.train_sequences),
     output:
-        f"{RESULTS}/report/contact_sheet.png",
+        report(f"{RESULTS}/report/contact_sheet.png", caption="../report/contact_sheet.rst", category="Pictures"),
     log:
         f"{RESULTS}/logs/contact_sheet.log",
     benchmark:
@@ -93,9 +96,9 @@ rule contact_sheet:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("contact_sheet"),
+        runtime=minutes("contact_sheet"),
+        gpu=EXECUTION.gpus_of("contact_sheet"),
     params:
         settings=EXPERIMENT.report.without("frames").canonical(),
         code=code("contact_sheet.py"),
@@ -121,7 +124,7 @@ rule pictures:
         projection=projections(DATA.val_sequences),
         networks=[network_file(network) for network in NETWORKS_2D],
     output:
-        directory(f"{RESULTS}/report/pictures"),
+        report(directory(f"{RESULTS}/report/pictures"), patterns=["{picture}.png"], caption="../report/pictures.rst", category="Pictures"),
     log:
         f"{RESULTS}/logs/pictures.log",
     benchmark:
@@ -129,9 +132,9 @@ rule pictures:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("pictures"),
+        runtime=minutes("pictures"),
+        gpu=EXECUTION.gpus_of("pictures"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),
@@ -144,5 +147,5 @@ rule pictures:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
         'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_RESULTS/projection"'
+        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_PROJECTION_VAL"'
         " --networks-2d {params.networks} --scribbles-note {params.note:q} --out {output} > {log} 2>&1"

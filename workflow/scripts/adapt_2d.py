@@ -13,7 +13,10 @@ from torch import Tensor
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.console import log
 from ignet.data.images import MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
+from ignet.data.kitti import frame_ids
+from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
+from ignet.data.splits import labelled_scans
 from ignet.data.target import TargetFrames
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import write_json
@@ -22,6 +25,7 @@ from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter
 from ignet.stage import Stage, command
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
+from ignet.train.distributed import join
 from ignet.train.ema import update_ema
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
@@ -51,23 +55,34 @@ def main() -> None:
     stage.add("--pretrained", type=Path, required=True, help="weights of pretrain_2d")
     stage.add_training("weights of the teacher")
     args, settings = stage.start()
+    ranks = join(args.device)
     seed_everything(settings.seed)
 
     source = SourceDataset(args.source, args.layout)
     projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
-    frames = TargetFrames(args.dataset, projections, settings.supervision)
+    split = labelled_scans({sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames)
+    frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
     target_batches = TargetBatches(frames, settings, settings.batch, settings.seed)
+    part = ranks.part(settings.batch)
     student = load_segmenter(args.pretrained).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
+    segment = ranks.wrap(student)
     optimizer, schedule = make_optimizer(student, settings, settings.steps)
     log.info("%d source images, %d target images, supervision: %s", len(source), len(frames), settings.supervision)
+    if split:
+        log.info("%s", split)
 
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
     data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
+
+    def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+        return ranks.mean(weighted_cross_entropy(logits, labels, weight), (labels != IGNORE).sum())
+
     with run:
         student.train()
         steps = range(run.step, settings.steps)
@@ -75,27 +90,30 @@ def main() -> None:
         for step, pair in zip(run, batches, strict=True):
             source_batch, target_batch = ((images.to(args.device), labels.to(args.device)) for images, labels in pair)
             with torch.no_grad(), autocast(args.device):
-                teacher_logits = teacher(target_batch[0]).logits
+                # mixing draws its random numbers image by image, so each process mixes the whole batch and learns from its part
+                teacher_logits = ranks.gather(teacher(target_batch[0][part]).logits)
             mixed, mixed_labels, mixed_weights, q = mix(source_batch, target_batch, teacher_logits, settings, step)
             with autocast(args.device):
-                logits = student(torch.cat([source_batch[0], mixed, target_batch[0]])).logits
+                logits = segment(torch.cat([source_batch[0][part], mixed[part], target_batch[0][part]])).logits
             on_source, on_mix, on_target = logits.float().chunk(3)
-            source_loss = weighted_cross_entropy(on_source, source_batch[1])
-            mix_loss = weighted_cross_entropy(on_mix, mixed_labels, mixed_weights)
-            scribble_loss = weighted_cross_entropy(on_target, target_batch[1])
+            source_loss = cross_entropy(on_source, source_batch[1][part])
+            mix_loss = cross_entropy(on_mix, mixed_labels[part], mixed_weights[part])
+            scribble_loss = cross_entropy(on_target, target_batch[1][part])
             loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss + settings.scribble_weight * scribble_loss
             optimizer.zero_grad()
-            loss.backward()
+            ranks.backward(loss)
             optimizer.step()
             schedule.step()
             update_ema(teacher, student, step, settings.ema)
             run.log(loss=loss.detach(), source=source_loss.detach(), mix=mix_loss.detach(), scribble=scribble_loss.detach(), q=q.mean())
 
+        if not ranks.main:
+            return
         save_segmenter(args.out, teacher)
         last = run.history[-min(20, len(run.history)) :]
         write_json(args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name != "step"})
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"))
+        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
         run.clean()
 
 

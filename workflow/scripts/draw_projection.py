@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import cv2
-
 from ignet.config.evaluation import ReportConfig
 from ignet.data import kitti
 from ignet.data.correspondence import Correspondence
 from ignet.data.projection import project
 from ignet.data.projection_picture import draw_correspondence
-from ignet.files import atomic
+from ignet.files import atomic, write_png
 from ignet.stage import Stage, command
 
 
@@ -31,7 +29,7 @@ def main() -> None:
     depth = project(points, calibration.p2, calibration.tr, found.width, found.height).depth[found.index]
     picture = draw_correspondence(image, found.pixel, depth, found.scribble)
     with atomic(args.out) as temporary:
-        cv2.imwrite(str(temporary), picture[:, :, ::-1])
+        write_png(temporary, picture)
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -11,6 +11,7 @@ import torch
 from ignet.config.training_2d import Pretrain2DConfig
 from ignet.console import log, progress
 from ignet.data.images import SourceBatches, step_batches
+from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
 from ignet.devices import autocast, seed_everything
 from ignet.evaluate.confusion import confusion_matrix
@@ -20,19 +21,20 @@ from ignet.fingerprint import tree_fingerprint
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.stage import Stage, command
+from ignet.train.distributed import Ranks, join
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
 
 HOLD_OUT_EVERY = 10
 
 
-def evaluate(model: Segmenter, source: SourceDataset, held_out: range, device: torch.device) -> dict:
+def evaluate(model: Segmenter, source: SourceDataset, held_out: range, ranks: Ranks) -> dict:
     """Figures on the held-out source images, all labelled pixels counted."""
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
-    for i in progress(held_out, "held-out source image"):
+    for i in progress(held_out[ranks.rank :: ranks.size], "held-out source image"):
         image, labels = source.read(i)
-        total += confusion_matrix(labels.ravel(), predict_image(model, image, device).ravel(), CLASSES)
-    return summary(total)
+        total += confusion_matrix(labels.ravel(), predict_image(model, image, ranks.device).ravel(), CLASSES)
+    return summary(ranks.sum(torch.from_numpy(total).to(ranks.device)).cpu().numpy())
 
 
 @command
@@ -42,36 +44,43 @@ def main() -> None:
     stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
     stage.add_training("weights")
     args, settings = stage.start()
+    ranks = join(args.device)
     seed_everything(settings.seed)
 
     source = SourceDataset(args.source, args.layout)
     held_out = range(0, len(source), HOLD_OUT_EVERY)
     batches = SourceBatches(source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed)
+    part = ranks.part(settings.batch)
     model = build_segmenter(settings.network).to(args.device)
+    segment = ranks.wrap(model)
     optimizer, schedule = make_optimizer(model, settings, settings.steps)
     log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
 
     identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
         model.train()
         for _, (images, labels) in zip(run, step_batches(batches, range(run.step, settings.steps), args.workers), strict=True):
+            labels = labels[part].to(args.device)
             with autocast(args.device):
-                logits = model(images.to(args.device)).logits
-            loss = weighted_cross_entropy(logits.float(), labels.to(args.device))
+                logits = segment(images[part].to(args.device)).logits
+            loss = ranks.mean(weighted_cross_entropy(logits.float(), labels), (labels != IGNORE).sum())
             optimizer.zero_grad()
-            loss.backward()
+            ranks.backward(loss)
             optimizer.step()
             run.log(loss=loss.detach(), learning_rate=schedule.get_last_lr()[0])
             schedule.step()
 
-        figures = evaluate(model.eval(), source, held_out, args.device)
+        figures = evaluate(model.eval(), source, held_out, ranks)
+        if not ranks.main:
+            return
         log.info("mIoU on held-out source images: %.1f %%", 100 * figures["miou"])
         save_segmenter(args.out, model, settings.network)
         write_json(args.metrics, figures)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"))
+        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
         run.clean()
 
 

@@ -12,6 +12,8 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.console import log
 from ignet.data.dataset import ScanSource, TrainingSamples
 from ignet.data.kitti import frame_ids
+from ignet.data.splits import labelled_scans
+from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint
@@ -19,6 +21,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage import Stage, command
+from ignet.train.distributed import join
 from ignet.train.objective import Objective, Trainee
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule import one_cycle
@@ -35,22 +38,38 @@ def main() -> None:
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
     args, settings = stage.start()
+    ranks = join(args.device)
     seed_everything(args.seed)
 
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
     features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
+    split = labelled_scans(frames, settings.labelled_frames)
+    if split:
+        log.info("%s", split)
+        # the others would only cost time where no loss learns from them
+        frames = frames if settings.uses_unlabelled else split.only(frames)
     standardize = settings.image_guidance.standardize
-    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, cache=True)
+    labelled = split and split.scans
+    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, True, labelled)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
     projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
-    objective = Objective(Trainee(network, guidance_head, projection_head), settings, engine, source.classifier).to(args.device)
+    trainee = Trainee(network, guidance_head, projection_head)
+    objective = Objective(trainee, settings, engine, source.classifier, ranks).to(args.device)
+    compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
     samples = TrainingSamples(
-        source, settings.batch, args.seed, settings.backbone.voxel, settings.fovmix, settings.augment, objective.needs_teacher
+        source,
+        settings.batch,
+        args.seed,
+        settings.backbone.voxel,
+        settings.fovmix,
+        settings.augment,
+        objective.needs_teacher,
+        ranks.part(settings.batch),
     )
 
     labels = "scribbles" if settings.supervision == "scribbles" else "labels"
@@ -58,26 +77,31 @@ def main() -> None:
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
-        loader = DataLoader(samples, batch_size=None, sampler=range(run.step, settings.steps), num_workers=args.workers)
+        steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training
+        loader = DataLoader(samples, batch_size=None, sampler=steps, num_workers=args.workers, worker_init_fn=deaf)
         for step, batch in zip(run, loader, strict=False):
             batch = batch.to(args.device)
-            chosen = torch.from_numpy(step_generator(args.seed, step, 1).random(len(batch.labels))).to(args.device)
+            first, points = ranks.place(len(batch.labels))
+            chosen = step_generator(args.seed, step, 1).random(points)[first : first + len(batch.labels)]
             objective.student.train()
             with autocast(args.device):
-                losses = objective(batch, step, chosen)
+                losses = compute_losses(batch, step, torch.from_numpy(chosen).to(args.device))
             optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
+            ranks.backward(losses["loss"])
             torch.nn.utils.clip_grad_norm_(objective.student.parameters(), 10.0)
             optimizer.step()
             scheduler.step()
             objective.update_teacher(step)
             run.log(**losses, learning_rate=scheduler.get_last_lr()[0])
 
+        if not ranks.main:
+            return
         save_network(args.out, objective.teacher.network, settings.backbone, engine)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"))
+        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
         last = run.history[-max(1, settings.steps // 10) :]
         metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
         size = sum(p.numel() for p in network.parameters())

@@ -1,0 +1,139 @@
+"""Measured throughputs: how long one unit of each stage took, on which machine, and what that says about another size."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ignet.errors import IgnetError
+from ignet.files import atomic
+from ignet.workflow.work import Work
+
+TABLE = Path(__file__).with_name("throughput.csv")
+"""The table that comes with the package; ``make bench`` and ``make bench-gpu`` bring it up to date."""
+
+_SAME_SIZE = 0.1
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One measured throughput.
+
+    Attributes:
+        stage: what was timed: a rule, or a part of one (``count_labels``).
+        device: cpu or cuda.
+        engine: sparse engine that ran, '' where there is none.
+        size: the size in words.
+        load: as `ignet.workflow.work.Work.load`, of the size that was timed.
+        unit: what one unit is: step, image, scan, job.
+        seconds: one unit took.
+        start: seconds that a job takes before its first unit and after its last one.
+        clock: ``processor`` seconds of one thread, which other programs on the machine hardly change, or ``wall`` clock.
+        machine: model of the device.
+        date: day of the measurement, ISO.
+        command: that measured it.
+        remark: what else one should know.
+    """
+
+    stage: str
+    device: str
+    engine: str
+    size: str
+    load: float
+    unit: str
+    seconds: float
+    start: float
+    clock: str
+    machine: str
+    date: str
+    command: str
+    remark: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What a new measurement replaces."""
+        return self.stage, self.device, self.engine, self.size, self.machine
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time of some work.
+
+    Attributes:
+        seconds: in all, without the start of the job; None where no such stage was measured.
+        start: seconds of the job's start and end.
+        basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``other device``: the CPU's rate, because
+            no rate of the GPU was measured; ``not measured``.
+        rate: the row that it comes from.
+    """
+
+    seconds: float | None
+    start: float
+    basis: str
+    rate: Rate | None
+
+
+def read_rates(path: Path = TABLE) -> list[Rate]:
+    """Read a table of throughputs.
+
+    Raises:
+        IgnetError: the file is missing, or a row lacks a column or holds no positive number where one is expected.
+    """
+    try:
+        with Path(path).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise IgnetError(
+            f"{path}: cannot be read ({error.strerror}), expected a table of throughputs; make one with 'make bench'"
+        ) from None
+    return [_rate(path, number, row) for number, row in enumerate(rows, 2)]
+
+
+def write_rates(rates: Iterable[Rate], path: Path = TABLE) -> None:
+    """Write a table of throughputs, sorted, atomically."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Rate)], lineterminator="\n")
+        writer.writeheader()
+        for rate in sorted(rates, key=lambda rate: (rate.stage, rate.device, rate.load, rate.key)):
+            writer.writerow({**asdict(rate), **{name: f"{getattr(rate, name):.4g}" for name in ("load", "seconds", "start")}})
+
+
+def merge_rates(old: Iterable[Rate], new: Iterable[Rate]) -> list[Rate]:
+    """The old rows, with new ones in the place of those of the same stage, size, device and machine."""
+    return list({rate.key: rate for rate in (*old, *new)}.values())
+
+
+def cost(work: Work, rates: Sequence[Rate], device: str) -> Cost:
+    """Time of ``work`` on ``device``, from the measured row that is nearest in size; the newest, where several are."""
+    of_stage = [rate for rate in rates if rate.stage == work.stage]
+    here = [rate for rate in of_stage if rate.device == device]
+    candidates = _of_engine(here or of_stage, work.engine)
+    if not candidates:
+        return Cost(None, 0.0, "not measured", None)
+    newest_first = sorted(candidates, key=lambda rate: rate.date, reverse=True)
+    rate = min(newest_first, key=lambda rate: round(abs(math.log(work.load / rate.load)), 6))
+    ratio = work.load / rate.load
+    basis = "other device" if not here else "measured" if abs(ratio - 1) <= _SAME_SIZE else "scaled"
+    return Cost(work.units * rate.seconds * ratio, rate.start, basis, rate)
+
+
+def _of_engine(rates: Sequence[Rate], engine: str) -> Sequence[Rate]:
+    # 'auto' is minkowski on a GPU where it is installed, else torch; a named engine without a row takes the other's
+    wanted = engine if engine not in ("", "auto") else "minkowski" if any(rate.device == "cuda" for rate in rates) else "torch"
+    return [rate for rate in rates if rate.engine == wanted] or rates
+
+
+def _rate(path: Path, number: int, row: dict[str, str]) -> Rate:
+    names = [field.name for field in fields(Rate)]
+    if missing := [name for name in names if row.get(name) is None]:
+        raise IgnetError(f"{path}: line {number} lacks {', '.join(missing)}, expected the columns {', '.join(names)}; run 'make bench'")
+    numbers = {}
+    for name in ("load", "seconds", "start"):
+        try:
+            numbers[name] = float(row[name])
+        except ValueError:
+            numbers[name] = math.nan
+        if not (math.isfinite(numbers[name]) and (numbers[name] > 0 or (name == "start" and numbers[name] == 0))):
+            raise IgnetError(f"{path}: line {number}: found {name} '{row[name]}', expected a positive number; run 'make bench'")
+    return Rate(**{**{name: row[name] for name in names}, **numbers})  # type: ignore[arg-type]

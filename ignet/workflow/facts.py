@@ -1,0 +1,120 @@
+"""How much data an experiment reads: counted on disk where it lies there, else as published, else as the embedded world makes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ignet.config.experiment import ExperimentConfig
+from ignet.errors import IgnetError
+from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
+
+SEMANTICKITTI_FRAMES = dict(
+    zip(
+        (f"{number:02}" for number in range(22)),
+        (4541, 1101, 4661, 801, 271, 2761, 1101, 1101, 4071, 1591, 1201, 921, 1061, 3281, 631, 1901, 1731, 491, 1801, 4981, 831, 2721),
+        strict=True,
+    )
+)
+"""Scans of each sequence of SemanticKITTI (Behley et al., ICCV 2019): 43,552."""
+
+GTAV_IMAGES = 24966
+"""Images of "Playing for Data" (Richter et al., ECCV 2016), 1914 x 1052 pixels."""
+
+KITTI_POINTS, KITTI_PIXELS, GTAV_PIXELS = 123681, 1241 * 376, 1914 * 1052
+"""Points a scan: the mean of 18 real frames (sequences 00-02, 04-07, 09, 10); pixels: the data sets' image sizes."""
+
+VISIBLE_SHARE = 0.1517
+"""Share of a scan's points that the camera sees: the mean of the same 18 frames, with the default projection."""
+
+RETURN_SHARE = 0.93
+"""Share of the embedded world's beams that come back, as measured."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the target and the source dataset hold.
+
+    Attributes:
+        frames: number of scans of each sequence of the experiment.
+        points: mean number of points of a scan.
+        pixels: pixels of a target image.
+        source_images: number of source images.
+        source_pixels: pixels of a source image.
+        voxels: occupied voxels a point by the voxel's side in metres.
+        notes: where the numbers come from, one line for each dataset.
+    """
+
+    frames: dict[str, int]
+    points: float
+    pixels: int
+    source_images: int
+    source_pixels: int
+    voxels: Shares
+    notes: tuple[str, str]
+
+    def count(self, sequences: tuple[str, ...]) -> int:
+        """Scans of some sequences together."""
+        return sum(self.frames[sequence] for sequence in sequences)
+
+    @property
+    def visible(self) -> float:
+        """Points of a scan that the camera sees."""
+        return self.points * VISIBLE_SHARE
+
+
+def data_facts(experiment: ExperimentConfig) -> Facts:
+    """Count the data of an experiment.
+
+    Raises:
+        IgnetError: a dataset that is not there has no published size, or one that is there lacks a sequence.
+    """
+    frames, points, pixels, note = _target(experiment)
+    images, source_pixels, source_note = _source(experiment)
+    voxels = KITTI_VOXELS if experiment.dataset.root else WORLD_VOXELS
+    return Facts(frames, points, pixels, images, source_pixels, voxels, (note, source_note))
+
+
+def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, str]:
+    world, sequences = experiment.world, experiment.dataset.sequences
+    if not experiment.dataset.root:
+        frames = dict.fromkeys(sequences, world.frames)
+        points, pixels = RETURN_SHARE * world.beams * world.azimuths, world.image_width * world.image_height
+        return frames, points, pixels, "target: the embedded world, as configured"
+    root = Path(experiment.dataset.root)
+    if root.exists():
+        return _counted(root, sequences)
+    if unknown := sorted(set(sequences) - set(SEMANTICKITTI_FRAMES)):
+        raise IgnetError(
+            f"dataset.root {root}: no such folder, and sequences {unknown} are none of SemanticKITTI's, whose lengths are known; "
+            "give the folder that holds sequences/"
+        )
+    note = f"target: {root} is not there, so the published lengths of SemanticKITTI's sequences, {KITTI_POINTS:,} points a scan"
+    return {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in sequences}, KITTI_POINTS, KITTI_PIXELS, note
+
+
+def _counted(root: Path, sequences: tuple[str, ...]) -> tuple[dict[str, int], float, int, str]:
+    frames, size = {}, 0
+    for sequence in sequences:
+        folder = root / "sequences" / sequence / "velodyne"
+        scans = list(folder.glob("*.bin"))
+        if not scans:
+            raise IgnetError(f"{folder}: found no scan, expected *.bin; unpack this sequence, or leave it out of the experiment")
+        frames[sequence] = len(scans)
+        size += sum(path.stat().st_size for path in scans)
+    points, found = size / 16 / sum(frames.values()), "counted on disk"
+    if not points:
+        points, found = KITTI_POINTS, f"counted on disk; the scans are empty files, so {KITTI_POINTS:,} points a scan"
+    return frames, points, KITTI_PIXELS, f"target: {root}, {found}"
+
+
+def _source(experiment: ExperimentConfig) -> tuple[int, int, str]:
+    source, world = experiment.source, experiment.world
+    if not source.root:
+        return world.source_images, world.image_width * world.image_height, "source: the embedded world, as configured"
+    root = Path(source.root)
+    if root.exists():
+        from ignet.data.source import SourceDataset
+
+        return len(SourceDataset(root, source.layout)), GTAV_PIXELS, f"source: {root}, counted on disk; {GTAV_PIXELS:,} pixels an image"
+    if source.layout != "gtav":
+        raise IgnetError(f"source.root {root}: no such folder, and only GTA-V's size is known; unpack the dataset there first")
+    return GTAV_IMAGES, GTAV_PIXELS, f"source: {root} is not there, so the published size of GTA-V, {GTAV_IMAGES:,} images"

@@ -1,0 +1,303 @@
+"""Two processes that share a batch train as one that has it all, and end and go on together."""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from test_stages_2d import NETWORK, write_source
+from two_processes import CASES
+
+from ignet.config.execution import ExecutionConfig
+from ignet.config.experiment import load_experiment
+from ignet.data.dataset import ScanSource, TrainingSamples
+from ignet.errors import IgnetError
+from ignet.files import read_weights
+from ignet.train.distributed import Ranks
+from ignet.train.run import EXIT_UNFINISHED
+
+TESTS = Path(__file__).parent
+SCRIPTS = TESTS.parent / "workflow" / "scripts"
+IMAGES = {"crop": [32, 48], "batch": 3, "steps": 5, "warmup": 2}
+BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
+BASELINE = {"steps": 6, "batch": 3, "backbone": BACKBONE}
+IGNET = {**BASELINE, "image_guidance": {"weight": 1.0}, "contrastive": {"weight": 0.5, "anchors": 100}, "fovmix": {"probability": 0.5}}
+# for ending and going on: rounding differs between one process and two, and grows from step to step, so few steps are for comparing
+LONG = {**IGNET, "steps": 30}
+
+
+def two_processes(script: Path, *arguments: object) -> list[str]:
+    return [str(part) for part in (sys.executable, "-m", "ignet.torchrun", "--nproc-per-node", 2, script, *arguments)]
+
+
+def environment() -> dict[str, str]:
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+
+
+def run_here(command: list[str]) -> None:
+    """A stage's script in this process."""
+    before, sys.argv = sys.argv, command
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+def stage(name: str, settings: dict, out: Path, *arguments: object) -> list[str]:
+    command = [SCRIPTS / f"{name}.py", "--settings", json.dumps(settings), "--device", "cpu", "--checkpoint-every", 0, *arguments]
+    command += ["--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"]
+    return [str(part) for part in [*command, "--curves", out / "tensorboard", "--state", out / "state"]]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Every training by one process, then by two; the two also compare their losses with one's in `two_processes.py`."""
+    root = tmp_path_factory.mktemp("ranks")
+    tree = write_trees(root)
+    source = ("--source", root / "source")
+    target = ("--dataset", tree, "--sequences", "00", "--projection", root / "projection")
+    labels = (*target, "--labels", tree, "--features", root, "--seed", 3)
+
+    def commands(out: Path) -> dict[str, list[str]]:
+        pretrained = ("--pretrained", root / "one/pretrain_2d/model.safetensors")
+        return {
+            "pretrain_2d": stage("pretrain_2d", {**IMAGES, "network": NETWORK}, out / "pretrain_2d", *source),
+            "adapt_2d": stage("adapt_2d", IMAGES, out / "adapt_2d", *source, *target, *pretrained),
+            "baseline": stage("train_3d", BASELINE, out / "baseline", *labels),
+            "ignet": stage("train_3d", IGNET, out / "ignet", *labels),
+        }
+
+    one = commands(root / "one")
+    for name in one:
+        run_here(one[name])
+        if name == "pretrain_2d":
+            store = ["--network", root / "one/pretrain_2d/model.safetensors", "--out", root / "00.h5"]
+            where = ["--dataset", tree, "--sequence", "00", "--projection", root / "projection/00.h5"]
+            run_here([str(part) for part in [SCRIPTS / "extract.py", "--settings", "{}", "--device", "cpu", *store, *where]])
+    long = stage("train_3d", LONG, root / "two/long", *labels)
+    scripts = [*commands(root / "two").values(), long]
+    (root / "plan.json").write_text(json.dumps({"out": str(root), "device": "cpu", "scripts": scripts}))
+    command = two_processes(TESTS / "two_processes.py", root / "plan.json")
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=400, check=False)
+    assert result.returncode == 0, result.stderr[-6000:]
+    return SimpleNamespace(root=root, stderr=result.stderr, labels=labels)
+
+
+def write_trees(root: Path) -> Path:
+    """Source images, and a target sequence of three frames with its correspondences."""
+    from conftest import write_tree
+
+    write_source(root / "source")
+    tree = write_tree(root / "target", ("00",), 3, 400)
+    arguments = [
+        "--dataset",
+        tree,
+        "--sequence",
+        "00",
+        "--scribbles",
+        tree,
+        "--out",
+        root / "projection/00.h5",
+        "--picture",
+        root / "00.png",
+    ]
+    run_here([str(part) for part in [SCRIPTS / "project.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]])
+    return tree
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("case", CASES)
+def test_losses_gradients_and_weights_are_those_of_the_whole_batch(work: SimpleNamespace, case: str, rank: int) -> None:
+    check(json.loads((work.root / f"differences{rank}.json").read_text())[case])
+
+
+def check(found: dict[str, float]) -> None:
+    assert found["loss"] < 1e-5
+    assert found["gradient"] < 1e-5
+    assert found["state"] < 1e-5
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_train_as_one(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"out": str(tmp_path), "device": "cuda", "scripts": []}))
+    command = two_processes(TESTS / "two_processes.py", tmp_path / "plan.json")
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=400, check=False)
+    assert result.returncode == 0, result.stderr[-6000:]
+    found = json.loads((tmp_path / "differences0.json").read_text())
+    for case in CASES:
+        check(found[case])
+
+
+@pytest.mark.parametrize("axes", [2, 4])
+def test_batch_norm_is_that_of_all_rows(work: SimpleNamespace, axes: int) -> None:
+    found = json.loads((work.root / "differences1.json").read_text())[f"batch norm {axes}"]
+    assert len(found) == 9
+    assert max(found.values()) < 1e-11
+
+
+def test_all_processes_stop_where_one_is_asked_to(work: SimpleNamespace) -> None:
+    for rank in (0, 1):
+        assert json.loads((work.root / f"differences{rank}.json").read_text())["processes"] == {
+            "asked to stop": True,
+            "nobody asked": False,
+        }
+
+
+@pytest.mark.parametrize("training", ["pretrain_2d", "adapt_2d", "baseline", "ignet"])
+def test_a_training_by_two_processes_is_that_by_one(work: SimpleNamespace, training: str) -> None:
+    one, two = work.root / "one" / training, work.root / "two" / training
+    curves = [np.genfromtxt(folder / "curves.csv", delimiter=",", names=True) for folder in (one, two)]
+    assert curves[0].dtype.names == curves[1].dtype.names
+    for name in curves[0].dtype.names:
+        np.testing.assert_allclose(curves[1][name], curves[0][name], rtol=2e-3, atol=1e-5, err_msg=name)
+    weights = [read_weights(folder / "model.safetensors")[0] for folder in (one, two)]
+    assert list(weights[0]) == list(weights[1])
+    # AdamW makes whole steps of gradients that are nearly zero, whatever their sign, so single weights may differ more
+    assert norm({name: weights[0][name] - weights[1][name] for name in weights[0]}) < 2e-3 * norm(weights[0])
+    for folder, processes in ((one, [1]), (two, [2])):
+        assert json.loads((folder / "model.settings.json").read_text())["processes"] == processes
+        assert os.listdir(folder / "state") == []
+        assert len(list((folder / "tensorboard").glob("events*"))) == 1
+
+
+def norm(weights: dict[str, torch.Tensor]) -> float:
+    return float(torch.cat([value.double().flatten() for name, value in weights.items() if "num_batches" not in name]).norm())
+
+
+def test_the_first_process_alone_talks(work: SimpleNamespace) -> None:
+    assert work.stderr.count("pretrain_2d on cpu") == 1
+    assert work.stderr.count("mIoU on held-out") == 1
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def start_and_wait_for_steps(command: list[str], state: Path, steps: int = 4) -> tuple[subprocess.Popen, list[int]]:
+    """Start a training; returns it and its two processes once it has saved its state some times."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
+    seen: set[int] = set()
+    while len(seen) <= steps:
+        assert process.poll() is None, process.stderr.read()
+        for path in state.glob("*/checkpoint.pt"):
+            seen.add(path.stat().st_ino)
+        time.sleep(0.005)
+    return process, children(process.pid)
+
+
+def wait_for_end(processes: list[int], timeout: float = 200) -> None:
+    until = time.monotonic() + timeout
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in processes):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_two_processes_end_and_go_on_together(work: SimpleNamespace) -> None:
+    out = work.root / "cut"
+    script, *arguments = stage("train_3d", LONG, out, *work.labels)
+    command, state = two_processes(script, *arguments), out / "state"
+
+    # asked to stop, as a scheduler does
+    process, ranks = start_and_wait_for_steps(command, state)
+    process.send_signal(signal.SIGTERM)
+    text = process.communicate()[1]
+    assert process.returncode == EXIT_UNFINISHED, text
+    assert len(ranks) == 2
+    # both stopped after the same step
+    assert text.count("asked to stop: state saved after step") == 2
+    assert len({line.split("saved after")[1] for line in text.splitlines() if "saved after" in line}) == 1
+
+    # without their launcher they save their state and end
+    process, ranks = start_and_wait_for_steps(command, state)
+    process.kill()
+    wait_for_end(ranks)
+    assert process.communicate()[1].count("asked to stop: state saved after step") == 2
+
+    # all killed at once
+    process, ranks = start_and_wait_for_steps(command, state)
+    for pid in ranks:
+        os.kill(pid, signal.SIGKILL)
+    assert "resumed after step" in process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGKILL
+
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    for name in ("model.safetensors", "metrics.json", "curves.csv"):
+        assert (out / name).read_bytes() == (work.root / "two/long" / name).read_bytes(), name
+    assert os.listdir(state) == []
+
+
+FAULTY = """
+import os, time
+from ignet.errors import IgnetError
+from ignet.stage import command
+
+@command
+def main():
+    if os.environ["RANK"] in {faulty!r}:
+        raise IgnetError("a fault")
+    time.sleep(300)
+
+main()
+"""
+
+
+@pytest.mark.parametrize("faulty", [["1"], ["0", "1"]])
+def test_a_fault_ends_all_processes_with_one_line(tmp_path: Path, faulty: list[str]) -> None:
+    script = tmp_path / "fault.py"
+    script.write_text(FAULTY.format(faulty=faulty))
+    result = subprocess.run(two_processes(script), capture_output=True, text=True, env=environment(), timeout=200, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("error: a fault") == 1
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
+    settings = load_experiment({"results": "r", "runs": {"a": {}}}, "x").train_3d
+    source = ScanSource(make_tree(frames=4), {"00": [f"{i:06d}" for i in range(4)]}, "scribbles")
+    common = (source, 3, 0, 0.5, settings.fovmix, settings.augment, True)
+    whole = TrainingSamples(*common)[1]
+    parts = [TrainingSamples(*common, Ranks(rank, size).part(3))[1] for rank in range(size)]
+    assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+    for view in ("student", "teacher"):
+        features = torch.cat([getattr(part, view).features for part in parts])
+        assert torch.equal(features, getattr(whole, view).features)
+
+
+def test_more_processes_than_samples_is_one_line() -> None:
+    with pytest.raises(IgnetError, match="found 2, but 3 processes share it"):
+        Ranks(0, 3).part(2)
+    with pytest.raises(IgnetError, match=r"runs.a.batch: found 2, expected 4 at least"):
+        load_experiment({"results": "r", "pretrain_2d": {"batch": 4}, "adapt_2d": {"batch": 4}, "runs": {"a": {}},
+                         "execution": {"processes": 4}}, "x")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("execution", "processes"),
+    [
+        ({}, 1),
+        ({"gpus": 2}, 2),
+        ({"gpus": 2, "device": "cpu"}, 1),
+        ({"gpus": 2, "processes": 1}, 1),
+        ({"processes": 2, "device": "cpu"}, 2),
+    ],
+)
+def test_one_process_a_gpu(execution: dict, processes: int) -> None:
+    assert ExecutionConfig(**execution).processes_of("train_3d") == processes
+
+
+@pytest.mark.parametrize("execution", [{"gpus": 2, "processes": 3}, {"processes": 2, "device": "cuda:0"}])
+def test_two_processes_on_one_gpu_are_refused(execution: dict) -> None:
+    with pytest.raises(IgnetError, match="processes"):
+        load_experiment({"results": "r", "runs": {"a": {}}, "execution": execution}, "x")

@@ -1,0 +1,297 @@
+"""The plan: what an experiment costs, from settings and measured throughputs alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+
+from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.training_2d import SegformerConfig
+from ignet.config.training_3d import BackboneConfig
+from ignet.errors import IgnetError
+from ignet.models.segformer import build_segmenter
+from ignet.models.segmentor3d import build_network
+from ignet.workflow.costs import Rate, cost, merge_rates, read_rates, write_rates
+from ignet.workflow.facts import SEMANTICKITTI_FRAMES, data_facts
+from ignet.workflow.jobs import GPU_RULES, Job, plan_jobs
+from ignet.workflow.plan import CPU, GPU, list_schedule, make_plan, paths
+from ignet.workflow.plan_text import plan_text
+from ignet.workflow.sizes import KITTI_VOXELS, minkunet_parameters, occupied_voxels, segformer_parameters, segformer_work
+from ignet.workflow.work import Work, Workload
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ("tiny", "demo", "ablation", "scribblekitti", "semantickitti-semi")
+TRAIN = ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10")
+
+
+def experiment_of(name: str, **changes: object) -> ExperimentConfig:
+    return load_experiment({**yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()), **changes}, name)
+
+
+def rate(stage: str, device: str = CPU, load: float = 1.0, seconds: float = 1.0, **rest: str) -> Rate:
+    words = {"engine": "", "size": "one", "unit": "step", "clock": "wall", "machine": "m", "date": "2026-01-01", "command": "c", **rest}
+    return Rate(stage, device, load=load, seconds=seconds, start=0.0, **words)
+
+
+def all_rates(experiment: ExperimentConfig, device: str) -> list[Rate]:
+    """One second a unit, for each piece of work that the experiment has."""
+    workload = Workload(experiment, data_facts(experiment))
+    works = {work for job in plan_jobs(experiment) for work in workload.of(job)}
+    return [rate(work.stage, device, work.load, size=str(number)) for number, work in enumerate(sorted(works, key=str))]
+
+
+# --- the DAG ---------------------------------------------------------------------------------------------------------------------
+
+
+def snakemakes_jobs(folder: Path, config: Path, *changes: str) -> dict[str, int]:
+    """Jobs by rule that Snakemake would run."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", "2", "--dry-run"]
+    command += ["--configfile", config, *(["--config", *changes] if changes else [])]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    table = (result.stdout + result.stderr).split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
+    return {row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] not in ("total", "all")}
+
+
+def planned_jobs(experiment: ExperimentConfig) -> dict[str, int]:
+    return dict(Counter(job.rule for job in plan_jobs(experiment)))
+
+
+@pytest.mark.parametrize("name", ["tiny", "ablation"])
+def test_jobs_are_those_of_snakemake(tmp_path: Path, name: str) -> None:
+    assert planned_jobs(experiment_of(name)) == snakemakes_jobs(tmp_path, ROOT / "config" / f"{name}.yaml")
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SemanticKITTI with ScribbleKITTI's labels, and GTA-V, at their full number of files, all empty: 179,389."""
+    root = tmp_path_factory.mktemp("full")
+    for sequence, frames in SEMANTICKITTI_FRAMES.items():
+        kinds = {"velodyne": "bin", "image_2": "png"}
+        kinds |= {"labels": "label"} if sequence < "11" else {}
+        kinds |= {"scribbles": "label"} if sequence in TRAIN else {}
+        for kind, suffix in kinds.items():
+            make_empty(root / "semantickitti" / "sequences" / sequence / kind, [f"{number:06}.{suffix}" for number in range(frames)])
+        make_empty(root / "semantickitti" / "sequences" / sequence, ["calib.txt"])
+    for kind in ("images", "labels"):
+        make_empty(root / "gtav" / kind, [f"{number:05}.png" for number in range(1, 24967)])
+    return root
+
+
+def make_empty(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        os.close(os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY))
+
+
+EACH_ONCE = dict.fromkeys(("check_data", "contact_sheet", "pictures", "compare", "pretrain_2d"), 1)
+ALL_SEQUENCES = dict.fromkeys(("check_sequence", "project", "draw_projection"), 11)
+SCRIBBLEKITTI_JOBS = {
+    **EACH_ONCE,
+    **ALL_SEQUENCES,
+    "adapt_2d": 3,
+    "evaluate_2d": 4,
+    "extract": 3 * 10,
+    **dict.fromkeys(("train_3d", "predict", "evaluate"), 12 * 3),
+}
+SEMI_JOBS = {
+    **EACH_ONCE,
+    **ALL_SEQUENCES,
+    "simulate_scribbles": 10,
+    "adapt_2d": 1,
+    "evaluate_2d": 2,
+    "extract": 10,
+    **dict.fromkeys(("train_3d", "predict", "evaluate"), 9 * 3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "expected"), [("scribblekitti", SCRIBBLEKITTI_JOBS), ("semantickitti-semi", SEMI_JOBS)])
+def test_paper_scale_is_planned_on_a_tree_of_full_size(tmp_path: Path, full_size: Path, name: str, expected: dict[str, int]) -> None:
+    target, source = full_size / "semantickitti", full_size / "gtav"
+    changes = (f"dataset={{root: {target}}}", f"source={{root: {source}}}")
+    assert snakemakes_jobs(tmp_path, ROOT / "config" / f"{name}.yaml", *changes) == expected
+    assert planned_jobs(experiment_of(name)) == expected
+
+    values = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    values["dataset"]["root"], values["source"]["root"] = str(target), str(source)
+    here, published = data_facts(load_experiment(values, name)), data_facts(experiment_of(name))
+    assert (here.frames, here.source_images) == (published.frames, published.source_images)
+    assert "empty files" in here.notes[0]
+
+
+# --- what is counted -------------------------------------------------------------------------------------------------------------
+
+
+def test_published_sizes() -> None:
+    assert sum(SEMANTICKITTI_FRAMES.values()) == 43552
+    assert sum(SEMANTICKITTI_FRAMES[sequence] for sequence in TRAIN) == 19130
+    facts = data_facts(experiment_of("scribblekitti"))
+    assert facts.count(TRAIN) == 19130 and facts.frames["08"] == 4071
+    assert "is not there" in facts.notes[0] and "is not there" in facts.notes[1]
+
+
+def test_data_on_disk_is_counted(tiny_tree: Path) -> None:
+    data = {"root": str(tiny_tree), "train_sequences": ["00"], "val_sequences": ["08"]}
+    facts = data_facts(experiment_of("demo", dataset=data))
+    assert facts.frames == {"00": 2, "08": 2}
+    assert facts.points == 400
+
+
+def test_unknown_data_is_refused(tmp_path: Path) -> None:
+    data = {"root": str(tmp_path / "none"), "train_sequences": ["00"], "val_sequences": ["77"]}
+    with pytest.raises(IgnetError, match=r"none.*'77'"):
+        data_facts(experiment_of("demo", dataset=data))
+    with pytest.raises(IgnetError, match="only GTA-V's size is known"):
+        data_facts(experiment_of("demo", source={"root": str(tmp_path / "none"), "layout": "synthia"}))
+    (tmp_path / "none" / "sequences").mkdir(parents=True)
+    with pytest.raises(IgnetError, match=r"velodyne.*no scan"):
+        data_facts(experiment_of("demo", dataset=data))
+
+
+@pytest.mark.parametrize("config", [SegformerConfig(), SegformerConfig(hidden_sizes=(16, 32, 40, 64), depths=(2, 1, 3, 1))])
+def test_size_of_the_2d_network(config: SegformerConfig) -> None:
+    network = build_segmenter(config).eval()
+    assert segformer_parameters(config) == pytest.approx(sum(p.numel() for p in network.parameters()), rel=0.03)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.rand(1, 3, 64, 128))
+    assert segformer_work(config, 64 * 128) == pytest.approx(counter.get_total_flops() / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("config", [BackboneConfig(), BackboneConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
+def test_size_of_the_3d_network(config: BackboneConfig) -> None:
+    assert minkunet_parameters(config) == pytest.approx(sum(p.numel() for p in build_network(config).parameters()), rel=0.01)
+
+
+def test_occupied_voxels_fall_with_their_size() -> None:
+    counts = [occupied_voxels(1e5, voxel, KITTI_VOXELS) for voxel in (0.05, 0.07, 0.1, 0.3, 2.0)]
+    assert counts == sorted(counts, reverse=True)
+    # not among the measured sizes that are interpolated: 25,331 of 123,681 points on the same frames
+    assert occupied_voxels(123681, 0.3, KITTI_VOXELS) == pytest.approx(25331, rel=0.05)
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_cost_says_what_it_rests_on() -> None:
+    work = Work("train_3d", 10, 100.0, "auto")
+    rows = [rate("train_3d", CPU, 100.0, 2.0, engine="torch"), rate("train_3d", CPU, 1000.0, 50.0, engine="torch")]
+    assert (cost(work, rows, CPU).seconds, cost(work, rows, CPU).basis) == (20.0, "measured")
+    scaled = cost(Work("train_3d", 10, 2000.0, "auto"), rows, CPU)
+    assert (scaled.seconds, scaled.basis) == (1000.0, "scaled")
+    assert cost(work, rows, GPU).basis == "other device"
+    measured = [*rows, rate("train_3d", GPU, 100.0, 0.1, engine="torch")]
+    assert (cost(work, measured, GPU).seconds, cost(work, measured, GPU).basis) == (pytest.approx(1.0), "measured")
+    nothing = cost(Work("extract", 10, 1.0), rows, CPU)
+    assert (nothing.seconds, nothing.basis) == (None, "not measured")
+
+
+def test_the_named_engine_and_the_newest_row_win() -> None:
+    rows = [rate("predict", CPU, 1.0, 1.0, engine="torch"), rate("predict", CPU, 1.0, 3.0, engine="minkowski")]
+    assert cost(Work("predict", 1, 1.0, "minkowski"), rows, CPU).seconds == 3.0
+    assert cost(Work("predict", 1, 1.0, "auto"), rows, CPU).seconds == 1.0
+    newer = rate("predict", CPU, 1.0, 0.5, engine="torch", machine="other", date="2026-02-01")
+    assert cost(Work("predict", 1, 1.0, "torch"), [*rows, newer], CPU).seconds == 0.5
+
+
+def test_table_of_rates_survives_a_round_trip(tmp_path: Path) -> None:
+    old, new = [rate("a", seconds=1.0), rate("b")], [rate("a", seconds=3.0), rate("a", GPU)]
+    write_rates(merge_rates(old, new), tmp_path / "t.csv")
+    found = {(row.stage, row.device, row.seconds) for row in read_rates(tmp_path / "t.csv")}
+    assert found == {("a", CPU, 3.0), ("a", GPU, 1.0), ("b", CPU, 1.0)}
+    text = (tmp_path / "t.csv").read_text()
+    (tmp_path / "t.csv").write_text(text.replace(",3,", ",-3,"))
+    with pytest.raises(IgnetError, match=r"t\.csv: line \d.*seconds '-3'"):
+        read_rates(tmp_path / "t.csv")
+    with pytest.raises(IgnetError, match=r"none\.csv: cannot be read"):
+        read_rates(tmp_path / "none.csv")
+
+
+def test_the_table_of_the_package_covers_the_costly_stages() -> None:
+    rates = read_rates()
+    assert {*GPU_RULES} - {"pseudo_label"} <= {row.stage for row in rates}
+    assert all(row.machine and row.date and row.command for row in rates)
+
+
+# --- the schedule ----------------------------------------------------------------------------------------------------------------
+
+A, B, C, D, E = (Job(rule) for rule in "abcde")
+DIAMOND = {A: (), B: (A,), C: (A,), D: (B, C), E: ()}
+SECONDS = {A: 1.0, B: 5.0, C: 3.0, D: 1.0, E: 4.0}
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 14.0), (2, 8.0), (3, 7.0), (9, 7.0)])
+def test_list_schedule(cores: int, expected: float) -> None:
+    assert list_schedule(DIAMOND, SECONDS, dict.fromkeys(DIAMOND, CPU), {CPU: cores, GPU: 0}) == expected
+    assert max(paths(DIAMOND, SECONDS).values()) == 7.0
+
+
+def test_kinds_of_machines_do_not_stand_in_for_each_other() -> None:
+    device = {A: CPU, B: GPU, C: GPU, D: CPU, E: GPU}
+    assert list_schedule(DIAMOND, SECONDS, device, {CPU: 5, GPU: 1}) == 13.0  # E holds the GPU when B gets ready
+    assert list_schedule(DIAMOND, SECONDS, device, {CPU: 1, GPU: 2}) == 8.0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_more_machines_never_beat_the_longest_path(name: str) -> None:
+    experiment = experiment_of(name)
+    rates, facts = all_rates(experiment, CPU), data_facts(experiment)
+    one, many = (make_plan(experiment, facts, rates, 0, cores) for cores in (1, 1000))
+    assert one.wall == pytest.approx(one.seconds(CPU))
+    assert many.wall == pytest.approx(many.longest_path)
+    assert one.jobs == sum(planned_jobs(experiment).values())
+
+
+def test_hours_follow_the_settings() -> None:
+    rates = [rate("train_3d", GPU, load, size=str(load), engine="torch") for load in (1e9,)]
+    values = yaml.safe_load((ROOT / "config" / "scribblekitti.yaml").read_text())
+    twice = {**values, "train_3d": {**values["train_3d"], "steps": 240000}}
+    one, two = (
+        {stage.rule: stage.seconds for stage in make_plan(each, data_facts(each), rates, 4, 8).stages}["train_3d"]
+        for each in (load_experiment(values, "one"), load_experiment(twice, "two"))
+    )
+    assert two == pytest.approx(2 * one)
+
+
+def test_disk_of_the_features() -> None:
+    experiment = experiment_of("scribblekitti")
+    plan = make_plan(experiment, data_facts(experiment), [], 1, 1)
+    # three 2D networks, 19,130 scans, 18,760 visible points (the mean of 18 real frames), 768 int8 channels and an index
+    assert plan.disk["features"] == pytest.approx(3 * 19130 * 18760 * (768 + 4), rel=1e-3)
+    assert plan.disk["predictions"] == pytest.approx(36 * 4071 * 123681 * 4)
+    floats = experiment_of("scribblekitti", features={"dtype": "float32"})
+    assert make_plan(floats, data_facts(floats), [], 1, 1).disk["features"] > 3.9 * plan.disk["features"]
+
+
+# --- the command -----------------------------------------------------------------------------------------------------------------
+
+
+def test_no_gpu_rate_is_never_called_gpu_hours() -> None:
+    experiment = experiment_of("scribblekitti")
+    facts = data_facts(experiment)
+    without = make_plan(experiment, facts, all_rates(experiment, CPU), 4, 8)
+    assert without.as_json()["gpu_hours"] is None
+    assert set(without.rules("other device")) == {"pretrain_2d", "adapt_2d", "evaluate_2d", "extract", "train_3d", "predict"}
+    text = plan_text(without, "x")
+    assert "GPU  not measured; one CPU thread would take" in text and "if a GPU were as slow" in text
+    measured = make_plan(experiment, facts, [*all_rates(experiment, CPU), *all_rates(experiment, GPU)], 4, 8)
+    assert measured.as_json()["gpu_hours"] == pytest.approx(measured.seconds(GPU) / 3600)
+    assert "not measured" not in plan_text(measured, "x")
+
+
+def test_plan_is_a_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ignet", "plan", "--configfile", str(ROOT / "config" / "scribblekitti.yaml"), "--gpus", "2", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["jobs"] == SCRIBBLEKITTI_JOBS and found["gpus"] == 2
+    assert found["wall_hours"] >= found["longest_path_hours"] > 0
+    result = subprocess.run([*command, "--cores", "-1"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 1 and result.stderr.startswith("error: plan: ") and len(result.stderr.splitlines()) == 1

@@ -1,5 +1,6 @@
 """A change reruns the jobs that it invalidates and no other: every case names them all, by rule and wildcards."""
 
+import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -78,3 +79,15 @@ def test_code(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
 @pytest.mark.parametrize("case", FILES)
 def test_files(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
     assert planned["test_files", case] == FILES[case][1]
+
+
+def test_software_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
+    """As if all had been made in another environment; versions stand beside the results."""
+    state = tmp_path / "state"
+    shutil.copytree(tiny_finished, state)
+    records = list((state / ".snakemake" / "metadata").iterdir())
+    for path in records:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "software_stack_hash": "another", "conda_env": "another"}))
+    assert len(records) > 50
+    (state_plan,) = plans(tmp_path, {"software": (state, ())}).values()
+    assert names(state_plan) == set()

@@ -39,7 +39,8 @@ def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dic
     command = [sys.executable, str(Path(__file__).with_name("plan_server.py"))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, check=False, env=environment)
-    assert all(Path(out).exists() for out, *_ in requests), (done.stdout + done.stderr)[-3000:]
+    missing = [name for name, (out, *_) in zip(wanted, requests, strict=True) if not Path(out).exists()]
+    assert not missing, (missing, [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))])
     return {name: read_plan(Path(out)) for name, (out, *_) in zip(wanted, requests, strict=True)}
 
 

@@ -106,8 +106,8 @@ def test_jobs_that_slurm_killed_for_want_of_memory_are_named(tmp_path: Path) -> 
 def test_dry_run_with_the_profile(tmp_path: Path) -> None:
     answer = dry_run(tmp_path, "--config", "execution={stages: {train_3d: {runtime: 77}}, runtime: 33}")
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("--max-minutes 77") == 4  # the four runs of config/tiny.yaml
-    assert answer.stdout.count("--max-minutes 33") == 2  # pretrain_2d and adapt_2d
+    assert answer.stdout.count("--max-minutes 77") == 5  # the five runs of config/tiny.yaml
+    assert answer.stdout.count("--max-minutes 33") == 3  # pretrain_2d and two adaptations
 
 
 @pytest.mark.parametrize(("scheduled", "expected"), [("", "train end"), ("yes", "train --max-minutes 5 end")])

@@ -5,9 +5,11 @@ PY := .venv/bin/python
 SNAKEMAKE := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakemake
 CORES ?= all
 PYTEST_ARGS ?=
+SEED ?= 0
+KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real test lint format bench bench-gpu doctor clean clean-results clean-setup
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +55,17 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 	done
 	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
 
+semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedded world
+	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml
+
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
+	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
+
+test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
+	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
 	$(PY) -m ruff check .

@@ -29,6 +29,10 @@ rule all:
         expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
 
 
+onstart:
+    begin()
+
+
 onsuccess:
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():

@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
     _add_predict(commands.add_parser("predict", help="classes of the points of one scan, from the weights and the .bin file alone"))
     _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
+    _add_why(commands.add_parser("why", help="what the workflow would run again, and what changed"))
     args = parser.parse_args(arguments)
     try:
         sys.exit(args.run(args))
@@ -48,7 +49,7 @@ def _predict(args: argparse.Namespace) -> int:
     from ignet.data.kitti import read_scan
     from ignet.data.labels import CLASSES, to_raw_ids
     from ignet.devices import pick_device
-    from ignet.files import atomic
+    from ignet.files import atomic, write_array
     from ignet.models.segmentor3d import load_network, predict_scan
     from ignet.models.sparse.engine import resolve_engine
 
@@ -57,7 +58,7 @@ def _predict(args: argparse.Namespace) -> int:
     network, backbone, _ = load_network(args.weights)
     classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
     with atomic(args.out) as temporary:
-        to_raw_ids(classes).tofile(temporary)
+        write_array(temporary, to_raw_ids(classes))
     print(f"{args.out}: {len(points)} points, mean confidence {confidence.mean():.3f}")
     for index, name in enumerate(CLASSES):
         count = int((classes == index).sum())
@@ -98,3 +99,21 @@ def _plan(args: argparse.Namespace) -> int:
     plan = make_plan(experiment, data_facts(experiment), read_rates(args.rates or TABLE), gpus, cores)
     print(json.dumps(plan.as_json(), indent=2) if args.json else plan_text(plan, name))
     return 0
+
+
+def _add_why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", help="rules or files; default: everything")
+    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="experiment files, as for snakemake")
+    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single settings, as for snakemake")
+    parser.add_argument("--profile", help="profile, as for snakemake")
+    parser.add_argument("--directory", type=Path, default=Path("."), help="where results/ and .snakemake lie (default: here)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.set_defaults(run=_why)
+
+
+def _why(args: argparse.Namespace) -> int:
+    from ignet.workflow.command import why
+
+    given = [("--configfile", args.configfile), ("--config", args.config), ("--profile", [args.profile] if args.profile else [])]
+    options = [word for name, values in given if values for word in (name, *values)]
+    return why([*args.targets, *options], args.json, args.directory)

@@ -1,10 +1,10 @@
 """Files that are either complete or not there."""
 
+import errno
 import hashlib
 import json
 import os
-import shutil
-import uuid
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ignet.errors import IgnetError
+from ignet.temporary import private_folder
 
 METADATA = "ignet"
 """The one metadata key of our weight files."""
@@ -20,24 +21,111 @@ METADATA = "ignet"
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
+    """Give a temporary path of the same name; move it to ``path`` when the block ends without an error.
 
-    The block may create a file or a folder there. After an error nothing of it remains and an older ``path`` is untouched.
+    The block may create a file or a folder there. After an error nothing of it remains and an older ``path`` is untouched. The
+    temporary's parent is a folder of this writer alone, for whatever else the block needs on disk; it goes with it. What a killed
+    writer of ``path`` left is removed here by the next one; what a living one writes is not touched.
+
+    Raises:
+        IgnetError: the disk is full, the folder is read-only, and what else keeps files from being written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # the suffix stays last, because many writers choose the format by it
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with private_folder(path) as private:
+            temporary = private / path.name
+            yield temporary
+            if not temporary.is_dir():
+                _to_disk(temporary)
+            _swap(temporary, path, private / "old")
+
+
+def _swap(temporary: Path, path: Path, old: Path) -> None:
+    """Move ``temporary`` to ``path``; a file is replaced at once, a folder can only be set aside before."""
+    if not (temporary.is_dir() and path.is_dir()):
+        temporary.replace(path)
+        return
+    path.replace(old)  # not removed in place, so that a kill never leaves a part of it under its name
     try:
-        yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+
+
+def _to_disk(file: Path) -> None:
+    """Have the system write a file out, or a power loss could leave the new name without its content.
+
+    Not done for the files of a folder: there may be thousands of them, at milliseconds to tenths of a second each.
+    """
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot
+            raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an error of writing ``path`` into one line with the remedy; every other error passes as it is.
+
+    Raises:
+        IgnetError: the disk is full, the folder is read-only, and what else keeps files from being written.
+    """
+    try:
+        yield
+    except IgnetError:
+        raise
+    except Exception as error:
+        number = write_error(error, path)
+        if number is None:
+            raise
+        remedy = _REMEDIES.get(number, "look at the disk").format(folder=path.parent)
+        raise IgnetError(f"{path}: cannot be written ({os.strerror(number)}); {remedy}, then start again: finished files stay") from error
+
+
+_MAKE_ROOM = "make room on the disk of {folder}, or set results to a folder on another one"
+_OPEN_UP = "make {folder} writable, or set results to a folder that is"
+_REMEDIES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EROFS: _OPEN_UP,
+    errno.EACCES: _OPEN_UP,
+    errno.EPERM: _OPEN_UP,
+    errno.ENOTDIR: "make {folder} a folder",
+    errno.EEXIST: "make {folder} a folder",
+}
+_ONLY_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""Errors that reading does not meet."""
+
+
+def write_error(error: BaseException | None, path: Path) -> int | None:
+    """Number of the system's error behind a failed writing of ``path``; none where the error is another.
+
+    Libraries wrap it: the chain of causes is followed, and numbers in their texts are read.
+    """
+    while error is not None:
+        number = getattr(error, "errno", None) if isinstance(error, OSError) else _number_in(str(error))
+        named = getattr(error, "filename", None)
+        if number in _ONLY_WRITING or (number is not None and isinstance(named, str | Path) and _is_of(Path(named), path)):
+            return number
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _number_in(text: str) -> int | None:
+    found = re.search(r"(?:errno = |os error )(\d+)", text)
+    return int(found[1]) if found else None
+
+
+def _is_of(named: Path, path: Path) -> bool:
+    """Whether it is the path itself, a folder above it, or in one of its private folders."""
+    return path.is_relative_to(named) or any(part.startswith(f".{path.name}.") for part in named.parts)
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -66,6 +154,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def write_array(path: Path | str, array: np.ndarray) -> None:
+    """Write the bytes of an array, C order, and nothing else; ``numpy.tofile`` says nothing when a full disk cuts the last 4 KB off."""
+    Path(path).write_bytes(np.ascontiguousarray(array).data)
+
+
+def write_png(path: Path | str, image: np.ndarray) -> None:
+    """Write an image, uint8 (H, W, 3) RGB, as PNG; ``cv2.imwrite`` says nothing when a full disk cuts the last 4 KB off."""
+    import cv2
+
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
+    if not done:
+        raise ValueError(f"{path}: an image of shape {image.shape} and type {image.dtype}, expected uint8 (H, W, 3)")
+    write_array(path, encoded)
 
 
 def file_hash(path: Path | str) -> str:

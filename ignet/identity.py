@@ -51,6 +51,17 @@ def import_closure(script: Path | str) -> list[str]:
     return sorted(name for name in reached - NEUTRAL if name != SETTINGS and not name.startswith(f"{SETTINGS}."))
 
 
+def code_parts(script: Path | str) -> dict[str, str]:
+    """What ``code_hash`` is made of: the script and each module that it reaches, as path in the project -> 16 hexadecimal digits."""
+    files = [Path(script), *map(_file_of, import_closure(script))]
+    return {_name(path): hashlib.sha256(_syntax(path).encode()).hexdigest()[:16] for path in files}
+
+
+def _name(path: Path) -> str:
+    path = path.resolve()
+    return path.relative_to(ROOT.parent).as_posix() if path.is_relative_to(ROOT.parent) else path.name
+
+
 @cache
 def _graph() -> grimp.ImportGraph:
     return grimp.build_graph(PACKAGE, cache_dir=None)

@@ -95,6 +95,48 @@ def test_controls_and_statements() -> None:
     assert compare.method == "ignet" and compare.statements[1].slice is None
 
 
+def semi(frames: int | None, adaptation: dict, **run) -> dict:
+    guided = {"image_guidance": {"weight": 1}, "features": "some", "labelled_frames": frames, **run}
+    return {"results": "r", "runs": {"a": guided}, "adaptations": {"some": adaptation}}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        semi(10, {"labelled_frames": 10}),
+        semi(10, {"labelled_frames": 1}),
+        semi(50, {"labelled_frames": 1, "supervision": "dense"}),
+        semi(1, {"supervision": "none"}),
+        semi(1, {}, features="source"),
+        semi(1, {}, image_guidance={"weight": 0}),
+        semi(None, {}),
+        semi(None, {"labelled_frames": 10}),
+    ],
+)
+def test_features_that_know_no_withheld_label_may_guide(values: dict) -> None:
+    assert load_experiment(values, "x").run("a").labelled_frames == values["runs"]["a"]["labelled_frames"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "adaptation", "seen"),
+    [
+        (10, {}, "the labels of all frames"),
+        (50, {"supervision": "dense"}, "the labels of all frames"),
+        (1, {"labelled_frames": 10}, "the labels of 10 % of the frames"),
+        # the published list of 50 % lacks some frames of those of 10 and 20 %
+        (50, {"labelled_frames": 10}, "the labels of 10 % of the frames"),
+        (50, {"labelled_frames": 20}, "the labels of 20 % of the frames"),
+    ],
+)
+def test_features_that_know_withheld_labels_are_refused(frames: int, adaptation: dict, seen: str) -> None:
+    with pytest.raises(IgnetError) as error:
+        load_experiment(semi(frames, adaptation), "x")
+    message = str(error.value)
+    assert "\n" not in message
+    for word in ("runs.a.features", "'some'", seen, f"labelled_frames {frames}", "'source'"):
+        assert word in message, message
+
+
 def test_merge_keeps_its_arguments() -> None:
     base = {"a": {"b": 1, "c": 2}, "d": 3}
     assert merge(base, {"a": {"b": 5}, "e": 6}) == {"a": {"b": 5, "c": 2}, "d": 3, "e": 6}
@@ -114,6 +156,12 @@ def test_merge_keeps_its_arguments() -> None:
         ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "z"}}}, ["runs.a.pseudo_labels_of", "'z'"]),
         ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "a"}}}, ["runs.a.pseudo_labels_of", "'a'"]),
         ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "seeds": [3]}, "b": {}}}, ["runs.a.seeds", "[3]"]),
+        ({"runs": {"a": {"labelled_frames": 5}}}, ["runs.a", "labelled_frames", "5", "1, 10, 20 or 50"]),
+        (
+            {"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "labelled_frames": 1}, "b": {}}},
+            ["runs.a", "scribbles of all"],
+        ),
+        ({"adaptations": {"adapted": {"supervision": "none", "labelled_frames": 10}}}, ["adaptations.adapted", "labelled_frames is 10"]),
         ({"runs": {}}, ["runs"]),
         ({"adaptations": {"source": {}}}, ["source"]),
         ({"dataset": {"train_sequences": ["08"]}}, ["08", "val_sequences"]),

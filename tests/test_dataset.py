@@ -195,6 +195,22 @@ class TestScanSource:
         with pytest.raises(IgnetError, match="different numbers of channels"):
             tree.source(features={**tree.features, "03": tmp_path / "03.h5"})
 
+    @pytest.mark.parametrize("supervision", ["scribbles", "dense"])
+    def test_labels_of_unlabelled_scans_are_never_opened(self, tree, tmp_path, supervision):
+        labelled = [("00", "000001"), ("03", "000004")]
+        for sequence, frames in FRAMES.items():
+            for frame in frames:
+                for path in (scan_path, label_path, scribble_path) if (sequence, frame) in labelled else (scan_path,):
+                    copy = path(tmp_path, sequence, frame)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    copy.write_bytes(path(tree.root / "drawn" if path is scribble_path else tree.root, sequence, frame).read_bytes())
+        source = ScanSource(tmp_path, FRAMES, supervision, None, tree.correspondence, tree.features, labelled=labelled)
+        assert [pool.tolist() for pool in source.pools] == [[1, 4], [0, 2, 3]]
+        for number in range(5):
+            sample, whole = source.load(number), tree.source(supervision=supervision).load(number)
+            assert np.array_equal(sample.labels, whole.labels) if number in (1, 4) else (sample.labels == 255).all()
+            assert np.array_equal(sample.feature, whole.feature) and np.array_equal(sample.in_fov, whole.in_fov)
+
 
 class TestOrder:
     @pytest.mark.parametrize("batch", [1, 2, 3, 7])
@@ -208,6 +224,53 @@ class TestOrder:
         dataset = samples(tree.source(), 5)
         assert len({tuple(dataset.scans_of(step)) for step in range(10)}) > 5
         assert dataset.scans_of(0) != samples(tree.source(), 5, seed=1).scans_of(0)
+
+
+LABELLED = [("00", "000002"), ("03", "000000")]
+LABELLED_NUMBERS = {2, 3}
+
+
+class TestLabelledAndUnlabelled:
+    @pytest.mark.parametrize("batch", [1, 2, 3, 4])
+    def test_take_turns(self, tree, batch):
+        dataset = samples(tree.source(labelled=LABELLED), batch)
+        steps = [dataset.scans_of(step) for step in range(24)]
+        drawn = [scan for scans in steps for scan in scans]
+        assert [scan in LABELLED_NUMBERS for scan in drawn] == [place % 2 == 0 for place in range(len(drawn))]
+        if batch % 2 == 0:
+            assert all(sum(scan in LABELLED_NUMBERS for scan in scans) == batch // 2 for scans in steps)
+
+    def test_each_kind_has_its_epochs(self, tree):
+        dataset = samples(tree.source(labelled=LABELLED), 2)
+        drawn = np.array([dataset.scans_of(step) for step in range(60)])
+        assert (np.sort(drawn[:, 0].reshape(-1, 2), axis=1) == [2, 3]).all()
+        assert (np.sort(drawn[:, 1].reshape(-1, 3), axis=1) == [0, 1, 4]).all()
+        assert len(np.unique(drawn[:, 0].reshape(-1, 2), axis=0)) == 2 and len(np.unique(drawn[:, 1].reshape(-1, 3), axis=0)) > 3
+
+    def test_a_function_of_seed_and_step(self, tree):
+        one, other = (samples(tree.source(labelled=LABELLED), 2, seed=seed) for seed in (0, 1))
+        again = samples(tree.source(labelled=LABELLED), 2)
+        forward = [one.scans_of(step) for step in range(12)]
+        assert forward == [again.scans_of(step) for step in reversed(range(12))][::-1]
+        assert forward != [other.scans_of(step) for step in range(12)]
+
+    def test_all_labelled_is_the_order_without_a_split(self, tree):
+        everything = [(sequence, frame) for sequence, frames in FRAMES.items() for frame in frames]
+        whole, split = samples(tree.source(), 2), samples(tree.source(labelled=everything), 2)
+        assert all(same(whole[step], split[step]) for step in range(4))
+
+    def test_batches_hold_the_labels_of_the_labelled_scans_alone(self, tree):
+        dataset = samples(tree.source(labelled=LABELLED), 2)
+        for step in range(4):
+            batch, (first, second) = dataset[step], dataset.scans_of(step)
+            expected = np.concatenate([tree.scribbles[first], np.full(len(tree.points[second]), 255)])
+            assert np.array_equal(batch.labels, expected)
+            assert len(batch.guided) == len(tree.seen[first][::2]) + len(tree.seen[second][::2])
+
+    def test_fovmix_mixes_both_kinds(self, tree):
+        dataset = samples(tree.source(labelled=LABELLED, supervision="dense"), 1, fovmix=FOVMixConfig(probability=1.0))
+        shares = [(dataset[step].labels != 255).float().mean() for step in range(30)]
+        assert any(0 < share < 1 for share in shares[::2]) and any(0 < share < 1 for share in shares[1::2])
 
 
 class TestBatch:

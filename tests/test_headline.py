@@ -14,7 +14,16 @@ from ignet.config.evaluation import CompareConfig
 from ignet.errors import IgnetError
 from ignet.evaluate.tensor import write_tensor
 from ignet.report.comparison import Comparison
-from ignet.report.headline import POOLED, compare_all, find_confusions, headline_figure, headline_table, networks_table, ordering
+from ignet.report.headline import (
+    POOLED,
+    compare_all,
+    find_confusions,
+    headline_figure,
+    headline_table,
+    networks_table,
+    ordering,
+    read_networks,
+)
 
 SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "headline.py"
 NAMES = CompareConfig(draws=100)
@@ -57,6 +66,16 @@ def test_two_experiments(tmp_path, monkeypatch, capsys):
     assert text in capsys.readouterr().out and max(map(len, text.splitlines())) <= 100
     assert "The ordering holds in 1 of 2 experiments." in text
     assert not (out / "gains.csv").exists()
+
+
+def test_shared_2d_networks_are_found_by_their_links(tmp_path):
+    folder = experiment(tmp_path / "a")
+    shared = tmp_path / "shared" / "0123456789ab"
+    shared.mkdir(parents=True)
+    (shared / "metrics.json").write_text(json.dumps({"miou": 0.75, "accuracy": 0.8}))
+    (folder / "shared" / "evaluate_2d").mkdir(parents=True)
+    (folder / "shared" / "evaluate_2d" / "adapted").symlink_to(shared)
+    assert {name: found["miou"] for name, found in read_networks({"a": folder})["a"].items()} == {"source": 0.25, "adapted": 0.75}
 
 
 def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):

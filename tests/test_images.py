@@ -182,6 +182,30 @@ def test_scribbles_never_read_the_dense_labels(target):
         TargetFrames(root, projections, "dense").read(0)
 
 
+@pytest.mark.parametrize("supervision", ["scribbles", "dense"])
+def test_labels_of_unlabelled_frames_are_never_used(target, supervision):
+    root, projections = target
+    kitti.label_path(root, "00", "000000").unlink()
+    frames = TargetFrames(root, projections, supervision, labelled=[("00", "000001")])
+    assert (frames.read(0)[1] == 255).all()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_labelled_and_unlabelled_target_frames_take_turns(batch):
+    read = []
+
+    class Frames:
+        pools = (np.array([3]), np.array([0, 1, 2]))
+
+        def read(self, item):
+            read.append(item)
+            return np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 255, np.uint8)
+
+    for step in range(24 // batch):
+        TargetBatches(Frames(), SETTINGS, batch, seed=0)[step]
+    assert read[::2] == [3] * 12 and set(read[1::2]) == {0, 1, 2}
+
+
 def test_labels_of_another_scan_are_refused(target):
     root, projections = target
     frames = TargetFrames(root, projections, "dense")

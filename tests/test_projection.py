@@ -169,9 +169,11 @@ def test_correspondence_survives_writing(tmp_path: Path) -> None:
 
 def test_script_projects_points_and_scribbles(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]) -> None:
     out, picture = tmp_path / "out" / "00.h5", tmp_path / "out" / "00.png"
-    common = ("--dataset", tiny_tree, "--sequence", "00", "--out", out, "--picture", picture, "--settings", '{"cell": 1, "tolerance": 0}')
+    common = ("--dataset", tiny_tree, "--sequence", "00", "--settings", '{"cell": 1, "tolerance": 0}', "--out", out)
     done = run_script("project.py", *common, "--scribbles", tiny_tree)
     assert done.returncode == 0, done.stderr
+    drawn = run_script("draw_projection.py", *common[:4], "--projection", out, "--out", picture)
+    assert drawn.returncode == 0, drawn.stderr
     assert kitti.read_image(picture).shape[1] == 1024
     stored = Correspondence(out)
     assert stored.frames == ["000000", "000001"]

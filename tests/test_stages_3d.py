@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from ignet.data.kitti import read_labels
 from ignet.data.labels import IGNORE, to_train_ids
+from ignet.data.splits import labelled_scans
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
@@ -25,7 +27,7 @@ GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 def projection(tiny_tree, run_script, tmp_path) -> Path:
     """Correspondences of sequence 00."""
     arguments = ["--dataset", tiny_tree, "--sequence", "00", "--scribbles", tiny_tree]
-    result = run_script("project.py", *arguments, "--out", tmp_path / "projection/00.h5", "--picture", tmp_path / "00.png")
+    result = run_script("project.py", *arguments, "--out", tmp_path / "projection/00.h5")
     assert result.returncode == 0, result.stderr
     return tmp_path / "projection"
 
@@ -88,6 +90,44 @@ def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, proj
     command = training(tiny_tree, projection, tmp_path / "second", second)
     command[command.index("--labels") + 1] = str(tmp_path / "pseudo")
     finish(command)
+
+
+@pytest.mark.parametrize(
+    ("supervision", "folder", "learns"),
+    [("scribbles", "scribbles", True), ("dense", "labels", False)],
+    ids=["scribbles, with unlabelled scans", "dense, supervised"],
+)
+def test_labels_of_unlabelled_scans_change_nothing(tiny_tree, projection, tmp_path, monkeypatch, supervision, folder, learns) -> None:
+    def weights_of(name: str) -> bytes:
+        command = training(tiny_tree, projection, tmp_path / name, settings)
+        monkeypatch.setattr(sys, "argv", command[1:])
+        runpy.run_path(command[1], run_name="__main__")  # in this process, for its time
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    settings = {**SETTINGS, "steps": 6, "supervision": supervision, "labelled_frames": 50}
+    if not learns:
+        settings |= {"contrastive": {"weight": 0}, "mean_teacher": {"weight": 0}, "fovmix": {"probability": 0}}
+    split = labelled_scans({"00": ["000000", "000001"]}, 50)
+    (labelled,) = (frame for _, frame in split.scans)
+    unlabelled = {"000000": "000001", "000001": "000000"}[labelled]
+    weights = weights_of("whole")
+    metrics = json.loads((tmp_path / "whole/metrics.json").read_text())
+    assert metrics["scans"] == (2 if learns else 1)
+
+    file = tiny_tree / f"sequences/00/{folder}/{unlabelled}.label"
+    file.write_bytes(b"no labels")
+    assert weights_of("spoilt") == weights
+    file.unlink()
+    assert weights_of("deleted") == weights
+
+    # the test can fail: what is labelled does count, and so does an unlabelled scan where a loss learns from it
+    scan = tiny_tree / f"sequences/00/velodyne/{unlabelled}.bin"
+    points = np.fromfile(scan, np.float32).reshape(-1, 4)
+    (points * np.float32([1, 1, 1.5, 1])).tofile(scan)
+    assert (weights_of("moved") == weights) != learns
+    labels = tiny_tree / f"sequences/00/{folder}/{labelled}.label"
+    np.roll(np.fromfile(labels, np.uint32), 1).tofile(labels)
+    assert weights_of("other") != weights
 
 
 def test_prediction_needs_scans_alone(tiny_tree, projection, run_script, tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,13 +22,19 @@ class Killed(Exception):
 
 
 def train(
-    state: Path, steps: int = 12, stop_in: int | None = None, identity: str = "a", term_in: int | None = None
+    state: Path,
+    steps: int = 12,
+    stop_in: int | None = None,
+    identity: str = "a",
+    term_in: int | None = None,
+    max_minutes: float | None = None,
+    checkpoint_every: float = 0.0,
 ) -> tuple[nn.Module, TrainingRun]:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
     optimizer = torch.optim.AdamW(network.parameters(), 0.1)
     parts = {"network": network, "optimizer": optimizer}
-    run = TrainingRun(state, identity, steps=steps, parts=parts, checkpoint_every=0.0)
+    run = TrainingRun(state, identity, steps=steps, parts=parts, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
     with run:
         for step in run:
             x = torch.from_numpy(step_generator(0, step).random((8, 3))).float()
@@ -63,6 +71,42 @@ def test_sigterm_saves_and_exits(tmp_path: Path) -> None:
     resumed, run = train(tmp_path / "cut")
     assert same(resumed, train(tmp_path / "whole")[0])
     assert len(run.history) == 12
+
+
+@pytest.mark.parametrize(("max_minutes", "first"), [(10.0, 8 * 60.0), (240.0, 235 * 60.0)])
+def test_before_its_time_limit_a_run_saves_and_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_minutes: float, first: float
+) -> None:
+    ages = iter([1.0, first - 1, first])
+    monkeypatch.setattr("ignet.train.run.process_age", lambda: next(ages))
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "cut", max_minutes=max_minutes)
+    assert stop.value.code == EXIT_UNFINISHED
+    resumed, run = train(tmp_path / "cut")
+    assert [row["step"] for row in run.history] == list(range(12))
+    assert same(resumed, train(tmp_path / "whole")[0])
+
+
+def test_every_job_does_a_step_however_short_its_limit_and_the_last_one_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ignet.train.run.process_age", lambda: 1e9)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            train(tmp_path, steps=3, max_minutes=1)
+    assert len(train(tmp_path, steps=3, max_minutes=1)[1].history) == 3
+
+
+def test_in_a_schedulers_job_sigterm_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = []
+    save = TrainingRun.save
+    monkeypatch.setattr(TrainingRun, "save", lambda run: (saved.append(run.step), save(run)))
+    _, run = train(tmp_path, term_in=5, max_minutes=1e6, checkpoint_every=1e6)
+    assert saved == [6, 12] and len(run.history) == 12
+
+
+def test_process_age_counts_from_the_start_of_the_process() -> None:
+    code = "import time; time.sleep(0.5); from ignet.train.run import process_age; print(process_age())"
+    age = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 0.5 <= age < 600
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])

@@ -1,5 +1,6 @@
 """The whole DAG on a tiny embedded world, and what a change invalidates."""
 
+import importlib.util
 import json
 import os
 import re
@@ -48,11 +49,15 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_every_artifact_is_there(finished: Path) -> None:
     results = finished / "results" / "tiny"
-    for run in ("full", "baseline", "ignet", "self_trained"):
+    for run in ("full", "baseline", "ignet", "ignet_50", "self_trained"):
         metrics = json.loads((results / f"evaluate/{run}/seed0/metrics.json").read_text())
         assert 0 <= metrics["miou_official"] <= metrics["miou_occurring"] <= 1
     table = pd.read_csv(results / "compare/table.csv")
-    assert set(table["run"]) == {"full", "baseline", "ignet", "self_trained"}
+    assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
+    shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
+    assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
+    assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
+    assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
     for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "data/manifest.csv"):
         assert (results / name).stat().st_size > 0
     assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
@@ -98,25 +103,36 @@ REPORTED = {"compare": 1, "pictures": 1}
 ONE_RUN = {"train_3d": 1, "predict": 1, "evaluate": 1, **REPORTED}
 # the run 'self_trained' learns from the predictions of 'ignet'
 IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate": 2, **REPORTED}
+GUIDED_AND_THE_PUPIL = {"train_3d": 3, "pseudo_label": 1, "predict": 3, "evaluate": 3, **REPORTED}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         ("execution={threads: 2}", {}),
+        ("execution={mem_mb: 900, runtime: 7, gpus: 2, stages: {project: {mem_mb: 700}, train_3d: {gpus: 1}}}", {}),
         ("compare={baseline: full}", {"compare": 1}),
         ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
-        ("evaluate={ranges: [0, 20]}", {"evaluate": 4, "compare": 1}),
+        ("evaluate={ranges: [0, 20]}", {"evaluate": 5, "compare": 1}),
         ("runs={more: {}}", ONE_RUN),
         ("runs={baseline: {steps: 5}}", ONE_RUN),
         ("pseudo_label={fraction: 0.4}", {"pseudo_label": 1, **ONE_RUN}),
         ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET_AND_ITS_PUPIL),
-        ("features={dtype: float16}", {"extract": 2, **IGNET_AND_ITS_PUPIL}),
-        ("adapt_2d={confidence: 0.9}", {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, **IGNET_AND_ITS_PUPIL}),
+        ("features={dtype: float16}", {"extract": 4, **GUIDED_AND_THE_PUPIL}),
+        ("adapt_2d={confidence: 0.9}", {"adapt_2d": 2, "evaluate_2d": 2, "extract": 4, **GUIDED_AND_THE_PUPIL}),
+        ("adaptations={half: {labelled_frames: 10}}", {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, **ONE_RUN}),
+        ("runs={ignet_50: {labelled_frames: null}}", ONE_RUN),
     ],
 )
 def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
     assert planned(finished, "--config", change) == expected
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+)
+def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
+    assert planned(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")) == {}
 
 
 def test_no_input_is_ancient() -> None:

@@ -296,7 +296,7 @@ def test_bad_sequence_name_and_no_half_folder(tmp_path: Path, monkeypatch: pytes
         if len(calls) == 2:
             raise OSError("no space left on device")
 
-    monkeypatch.setattr(files, "_write_png", full_disk)
+    monkeypatch.setattr(files, "write_png", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_sequence(SMALL, "08", tmp_path / "08")
     assert list(tmp_path.iterdir()) == []

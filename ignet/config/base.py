@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +18,10 @@ class Section(BaseModel):
     def canonical(self) -> str:
         """All settings, resolved, as one line of JSON with sorted keys: equal settings give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def without(self, *keys: str) -> Self:
+        """The same settings with some keys at their defaults: those that a stage does not read are no part of its identity."""
+        return self.model_copy(update={key: type(self).model_fields[key].get_default(call_default_factory=True) for key in keys})
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -66,6 +70,8 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     fault = faults[0]
     key = ".".join(str(part) for part in fault["loc"])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    if not key:  # keys that do not fit each other
+        return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
     return f"key '{key}': found {fault['input']!r}, {fault['msg'][0].lower() + fault['msg'][1:]}{more}"

@@ -28,6 +28,10 @@ class DatasetConfig(Section):
             )
         return self
 
+    def of_check(self) -> "DatasetConfig":
+        """What the check of one sequence depends on; where the dataset lies and which other sequences it has is not."""
+        return self.without("root", "train_sequences", "val_sequences")
+
     @property
     def sequences(self) -> tuple[str, ...]:
         """All sequences, sorted."""

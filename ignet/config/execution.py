@@ -1,8 +1,43 @@
 """How jobs are carried out. Nothing here can change a result, so nothing here is part of a stage's identity."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ignet.config.base import Section
+
+TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
+"""Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
+
+USE_GPU = ("evaluate_2d", "extract", "predict", "pseudo_label")
+"""Stages that run a network once over the data; they take one GPU where the trainings have any."""
+
+# MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job add about 250; the
+# rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
+ASKED = {
+    "simulate_source": (1500, 30),
+    "simulate_sequence": (1500, 30),
+    "simulate_scribbles": (1500, 60),
+    "check_sequence": (1500, 60),
+    "check_data": (1000, 10),
+    "project": (1500, 120),
+    "draw_projection": (1500, 20),
+    "evaluate_2d": (3000, 60),
+    "extract": (3000, 120),
+    "predict": (3000, 120),
+    "pseudo_label": (3000, 240),
+    "evaluate": (2000, 60),
+    "compare": (2000, 30),
+    "contact_sheet": (2000, 20),
+    "pictures": (3000, 20),
+}
+"""What a job of each other stage asks for: MB of memory, minutes."""
+
+
+class StageResources(Section):
+    """What the jobs of one stage ask the scheduler for; a key that is left out keeps its default."""
+
+    mem_mb: int | None = Field(None, ge=100, description="MB of memory of a job; a retry asks for 1.5 times, then 2 times as much")
+    runtime: int | None = Field(None, ge=1, description="minutes of a job; a retry of a stage that is no training asks for twice as many")
+    gpus: int | None = Field(None, ge=0, description="GPUs of a job")
 
 
 class ExecutionConfig(Section):
@@ -15,3 +50,35 @@ class ExecutionConfig(Section):
     mem_mb: int = Field(4000, ge=500, description="MB of memory that a training job asks the scheduler for")
     runtime: int = Field(240, ge=1, description="minutes that a training job asks the scheduler for")
     gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for")
+    stages: dict[str, StageResources] = Field(
+        default_factory=dict, description="what a stage's jobs ask for where that differs: rule -> {mem_mb, runtime, gpus}"
+    )
+
+    @field_validator("stages")
+    @classmethod
+    def _known(cls, stages: dict[str, StageResources]) -> dict[str, StageResources]:
+        known = sorted((*TRAININGS, *ASKED))
+        if unknown := sorted(set(stages) - set(known)):
+            raise ValueError(f"found the stages {unknown}, expected some of {known}")
+        return stages
+
+    def memory_of(self, stage: str, attempt: int = 1) -> int:
+        """MB that the ``attempt``-th try (from 1) of a job asks for: 1, 1.5, then always 2 times the setting."""
+        asked = self._own(stage).mem_mb or (self.mem_mb if stage in TRAININGS else ASKED[stage][0])
+        return asked * min(attempt + 1, 4) // 2
+
+    def runtime_of(self, stage: str, attempt: int = 1) -> int:
+        """Minutes that the ``attempt``-th try (from 1) of a job asks for; a training goes on where it stopped, so it needs no more."""
+        if stage in TRAININGS:
+            return self._own(stage).runtime or self.runtime
+        return (self._own(stage).runtime or ASKED[stage][1]) * min(attempt, 2)
+
+    def gpus_of(self, stage: str) -> int:
+        """GPUs that a job asks for."""
+        own = self._own(stage).gpus
+        if own is not None:
+            return own
+        return self.gpus if stage in TRAININGS else min(self.gpus, 1) if stage in USE_GPU else 0
+
+    def _own(self, stage: str) -> StageResources:
+        return self.stages.get(stage, StageResources())

@@ -1,5 +1,7 @@
 """One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it whole."""
 
+import os
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +20,9 @@ from ignet.errors import IgnetError
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
 
+NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
+"""Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
+
 
 def _one_adaptation() -> dict[str, dict[str, Any]]:
     return {"adapted": {}}
@@ -26,7 +31,14 @@ def _one_adaptation() -> dict[str, dict[str, Any]]:
 class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
-    results: str = Field(description="folder that all outputs go to; several experiments may share one only if their sections agree")
+    results: str = Field(
+        description="folder that all outputs go to, but those in shared; several experiments may have one only if their sections agree"
+    )
+    shared: str | None = Field(
+        None,
+        description="folder for results that experiments with the same settings share (world, projection, scribbles, 2D networks, "
+        "features, 2D evaluation), each under the hash of what it comes from; null: all below results",
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
     dataset: DatasetConfig = DatasetConfig()
     source: SourceConfig = SourceConfig()
@@ -56,6 +68,13 @@ class ExperimentConfig(Section):
     def _without_null(cls, named: Any) -> Any:
         # a file that is laid over another one cannot delete a key, but it can set it to null
         return {name: value for name, value in named.items() if value is not None} if isinstance(named, dict) else named
+
+    @model_validator(mode="after")
+    def _places(self) -> "ExperimentConfig":
+        # the results of one experiment can be deleted without another's missing something
+        if self.shared is not None and PurePath(os.path.abspath(self.shared)).is_relative_to(os.path.abspath(self.results)):
+            raise ValueError(f"shared is '{self.shared}', which lies in results, '{self.results}'; name a folder outside of it")
+        return self
 
     @model_validator(mode="after")
     def _names(self) -> "ExperimentConfig":
@@ -93,6 +112,7 @@ class ExperimentConfig(Section):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
             raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
         self._check_teacher(name, settings)
+        self._check_labels_of_features(name, settings)
         return settings
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
@@ -117,6 +137,20 @@ class ExperimentConfig(Section):
                 raise IgnetError(f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it learns from")
             path.append(teacher)
             teacher = self.runs[teacher].get("pseudo_labels_of")
+
+    def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
+        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as unlabelled."""
+        if settings.labelled_frames is None or not settings.needs_features or settings.features == SOURCE_NETWORK:
+            return
+        network, allowed = self.adaptation(settings.features), settings.labelled_frames
+        seen = network.labelled_frames
+        if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
+            frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
+            raise IgnetError(
+                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with labels that the run's "
+                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with labelled_frames {allowed} or "
+                "supervision none"
+            )
 
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:

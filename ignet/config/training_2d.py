@@ -26,6 +26,10 @@ class SegformerConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier, in training (SegFormer: 0.1; off for short trainings)")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the last block, in training (SegFormer: 0.1)")
 
+    def effective(self) -> "SegformerConfig":
+        """The same settings with the shape at its default where a checkpoint brings its own."""
+        return self if self.weights == "random" else self.without("hidden_sizes", "depths", "decoder_channels")
+
     @model_validator(mode="after")
     def _heads(self) -> "SegformerConfig":
         if any(size < 1 or size % heads for size, heads in zip(self.hidden_sizes, ATTENTION_HEADS, strict=True)):
@@ -63,6 +67,10 @@ class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
     steps: int = Field(1200, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="images a step (DAFormer: 2)")
 
+    def effective(self) -> "Pretrain2DConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self.model_copy(update={"network": self.network.effective()})
+
 
 class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     """Adaptation to the target camera: mean teacher, ClassMix, projected scribbles."""
@@ -80,6 +88,11 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "
         "a ceiling that the method may not use",
     )
+    labelled_frames: Literal[1, 10, 20, 50] | None = Field(
+        None,
+        description="per cent of the training frames whose labels may be used, as in train_3d; half of the target images are then labelled "
+        "ones (our choice); null: all frames have labels",
+    )
     source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
     mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
     scribble_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)")
@@ -90,12 +103,26 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
     )
 
+    @model_validator(mode="after")
+    def _labels(self) -> "Adapt2DConfig":
+        if self.supervision == "none" and self.labelled_frames:
+            raise ValueError(f"labelled_frames is {self.labelled_frames}, but supervision 'none' uses no label; leave labelled_frames out")
+        return self
+
+    def effective(self) -> "Adapt2DConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self.without("scribble_weight") if self.supervision == "none" else self
+
 
 class FeatureConfig(Section):
     """The feature store."""
 
     dtype: Literal["int8", "float16", "float32"] = Field("int8", description="number format; int8 has one float32 scale per channel")
     calibration_frames: int = Field(8, ge=1, description="frames, evenly spaced, from which the int8 scales are read")
+
+    def effective(self) -> "FeatureConfig":
+        """The same settings, those that are not read at their defaults."""
+        return self if self.dtype == "int8" else self.without("calibration_frames")
 
 
 class Evaluate2DConfig(Section):

@@ -96,7 +96,9 @@ class Train3DConfig(Section):
         "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
     )
     labelled_frames: Literal[1, 10, 20, 50] | None = Field(
-        None, description="percent of the training scans that carry labels, by LaserMix's published lists; null: all"
+        None,
+        description="per cent of the training scans that have labels (the published lists, else a like draw); the others train the losses "
+        "that need none; null: all have labels",
     )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
@@ -117,7 +119,28 @@ class Train3DConfig(Section):
     def _pseudo(self) -> "Train3DConfig":
         if (self.supervision == "pseudo") != (self.pseudo_labels_of is not None):
             raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
+        if self.supervision == "pseudo" and self.labelled_frames:
+            raise ValueError(
+                f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take supervision 'dense' "
+                "or 'scribbles', or leave labelled_frames out"
+            )
         return self
+
+    def effective(self) -> "Train3DConfig":
+        """The same run with every key at its default that the training does not read, because what it belongs to is off."""
+        guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()
+        values = {
+            "mean_teacher": self.mean_teacher if self.mean_teacher.weight else self.mean_teacher.without("ramp"),
+            "image_guidance": guidance if guidance.distance == "classes" else guidance.without("confidence"),
+            "contrastive": self.contrastive if self.contrastive.weight else ContrastiveConfig(),
+            "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
+        }
+        return (self if self.needs_features else self.without("features")).model_copy(update=values)
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """A loss learns from scans without any label."""
+        return self.mean_teacher.weight > 0 or self.image_guidance.weight > 0 or self.contrastive.weight > 0
 
     @property
     def needs_features(self) -> bool:

@@ -26,3 +26,11 @@ class WorldConfig(Section):
     spacing: float = Field(6.0, gt=0, description="metres that the vehicle drives between two frames")
     scribble_fraction: float = Field(0.08, gt=0, le=1, description="share of a scan's points that its scribbles label")
     scribble_margin: float = Field(0.3, ge=0, description="metres that a scribble keeps from the nearest point of another class")
+
+    def of_source(self) -> "WorldConfig":
+        """What the source images depend on: the target's street, sensors and scribbles at their defaults."""
+        return self.without("preset", "frames", "beams", "azimuths", "spacing", "scribble_fraction", "scribble_margin")
+
+    def of_target(self) -> "WorldConfig":
+        """What the target sequences depend on."""
+        return self.without("source_images")

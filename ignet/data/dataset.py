@@ -1,6 +1,6 @@
 """Training samples of the 3D network: from scans on disk to the tensors of one step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,8 @@ from ignet.data.correspondence import Correspondence
 from ignet.data.features import FeatureStore, channel_statistics
 from ignet.data.fovmix import Sample, fovmix, turn_sectors
 from ignet.data.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
-from ignet.data.labels import to_train_ids
+from ignet.data.labels import IGNORE, to_train_ids
+from ignet.data.splits import Scan, pools
 from ignet.data.voxels import collate, voxel_features, voxelize
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
@@ -25,7 +26,7 @@ from ignet.errors import IgnetError
 CACHE_BYTES = 1 << 30
 
 # what a random number is for: the third part of its key, so that switching one thing off leaves all others as they were
-_ORDER, _MIX, _STUDENT, _TEACHER = 101, 102, 103, 104
+_ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED = 101, 102, 103, 104, 105
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ class ScanSource:
         features: feature store of each sequence; None: no features.
         standardize: bring each channel of the features to mean 0 and deviation 1 over all points of the stores.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
+        labelled: the (sequence, frame) whose label files may be opened; all points of other scans are without a label. None: all.
 
     Attributes:
         scans: (sequence, frame) of each scan, in the order of ``frames``.
+        pools: numbers of the labelled scans, then of the unlabelled ones, see `ignet.data.splits.pools`.
         channels: D of the features, 0 where there are none.
         classifier: the last layer of the 2D network that made the features, or None.
 
@@ -107,11 +110,14 @@ class ScanSource:
         features: Mapping[str, Path] | None = None,
         standardize: bool = False,
         cache: bool = False,
+        labelled: Collection[Scan] | None = None,
     ) -> None:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
         if not self.scans:
             found = ", ".join(frames) or "none"
             raise IgnetError(f"{dataset_root}: found no frame in sequences {found}, expected at least one; name the frames to train on")
+        self._labelled = frozenset(self.scans if labelled is None else labelled)
+        self.pools = pools(self.scans, self._labelled)
         self.dataset_root, self.supervision = Path(dataset_root), supervision
         self.labels_root = self.dataset_root if labels_root is None else Path(labels_root)
         self._correspondence = self._features = None
@@ -167,9 +173,7 @@ class ScanSource:
         if not finite.all():
             broken = int((~finite).any(axis=1).sum())
             raise IgnetError(f"{path}: found {broken} points that are not finite, expected none; unpack the scan again")
-        root = self.dataset_root if self.supervision == "dense" else self.labels_root
-        path = (scribble_path if self.supervision == "scribbles" else label_path)(root, sequence, frame)
-        labels = to_train_ids(read_labels(path, count), str(path))
+        labels = self._read_labels(sequence, frame, count) if (sequence, frame) in self._labelled else np.full(count, IGNORE, np.uint8)
 
         in_fov, sector = np.zeros(count, bool), (0.0, 0.0)
         if self._correspondence is not None:
@@ -195,12 +199,18 @@ class ScanSource:
             feature_of[index] = np.arange(len(index), dtype=np.int32)
         return Sample(points, labels, in_fov, feature, feature_of, sector)
 
+    def _read_labels(self, sequence: str, frame: str, count: int) -> NDArray[np.uint8]:
+        root = self.dataset_root if self.supervision == "dense" else self.labels_root
+        path = (scribble_path if self.supervision == "scribbles" else label_path)(root, sequence, frame)
+        return to_train_ids(read_labels(path, count), str(path))
+
 
 class TrainingSamples(Dataset[Batch]):
     """Map-style dataset whose item number s is the batch of step s, a function of (seed, s) alone.
 
     Use it with ``DataLoader(samples, batch_size=None, sampler=range(start, steps), num_workers=...)``. Every scan comes once in each
-    epoch, in an order that is drawn anew for it; a batch may reach over the end of an epoch.
+    epoch, in an order that is drawn anew for it; a batch may reach over the end of an epoch. Labelled and unlabelled
+    scans take turns, and each kind has its own epochs.
 
     Args:
         source: where scans come from.
@@ -232,9 +242,14 @@ class TrainingSamples(Dataset[Batch]):
 
     def scans_of(self, step: int) -> list[int]:
         """Numbers of the scans that step ``step`` starts from, before mixing."""
-        places = [divmod(step * self.batch + b, len(self.source)) for b in range(self.batch)]
-        orders = {epoch: step_generator(self.seed, epoch, _ORDER).permutation(len(self.source)) for epoch, _ in places}
-        return [int(orders[epoch][place]) for epoch, place in places]
+        turns = [divmod(step * self.batch + b, len(self.source.pools)) for b in range(self.batch)]
+        places = [(kind, *divmod(turn, len(self.source.pools[kind]))) for turn, kind in turns]
+        orders = {(kind, epoch): self._order(kind, epoch) for kind, epoch, _ in places}
+        return [int(orders[kind, epoch][place]) for kind, epoch, place in places]
+
+    def _order(self, kind: int, epoch: int) -> NDArray[np.int64]:
+        pool = self.source.pools[kind]
+        return pool[step_generator(self.seed, epoch, (_ORDER, _ORDER_UNLABELLED)[kind]).permutation(len(pool))]
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of one step, on the CPU."""

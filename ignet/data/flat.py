@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ignet.data.hdf5 import create_hdf5
 from ignet.errors import IgnetError
 from ignet.files import atomic
 
@@ -56,7 +57,7 @@ class FlatWriter:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         temporary = self._stack.enter_context(atomic(self._path))
-        self._file = self._stack.enter_context(h5py.File(temporary, "w"))
+        self._file, self._check_disk = self._stack.enter_context(create_hdf5(temporary))
         for name, (dtype, shape) in self._columns.items():
             row = np.dtype(dtype).itemsize * int(np.prod(shape))
             chunk = (max(1, _CHUNK_BYTES // max(row, 1)), *shape)
@@ -87,6 +88,7 @@ class FlatWriter:
             dataset = self._file[name]
             dataset.resize(end, axis=0)
             dataset[self._offset[-1] :] = rows[name]
+        self._check_disk()
         for name in self._scan_columns:
             self._scans[name].append(facts[name])
         self._scans["scan"].append(int(frame))

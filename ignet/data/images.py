@@ -18,6 +18,7 @@ from ignet.config.training_2d import ImageConfig
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.target import TargetFrames
+from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
@@ -189,6 +190,8 @@ class SourceBatches(Dataset):
 class TargetBatches(Dataset):
     """Batches of target crops with sparse labels; item s is the batch of step s.
 
+    Where there are unlabelled frames, labelled and unlabelled ones take turns.
+
     Args:
         frames: the frames to draw from.
         settings: crop.
@@ -203,11 +206,12 @@ class TargetBatches(Dataset):
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = step_generator(self.seed, step, TARGET_STREAM)
-        crops = [self._sample(rng) for _ in range(self.batch)]
+        crops = [self._sample(rng, step * self.batch + b) for b in range(self.batch)]
         return torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        image, label = self.frames.read(int(rng.integers(len(self.frames))))
+    def _sample(self, rng: np.random.Generator, turn: int) -> tuple[Tensor, Tensor]:
+        pool = self.frames.pools[turn % len(self.frames.pools)]
+        image, label = self.frames.read(int(pool[rng.integers(len(pool))]))
         place = crop_window(label.shape, self.settings.crop, rng)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
 
@@ -224,5 +228,7 @@ def rescale(image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float) -
 
 def step_batches(batches: Dataset, steps: range, workers: int) -> Iterator:
     """The batches of the given steps in their order, read ahead by ``workers`` processes (0: none); the result is the same."""
-    loader: DataLoader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers)
+    loader: DataLoader = DataLoader(
+        batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=leave_sigterm_to_the_training
+    )
     return iter(loader)

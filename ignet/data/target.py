@@ -1,5 +1,6 @@
 """Target images with the labels of the LiDAR points that are projected into them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from ignet.data.correspondence import Correspondence, FrameCorrespondence
 from ignet.data.kitti import image_path, label_path, read_image, read_labels
 from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.splits import Scan, pools
 from ignet.errors import IgnetError
 
 
@@ -20,9 +22,19 @@ class TargetFrames:
         projections: correspondence file of each sequence.
         supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read for this alone);
             none: no labels.
+        labelled: the (sequence, frame) whose labels may be used; None: all.
+
+    Attributes:
+        pools: numbers of the labelled frames, then of the unlabelled ones, see `ignet.data.splits.pools`.
     """
 
-    def __init__(self, root: Path, projections: dict[str, Path], supervision: Literal["none", "scribbles", "dense"]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        projections: dict[str, Path],
+        supervision: Literal["none", "scribbles", "dense"],
+        labelled: Collection[Scan] | None = None,
+    ) -> None:
         self.root, self.supervision = root, supervision
         self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
         self.items = [(sequence, frame) for sequence, file in self.correspondence.items() for frame in file.frames]
@@ -30,6 +42,8 @@ class TargetFrames:
             raise IgnetError(
                 f"{root}: found no projected frame of sequences {sorted(projections)}, expected one at least; run the projection"
             )
+        self._labelled = frozenset(self.items if labelled is None else labelled)
+        self.pools = pools(self.items, self._labelled)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -40,7 +54,7 @@ class TargetFrames:
         image = read_image(image_path(self.root, sequence, frame))
         points = self.correspondence[sequence].read(frame)
         check_size(image, points, image_path(self.root, sequence, frame))
-        if self.supervision == "none":
+        if self.supervision == "none" or (sequence, frame) not in self._labelled:
             return image, np.full(image.shape[:2], IGNORE, np.uint8)
         ids = projected_labels(self.root, sequence, frame, points) if self.supervision == "dense" else points.scribble
         return image, sparse_label_image(points.pixel, ids, image.shape[1], image.shape[0])

@@ -13,7 +13,7 @@ from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, col
 from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring
-from ignet.files import atomic
+from ignet.files import atomic, write_png
 
 CLASSES = len(CITYSCAPES_CLASSES)
 
@@ -71,7 +71,7 @@ def picture(
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write an image, uint8 (H, W, 3) RGB, as PNG, atomically."""
     with atomic(path) as temporary:
-        cv2.imwrite(str(temporary), np.ascontiguousarray(picture[:, :, ::-1]))
+        write_png(temporary, picture)
 
 
 def _legend(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:

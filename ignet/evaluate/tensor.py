@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ignet.data.hdf5 import create_hdf5
 from ignet.errors import IgnetError
 from ignet.files import atomic
 
@@ -124,7 +125,7 @@ def write_tensor(path: Path, tensor: ConfusionTensor) -> None:
     names of the slices of each axis, ``names/range`` and so on. Attributes: ``layout``, ``version``.
     """
     counts = tensor.counts.astype(np.min_scalar_type(int(tensor.counts.max(initial=0))))
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(path) as temporary, create_hdf5(temporary) as (file, _):
         chunks = (1, *counts.shape[1:]) if counts.size else None
         file.create_dataset("counts", data=counts, chunks=chunks, compression="gzip" if chunks else None, shuffle=bool(chunks))
         file["frames"] = np.array(tensor.frames, "S")

@@ -18,6 +18,18 @@ def name_and_path(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def name_and_number(text: str) -> tuple[str, int]:
+    """Split ``NAME=NUMBER``.
+
+    Raises:
+        IgnetError: the text has another form.
+    """
+    name, equals, number = text.partition("=")
+    if not (name and equals and number.isdecimal()):
+        raise IgnetError(f"'{text}': expected NAME=NUMBER, a whole number")
+    return name, int(number)
+
+
 def by_run(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
     """Files by run and seed, of arguments ``RUN:SEED=FILE``.
 

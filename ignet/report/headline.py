@@ -15,7 +15,7 @@ from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
 from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, SCANS, run_table, signed_cell, spread_notes
-from ignet.report.statements import FAILS, HOLDS, OPEN, verdict
+from ignet.report.statements import FAILS, HOLDS, MANY, OPEN, verdict
 from ignet.report.tables import Cell, Table, interval_text, spread
 
 Files = dict[str, dict[int, Path]]
@@ -115,11 +115,17 @@ def headline_figure(experiments: Mapping[str, Comparison], names: CompareConfig)
 
 def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
     """What ``evaluate_2d`` wrote, by experiment and 2D network; nothing of an experiment without."""
-    found = {name: {path.parent.name: path for path in results.glob("evaluate_2d/*/metrics.json")} for name, results in experiments.items()}
+    found = {name: _networks_of(results) for name, results in experiments.items()}
     # the pretrained network comes first, as in the experiments' own tables
     return {
         name: {key: read_json(paths[key]) for key in sorted(paths, key=lambda key: (key != "source", key))} for name, paths in found.items()
     }
+
+
+def _networks_of(results: Path) -> dict[str, Path]:
+    """By 2D network; links to shared results win over what an earlier run left in the experiment's own folder."""
+    files = [*results.glob("evaluate_2d/*/metrics.json"), *results.glob("shared/evaluate_2d/*/metrics.json")]
+    return {path.parent.name: path for path in files}
 
 
 def networks_table(networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool) -> Table:
@@ -161,5 +167,6 @@ def _certainty(runs: Comparison, names: CompareConfig) -> str:
 def _pair(runs: Comparison, run: str, against: str) -> str:
     difference = runs.difference(run, against)
     cell = signed_cell(difference)
-    words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: "interval includes 0"}[verdict(difference)]
+    undecided = "one seed decides nothing" if difference and difference.seeds < MANY else "interval includes 0"
+    words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
     return f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"

@@ -4,7 +4,8 @@ from ignet.report.tables import Cell, Table
 
 _SCRIBBLE = "ScribbleKITTI, val, scribbles (8 % of the points)"
 _SEMANTIC = "SemanticKITTI, val, {} % of the scans"
-_SHARES = (1, 10, 20, 50)
+SHARES = (1, 10, 20, 50)
+"""Per cent of the scans that are labelled."""
 
 _UNAL22 = "ScribbleKITTI, Unal et al., CVPR 2022"
 _SECOND_HAND = "second-hand: quoted by others; the paper's own tables were not at hand"
@@ -23,19 +24,20 @@ _SCRIBBLE_FIGURES: tuple[tuple[str, str, float, str], ...] = (
     ("SemanticKITTI, val, fully supervised", "MinkowskiNet", 61.1, _UNAL22),
     ("SemanticKITTI, val, fully supervised", "SPVCNN", 63.8, _UNAL22),
 )
-_SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
+SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
     ("IGNet", (49.0, 61.3, 63.1, 64.8), _SECOND_HAND),
     ("LaserMix, Cylinder3D", (50.6, 60.0, 61.9, 62.3), _KONG23),
     ("LaserMix++", (63.2, 67.5, 67.7, 68.6), _KONG24),
 )
+"""Method, mIoU at each of ``SHARES``, source."""
 
 
 def published_table() -> Table:
     """What others report, with the source of each figure."""
     semi: list[tuple[Cell, ...]] = [
         (_SEMANTIC.format(share), method, figure, source)
-        for method, figures, source in _SEMI_FIGURES
-        for share, figure in zip(_SHARES, figures, strict=True)
+        for method, figures, source in SEMI_FIGURES
+        for share, figure in zip(SHARES, figures, strict=True)
     ]
     notes = (
         "published, real data, not comparable with the embedded world",

@@ -143,14 +143,22 @@ def slice_table(runs: Comparison) -> Table:
     return Table("Slices, mIoU in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note()))
 
 
+def training_words(kind: str) -> str:
+    """In words: how a 2D network was trained. ``dense:10``: with dense labels of 10 % of the frames."""
+    supervision, _, share = kind.partition(":")
+    if not share:
+        return SUPERVISION.get(kind, kind)
+    return f"adapted with projected {'scribbles' if supervision == 'scribbles' else 'dense labels'} of {share} % of the frames"
+
+
 def network_table(metrics: Mapping[str, Mapping[str, Any]], supervision: Mapping[str, str] | None = None) -> Table:
     """One row a 2D network: how it was trained, mIoU and accuracy on the target images, as ``evaluate_2d`` wrote them.
 
     Args:
         metrics: by the network's name.
-        supervision: keys of ``SUPERVISION`` by the network's name; where it is not given, the column is left out.
+        supervision: of ``training_words``, by the network's name; where it is not given, the column is left out.
     """
-    words = {name: SUPERVISION.get(kind, kind) for name, kind in (supervision or {}).items()}
+    words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
     rows = tuple((name, words.get(name), 100 * m["miou"], 100 * m["accuracy"]) for name, m in metrics.items())
     notes = ("mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval")
     table = Table(

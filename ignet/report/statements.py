@@ -11,6 +11,7 @@ from ignet.report.runs import BENCHMARK, OCCURRING, signed_cell
 from ignet.report.tables import Cell, Table, interval_text, spread
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+MANY = 2
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """``holds`` where the whole interval is above 0, ``does not hold`` where it is below, else ``undecided``."""
-        return verdict(self.estimate)
+        """See :func:`verdict`; 2D networks are judged by the sign of their difference."""
+        return verdict(self.estimate, least=MANY if self.certain else 1)
 
     @property
     def figure(self) -> str:
@@ -42,9 +43,14 @@ class Finding:
         return interval_text(cell) if self.certain else f"{cell.value:+.1f}"
 
 
-def verdict(estimate: Estimate | None) -> str:
-    """The verdict on a difference that is claimed to be above 0."""
-    if estimate is None:
+def verdict(estimate: Estimate | None, least: int = MANY) -> str:
+    """``holds`` where the whole interval is above 0, ``does not hold`` where it is below, else ``undecided``.
+
+    Args:
+        estimate: a difference that is claimed to be above 0; None: there is no figure.
+        least: seeds from which it can decide anything. The interval of one seed knows nothing of how much another would differ.
+    """
+    if estimate is None or estimate.seeds < least:
         return OPEN
     return HOLDS if estimate.low > 0 else FAILS if estimate.high < 0 else OPEN
 
@@ -84,6 +90,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
     notes = (
         f"difference in percentage points of the {BENCHMARK}, where the points are all; elsewhere of the {OCCURRING}",
         "[low, high]: 95 % interval of a paired bootstrap over seeds and scans; holds: all of it above 0; does not hold: all of it below 0",
+        "one seed decides nothing",
         "without interval: 2D networks, one each, judged by the sign of their difference alone",
     )
     return Table("Statements", columns, tuple(rows), notes)
@@ -123,7 +130,7 @@ def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfi
     leads = {
         HOLDS: "These hold",
         FAILS: "These do not hold, because the figures show the opposite",
-        OPEN: "These stay undecided, because the interval includes zero or there is no figure",
+        OPEN: "These stay undecided, because the interval includes zero, or rests on one seed, or there is no figure",
     }
     sentences += [f"{leads[kind]}: {'; '.join(map(_clause, group))}." for kind, group in groups.items() if group]
     if any(not finding.certain for finding in findings):
@@ -155,6 +162,8 @@ def _relative(runs: Comparison, method: str, reference: str) -> Estimate | None:
 
 
 def _meaning(difference: Estimate) -> str:
+    if difference.seeds < MANY:
+        return "over these scans alone: one seed decides nothing"
     meanings = {HOLDS: "a gain", FAILS: "a loss", OPEN: "which may be chance"}
     return meanings[verdict(difference)]
 

@@ -14,7 +14,7 @@ WIDTH = 100
 """Columns of text."""
 
 
-def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig) -> str:
+def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig, shares: Table | None = None) -> str:
     """The table of all runs, narrowed, that of the 2D networks, and what they say.
 
     Args:
@@ -22,11 +22,13 @@ def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig) 
         networks: of ``network_table``.
         words: of ``paragraph``.
         names: which runs are the reference and the baseline.
+        shares: of ``share_table``, where runs have unlabelled scans.
     """
     columns = headline_columns(names)
     for name in ("experiment", "scans"):  # one experiment, whose scans the notes name
         del columns[name]
-    return as_text([runs.only(columns), networks], words)
+    by_share = [shares.only({name: name for name in shares.columns if name != "source"})] if shares else []
+    return as_text([runs.only(columns), *by_share, networks], words)
 
 
 def headline_columns(names: CompareConfig) -> dict[str, str]:

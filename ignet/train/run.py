@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import shutil
 import signal
 import sys
@@ -16,11 +17,16 @@ from filelock import FileLock, Timeout
 
 from ignet.console import log, progress
 from ignet.errors import IgnetError
-from ignet.files import atomic
-from ignet.train.checkpoint import load_newest, save_checkpoint
+from ignet.files import atomic, explained
+from ignet.train.checkpoint import restore_newest, save_checkpoint
+from ignet.train.curves import Curves
 
 EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
+
+
+SAFETY, SAFETY_S = 0.2, 300.0
+"""How long before a time limit a training stops: this share of the limit, at most so many seconds."""
 
 
 class Stateful(Protocol):
@@ -41,11 +47,14 @@ class TrainingRun:
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
+        max_minutes: time limit of the scheduler's job, counted from the start of the process; none: no scheduler. Nor can this.
 
     All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A
     resumed CPU run then ends bit-identical to one that was never interrupted.
 
-    SIGTERM (a scheduler's warning) makes the run save after the current step and exit with ``EXIT_UNFINISHED``.
+    SIGTERM makes the run save after the current step and exit with ``EXIT_UNFINISHED``; and so does a time limit that is near. With
+    ``max_minutes`` SIGTERM makes it save and go on: a scheduler that preempts the job kills it soon after and queues it again, but takes
+    a job that ends by itself for a failed one.
     """
 
     def __init__(
@@ -57,10 +66,12 @@ class TrainingRun:
         parts: dict[str, Stateful],
         curves: Path | None = None,
         checkpoint_every: float = 60.0,
+        max_minutes: float | None = None,
     ) -> None:
         self.folder = Path(state) / identity
         self.identity, self.steps, self.parts, self.curves = identity, steps, parts, curves
         self.checkpoint_every = checkpoint_every
+        self.limit_s = max_minutes and max_minutes * 60
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
@@ -68,17 +79,16 @@ class TrainingRun:
         self._writer: Any = None
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
         try:
-            self._lock.acquire(timeout=0)
+            with explained(self.folder / "lock"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise IgnetError(f"{self.folder}: another process trains here; wait until it ends, or end it") from None
         self._resume()
         if self.curves:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.curves), purge_step=self.step)
+            self._writer = Curves(self.curves, self.step)
         self._old_handler = signal.signal(signal.SIGTERM, self._on_term)
         return self
 
@@ -86,9 +96,9 @@ class TrainingRun:
         signal.signal(signal.SIGTERM, self._old_handler)
         if self._writer:
             self._writer.close()
-        self._lock.release()
-        if self._finished:
+        if self._finished:  # before the lock is free, or the next trainer's folder would go
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
 
     def __iter__(self) -> Iterator[int]:
         saved = time.monotonic()
@@ -97,12 +107,12 @@ class TrainingRun:
             yield step
             self._record(step)
             self.step = step + 1
-            if self._stop or time.monotonic() - saved >= self.checkpoint_every:
+            late = self._late()
+            if self._stop or late or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
-            if self._stop:
-                log.warning("asked to stop: state saved after step %d of %d", self.step, self.steps)
-                sys.exit(EXIT_UNFINISHED)
+            if self._stop or late:
+                self._leave(late)
         self.save()
 
     def log(self, **values: float | torch.Tensor) -> None:
@@ -126,15 +136,15 @@ class TrainingRun:
         self._finished = True
 
     def _resume(self) -> None:
-        state = load_newest(self.folder, self.identity)
-        if state is None:
-            return
+        restore_newest(self.folder, self.identity, self.parts, self._restore)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
-        self.step, self.history = state["step"], list(state["history"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
+        self.step, self.history = state["step"], list(state["history"])
         log.info("resumed after step %d of %d", self.step, self.steps)
 
     def _record(self, step: int) -> None:
@@ -149,8 +159,28 @@ class TrainingRun:
                 if key != "step":
                     self._writer.add_scalar(key, value, step)
 
+    def _late(self) -> bool:
+        # the last step needs no job of its own: what is left is to write the results
+        limit = self.limit_s if self.step < self.steps else None
+        return limit is not None and process_age() >= limit - min(SAFETY * limit, SAFETY_S)
+
+    def _leave(self, late: bool) -> None:
+        reason = "the time limit is near" if late else "asked to stop"
+        if self.limit_s and not late:
+            log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
+            self._stop = False
+            return
+        log.warning("%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps)
+        sys.exit(EXIT_UNFINISHED)
+
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
+
+
+def process_age() -> float:
+    """Seconds since this process started, imports and the reading of data included."""
+    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

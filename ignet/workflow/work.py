@@ -131,6 +131,9 @@ class Workload:
     def compare(self, job: Job) -> list[Work]:
         return [Work("compare", 1, 1)]
 
+    def draw_projection(self, job: Job) -> list[Work]:
+        return [Work("draw_projection", 1, 1)]
+
     def contact_sheet(self, job: Job) -> list[Work]:
         return [Work("contact_sheet", 1, 1)]
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -12,7 +11,7 @@ from ignet.data.kitti import instance_ids
 from ignet.data.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
 from ignet.data.scribbles import simulate_scribbles
 from ignet.errors import IgnetError
-from ignet.files import atomic
+from ignet.files import atomic, write_array, write_png
 from ignet.world.camera import Camera
 from ignet.world.drive import IMAGES_PER_STREET, Drive, source_drive, target_drive
 
@@ -37,7 +36,7 @@ def write_source(config: WorldConfig, folder: Path) -> None:
                 drive = source_drive(config, street)
             picture = drive.picture(frame, _SOURCE_SWAY)
             name = f"{number + 1:05d}.png"
-            _write_png(temporary / "images" / name, picture.image)
+            write_png(temporary / "images" / name, picture.image)
             labels = Image.frombytes("P", picture.city.shape[::-1], picture.city.tobytes())
             labels.putpalette(palette)
             labels.save(temporary / "labels" / name)
@@ -65,8 +64,8 @@ def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
 def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) -> None:
     name = f"{frame:06d}"
     sweep = drive.scan(frame)
-    sweep.points.astype("<f4").tofile(folder / "velodyne" / f"{name}.bin")
-    sweep.label.astype("<u4").tofile(folder / "labels" / f"{name}.label")
+    write_array(folder / "velodyne" / f"{name}.bin", sweep.points.astype("<f4"))
+    write_array(folder / "labels" / f"{name}.label", sweep.label.astype("<u4"))
     scribbles = simulate_scribbles(
         sweep.points,
         to_train_ids(sweep.label),
@@ -75,13 +74,8 @@ def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) ->
         config.scribble_margin,
         drive.scribble_rng(frame),
     )
-    to_raw_ids(scribbles).astype("<u4").tofile(folder / "scribbles" / f"{name}.label")
-    _write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)
-
-
-def _write_png(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image[:, :, ::-1]):
-        raise IgnetError(f"{path}: the image could not be written; check that the disk has room")
+    write_array(folder / "scribbles" / f"{name}.label", to_raw_ids(scribbles).astype("<u4"))
+    write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)
 
 
 def _numbers(matrix: np.ndarray) -> str:

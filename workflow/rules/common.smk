@@ -8,7 +8,11 @@ from pathlib import Path
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.hold import hold
 from ignet.identity import code_hash
+from ignet.shared import find_artifacts, link_artifacts
+from ignet.temporary import remove_dead_folders
+from ignet.workflow.records import record_code, record_data
 
 
 def stop(error):
@@ -26,9 +30,37 @@ RESULTS = EXPERIMENT.results
 DATA = EXPERIMENT.dataset
 EXECUTION = EXPERIMENT.execution
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
-TARGET = DATA.root or f"{RESULTS}/world/target"
-SOURCE = EXPERIMENT.source.root or f"{RESULTS}/world/source"
-SCRIBBLES = TARGET if DATA.scribbles == "dataset" else f"{RESULTS}/scribbles"
+# what experiments can share has the same paths below SHARED in all of them; see docs/sharing.md
+SHARED = EXPERIMENT.shared or RESULTS
+ARTIFACTS = find_artifacts(EXPERIMENT)
+
+
+def keyed(folder, key):
+    """A folder of results: where they are shared, of those with this key."""
+    return f"{folder}/{key}" if EXPERIMENT.shared else folder
+
+
+def named(artifacts, key):
+    """Name of the 2D network that a path's wildcard means: its key among the artifacts where they are shared."""
+    return next(name for name in artifacts if key == key_of(artifacts, name))
+
+
+def key_of(artifacts, name):
+    """The wildcard of a 2D network's results: its name, or where they are shared the key of what they come from."""
+    return artifacts[name].key if EXPERIMENT.shared else name
+
+
+WORLD_TARGET = f"{SHARED}/{keyed('world/target', ARTIFACTS.target.key)}"
+WORLD_SOURCE = f"{SHARED}/{keyed('world/source', ARTIFACTS.source.key)}"
+SIMULATED_SCRIBBLES = f"{SHARED}/{keyed('scribbles', ARTIFACTS.scribbles.key)}"
+TARGET = DATA.root or WORLD_TARGET
+SOURCE = EXPERIMENT.source.root or WORLD_SOURCE
+SCRIBBLES = TARGET if DATA.scribbles == "dataset" else SIMULATED_SCRIBBLES
+PRETRAINED = keyed("pretrain_2d", ARTIFACTS.networks[SOURCE_NETWORK].key)
+# training and validation sequences are projected with and without scribbles: a sequence may be one here and the other elsewhere
+PROJECTION = f"{SHARED}/{keyed('projection', '{projection}')}"
+PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train'].key)}"
+PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
@@ -42,6 +74,10 @@ PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}
 PLACES = {
     "IGNET_SCRIPTS": str(SCRIPTS),
     "IGNET_RESULTS": RESULTS,
+    "IGNET_SHARED": SHARED,
+    "IGNET_PRETRAINED": PRETRAINED,
+    "IGNET_PROJECTION": PROJECTION_TRAIN,
+    "IGNET_PROJECTION_VAL": PROJECTION_VAL,
     "IGNET_TARGET": TARGET,
     "IGNET_SOURCE": SOURCE,
     "IGNET_SCRIBBLES": SCRIBBLES,
@@ -49,6 +85,32 @@ PLACES = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 }
 os.environ.update(PLACES)
+# a training ends in time only where a scheduler would end it: this is set in a scheduler's jobs and empty elsewhere
+os.environ.update(IGNET_SCHEDULED="yes" if workflow.remote_exec else "")
+
+
+def begin():
+    """Before the first job: this workflow alone writes here, what killed jobs left half-written goes, and links and records are renewed."""
+    try:
+        for folder in dict.fromkeys([RESULTS, SHARED]):
+            hold(Path(folder))
+            remove_dead_folders(Path(folder))
+        link_artifacts(EXPERIMENT)
+    except IgnetError as error:
+        stop(error)
+    # what `ignet why` needs to name the module, or the files of the dataset, that changed
+    record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
+    record_data(Path(RESULTS), TARGET, FINGERPRINTS)
+
+
+# Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot
+# hash the folders that they read; without names they are not, and such jobs run without the cache.
+CACHED = workflow.workflow_settings.cache is not None
+if CACHED and "SNAKEMAKE_OUTPUT_CACHE" not in os.environ:
+    stop("--cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path of a folder; set it, or leave --cache out")
+if workflow.workflow_settings.cache:
+    names = " ".join(workflow.workflow_settings.cache)
+    stop(f"--cache: found '{names}' after it, expected nothing: the rules say themselves what can be cached; write --cache -- TARGET")
 
 
 wildcard_constraints:
@@ -56,6 +118,7 @@ wildcard_constraints:
     run=r"[A-Za-z0-9_-]+",
     network=r"[A-Za-z0-9_-]+",
     seed=r"\d+",
+    projection=r"[0-9a-f]+",
 
 
 @cache
@@ -64,8 +127,19 @@ def code(script):
     return code_hash(SCRIPTS / script)
 
 
+def memory(stage):
+    """MB for the scheduler; a retry gets more."""
+    return lambda wildcards, attempt: EXECUTION.memory_of(stage, attempt)
+
+
+def minutes(stage):
+    """Time limit for the scheduler; a retry gets more, but for a training, which goes on from its state."""
+    return lambda wildcards, attempt: EXECUTION.runtime_of(stage, attempt)
+
+
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
 LISTINGS = {}
+FINGERPRINTS = {}
 
 
 @cache
@@ -74,9 +148,11 @@ def fingerprint(kinds, sequences):
     if not DATA.root:
         return "embedded world"
     try:
-        return sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
+        found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
     except IgnetError as error:
         stop(error)
+    FINGERPRINTS[found] = (kinds, sequences)
+    return found
 
 
 @cache
@@ -88,6 +164,12 @@ def source_fingerprint():
         return tree_fingerprint(Path(SOURCE))
     except IgnetError as error:
         stop(error)
+
+
+def weights_fingerprint():
+    """Identity of the checkpoint that the 2D network starts from: its settings name the folder, and not what lies in it."""
+    folder = Path(EXPERIMENT.pretrain_2d.network.weights).expanduser()
+    return tree_fingerprint(folder) if folder.is_dir() else str(folder)
 
 
 def target_folders(sequences):
@@ -112,12 +194,28 @@ def scribble_kinds():
 
 def network_file(network):
     """Weights of a 2D network: the pretrained one or an adapted one."""
-    return f"{RESULTS}/pretrain_2d/model.safetensors" if network == SOURCE_NETWORK else f"{RESULTS}/adapt_2d/{network}/model.safetensors"
+    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{key_of(ARTIFACTS.networks, network)}"
+    return f"{SHARED}/{folder}/model.safetensors"
+
+
+def evaluation_2d(network):
+    """Figures of a 2D network."""
+    return f"{SHARED}/evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}/metrics.json"
+
+
+def features_folder(network):
+    """Feature stores of a 2D network."""
+    return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
+
+
+def adaptation(wildcards):
+    """Settings of an adapted 2D network."""
+    return EXPERIMENT.adaptation(named(ARTIFACTS.networks, wildcards.network))
 
 
 def projections(sequences):
     """Correspondence files."""
-    return [f"{RESULTS}/projection/{sequence}.h5" for sequence in sequences]
+    return [f"{PROJECTION_TRAIN if labelled(sequence) else PROJECTION_VAL}/{sequence}.h5" for sequence in sequences]
 
 
 def labelled(sequence):
@@ -135,7 +233,7 @@ def training_inputs(wildcards):
         "scribbles": scribble_folders(sequences) if scribbled else [],
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
         "projection": projections(sequences) if settings.needs_correspondence else [],
-        "features": [f"{RESULTS}/features/{settings.features}/{s}.h5" for s in sequences] if settings.needs_features else [],
+        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if settings.needs_features else [],
     }
 
 
@@ -147,10 +245,30 @@ def labels_root(wildcards):
     return TARGET if settings.supervision == "dense" else SCRIBBLES
 
 
+def features_root(wildcards):
+    """Folder of the feature stores that the run reads, if any."""
+    settings = EXPERIMENT.run(wildcards.run)
+    return features_folder(settings.features) if settings.needs_features else f"{SHARED}/features"
+
+
 def training_data(wildcards):
     """Fingerprint of the scans and of the labels that the run's supervision allows."""
     labels = {"dense": ("labels",), "scribbles": scribble_kinds(), "pseudo": ()}
     return fingerprint(("scans", *labels[EXPERIMENT.run(wildcards.run).supervision]), DATA.train_sequences)
+
+
+def labelled_frames():
+    """`RUN=PERCENT` for every run that has unlabelled scans."""
+    shares = {run: EXPERIMENT.run(run).labelled_frames for run in EXPERIMENT.runs}
+    return [f"{run}={share}" for run, share in shares.items() if share]
+
+
+def supervision_2d(network):
+    """What a 2D network learns from: its supervision, and the share of labelled frames where it is not all."""
+    if network == SOURCE_NETWORK:
+        return SOURCE_NETWORK
+    settings = EXPERIMENT.adaptation(network)
+    return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
 
 
 def run_files(pattern):

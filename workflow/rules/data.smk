@@ -1,20 +1,20 @@
 # Data: the embedded world where there is none, checks, simulated scribbles, correspondence.
 rule simulate_source:
     output:
-        directory(f"{RESULTS}/world/source"),
+        directory(WORLD_SOURCE),
     log:
-        f"{RESULTS}/logs/simulate_source.log",
+        f"{SHARED}/logs/{keyed('simulate_source', ARTIFACTS.source.key)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_source.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_source', ARTIFACTS.source.key)}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_source"),
+        runtime=minutes("simulate_source"),
+        gpu=EXECUTION.gpus_of("simulate_source"),
     params:
-        settings=EXPERIMENT.world.canonical(),
+        settings=EXPERIMENT.world.of_source().canonical(),
         code=code("simulate_source.py"),
     message:
         "Embedded world: source images"
@@ -25,20 +25,20 @@ rule simulate_source:
 
 rule simulate_sequence:
     output:
-        directory(f"{RESULTS}/world/target/sequences/{{sequence}}"),
+        directory(f"{WORLD_TARGET}/sequences/{{sequence}}"),
     log:
-        f"{RESULTS}/logs/simulate_sequence/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_sequence/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("simulate_sequence"),
+        runtime=minutes("simulate_sequence"),
+        gpu=EXECUTION.gpus_of("simulate_sequence"),
     params:
-        settings=EXPERIMENT.world.canonical(),
+        settings=EXPERIMENT.world.of_target().canonical(),
         code=code("simulate_sequence.py"),
     message:
         "Embedded world: sequence {wildcards.sequence}"
@@ -62,14 +62,16 @@ rule check_sequence:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("check_sequence"),
+        runtime=minutes("check_sequence"),
+        gpu=EXECUTION.gpus_of("check_sequence"),
     params:
-        settings=DATA.canonical(),
+        settings=DATA.of_check().canonical(),
         code=code("check_sequence.py"),
         role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
-        data=lambda w: fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (w.sequence,)),
+        data=lambda w: fingerprint(
+            ("scans", "images", "labels", "calibration", *(scribble_kinds() if labelled(w.sequence) else ())), (w.sequence,)
+        ),
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
@@ -89,11 +91,11 @@ rule check_data:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
+        mem_mb=memory("check_data"),
+        runtime=minutes("check_data"),
+        gpu=EXECUTION.gpus_of("check_data"),
     params:
-        settings=DATA.canonical(),
+        settings=DATA.of_check().canonical(),
         code=code("check_data.py"),
     message:
         "Manifest of all frames"
@@ -106,18 +108,18 @@ rule simulate_scribbles:
     input:
         lambda w: target_folders([w.sequence]),
     output:
-        directory(f"{RESULTS}/scribbles/sequences/{{sequence}}/scribbles"),
+        directory(f"{SIMULATED_SCRIBBLES}/sequences/{{sequence}}/scribbles"),
     log:
-        f"{RESULTS}/logs/simulate_scribbles/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/simulate_scribbles/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("simulate_scribbles"),
+        runtime=minutes("simulate_scribbles"),
+        gpu=EXECUTION.gpus_of("simulate_scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("simulate_scribbles.py"),
@@ -134,19 +136,18 @@ rule project:
         lambda w: target_folders([w.sequence]),
         scribbles=lambda w: scribble_folders(labelled(w.sequence)),
     output:
-        correspondence=f"{RESULTS}/projection/{{sequence}}.h5",
-        picture=f"{RESULTS}/report/projection/{{sequence}}.png",
+        f"{PROJECTION}/{{sequence}}.h5",
     log:
-        f"{RESULTS}/logs/project/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('project', '{projection}')}/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/project/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('project', '{projection}')}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=120,
-        gpu=0,
+        mem_mb=memory("project"),
+        runtime=minutes("project"),
+        gpu=EXECUTION.gpus_of("project"),
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
@@ -156,4 +157,32 @@ rule project:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
         'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        " --sequence {wildcards.sequence} {params.scribbles} --out {output.correspondence} --picture {output.picture} > {log} 2>&1"
+        " --sequence {wildcards.sequence} {params.scribbles} --out {output} > {log} 2>&1"
+
+
+# A rule of its own, so that a change of the drawing makes no correspondence again.
+rule draw_projection:
+    input:
+        lambda w: target_folders([w.sequence]),
+        projection=lambda w: projections([w.sequence]),
+    output:
+        f"{RESULTS}/report/projection/{{sequence}}.png",
+    log:
+        f"{RESULTS}/logs/draw_projection/{{sequence}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_projection/{{sequence}}.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=memory("draw_projection"),
+        runtime=minutes("draw_projection"),
+        gpu=EXECUTION.gpus_of("draw_projection"),
+    params:
+        settings=EXPERIMENT.report.without("frames", "extent").canonical(),
+        code=code("draw_projection.py"),
+        data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
+    message:
+        "Picture of the points in the image, sequence {wildcards.sequence}"
+    shell:
+        'exec python "$IGNET_SCRIPTS/draw_projection.py" --settings {params.settings:q} --code {params.code} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --projection {input.projection} --out {output} > {log} 2>&1'

@@ -15,9 +15,9 @@ rule evaluate:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
-        gpu=0,
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
+        gpu=EXECUTION.gpus_of("evaluate"),
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
@@ -28,14 +28,14 @@ rule evaluate:
     shell:
         'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
         ' --sequences {params.sequences} --predictions "$IGNET_RESULTS/predictions/{wildcards.run}/seed{wildcards.seed}"'
-        ' --projection "$IGNET_RESULTS/projection" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
+        ' --projection "$IGNET_PROJECTION_VAL" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
 
 
 rule compare:
     input:
         confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
-        metrics_2d=expand(f"{RESULTS}/evaluate_2d/{{network}}/metrics.json", network=NETWORKS_2D),
+        metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
     output:
         report(f"{RESULTS}/compare/table.csv", caption="../report/table.rst", category="Tables"),
         multiext(f"{RESULTS}/compare/table", ".md", ".tex"),
@@ -50,6 +50,7 @@ rule compare:
         multiext(f"{RESULTS}/compare/networks_2d", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
+        multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
         ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
         gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
         curves_plot=report(f"{RESULTS}/compare/curves.png", caption="../report/curves_plot.rst", category="Plots"),
@@ -62,24 +63,22 @@ rule compare:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
-        gpu=0,
+        mem_mb=memory("compare"),
+        runtime=minutes("compare"),
+        gpu=EXECUTION.gpus_of("compare"),
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
         confusions=run_files(rules.evaluate.output.tensor),
         curves=run_files(CURVES),
-        metrics_2d=[f"{network}={RESULTS}/evaluate_2d/{network}/metrics.json" for network in NETWORKS_2D],
-        supervision_2d=[
-            f"{network}={SOURCE_NETWORK if network == SOURCE_NETWORK else EXPERIMENT.adaptation(network).supervision}"
-            for network in NETWORKS_2D
-        ],
+        metrics_2d=[f"{network}={evaluation_2d(network)}" for network in NETWORKS_2D],
+        supervision_2d=[f"{network}={supervision_2d(network)}" for network in NETWORKS_2D],
+        labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
     message:
         "Tables, plots and verdicts over all runs"
     shell:
         'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
+        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d} {params.labelled_frames}"
         ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
 
 
@@ -97,11 +96,11 @@ rule contact_sheet:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=1500,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("contact_sheet"),
+        runtime=minutes("contact_sheet"),
+        gpu=EXECUTION.gpus_of("contact_sheet"),
     params:
-        settings=EXPERIMENT.report.canonical(),
+        settings=EXPERIMENT.report.without("frames").canonical(),
         code=code("contact_sheet.py"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
@@ -133,9 +132,9 @@ rule pictures:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
-        gpu=0,
+        mem_mb=memory("pictures"),
+        runtime=minutes("pictures"),
+        gpu=EXECUTION.gpus_of("pictures"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),
@@ -148,5 +147,5 @@ rule pictures:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
         'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_RESULTS/projection"'
+        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_PROJECTION_VAL"'
         " --networks-2d {params.networks} --scribbles-note {params.note:q} --out {output} > {log} 2>&1"

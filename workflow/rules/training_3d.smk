@@ -14,26 +14,27 @@ rule train_3d:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=EXECUTION.mem_mb,
-        runtime=EXECUTION.runtime,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("train_3d"),
+        runtime=minutes("train_3d"),
+        gpu=EXECUTION.gpus_of("train_3d"),
         device=EXECUTION.device,
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
+        features=features_root,
     params:
-        settings=lambda w: EXPERIMENT.run(w.run).canonical(),
+        settings=lambda w: EXPERIMENT.run(w.run).effective().canonical(),
         code=code("train_3d.py"),
         data=training_data,
         sequences=DATA.train_sequences,
-        features=lambda w: EXPERIMENT.run(w.run).features,
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
         'exec python "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_RESULTS/projection"'
-        ' --features "$IGNET_RESULTS/features/{params.features}" --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}'
+        " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'
+        " --features {resources.features} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
         ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
         ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
 
@@ -52,9 +53,9 @@ rule predict:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=3000,
-        runtime=120,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("predict"),
+        runtime=minutes("predict"),
+        gpu=EXECUTION.gpus_of("predict"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.predict.canonical(),
@@ -83,9 +84,9 @@ rule pseudo_label:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=3000,
-        runtime=240,
-        gpu=EXECUTION.gpus,
+        mem_mb=memory("pseudo_label"),
+        runtime=minutes("pseudo_label"),
+        gpu=EXECUTION.gpus_of("pseudo_label"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.pseudo_label.canonical(),

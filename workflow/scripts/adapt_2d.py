@@ -13,7 +13,9 @@ from torch import Tensor
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.console import log
 from ignet.data.images import MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
+from ignet.data.kitti import frame_ids
 from ignet.data.source import SourceDataset
+from ignet.data.splits import labelled_scans
 from ignet.data.target import TargetFrames
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import write_json
@@ -55,19 +57,23 @@ def main() -> None:
 
     source = SourceDataset(args.source, args.layout)
     projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
-    frames = TargetFrames(args.dataset, projections, settings.supervision)
+    split = labelled_scans({sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames)
+    frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
     target_batches = TargetBatches(frames, settings, settings.batch, settings.seed)
     student = load_segmenter(args.pretrained).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
     optimizer, schedule = make_optimizer(student, settings, settings.steps)
     log.info("%d source images, %d target images, supervision: %s", len(source), len(frames), settings.supervision)
+    if split:
+        log.info("%s", split)
 
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
     data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
     with run:
         student.train()
         steps = range(run.step, settings.steps)

@@ -11,9 +11,10 @@ from ignet.config.evaluation import CompareConfig
 from ignet.console import log
 from ignet.files import read_json, write_json
 from ignet.report.ablation import ablation_figure, gain_figure
-from ignet.report.arguments import by_run, name_and_path
+from ignet.report.arguments import by_run, name_and_number, name_and_path
 from ignet.report.comparison import read_comparison
 from ignet.report.figures import save_figure
+from ignet.report.labelled_frames import share_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
 from ignet.report.runs import class_gain_table, class_table, control_table, gain_table, network_table, run_table, slice_table
@@ -33,6 +34,7 @@ def main() -> None:
     stage.add("--curves", nargs="*", default=[], metavar="RUN:SEED=FILE", help="curves.csv of each trained run")
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
     stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
+    stage.add("--labelled-frames", nargs="*", default=[], metavar="RUN=PERCENT", help="share of labelled scans, of runs that have others")
     stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
     args, settings = stage.start()
 
@@ -54,6 +56,9 @@ def main() -> None:
         "networks_2d": networks,
         "published": published_table(),
     }
+    by_share = share_table(runs, dict(map(name_and_number, args.labelled_frames))) if args.labelled_frames else None
+    if by_share:
+        tables["labelled_frames"] = by_share
     for name, each in tables.items():
         write_table(args.out, name, each)
     write_text(args.out / "statements.md", f"{to_markdown(statement_table(findings))}\n{words}\n")
@@ -65,7 +70,7 @@ def main() -> None:
     if curves:
         save_figure(args.out / "curves.png", curve_figure(curves))
 
-    summary = run_summary(table, networks, words, settings)
+    summary = run_summary(table, networks, words, settings, by_share)
     write_text(args.out / "summary.txt", summary)
     stage.write_settings(args.out / "settings.json")
     log.info("tables and plots of %d runs in %s", len(runs.runs), args.out)

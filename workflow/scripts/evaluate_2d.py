@@ -23,7 +23,6 @@ from ignet.stage import Stage, command
 def main() -> None:
     stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
     stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
-    stage.add("--name", required=True, help="the network's name in the result")
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequences", nargs="+", required=True, help="validation sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
@@ -49,8 +48,8 @@ def main() -> None:
                 write_picture(args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth))
 
     figures = summary(total)
-    log.info("%s: mIoU on target images %.1f %%", args.name, 100 * figures["miou"])
-    write_json(args.out, {"network": args.name, "sequences": args.sequences, **figures})
+    log.info("mIoU on target images %.1f %%", 100 * figures["miou"])
+    write_json(args.out, {"sequences": args.sequences, **figures})
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -6,7 +6,7 @@ from ignet.config.evaluation import PredictConfig
 from ignet.console import progress
 from ignet.data.kitti import frame_ids, read_scan, scan_path
 from ignet.data.labels import to_raw_ids
-from ignet.files import atomic
+from ignet.files import atomic, write_array
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage import Stage, command
@@ -29,7 +29,7 @@ def main() -> None:
         for frame in progress(frame_ids(args.dataset, args.sequence), "scan"):
             points = read_scan(scan_path(args.dataset, args.sequence, frame))
             classes, _ = predict_scan(network, backbone, engine, points, args.device)
-            to_raw_ids(classes).tofile(folder / f"{frame}.label")
+            write_array(folder / f"{frame}.label", to_raw_ids(classes))
     stage.write_settings(args.out.parent / f"{args.out.name}.settings.json")
 
 

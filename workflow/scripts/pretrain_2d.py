@@ -53,7 +53,8 @@ def main() -> None:
 
     identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
     with run:
         model.train()
         for _, (images, labels) in zip(run, step_batches(batches, range(run.step, settings.steps), args.workers), strict=True):

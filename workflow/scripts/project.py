@@ -6,7 +6,6 @@ pixels and, where scribbles are given, the Cityscapes id of each point's scribbl
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ignet.config.projection import ProjectionConfig
@@ -15,9 +14,7 @@ from ignet.data import kitti
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
 from ignet.data.projection import camera_sector, project, visible
-from ignet.data.projection_picture import draw_correspondence
 from ignet.errors import IgnetError
-from ignet.files import atomic
 from ignet.stage import Stage, command
 
 
@@ -28,12 +25,11 @@ def main() -> None:
     stage.add("--sequence", required=True, help="sequence to project, such as 00")
     stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are projected too; none for a validation sequence")
     stage.add("--out", type=Path, required=True, help="HDF5 file of the correspondence")
-    stage.add("--picture", type=Path, required=True, help="PNG of the first frame")
     args, settings = stage.start()
 
     frames = kitti.frame_ids(args.dataset, args.sequence)
     calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
-    picture, seen, total = None, 0, 0
+    seen, total = 0, 0
     with CorrespondenceWriter(args.out, {"settings": settings.canonical(), "sequence": args.sequence}) as writer:
         for frame in progress(frames, f"projecting {args.sequence}"):
             points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
@@ -42,17 +38,12 @@ def main() -> None:
             index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))
             scribble = _scribble(args.scribbles, args.sequence, frame, len(points))[index]
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
-            pixel = projected.pixel[index]
-            writer.add(frame, FrameCorrespondence(index.astype(np.int32), pixel, scribble, len(points), width, height, sector))
+            entry = FrameCorrespondence(index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector)
+            writer.add(frame, entry)
             seen, total = seen + len(index), total + len(points)
-            if picture is None:
-                image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
-                picture = draw_correspondence(image, pixel, projected.depth[index], scribble)
         if not seen:
             raise IgnetError(f"{args.dataset}: no point of sequence {args.sequence} falls into an image; check P2 and Tr in its calib.txt")
     log.info("sequence %s: %d of %d points visible (%.1f %%)", args.sequence, seen, total, 100 * seen / total)
-    with atomic(args.picture) as temporary:
-        cv2.imwrite(str(temporary), picture[:, :, ::-1])
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

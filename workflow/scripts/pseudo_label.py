@@ -3,7 +3,6 @@
 Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one scan is in memory.
 """
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ignet.console import log, progress
 from ignet.data.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.labels import CLASSES, IGNORE, to_raw_ids, to_train_ids
 from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
-from ignet.files import atomic
+from ignet.files import atomic, write_array
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage import Stage, command
@@ -57,14 +56,16 @@ def main() -> None:
     network = network.to(args.device)
     frames = [(sequence, frame) for sequence in args.sequences for frame in frame_ids(args.dataset, sequence)]
     shares = []
-    with atomic(args.out) as out, tempfile.TemporaryDirectory() as scratch:
+    with atomic(args.out) as out:
+        scratch = out.parent / "scratch"  # goes with the temporary, also after a kill
+        scratch.mkdir()
         scans = [scan_path(args.dataset, *frame) for frame in frames]
-        threshold = predict_all(scans, lambda p: predict_scan(network, backbone, engine, p, args.device), settings, Path(scratch))
+        threshold = predict_all(scans, lambda p: predict_scan(network, backbone, engine, p, args.device), settings, scratch)
         for number, (sequence, frame) in enumerate(progress(frames, "labelled scan")):
-            labels = label(scribble_path(args.scribbles, sequence, frame), Path(scratch, f"{number}.npz"), threshold)
+            labels = label(scribble_path(args.scribbles, sequence, frame), scratch / f"{number}.npz", threshold)
             path = out / "sequences" / sequence / "labels" / f"{frame}.label"
             path.parent.mkdir(parents=True, exist_ok=True)
-            to_raw_ids(labels).tofile(path)
+            write_array(path, to_raw_ids(labels))
             shares.append((labels != IGNORE).mean())
     log.info("labels on %.1f %% of the points of %d scans", 100 * np.mean(shares), len(frames))
     stage.write_settings(args.out.parent / f"{args.out.name}.settings.json")

@@ -12,7 +12,7 @@ from ignet.console import log, progress
 from ignet.data import kitti
 from ignet.data.labels import IGNORE, to_raw_ids, to_train_ids
 from ignet.data.scribbles import simulate_scribbles
-from ignet.files import atomic
+from ignet.files import atomic, write_array
 from ignet.stage import Stage, command
 
 
@@ -35,7 +35,7 @@ def main() -> None:
             rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])
             labels = to_train_ids(raw, str(path))
             scribbles = simulate_scribbles(points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng)
-            to_raw_ids(scribbles).astype("<u4").tofile(temporary / f"{frame}.label")
+            write_array(temporary / f"{frame}.label", to_raw_ids(scribbles).astype("<u4"))
             drawn, total = drawn + int((scribbles != IGNORE).sum()), total + len(points)
     log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / total)
     stage.write_settings(args.out.with_suffix(".settings.json"))

@@ -12,6 +12,8 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.console import log
 from ignet.data.dataset import ScanSource, TrainingSamples
 from ignet.data.kitti import frame_ids
+from ignet.data.splits import labelled_scans
+from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint
@@ -40,8 +42,14 @@ def main() -> None:
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
     features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
+    split = labelled_scans(frames, settings.labelled_frames)
+    if split:
+        log.info("%s", split)
+        # the others would only cost time where no loss learns from them
+        frames = frames if settings.uses_unlabelled else split.only(frames)
     standardize = settings.image_guidance.standardize
-    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, cache=True)
+    labelled = split and split.scans
+    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, True, labelled)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
@@ -58,9 +66,11 @@ def main() -> None:
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, checkpoint_every=args.checkpoint_every)
+    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, **limits)
     with run:
-        loader = DataLoader(samples, batch_size=None, sampler=range(run.step, settings.steps), num_workers=args.workers)
+        steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training
+        loader = DataLoader(samples, batch_size=None, sampler=steps, num_workers=args.workers, worker_init_fn=deaf)
         for step, batch in zip(run, loader, strict=False):
             batch = batch.to(args.device)
             chosen = torch.from_numpy(step_generator(args.seed, step, 1).random(len(batch.labels))).to(args.device)

@@ -1,0 +1,46 @@
+"""Results by the share of labelled scans, beside what others published for the same shares."""
+
+import re
+from collections.abc import Mapping
+
+from ignet.report.comparison import Comparison
+from ignet.report.published import SEMI_FIGURES, SHARES
+from ignet.report.runs import BENCHMARK_NOTE
+from ignet.report.tables import Cell, Spread, Table, spread
+
+ALL = 100
+"""The share of runs that name none: all scans are labelled."""
+
+OURS = "this experiment"
+
+
+def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
+    """One row a method, one column a share of labelled scans: mIoU in per cent, ours and then the published ones.
+
+    Runs whose names differ in their share alone (``ignet_10`` and ``ignet_50``, or ``ignet`` for all scans) are one method.
+
+    Args:
+        runs: all runs.
+        shares: per cent of labelled scans, by run; of runs that are not named all scans are labelled.
+    """
+    methods: dict[str, dict[int, Spread | None]] = {}
+    for run in runs.runs:
+        share = shares.get(run, ALL)
+        method = re.sub(rf"[_-]{share}$", "", run) or run
+        # two names that come to the same row and column keep rows of their own
+        row = method if share not in methods.get(method, {}) else run
+        methods.setdefault(row, {})[share] = spread(runs.miou(run).values())
+    columns = (*SHARES, ALL)
+    rows: list[tuple[Cell, ...]] = [(method, OURS, *(cells.get(share) for share in columns)) for method, cells in methods.items()]
+    rows += [(method, source, *figures, None) for method, figures, source in SEMI_FIGURES]
+    notes = (
+        BENCHMARK_NOTE,
+        f"{OURS}: {runs.scans} validation scans of its own dataset, comparable only where that is SemanticKITTI with the published lists",
+        "published figures: SemanticKITTI, val; not measured by this project",
+    )
+    return Table("mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), tuple(rows), notes)
+
+
+def share_names() -> dict[int, str]:
+    """Names of the columns, by share."""
+    return {share: f"{share} %" for share in (*SHARES, ALL)}

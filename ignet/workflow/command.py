@@ -1,0 +1,56 @@
+"""The command ``ignet why``."""
+
+import json
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ignet.errors import IgnetError
+from ignet.files import read_json
+from ignet.identity import code_hash, code_parts
+from ignet.workflow.dag import PROJECT, make_plan
+from ignet.workflow.records import Records
+from ignet.workflow.why import as_text, as_values, explain
+
+_TRAINED = ("pretrain_2d", "adapt_2d", "train_3d")
+
+
+def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int:
+    """Print what would run and why; returns the exit code.
+
+    Args:
+        arguments: of Snakemake's command line: configuration, profile, targets.
+        as_json: print JSON for scripts.
+        directory: the working directory, in which the results lie.
+    """
+    plan = make_plan(arguments, directory=directory)
+    results, root = directory / plan.config["results"], (plan.config.get("dataset") or {}).get("root")
+    code = {code_hash(script): code_parts(script) for script in sorted((PROJECT / "workflow" / "scripts").glob("*.py"))}
+    records = Records(results, code, directory / root if root else None)
+    explained = explain(plan.jobs, records.changed_code, records.changed_data)
+    note = versions_note(results)
+    if as_json:
+        print(json.dumps({"jobs": as_values(explained), "notes": [note] if note else []}, indent=2))
+    else:
+        print(as_text(explained) + (f"\n\nnote: {note}" if note else ""))
+    return 0
+
+
+def versions_note(results: Path) -> str:
+    """One line where networks were trained with another version of torch than this environment's; it reruns nothing."""
+    try:
+        now = version("torch")
+    except PackageNotFoundError:
+        return ""
+    made = Counter(found for stage in _TRAINED for path in (results / stage).rglob("*.settings.json") if (found := _torch(path)))
+    other = [f"{count} with torch {found}" for found, count in sorted(made.items()) if found.split("+")[0] != now.split("+")[0]]
+    if not other:
+        return ""
+    return f"networks were trained {', '.join(other)}, torch is {now} now; versions rerun nothing, --forcerun RULE does"
+
+
+def _torch(path: Path) -> str:
+    try:
+        return str(read_json(path)["versions"]["torch"])
+    except (IgnetError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,178 @@
+"""What Snakemake would run now: its own plan, read as data.
+
+Snakemake prints its plan for people: without the rules' names where rules have messages, and with reasons that are sentences. So its
+command line is run in a process of its own, with all that a user may say (profile, configuration, targets), and when its dry-run is
+done the jobs are taken from its graph. An attribute that a later Snakemake renames stops this with an error; a parser of printed text
+would go on with half of the truth.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ignet.errors import IgnetError
+
+PROJECT = Path(__file__).resolve().parents[2]
+TARGET_RULE = "all"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job that Snakemake would run.
+
+    Attributes:
+        rule: its name.
+        wildcards: name -> value.
+        inputs: its input files.
+        outputs: its output files.
+        params: name -> value as Snakemake compares it, ``repr`` of the value.
+        recorded_params: values of the params when the output was made, without names; none: no record of it.
+        recorded_inputs: input files when the output was made.
+        recorded_command: the shell command that made the output.
+        recorded_end: seconds since 1970 at which the output was finished.
+        missing: outputs that are not there.
+        updated_inputs: inputs that are newer than the output, and that no other job of the plan makes.
+        made_inputs: inputs that another job of the plan makes.
+        reasons: Snakemake's other reasons: forced, incomplete, command, inputs, params, software. It stops to look for more where an
+            input is made again, so compare the recorded values.
+    """
+
+    rule: str
+    wildcards: dict[str, str]
+    inputs: list[str]
+    outputs: list[str]
+    params: dict[str, str]
+    recorded_params: list[str] | None = None
+    recorded_inputs: list[str] = field(default_factory=list)
+    recorded_command: str = ""
+    recorded_end: float = 0.0
+    missing: list[str] = field(default_factory=list)
+    updated_inputs: list[str] = field(default_factory=list)
+    made_inputs: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Rule and wildcards, such as ``predict run=full seed=0 sequence=08``."""
+        return " ".join([self.rule, *(f"{key}={self.wildcards[key]}" for key in sorted(self.wildcards))])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs that would run, each after those that it waits for, without the target rule; and the whole configuration."""
+
+    jobs: list[Job]
+    config: dict[str, Any]
+
+
+def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakefile", directory: Path | str = ".") -> Plan:
+    """What Snakemake would run.
+
+    Args:
+        arguments: of Snakemake's command line, such as ``--configfile config/demo.yaml``.
+        snakefile: the workflow.
+        directory: the working directory, in which ``results`` and ``.snakemake`` lie.
+
+    Raises:
+        IgnetError: Snakemake found a fault; its words are in the message.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder, "plan.json")
+        command = [sys.executable, "-m", "ignet.workflow.dag", str(plan), "--snakefile", str(snakefile), "--directory", str(directory)]
+        # the package of the workflow's own folder, also where another copy of it is installed
+        paths = os.pathsep.join(part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part)
+        environment = {**os.environ, "PYTHONPATH": paths}
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
+        if done.returncode or not plan.exists():
+            raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr)}")
+        found = json.loads(plan.read_text())
+        return Plan([Job(**values) for values in found["jobs"]], found["config"])
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return errors[0].removeprefix("error: ") if errors else " ".join(lines[-5:]) or "it said nothing"
+
+
+def _describe(job: Any, dag: Any) -> Job:
+    reason, records = dag.reason(job), dag.workflow.persistence
+    made = {str(file) for file in reason.updated_input_run}
+    recorded = next((entry for entry in map(records.metadata, job.output) if entry is not None), None)
+    flags = {
+        "forced": reason.forced,
+        "incomplete": reason.incomplete_output,
+        "command": reason.code_changed,
+        "inputs": reason.input_changed,
+        "params": reason.params_changed,
+        "software": reason.software_stack_changed,
+    }
+    known = {}
+    if recorded is not None:
+        known = {
+            "recorded_params": recorded.params,
+            "recorded_inputs": recorded.input or [],
+            "recorded_command": recorded.shellcmd or "",
+            "recorded_end": recorded.endtime or 0.0,
+        }
+    return Job(
+        job.rule.name,
+        dict(job.wildcards_dict),
+        [str(file) for file in job.input],
+        [str(file) for file in job.output],
+        {name: repr(value) for name, value in job.params.items()},
+        missing=sorted(map(str, reason.missing_output)),
+        updated_inputs=sorted({str(file) for file in reason.updated_input} - made),
+        made_inputs=sorted(made),
+        reasons=[name for name, is_so in flags.items() if is_so],
+        **known,
+    )
+
+
+def _sorted(dag: Any) -> list[Any]:
+    """Jobs of the plan, each after those that it waits for; equal ones by name, so that the order is always the same."""
+
+    def by_name(jobs: Any) -> list[Any]:
+        return sorted(jobs, key=lambda job: (job.rule.name, str(job.wildcards_dict)))
+
+    needed = set(dag.needrun_jobs(exclude_finished=False))
+    done: dict[Any, None] = {}
+
+    def visit(job: Any) -> None:
+        if job in needed and job not in done:
+            for other in by_name(dag.dependencies[job]):
+                visit(other)
+            done[job] = None
+
+    for job in by_name(needed):
+        visit(job)
+    return list(done)
+
+
+def _main(out: str, arguments: list[str]) -> None:
+    """Run Snakemake's command line as a dry-run and write its jobs to ``out``."""
+    from snakemake import cli
+    from snakemake.api import DAGApi
+
+    execute = DAGApi.execute_workflow
+
+    def execute_and_tell(self: Any, *args: Any, **options: Any) -> Any:
+        result = execute(self, *args, **options)
+        dag = self.workflow_api._workflow.dag
+        jobs = [asdict(_describe(job, dag)) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
+        Path(out).write_text(json.dumps({"jobs": jobs, "config": dag.workflow.globals["config"]}))
+        return result
+
+    DAGApi.execute_workflow = execute_and_tell
+    # a plan is only read, so it may be asked for while the workflow runs
+    cli.main([*arguments, "--dry-run", "--nolock"])
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,173 @@
+"""One change a case, and the exact set of jobs that the tiny DAG must run again for it: rule and wildcards' values."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TRAIN, VAL = ("00", "01"), ("08",)
+SEQUENCES = (*TRAIN, *VAL)
+RUNS = ("full", "baseline", "ignet", "self_trained")
+NOTHING: set[str] = set()
+
+
+def each(rule: str, *names: str) -> set[str]:
+    return {f"{rule} {name}" for name in names}
+
+
+def runs(*names: str, seed: int = 0) -> set[str]:
+    """A training and what follows for it."""
+    return {job for run in names for job in (f"train_3d {run} {seed}", f"predict {run} {seed} 08", f"evaluate {run} {seed}")}
+
+
+def looked_at(*sequences: str) -> set[str]:
+    """The check of sequences and the pictures of all data."""
+    return each("check_sequence", *sequences) | {"check_data", "contact_sheet"}
+
+
+def projected(*sequences: str) -> set[str]:
+    return each("project", *sequences) | each("draw_projection", *sequences)
+
+
+REPORT = {"compare", "pictures"}
+# the run 'self_trained' learns from the predictions of 'ignet', the only run that reads 2D features
+IGNET = runs("ignet", "self_trained") | {"pseudo_label ignet 0"} | REPORT
+ALL_3D = runs(*RUNS) | IGNET
+FEATURES = each("extract", "adapted 00", "adapted 01") | IGNET
+ADAPTED = {"adapt_2d adapted", "evaluate_2d adapted"} | FEATURES
+PRETRAINED = {"pretrain_2d", "evaluate_2d source"} | ADAPTED
+EVALUATED = each("evaluate", *(f"{run} 0" for run in RUNS))
+PREDICTED = each("predict", *(f"{run} 0 08" for run in RUNS)) | EVALUATED | REPORT
+ALL_BUT_SOURCE = each("simulate_sequence", *SEQUENCES) | looked_at(*SEQUENCES) | projected(*SEQUENCES)
+ALL_BUT_SOURCE |= {"evaluate_2d source"} | ADAPTED | ALL_3D
+EVERYTHING = {"simulate_source", "pretrain_2d"} | ALL_BUT_SOURCE
+SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare"}
+NEW_VALIDATION = each("simulate_sequence", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
+NEW_VALIDATION |= EVALUATED | each("evaluate_2d", "source", "adapted") | REPORT
+NEW_TRAINING = each("simulate_sequence", "02") | looked_at("02") | projected("02") | {"extract adapted 02"} | ADAPTED | ALL_3D
+SCRIBBLES = each("simulate_scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
+UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
+
+SETTINGS: dict[str, tuple[str, set[str]]] = {
+    "nothing at all": ("results=results/tiny", NOTHING),
+    "world: source images": ("world={source_images: 9}", {"simulate_source", "contact_sheet"} | PRETRAINED),
+    "world: sensors of the target": ("world={azimuths: 200}", ALL_BUT_SOURCE),
+    "world: seed": ("world={seed: 5}", EVERYTHING),
+    "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
+    "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
+    "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
+    "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
+    "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
+    "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),
+    "adapt_2d": ("adapt_2d={confidence: 0.9}", ADAPTED),
+    "adaptations: one network's own key": ("adaptations={adapted: {ema: 0.9}}", ADAPTED),
+    "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
+    "features": ("features={dtype: float16}", FEATURES),
+    "evaluate_2d": ("evaluate_2d={images: 1}", {"evaluate_2d source", "evaluate_2d adapted", "compare"}),
+    "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
+    "train_3d: contrastive loss, which one run uses": ("train_3d={contrastive: {temperature: 0.2}}", IGNET),
+    "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
+    "train_3d: a key of another distance": ("train_3d={image_guidance: {confidence: 0.5}}", NOTHING),
+    "train_3d: whose features": ("train_3d={features: source}", each("extract", "source 00", "source 01") | IGNET),
+    "a run's weight": ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET),
+    "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),
+    "a new run": ("runs={more: {}}", runs("more") | REPORT),
+    "a new seed of one run": ("runs={baseline: {seeds: [0, 1]}}", runs("baseline", seed=1) | {"compare"}),
+    "a new seed of all": ("seeds=[0, 1]", SECOND_SEEDS),
+    "pseudo_label": ("pseudo_label={fraction: 0.4}", {"pseudo_label ignet 0"} | runs("self_trained") | REPORT),
+    "predict": ("predict={engine: torch}", PREDICTED),
+    "evaluate": ("evaluate={ranges: [0, 20]}", EVALUATED | {"compare"}),
+    "compare": ("compare={baseline: full}", {"compare"}),
+    "report: frames": ("report={frames: 1}", {"pictures"}),
+    "report: extent": ("report={extent: 30}", {"pictures", "contact_sheet"}),
+    "execution": ("execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1}", NOTHING),
+}
+"""Changes of settings: name -> (what is given as --config, jobs)."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "cores": ("--cores", "7"),
+    "keep going, retries": ("--keep-going", "--retries", "2"),
+    "resources": ("--resources", "gpu=1", "--default-resources", "slurm_partition=gpu", "--set-resources", "train_3d:mem_mb=9000"),
+    "software from conda": ("--sdm", "conda"),
+}
+"""Ways to carry the workflow out: none reruns anything."""
+
+
+def append(text: str) -> Callable[[Path], None]:
+    return lambda path: path.write_text(path.read_text() + text)
+
+
+def replace(old: str, new: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        assert old in path.read_text(), f"{path} no longer holds {old!r}"
+        path.write_text(path.read_text().replace(old, new))
+
+    return change
+
+
+def reformat(package: Path) -> None:
+    """Every module as Python itself would write it: no comments, other quotes, other lines; with another docstring."""
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        if ast.get_docstring(tree) is not None:
+            tree.body[0] = ast.Expr(ast.Constant("Other words."))
+        path.write_text(ast.unparse(tree))
+
+
+CODE_LINE = "\n_CHANGED = True\n"
+
+
+@dataclass(frozen=True)
+class CodeChange:
+    """A file of the project, what is done to it, and the jobs."""
+
+    path: str
+    change: Callable[[Path], None]
+    jobs: set[str]
+
+
+CODE = {
+    "a comment in a loss": CodeChange("ignet/losses/contrastive.py", append("\n# a remark\n"), NOTHING),
+    "the whole package reformatted, other docstrings": CodeChange("ignet", reformat, NOTHING),
+    "a module that no stage reaches": CodeChange("ignet/workflow/why.py", append(CODE_LINE), NOTHING),
+    "the classes of the settings": CodeChange("ignet/config/training_3d.py", append(CODE_LINE), NOTHING),
+    "a 3D loss": CodeChange("ignet/losses/contrastive.py", append(CODE_LINE), ALL_3D),
+    "the 2D adaptation's mixing": CodeChange("ignet/train/classmix.py", append(CODE_LINE), ADAPTED),
+    "the 2D adaptation's script": CodeChange("workflow/scripts/adapt_2d.py", append(CODE_LINE), ADAPTED),
+    "the script of the projection": CodeChange(
+        "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
+    ),
+    "the picture of the projection": CodeChange("ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES)),
+    "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | {"compare"}),
+    "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare"}),
+    "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet"}),
+    "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
+    "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace("mem_mb=3000", "mem_mb=4000"), NOTHING),
+    "the training's command": CodeChange(
+        "workflow/rules/training_3d.smk", replace('train_3d.py" --settings', 'train_3d.py"  --settings'), ALL_3D
+    ),
+}
+"""Changes of the project's own files."""
+
+FILES: dict[str, tuple[str, set[str]]] = {
+    "the dataset lies elsewhere": ("", NOTHING),
+    "a file that no stage reads": ("sequences/00/times.txt", NOTHING),
+    "a sequence that no one named": ("sequences/05/velodyne/000000.bin", NOTHING),
+    "an image of a training sequence": ("sequences/00/image_2/000000.png", looked_at("00") | projected("00") | ADAPTED),
+    "an image of a validation sequence": (
+        "sequences/08/image_2/000000.png",
+        looked_at("08") | projected("08") | EVALUATED | each("evaluate_2d", "source", "adapted") | REPORT,
+    ),
+    "a scan of a training sequence": ("sequences/01/velodyne/000001.bin", looked_at("01") | projected("01") | ADAPTED | ALL_3D),
+    "a scan of a validation sequence": (
+        "sequences/08/velodyne/000001.bin",
+        looked_at("08") | projected("08") | each("evaluate_2d", "source", "adapted") | PREDICTED,
+    ),
+    "dense labels of a training sequence": ("sequences/00/labels/000000.label", looked_at("00") | runs("full") | REPORT),
+    "scribbles of a training sequence": (
+        "sequences/00/scribbles/000000.label",
+        looked_at("00") | projected("00") | ADAPTED | runs("baseline"),
+    ),
+    "calibration of a training sequence": ("sequences/01/calib.txt", looked_at("01") | projected("01") | ADAPTED),
+}
+"""Changes of a user's dataset: name -> (the file, jobs)."""

@@ -1,0 +1,234 @@
+"""The workflow through a real SLURM, and what clusters do to it: `make test-slurm`. Not part of `make test` (20 minutes on two idle cores).
+
+Each failure hits a 3D training, which must go on from its state and end with the bytes of a training that nothing happened to.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cluster import (
+    HERE,
+    RESULTS,
+    ROOT,
+    TRAINING_LOG,
+    WEIGHTS,
+    Workflow,
+    copy,
+    cpu_seconds,
+    jobs,
+    last_id,
+    on_this_machine,
+    slurm,
+    steps_done,
+    through_slurm,
+    until,
+)
+
+SHORT = 40
+TRAINING = "rule_train_3d_wildcards_baseline_0"
+NODE = socket.gethostname().split(".")[0]
+
+
+def steps(number: int) -> str:
+    return f"runs={{baseline: {{steps: {number}}}}}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[None]:
+    """SLURM; it is stopped, and all that it started is ended, however the tests end."""
+    folder = tempfile.mkdtemp(prefix="ignet-slurm-")
+    script = HERE / "start_slurm.sh"
+    try:
+        started = subprocess.run([script, "start", folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        if started.returncode:
+            pytest.exit(started.stderr.strip().splitlines()[-1], returncode=started.returncode)
+        yield
+    finally:
+        subprocess.run([script, "stop", folder], check=True, timeout=120)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Workflow]]:
+    """Starts workflows, and ends them when the test ends."""
+    with ExitStack() as started:
+        yield lambda how, *arguments: started.enter_context(how(*arguments))
+    slurm("scancel", "--user=root")
+    until("an empty queue", lambda: not slurm("squeue", "--noheader"))
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole workflow on this machine, without SLURM."""
+    folder = tmp_path_factory.mktemp("local")
+    with on_this_machine(folder) as workflow:
+        workflow.finish()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def short(local: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of SHORT steps that nothing happened to."""
+    folder = copy(local, tmp_path_factory.mktemp("short") / "run")
+    with on_this_machine(folder, "--config", steps(SHORT), "--", WEIGHTS) as workflow:
+        workflow.finish()
+    return folder
+
+
+def resumed_after(folder: Path) -> int:
+    """The step that the last process of the training went on from."""
+    found = re.findall(r"resumed after step (\d+) of", (folder / TRAINING_LOG).read_text())
+    assert found, f"the training started anew:\n{(folder / TRAINING_LOG).read_text()}"
+    return int(found[-1])
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    return (one / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
+
+
+def test_whole_workflow_gives_the_same_bytes_as_without_slurm(local: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    run(through_slurm, tmp_path).finish()
+
+    done = jobs()
+    assert {job["JobState"] for job in done} == {"COMPLETED"}
+    training = next(job for job in done if job["Comment"] == TRAINING)
+    asked = {key: training[key] for key in ("MinMemoryNode", "TimeLimit", "TresPerJob", "NumCPUs", "Partition")}
+    assert asked == {"MinMemoryNode": "1500M", "TimeLimit": "00:10:00", "TresPerJob": "gres:gpu:1", "NumCPUs": "1", "Partition": "main"}
+    check = [job for job in done if job["Comment"].startswith("rule_check_check_sequence")]
+    # three sequences in one queue entry, one after the other: the memory of one, the time of three
+    assert [(job["MinMemoryNode"], job["TimeLimit"]) for job in check] == [("1500M", "03:00:00")]
+    assert len([job for job in done if "project" in job["Comment"]]) == 1
+
+    results = tmp_path / RESULTS
+    weights = sorted(path.relative_to(results) for path in results.rglob("*.safetensors"))
+    assert len(weights) == 4  # pretrained, adapted, two runs
+    for path in (*weights, "compare/table.csv", "data/manifest.csv"):
+        assert (results / path).read_bytes() == (local / RESULTS / path).read_bytes(), path
+
+
+def test_profile_is_no_part_of_identity(local: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder = copy(local, tmp_path / "run")
+    said = run(through_slurm, folder, "--dry-run").finish()
+    assert "Nothing to be done" in said
+
+
+def test_scancel_during_training(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
+    until("a checkpoint", lambda: steps_done(folder))
+    slurm("scancel", jobs(before, TRAINING)[0]["JobId"])
+    said = workflow.finish()
+
+    assert [job["JobState"] for job in jobs(before)] == ["CANCELLED", "COMPLETED"]
+    assert "SLURM status is: 'CANCELLED'" in said
+    assert 0 < resumed_after(folder) < SHORT
+    assert same_weights(folder, short)
+
+
+def test_training_longer_than_its_time_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    # 120 s of CPU do not fit into a job of two minutes, which stops after 96 s, however idle the machine is
+    number = round(120 * (SHORT - 4) / (cpu_seconds(short) - cpu_seconds(local)))
+    reference = copy(local, tmp_path / "reference")
+    run(on_this_machine, reference, "--config", steps(number), "--", WEIGHTS).finish()
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    said = run(
+        through_slurm, folder, "--retries", "20", "--config", steps(number), "execution={stages: {train_3d: {runtime: 2}}}", "--", WEIGHTS
+    ).finish()
+
+    done = jobs(before)
+    assert len(done) > 1
+    assert {job["TimeLimit"] for job in done} == {"00:02:00"}
+    assert [job["JobState"] for job in done] == ["FAILED"] * (len(done) - 1) + ["COMPLETED"], said[-3000:]
+    assert len(re.findall(r"the time limit is near: state saved after step \d+", said)) == len(done) - 1
+    assert 0 < resumed_after(folder) < number
+    assert same_weights(folder, reference)
+
+
+def test_time_limit_that_the_training_does_not_see(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
+    until("a checkpoint", lambda: steps_done(folder))
+    slurm("scontrol", "update", f"JobId={jobs(before, TRAINING)[0]['JobId']}", "EndTime=now")
+    said = workflow.finish()
+
+    assert [job["JobState"] for job in jobs(before)] == ["TIMEOUT", "COMPLETED"]
+    assert "SLURM status is: 'TIMEOUT'" in said
+    assert 0 < resumed_after(folder) < SHORT
+    assert same_weights(folder, short)
+
+
+def test_memory_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    few = "execution={stages: {train_3d: {mem_mb: 400}}}"
+    said = run(through_slurm, folder, "--config", steps(SHORT), few, "--", WEIGHTS).finish()
+
+    done = jobs(before)
+    memory = [int(job["MinMemoryNode"].rstrip("M")) for job in done]
+    assert memory == [400, 600, 800][: len(memory)] and len(memory) > 1
+    assert done[0]["JobState"] == "OUT_OF_MEMORY"
+    assert "SLURM status is: 'OUT_OF_MEMORY'" in said
+    assert done[-1]["JobState"] == "COMPLETED"
+    assert same_weights(folder, short)
+
+
+def test_node_is_drained_and_resumed(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    slurm("scontrol", "update", f"NodeName={NODE}", "State=DRAIN", "Reason=test")
+    try:
+        workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
+        waiting = until("a job in the queue", lambda: jobs(before, TRAINING))[0]
+        assert waiting["JobState"] == "PENDING"
+        until(
+            "the queue's reason", lambda: jobs(before)[0]["Reason"] in ("ReqNodeNotAvail", "Resources", "Nodes_required_for_job_are_DOWN")
+        )
+    finally:
+        slurm("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
+    until("a checkpoint", lambda: steps_done(folder))
+    # a job that runs on a node which is drained ends undisturbed
+    slurm("scontrol", "update", f"NodeName={NODE}", "State=DRAIN", "Reason=test")
+    try:
+        workflow.finish()
+    finally:
+        slurm("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
+
+    assert [(job["JobState"], job["Restarts"]) for job in jobs(before)] == [("COMPLETED", "0")]
+    assert same_weights(folder, short)
+
+
+def test_node_fails_and_comes_back(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
+    until("a checkpoint", lambda: steps_done(folder))
+    slurm("scontrol", "update", f"NodeName={NODE}", "State=DOWN", "Reason=test")
+    until("the job back in the queue", lambda: jobs(before)[0]["JobState"] == "PENDING")
+    slurm("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
+    workflow.finish()
+
+    assert [(job["JobState"], job["Restarts"]) for job in jobs(before)] == [("COMPLETED", "1")]
+    assert 0 < resumed_after(folder) < SHORT
+    assert same_weights(folder, short)
+
+
+def test_preempted_training_goes_on_under_its_own_number(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    workflow = run(through_slurm, folder, "--retries", "0", "--config", steps(SHORT), "--", WEIGHTS)
+    until("a checkpoint", lambda: steps_done(folder))
+    slurm("sbatch", "--partition=urgent", "--exclusive", "--mem=100", "--time=1", f"--output={tmp_path / 'urgent'}", "--wrap=sleep 3")
+    workflow.finish()
+
+    training = jobs(before, TRAINING)
+    assert [(job["JobState"], job["Restarts"]) for job in training] == [("COMPLETED", "1")]
+    assert 0 < resumed_after(folder) < SHORT
+    assert same_weights(folder, short)
+
+
+def test_nothing_is_left_of_the_workflow(run: Callable[..., Workflow]) -> None:
+    assert not slurm("squeue", "--noheader")
+    assert not (ROOT / "slurm_logs").exists()

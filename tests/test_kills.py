@@ -1,0 +1,159 @@
+"""Every training stage, and the workflow, killed and started again: the same bytes in the end. The long version: ``make test-kills``."""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from kills import MOMENTS, ROOT, Kill, Workflow, artifacts, attempt, checkpoints, differences, draw, end_group, temporaries, write_config
+
+from ignet.train.run import EXIT_UNFINISHED
+
+STAGES = ("pretrain_2d", "adapt_2d", "train_3d")
+
+
+class Stages:
+    """Command lines of the stages on a tiny world below ``root``, which they share; results lie in a folder for each way to run them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = write_config(root / "experiment.yaml", workers=0)
+        values = yaml.safe_load(self.config.read_text())
+        values["runs"]["unguided"] = {"contrastive": {"weight": 0.1}, "fovmix": {"probability": 0.5}}
+        self.config.write_text(yaml.safe_dump(values))
+
+    def command(self, name: str, *arguments: object) -> list[str]:
+        script = ROOT / "workflow" / "scripts" / f"{name}.py"
+        return [str(part) for part in (script, "--config", self.config, "--device", "cpu", "--threads", 1, *arguments)]
+
+    def training(self, name: str, results: Path, *arguments: object) -> list[str]:
+        """Command line of a training that writes to ``results/NAME`` and keeps its state in ``results/state/NAME``."""
+        source, target = self.root / "world/source", self.root / "world/target"
+        inputs = {
+            "pretrain_2d": ("--source", source),
+            "adapt_2d": (
+                "--source",
+                source,
+                "--dataset",
+                target,
+                "--sequences",
+                "00",
+                "--pretrained",
+                self.root / "whole/pretrain_2d/model.safetensors",
+            ),
+            "train_3d": ("--name", "unguided", "--dataset", target, "--sequences", "00", "--labels", target, "--seed", 3),
+        }[name]
+        out = results / name
+        outputs = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+        state = ("--state", results / "state" / name, "--checkpoint-every", 0)
+        projection = ("--projection", self.root / "projection") if name != "pretrain_2d" else ()
+        return self.command(name, *inputs, *projection, *outputs, *state, *arguments)
+
+
+def here(command: list[str]) -> None:
+    """Run a script in this process, as its command line would."""
+    before, sys.argv = sys.argv, command
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """The tiny world, and below ``whole`` what uninterrupted trainings make of it."""
+    threads = torch.get_num_threads()
+    stages = Stages(tmp_path_factory.mktemp("kills"))
+    target = stages.root / "world/target"
+    here(stages.command("simulate_source", "--out", stages.root / "world/source"))
+    here(stages.command("simulate_sequence", "--sequence", "00", "--out", target / "sequences/00"))
+    projection = ("--out", stages.root / "projection/00.h5", "--picture", stages.root / "00.png")
+    here(stages.command("project", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
+    for name in STAGES:
+        here(stages.training(name, stages.root / "whole"))
+    yield stages
+    torch.set_num_threads(threads)
+
+
+def started(command: list[str], log: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with log.open("w") as file:
+        return subprocess.Popen([sys.executable, *command], stderr=file, start_new_session=True, env=environment)
+
+
+def wait_for(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
+    while process.poll() is None and not condition():
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, name: str) -> None:
+    """SIGKILL while a later checkpoint is written, SIGTERM to all processes of the second start; the third finishes."""
+    log, results = tmp_path / "log.txt", tmp_path / "killed"
+    whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith(name)}
+    assert len(whole) == 4
+
+    process = started(stages.training(name, results), log)
+    wait_for(process, lambda: bool(checkpoints(results)) and any("checkpoint" in path for path in temporaries(results)))
+    end_group(process, signal.SIGKILL)
+    assert not differences(artifacts(results), whole)
+
+    old = checkpoints(results)
+    process = started(stages.training(name, results, "--workers", 1), log)
+    wait_for(process, lambda: bool(checkpoints(results) - old))
+    end_group(process, signal.SIGTERM)
+    assert process.wait() in (EXIT_UNFINISHED, 0), log.read_text()  # 0: it came after the last step
+    assert not differences(artifacts(results), whole)
+
+    here(stages.training(name, results))
+    assert artifacts(results) == whole
+    assert not temporaries(results)
+    assert os.listdir(results / "state" / name) == []
+
+
+def test_killed_workflow_goes_on_without_help(stages: Stages, tmp_path: Path) -> None:
+    """Nobody unlocks, removes or repeats anything by hand: the same command again."""
+    results, training = tmp_path / "results/tiny", "2D network from source images"
+    target, kill = "results/tiny/pretrain_2d/model.safetensors", Kill(training, "checkpoint", 0.0, "SIGKILL")
+    first, _ = attempt(tmp_path, stages.config, results, lambda job: kill if job == training else None, target)
+    whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith("pretrain_2d")}
+    world = {f"world/source/{key}": value for key, value in artifacts(stages.root / "world/source").items()}
+    found = artifacts(results)
+    assert not differences({key: value for key, value in found.items() if not key.endswith("source.settings.json")}, whole | world)
+
+    second = Workflow(tmp_path, stages.config, target)
+    second.finish()
+    found = artifacts(results)
+    del found["world/source.settings.json"]
+    assert found == whole | world
+    assert sorted(first.jobs(finished=True) + second.jobs(finished=True)) == sorted({"Embedded world: source images", training})
+    assert not temporaries(results)
+    assert os.listdir(results / "state/pretrain_2d") == []
+
+
+def test_second_workflow_in_the_same_results_is_refused_in_one_line(stages: Stages, tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "results/tiny/.workflow.lock")
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    with lock:
+        second = Workflow(tmp_path, stages.config, "results/tiny/world/source")
+        assert second.process.wait() == 1
+    errors = [line for line in second.text.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "another workflow writes there" in errors[0] and "Traceback" not in second.text
+    assert second.jobs(finished=False) == []
+
+
+def test_a_seed_repeats_its_kills() -> None:
+    jobs = ["2D network from source images", "Checking sequence 08", "3D network: run 'full', seed 0"]
+    drawn = [draw(5, job, number) for job in jobs for number in range(20)]
+    assert drawn == [draw(5, job, number) for job in jobs for number in range(20)]
+    assert drawn != [draw(6, job, number) for job in jobs for number in range(20)]
+    assert {kill.signal for kill in drawn} == {"SIGKILL", "SIGTERM"}
+    assert {kill.moment for kill in drawn} == set(MOMENTS)

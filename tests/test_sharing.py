@@ -1,0 +1,137 @@
+"""Two experiments over one folder of shared results, and Snakemake's cache between two working directories."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = "shared=results/shared"
+TARGET = "results/{}/evaluate/ignet/seed0/metrics.json"
+NEW_RUN = {"train_3d": 1, "predict": 1, "evaluate": 1}
+
+
+def snakemake(folder: Path, *arguments: str, root: Path = ROOT, cache: Path | None = None) -> str:
+    """Run the workflow of ``root`` in ``folder``; returns all that it says."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", folder, "--cores", "2"]
+    command += ["--configfile", root / "config" / "tiny.yaml", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    environment.pop("SNAKEMAKE_OUTPUT_CACHE", None)
+    if cache:
+        environment["SNAKEMAKE_OUTPUT_CACHE"] = str(cache)
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
+    logs = "\n".join(f"{p}:\n{p.read_text()[-2000:]}" for p in folder.rglob("*.log")) if result.returncode else ""
+    assert result.returncode == 0, result.stdout + result.stderr + logs
+    return result.stdout + result.stderr
+
+
+def planned(folder: Path, name: str, *settings: str) -> dict[str, int]:
+    """Jobs that the experiment ``name`` would run for one 3D network."""
+    text = snakemake(folder, "--dry-run", "--config", f"results=results/{name}", SHARED, *settings, "--", TARGET.format(name))
+    if "Nothing to be done" in text:
+        return {}
+    table = text.split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
+    return {row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] != "total"}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One 3D network of experiment `a`, and all that it needs."""
+    folder = tmp_path_factory.mktemp("sharing")
+    snakemake(folder, "--config", "results=results/a", SHARED, "--", TARGET.format("a"))
+    return folder
+
+
+def test_own_results_and_shared_ones_lie_apart(first: Path) -> None:
+    stages = {path.name for path in (first / "results" / "a").iterdir()}
+    assert {"train_3d", "predictions", "evaluate", "shared"} <= stages
+    assert not {"world", "projection", "pretrain_2d", "adapt_2d", "features", "evaluate_2d"} & stages
+    weights = first / "results" / "a" / "shared" / "adapt_2d" / "adapted" / "model.safetensors"
+    assert weights.is_file() and weights.resolve().is_relative_to(first / "results" / "shared" / "adapt_2d")
+    assert planned(first, "a") == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (("train_3d={steps: 5}",), NEW_RUN),
+        (("adaptations={mine: {}}", "runs={ignet: {features: mine}}"), NEW_RUN),
+        (("features={dtype: float16}",), {"extract": 2, **NEW_RUN}),
+        (("pretrain_2d={steps: 5}",), {"pretrain_2d": 1, "adapt_2d": 1, "extract": 2, **NEW_RUN}),
+        (("world={preset: avenue}",), {"simulate_sequence": 3, "project": 3, "adapt_2d": 1, "extract": 2, **NEW_RUN}),
+        # sequence 08 is projected without scribbles so far, 01 with
+        (
+            ("dataset={train_sequences: ['00', '08'], val_sequences: ['01']}",),
+            {"project": 2, "adapt_2d": 1, "extract": 2, **NEW_RUN},
+        ),
+    ],
+)
+def test_a_second_experiment_makes_what_differs(first: Path, settings: tuple[str, ...], expected: dict[str, int]) -> None:
+    assert planned(first, "b", *settings) == expected
+
+
+def test_another_adaptation_lies_beside_the_first(first: Path) -> None:
+    shared = first / "results" / "shared"
+    before = {path: path.read_bytes() for path in shared.glob("adapt_2d/*/model.safetensors")}
+    other = "adapt_2d={confidence: 0.9}"
+    assert planned(first, "b", other) == {"adapt_2d": 1, "extract": 2, **NEW_RUN}
+    snakemake(first, "--config", "results=results/b", SHARED, other, "--until", "adapt_2d", "--", TARGET.format("b"))
+    after = {path: path.read_bytes() for path in shared.glob("adapt_2d/*/model.safetensors")}
+    assert len(before) == 1 and len(after) == 2 and before.items() <= after.items()
+    assert planned(first, "a") == {}
+    assert planned(first, "b", other) == {"extract": 2, **NEW_RUN}
+    links = [first / "results" / name / "shared" / "adapt_2d" / "adapted" for name in "ab"]
+    assert {link.resolve() for link in links} == {path.parent for path in after}
+
+
+def trained(text: str) -> bool:
+    """The network was trained and stored; else it was taken from the cache. Either way its place holds links into the cache."""
+    assert "model.safetensors from cache" in text
+    return "model.safetensors to cache" in text
+
+
+def test_networks_come_from_the_cache_until_their_code_changes(tmp_path: Path) -> None:
+    project, cache = tmp_path / "project", tmp_path / "cache"
+    cache.mkdir()
+    for name in ("ignet", "workflow", "config", "envs"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", project)
+    target = "results/tiny/pretrain_2d/model.safetensors"
+
+    def run(folder: str, *settings: str) -> str:
+        arguments = ("--config", *settings) if settings else ()
+        return snakemake(tmp_path / folder, *arguments, "--cache", "--", target, root=project, cache=cache)
+
+    assert trained(run("first"))
+    assert not trained(run("second"))
+    first, second = (tmp_path / folder / target for folder in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert second.with_name("model.settings.json").is_file() and second.with_name("metrics.json").is_file()
+    assert "Nothing to be done" in run("second")
+
+    script = project / "workflow" / "scripts" / "pretrain_2d.py"
+    script.write_text(script.read_text().replace("HOLD_OUT_EVERY = 10", "HOLD_OUT_EVERY = 5"))
+    assert trained(run("second"))
+    assert trained(run("third", "pretrain_2d={seed: 1}"))
+
+
+def test_the_cache_needs_its_folder_and_no_names(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="error: --cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path"):
+        snakemake(tmp_path, "--dry-run", "--cache")
+    with pytest.raises(AssertionError, match="error: --cache: found 'pretrain_2d' after it, expected nothing"):
+        snakemake(tmp_path, "--dry-run", "--cache", "pretrain_2d", cache=tmp_path)
+
+
+def test_the_cache_tells_jobs_apart_by_their_params() -> None:
+    """Snakemake's cache overlooks wildcards; what a network's wildcard stands for enters by the job that makes the network."""
+    text = (ROOT / "workflow" / "rules" / "training_2d.smk").read_text()
+    cached = [rule for rule in text.split("\nrule ") if "cache: CACHED" in rule]
+    assert [rule.split(":")[0] for rule in cached] == ["pretrain_2d", "adapt_2d", "extract"]
+    for rule in cached:
+        outputs, params = rule.split("output:")[1].split("log:")[0], rule.split("params:")[1].split("message:")[0]
+        for wildcard in set(re.findall(r"\{\{(\w+)\}\}", outputs)) - {"network"}:
+            assert f"{wildcard}=lambda w: w.{wildcard}," in params

@@ -1,0 +1,99 @@
+"""The SLURM profile and what jobs ask for, without a SLURM; with a real one: `make test-slurm`."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ignet.config.base import validate
+from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig
+from ignet.errors import IgnetError
+
+ROOT = Path(__file__).parents[1]
+PROFILE = ROOT / "workflow" / "profiles" / "slurm"
+SETTINGS = yaml.safe_load((PROFILE / "config.yaml").read_text())
+TEXT = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
+RULES = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", TEXT, re.M | re.S))
+INSTALLED = importlib.util.find_spec("snakemake_executor_plugin_slurm")
+LIMIT = "${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+
+
+def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--dry-run", "--printshellcmds"]
+    command += ["--configfile", ROOT / "config" / "tiny.yaml", "--profile", PROFILE, *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+
+
+def test_profile_names_rules_that_exist() -> None:
+    named = {*SETTINGS["groups"], *SETTINGS["set-resources"]}
+    assert {"project", "extract", "predict", "check_sequence", "simulate_sequence"} <= named
+    assert named <= set(RULES)
+    assert set(SETTINGS["group-components"]) == set(SETTINGS["groups"].values())
+
+
+def test_no_training_is_grouped() -> None:
+    """A group is cut off at its time limit as a whole, and its jobs would wait for each other."""
+    assert not set(TRAININGS) & set(SETTINGS["groups"])
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_asks_for_resources_of_its_own(rule: str) -> None:
+    assert rule in (*TRAININGS, *ASKED), f"add '{rule}' to ASKED in ignet/config/execution.py"
+    for line in (f'mem_mb=memory("{rule}"),', f'runtime=minutes("{rule}"),', f'gpu=EXECUTION.gpus_of("{rule}"),'):
+        assert line in RULES[rule]
+
+
+@pytest.mark.parametrize("rule", TRAININGS)
+def test_trainings_are_told_their_time_limit(rule: str) -> None:
+    assert LIMIT in RULES[rule]
+
+
+def test_what_jobs_ask_for() -> None:
+    execution = ExecutionConfig.model_validate(
+        {"mem_mb": 8000, "runtime": 600, "gpus": 4, "stages": {"extract": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}}}
+    )
+    assert [execution.memory_of("train_3d", attempt) for attempt in (1, 2, 3, 4)] == [8000, 12000, 16000, 16000]
+    assert [execution.memory_of("extract", attempt) for attempt in (1, 2)] == [9001, 13501]
+    assert [execution.runtime_of("train_3d", attempt) for attempt in (1, 5)] == [600, 600]
+    assert [execution.runtime_of("extract", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
+    asked = {stage: execution.gpus_of(stage) for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")}
+    assert asked == {"train_3d": 4, "adapt_2d": 1, "extract": 1, "predict": 1, "project": 0, "compare": 0}
+    assert {ExecutionConfig().gpus_of(stage) for stage in (*TRAININGS, *ASKED)} == {0}
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ({"train": {"mem_mb": 4000}}, ["'train'", "train_3d"]),
+        ({"train_3d": {"memory": 4000}}, ["memory"]),
+        ({"train_3d": {"runtime": 0}}, ["runtime"]),
+    ],
+)
+def test_wrong_stages_are_one_line(stages: dict, words: list[str]) -> None:
+    with pytest.raises(IgnetError) as error:
+        validate(ExecutionConfig, {"stages": stages}, "execution")
+    assert all(word in str(error.value) for word in words) and "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+)
+def test_dry_run_with_the_profile(tmp_path: Path) -> None:
+    answer = dry_run(tmp_path, "--config", "execution={stages: {train_3d: {runtime: 77}}, runtime: 33}")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("--max-minutes 77") == 4  # the four runs of config/tiny.yaml
+    assert answer.stdout.count("--max-minutes 33") == 2  # pretrain_2d and adapt_2d
+
+
+@pytest.mark.parametrize(("scheduled", "expected"), [("", "train end"), ("yes", "train --max-minutes 5 end")])
+def test_without_a_scheduler_no_time_limit_reaches_the_training(scheduled: str, expected: str) -> None:
+    line = LIMIT.format(resources=SimpleNamespace(runtime=5))
+    environment = {**os.environ, "IGNET_SCHEDULED": scheduled}
+    answer = subprocess.run(["bash", "-c", f"echo train {line} end"], capture_output=True, text=True, env=environment, check=True)
+    assert answer.stdout.strip() == expected

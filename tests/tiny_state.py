@@ -1,0 +1,45 @@
+"""The tiny DAG as Snakemake leaves it, without the hours of a real one: empty outputs that it marks as made by the present rules.
+
+What reruns what depends on Snakemake's records and on times alone, not on what stands in the files; test_workflow.py looks at a state
+that was really computed.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ignet.workflow.dag import Plan, make_plan
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config" / "tiny.yaml"
+
+
+def plan(folder: Path, *arguments: str, project: Path = ROOT, config: Path = CONFIG) -> Plan:
+    """What Snakemake would run in ``folder``, with the rules and the code of ``project``."""
+    return make_plan(["--configfile", str(config), *arguments], project / "Snakefile", folder)
+
+
+def names(found: Plan) -> set[str]:
+    """Rule and the wildcards' values of each job, such as ``predict ignet 0 08``."""
+    return {" ".join([job.rule, *(job.wildcards[key] for key in sorted(job.wildcards))]) for job in found.jobs}
+
+
+def finish(folder: Path, *arguments: str, config: Path = CONFIG) -> Path:
+    """Make every output in ``folder`` and let Snakemake take them for finished."""
+    for job in plan(folder, *arguments, config=config).jobs:
+        for output in job.outputs:
+            path = folder / output
+            # folders are what the rules declare with directory(): of all outputs those without a suffix
+            path.mkdir(parents=True) if not path.suffix else path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch() if path.suffix else None
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", config]
+    done = subprocess.run(
+        [str(part) for part in (*command, *arguments, "--touch", "--forceall", "--cores", "1")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder

@@ -1,0 +1,37 @@
+"""Draw the correspondence of one sequence's first frame: the depths and the scribbles of the visible points over the camera image."""
+
+from pathlib import Path
+
+from ignet.config.evaluation import ReportConfig
+from ignet.data import kitti
+from ignet.data.correspondence import Correspondence
+from ignet.data.projection import project
+from ignet.data.projection_picture import draw_correspondence
+from ignet.files import atomic, write_png
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("report", ReportConfig, __doc__)
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
+    stage.add("--sequence", required=True, help="the sequence, such as 00")
+    stage.add("--projection", type=Path, required=True, help="its correspondence file")
+    stage.add("--out", type=Path, required=True, help="PNG to make")
+    args, _ = stage.start()
+
+    correspondence = Correspondence(args.projection)
+    frame = correspondence.frames[0]
+    found = correspondence.read(frame)
+    points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
+    image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
+    calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
+    depth = project(points, calibration.p2, calibration.tr, found.width, found.height).depth[found.index]
+    picture = draw_correspondence(image, found.pixel, depth, found.scribble)
+    with atomic(args.out) as temporary:
+        write_png(temporary, picture)
+    stage.write_settings(args.out.with_suffix(".settings.json"))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_state import finish
 
 from ignet.data import kitti
 
@@ -28,6 +29,12 @@ def kitti_sample() -> Path:
     if not (folder / "sequences").is_dir():
         pytest.skip(f"no real frames at {folder}; set IGNET_KITTI_SAMPLE to a folder that holds sequences/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory of the tiny DAG with nothing left to do; its files are empty. Only to be read."""
+    return finish(tmp_path_factory.mktemp("tiny_finished"))
 
 
 @pytest.fixture

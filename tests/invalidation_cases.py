@@ -7,7 +7,8 @@ from pathlib import Path
 
 TRAIN, VAL = ("00", "01"), ("08",)
 SEQUENCES = (*TRAIN, *VAL)
-RUNS = ("full", "baseline", "ignet", "self_trained")
+RUNS = ("full", "baseline", "ignet", "ignet_50", "self_trained")
+NETWORKS = ("source", "adapted", "half")
 NOTHING: set[str] = set()
 
 
@@ -30,11 +31,13 @@ def projected(*sequences: str) -> set[str]:
 
 
 REPORT = {"compare", "pictures"}
-# the run 'self_trained' learns from the predictions of 'ignet', the only run that reads 2D features
+# the run 'self_trained' learns from the predictions of 'ignet'; 'ignet_50' reads the features of the network 'half'
 IGNET = runs("ignet", "self_trained") | {"pseudo_label ignet 0"} | REPORT
+GUIDED = runs("ignet_50") | IGNET
 ALL_3D = runs(*RUNS) | IGNET
-FEATURES = each("extract", "adapted 00", "adapted 01") | IGNET
-ADAPTED = {"adapt_2d adapted", "evaluate_2d adapted"} | FEATURES
+EXTRACTED = each("extract", "adapted 00", "adapted 01")
+FEATURES = EXTRACTED | each("extract", "half 00", "half 01") | GUIDED
+ADAPTED = each("adapt_2d", "adapted", "half") | each("evaluate_2d", "adapted", "half") | FEATURES
 PRETRAINED = {"pretrain_2d", "evaluate_2d source"} | ADAPTED
 EVALUATED = each("evaluate", *(f"{run} 0" for run in RUNS))
 PREDICTED = each("predict", *(f"{run} 0 08" for run in RUNS)) | EVALUATED | REPORT
@@ -43,8 +46,10 @@ ALL_BUT_SOURCE |= {"evaluate_2d source"} | ADAPTED | ALL_3D
 EVERYTHING = {"simulate_source", "pretrain_2d"} | ALL_BUT_SOURCE
 SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare"}
 NEW_VALIDATION = each("simulate_sequence", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
-NEW_VALIDATION |= EVALUATED | each("evaluate_2d", "source", "adapted") | REPORT
-NEW_TRAINING = each("simulate_sequence", "02") | looked_at("02") | projected("02") | {"extract adapted 02"} | ADAPTED | ALL_3D
+NEW_VALIDATION |= EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT
+NEW_TRAINING = (
+    each("simulate_sequence", "02") | looked_at("02") | projected("02") | each("extract", "adapted 02", "half 02") | ADAPTED | ALL_3D
+)
 SCRIBBLES = each("simulate_scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
 UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
 
@@ -60,17 +65,21 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),
     "adapt_2d": ("adapt_2d={confidence: 0.9}", ADAPTED),
-    "adaptations: one network's own key": ("adaptations={adapted: {ema: 0.9}}", ADAPTED),
+    "adaptations: one network's own key": (
+        "adaptations={adapted: {ema: 0.9}}",
+        {"adapt_2d adapted", "evaluate_2d adapted"} | EXTRACTED | IGNET,
+    ),
     "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
     "features": ("features={dtype: float16}", FEATURES),
-    "evaluate_2d": ("evaluate_2d={images: 1}", {"evaluate_2d source", "evaluate_2d adapted", "compare"}),
+    "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
-    "train_3d: contrastive loss, which one run uses": ("train_3d={contrastive: {temperature: 0.2}}", IGNET),
+    "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
     "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
     "train_3d: a key of another distance": ("train_3d={image_guidance: {confidence: 0.5}}", NOTHING),
     "train_3d: whose features": ("train_3d={features: source}", each("extract", "source 00", "source 01") | IGNET),
     "a run's weight": ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET),
     "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),
+    "a run's share of labelled scans": ("runs={ignet_50: {labelled_frames: null}}", runs("ignet_50") | REPORT),
     "a new run": ("runs={more: {}}", runs("more") | REPORT),
     "a new seed of one run": ("runs={baseline: {seeds: [0, 1]}}", runs("baseline", seed=1) | {"compare"}),
     "a new seed of all": ("seeds=[0, 1]", SECOND_SEEDS),
@@ -88,7 +97,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "cores": ("--cores", "7"),
     "keep going, retries": ("--keep-going", "--retries", "2"),
     "resources": ("--resources", "gpu=1", "--default-resources", "slurm_partition=gpu", "--set-resources", "train_3d:mem_mb=9000"),
-    "software from conda": ("--sdm", "conda"),
 }
 """Ways to carry the workflow out: none reruns anything."""
 
@@ -138,11 +146,11 @@ CODE = {
         "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
     ),
     "the picture of the projection": CodeChange("ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES)),
-    "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | {"compare"}),
+    "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
     "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare"}),
     "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet"}),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
-    "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace("mem_mb=3000", "mem_mb=4000"), NOTHING),
+    "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING),
     "the training's command": CodeChange(
         "workflow/rules/training_3d.smk", replace('train_3d.py" --settings', 'train_3d.py"  --settings'), ALL_3D
     ),
@@ -156,12 +164,12 @@ FILES: dict[str, tuple[str, set[str]]] = {
     "an image of a training sequence": ("sequences/00/image_2/000000.png", looked_at("00") | projected("00") | ADAPTED),
     "an image of a validation sequence": (
         "sequences/08/image_2/000000.png",
-        looked_at("08") | projected("08") | EVALUATED | each("evaluate_2d", "source", "adapted") | REPORT,
+        looked_at("08") | projected("08") | EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT,
     ),
     "a scan of a training sequence": ("sequences/01/velodyne/000001.bin", looked_at("01") | projected("01") | ADAPTED | ALL_3D),
     "a scan of a validation sequence": (
         "sequences/08/velodyne/000001.bin",
-        looked_at("08") | projected("08") | each("evaluate_2d", "source", "adapted") | PREDICTED,
+        looked_at("08") | projected("08") | each("evaluate_2d", *NETWORKS) | PREDICTED,
     ),
     "dense labels of a training sequence": ("sequences/00/labels/000000.label", looked_at("00") | runs("full") | REPORT),
     "scribbles of a training sequence": (

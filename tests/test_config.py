@@ -95,6 +95,11 @@ def test_controls_and_statements() -> None:
     assert compare.method == "ignet" and compare.statements[1].slice is None
 
 
+def test_a_share_may_be_text_as_on_the_command_line() -> None:
+    experiment = load_experiment({"results": "r", "runs": {"a": {"labelled_frames": "10"}}}, "x")
+    assert experiment.run("a").labelled_frames == 10
+
+
 def semi(frames: int | None, adaptation: dict, **run) -> dict:
     guided = {"image_guidance": {"weight": 1}, "features": "some", "labelled_frames": frames, **run}
     return {"results": "r", "runs": {"a": guided}, "adaptations": {"some": adaptation}}

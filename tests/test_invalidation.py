@@ -2,21 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from invalidation_cases import CODE, FILES, OPTIONS, SETTINGS
-from tiny_state import ROOT, finish, names, plan
+from tiny_state import ROOT, finish, names, plan, plans
 
 KINDS = ("velodyne/{}.bin", "labels/{}.label", "scribbles/{}.label", "image_2/{}.png")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny DAG, nothing left to do."""
-    return finish(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture(scope="module")
@@ -31,65 +24,57 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return finish(tmp_path_factory.mktemp("own_data"), "--config", f"dataset={{root: {root}}}"), root
 
 
-def of_settings(finished: Path, case: str, scratch: Path) -> set[str]:
-    return names(plan(finished, "--config", SETTINGS[case][0]))
-
-
-def of_options(finished: Path, case: str, scratch: Path) -> set[str]:
-    return names(plan(finished, *OPTIONS[case]))
-
-
-def of_code(finished: Path, case: str, scratch: Path) -> set[str]:
-    ignored = shutil.ignore_patterns("__pycache__")
+def of_code(state: Path, case: str, scratch: Path) -> set[str]:
+    """The plan of a copy of the project in which one thing was changed."""
     for folder in ("ignet", "workflow", "config", "envs"):
-        shutil.copytree(ROOT / folder, scratch / folder, ignore=ignored)
+        shutil.copytree(ROOT / folder, scratch / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "Snakefile", scratch)
     CODE[case].change(scratch / CODE[case].path)
-    return names(plan(finished, project=scratch))
+    return names(plan(state, project=scratch))
 
 
-def of_files(own_data: tuple[Path, Path], case: str, scratch: Path) -> set[str]:
+def of_file(own_data: tuple[Path, Path], case: str, scratch: Path) -> tuple[Path, tuple[str, ...]]:
+    """Working directory and arguments for a copy of the dataset in which one file was changed."""
     shutil.copytree(own_data[1], scratch)
     if FILES[case][0]:
         (scratch / FILES[case][0]).write_text("other")
-    return names(plan(own_data[0], "--config", f"dataset={{root: {scratch}}}"))
+    return own_data[0], ("--config", f"dataset={{root: {scratch}}}")
 
 
 @pytest.fixture(scope="module")
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[set[str]]]]:
-    """Name of the test -> plan. One takes seconds of one core, so the plans of all selected cases are asked for at once."""
-    makers = {"test_settings": of_settings, "test_options": of_options, "test_code": of_code, "test_files": of_files}
-    cases = [item for item in request.session.items if item.path == request.path and item.originalname in makers]
+def planned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], set[str]]:
+    """(test, case) -> what Snakemake would run. A plan takes a second or two, so all selected cases are asked for at once."""
+    cases = [(item.originalname, item.callspec.params["case"]) for item in request.session.items if "planned" in item.fixturenames]
+    folders = {case: tmp_path_factory.mktemp("case") / "copy" for case in cases}
+    wanted: dict[tuple[str, str], tuple[Path, tuple[str, ...]]] = {}
+    for test, case in cases:
+        if test == "test_files":
+            wanted[test, case] = of_file(request.getfixturevalue("own_data"), case, folders[test, case])
+        elif test != "test_code":
+            given = ("--config", SETTINGS[case][0]) if test == "test_settings" else OPTIONS[case]
+            wanted[test, case] = request.getfixturevalue("tiny_finished"), given
+    found = {key: names(made) for key, made in plans(tmp_path_factory.mktemp("plans"), wanted).items()}
+    changed = [case for test, case in cases if test == "test_code"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        plans = {}
-        for item in cases:
-            state = request.getfixturevalue("own_data" if item.originalname == "test_files" else "finished")
-            scratch = tmp_path_factory.mktemp("case") / "copy"
-            plans[item.name] = pool.submit(makers[item.originalname], state, item.callspec.params["case"], scratch)
-        yield plans
-
-
-@pytest.fixture
-def planned(request: pytest.FixtureRequest, asked: dict[str, Future[set[str]]]) -> set[str]:
-    """What Snakemake would run in the case of this test."""
-    return asked[request.node.name].result()
+        asked = {case: pool.submit(of_code, request.getfixturevalue("tiny_finished"), case, folders["test_code", case]) for case in changed}
+    return found | {("test_code", case): made.result() for case, made in asked.items()}
 
 
 @pytest.mark.parametrize("case", SETTINGS)
-def test_settings(case: str, planned: set[str]) -> None:
-    assert planned == SETTINGS[case][1]
+def test_settings(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
+    assert planned["test_settings", case] == SETTINGS[case][1]
 
 
 @pytest.mark.parametrize("case", OPTIONS)
-def test_options(case: str, planned: set[str]) -> None:
-    assert planned == set()
+def test_options(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
+    assert planned["test_options", case] == set()
 
 
 @pytest.mark.parametrize("case", CODE)
-def test_code(case: str, planned: set[str]) -> None:
-    assert planned == CODE[case].jobs
+def test_code(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
+    assert planned["test_code", case] == CODE[case].jobs
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_files(case: str, planned: set[str]) -> None:
-    assert planned == FILES[case][1]
+def test_files(case: str, planned: dict[tuple[str, str], set[str]]) -> None:
+    assert planned["test_files", case] == FILES[case][1]

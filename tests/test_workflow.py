@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from invalidation_cases import SETTINGS
+from tiny_state import CONFIG, ROOT, names, plan, plans
 
 from ignet.files import read_weights
-
-ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "config" / "tiny.yaml"
 
 
 def snakemake(folder: Path, *arguments: str, config: Path = CONFIG) -> subprocess.CompletedProcess:
@@ -36,17 +35,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    """Jobs that Snakemake would run, by rule."""
-    result = snakemake(folder, "--dry-run", *arguments)
-    assert result.returncode == 0, result.stderr
-    text = result.stdout + result.stderr
-    if "Nothing to be done" in text:
-        return {}
-    table = text.split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
-    return {row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] not in ("total", "all")}
-
-
 def test_every_artifact_is_there(finished: Path) -> None:
     results = finished / "results" / "tiny"
     for run in ("full", "baseline", "ignet", "ignet_50", "self_trained"):
@@ -64,7 +52,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
 
 
 def test_second_run_has_nothing_to_do(finished: Path) -> None:
-    assert planned(finished) == {}
+    assert plan(finished).jobs == []
 
 
 def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finished: Path, tmp_path: Path) -> None:
@@ -99,40 +87,18 @@ def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finish
     assert 0 not in predicted
 
 
-REPORTED = {"compare": 1, "pictures": 1}
-ONE_RUN = {"train_3d": 1, "predict": 1, "evaluate": 1, **REPORTED}
-# the run 'self_trained' learns from the predictions of 'ignet'
-IGNET_AND_ITS_PUPIL = {"train_3d": 2, "pseudo_label": 1, "predict": 2, "evaluate": 2, **REPORTED}
-GUIDED_AND_THE_PUPIL = {"train_3d": 3, "pseudo_label": 1, "predict": 3, "evaluate": 3, **REPORTED}
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ("execution={threads: 2}", {}),
-        ("execution={mem_mb: 900, runtime: 7, gpus: 2, stages: {project: {mem_mb: 700}, train_3d: {gpus: 1}}}", {}),
-        ("compare={baseline: full}", {"compare": 1}),
-        ("report={frames: 1}", {"pictures": 1, "contact_sheet": 1}),
-        ("evaluate={ranges: [0, 20]}", {"evaluate": 5, "compare": 1}),
-        ("runs={more: {}}", ONE_RUN),
-        ("runs={baseline: {steps: 5}}", ONE_RUN),
-        ("pseudo_label={fraction: 0.4}", {"pseudo_label": 1, **ONE_RUN}),
-        ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET_AND_ITS_PUPIL),
-        ("features={dtype: float16}", {"extract": 4, **GUIDED_AND_THE_PUPIL}),
-        ("adapt_2d={confidence: 0.9}", {"adapt_2d": 2, "evaluate_2d": 2, "extract": 4, **GUIDED_AND_THE_PUPIL}),
-        ("adaptations={half: {labelled_frames: 10}}", {"adapt_2d": 1, "evaluate_2d": 1, "extract": 2, **ONE_RUN}),
-        ("runs={ignet_50: {labelled_frames: null}}", ONE_RUN),
-    ],
-)
-def test_a_change_reruns_what_it_invalidates(finished: Path, change: str, expected: dict[str, int]) -> None:
-    assert planned(finished, "--config", change) == expected
+def test_a_computed_state_reruns_what_the_marked_one_does(finished: Path, tmp_path: Path) -> None:
+    """test_invalidation.py has the whole table, on a state that was not computed but marked as finished."""
+    cases = ["features", "a run's weight", "projection", "a new run", "execution"]
+    found = plans(tmp_path, {case: (finished, ("--config", SETTINGS[case][0])) for case in cases})
+    assert {case: names(found[case]) for case in cases} == {case: SETTINGS[case][1] for case in cases}
 
 
 @pytest.mark.skipif(
     not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
 )
 def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
-    assert planned(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")) == {}
+    assert plan(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")).jobs == []
 
 
 def test_no_input_is_ancient() -> None:

@@ -4,12 +4,13 @@ What reruns what depends on Snakemake's records and on times alone, not on what 
 that was really computed.
 """
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from ignet.workflow.dag import Plan, make_plan
+from ignet.workflow.dag import Plan, make_plan, read_plan
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config" / "tiny.yaml"
@@ -18,6 +19,28 @@ CONFIG = ROOT / "config" / "tiny.yaml"
 def plan(folder: Path, *arguments: str, project: Path = ROOT, config: Path = CONFIG) -> Plan:
     """What Snakemake would run in ``folder``, with the rules and the code of ``project``."""
     return make_plan(["--configfile", str(config), *arguments], project / "Snakefile", folder)
+
+
+def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dict[str, Plan]:
+    """Many plans of the project as it is: name -> (folder, arguments). See plan_server.py for how they are made in little time."""
+    requests = [
+        [
+            str(scratch / f"{number}.json"),
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--directory",
+            str(folder),
+            "--configfile",
+            str(CONFIG),
+            *more,
+        ]
+        for number, (folder, more) in enumerate(wanted.values())
+    ]
+    command = [sys.executable, str(Path(__file__).with_name("plan_server.py"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, check=False, env=environment)
+    assert all(Path(out).exists() for out, *_ in requests), (done.stdout + done.stderr)[-3000:]
+    return {name: read_plan(Path(out)) for name, (out, *_) in zip(wanted, requests, strict=True)}
 
 
 def names(found: Plan) -> set[str]:

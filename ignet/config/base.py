@@ -2,12 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ignet.errors import IgnetError
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+# what stands in a mapping on Snakemake's command line arrives as text, which a choice among numbers does not take
+LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
+"""Per cent of the training scans that have labels: the shares of the published lists."""
 
 
 class Section(BaseModel):

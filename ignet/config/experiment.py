@@ -2,9 +2,10 @@
 
 import os
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from annotated_types import Len
+from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
@@ -22,6 +23,9 @@ SOURCE_NETWORK = "source"
 
 NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
 """Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
+
+
+_SEEDS = TypeAdapter(Annotated[tuple[NonNegativeInt, ...], Len(min_length=1)])
 
 
 def _one_adaptation() -> dict[str, dict[str, Any]]:
@@ -122,9 +126,10 @@ class ExperimentConfig(Section):
             IgnetError: the run's seeds are no list of integers.
         """
         seeds = self.runs[name].get("seeds", self.seeds)
-        if not isinstance(seeds, list | tuple) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-            raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0")
-        return tuple(seeds)
+        try:
+            return _SEEDS.validate_python(seeds)
+        except ValidationError:
+            raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0") from None
 
     def _check_teacher(self, name: str, settings: Train3DConfig) -> None:
         """A run that learns from another's predictions needs that run, with the same seeds, and no circle."""
@@ -159,7 +164,7 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     Raises:
         IgnetError: one line that names the key, what was found and what was expected.
     """
-    experiment = validate(ExperimentConfig, values, where)
+    experiment = validate(ExperimentConfig, _with_null(values), where)
     for name in experiment.adaptations:
         experiment.adaptation(name)
     for name in experiment.runs:
@@ -167,6 +172,13 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
         experiment.run_seeds(name)
     _check_comparison(experiment)
     return experiment
+
+
+def _with_null(value: Any) -> Any:
+    """Snakemake's ``--config`` hands on nested values as text; numbers in text are understood where a number is expected, null is not."""
+    if isinstance(value, dict):
+        return {key: _with_null(part) for key, part in value.items()}
+    return None if value == "null" else value
 
 
 def _check_comparison(experiment: ExperimentConfig) -> None:

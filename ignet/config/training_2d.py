@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import Section
+from ignet.config.base import LabelledPercent, Section
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
@@ -88,7 +88,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "
         "a ceiling that the method may not use",
     )
-    labelled_frames: Literal[1, 10, 20, 50] | None = Field(
+    labelled_frames: LabelledPercent | None = Field(
         None,
         description="per cent of the training frames whose labels may be used, as in train_3d; half of the target images are then labelled "
         "ones (our choice); null: all frames have labels",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import Section
+from ignet.config.base import LabelledPercent, Section
 
 
 class BackboneConfig(Section):
@@ -95,7 +95,7 @@ class Train3DConfig(Section):
     supervision: Literal["scribbles", "dense", "pseudo"] = Field(
         "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
     )
-    labelled_frames: Literal[1, 10, 20, 50] | None = Field(
+    labelled_frames: LabelledPercent | None = Field(
         None,
         description="per cent of the training scans that have labels (the published lists, else a like draw); the others train the losses "
         "that need none; null: all have labels",

@@ -84,15 +84,30 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
     """
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder, "plan.json")
-        command = [sys.executable, "-m", "ignet.workflow.dag", str(plan), "--snakefile", str(snakefile), "--directory", str(directory)]
-        # the package of the workflow's own folder, also where another copy of it is installed
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "ignet.workflow.dag",
+            str(plan),
+            "--snakefile",
+            str(snakefile),
+            "--directory",
+            str(directory),
+        ]
+        # the package of the workflow's own folder, also where another copy of it is installed or lies in the current folder (-P)
         paths = os.pathsep.join(part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part)
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
         if done.returncode or not plan.exists():
             raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr)}")
-        found = json.loads(plan.read_text())
-        return Plan([Job(**values) for values in found["jobs"]], found["config"])
+        return read_plan(plan)
+
+
+def read_plan(path: Path) -> Plan:
+    """What ``write_plan`` wrote."""
+    found = json.loads(path.read_text())
+    return Plan([Job(**values) for values in found["jobs"]], found["config"])
 
 
 def _last_words(text: str) -> str:
@@ -155,8 +170,8 @@ def _sorted(dag: Any) -> list[Any]:
     return list(done)
 
 
-def _main(out: str, arguments: list[str]) -> None:
-    """Run Snakemake's command line as a dry-run and write its jobs to ``out``."""
+def write_plan(out: str, arguments: list[str]) -> None:
+    """Run Snakemake's command line as a dry-run and write the plan to ``out``; leaves a process that is of no use for anything else."""
     from snakemake import cli
     from snakemake.api import DAGApi
 
@@ -175,4 +190,4 @@ def _main(out: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2:])
+    write_plan(sys.argv[1], sys.argv[2:])

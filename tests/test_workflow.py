@@ -140,4 +140,4 @@ def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path
     for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
         assert words in html, words
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+\.(?:js|css)""", html)
-    assert planned(finished) == {}
+    assert plan(finished).jobs == []

@@ -51,7 +51,7 @@ SMALLER: dict[str, Any] = {
 SIZES = ("demo", "paper")
 UNITS = {
     ("demo", "cpu"): {"frames": (2, 30), "steps": (5, 35)},
-    ("paper", "cpu"): {"frames": (1, 3), "steps": (1, 2)},
+    ("paper", "cpu"): {"frames": (1, 3), "steps": (1, 3)},
     ("demo", "cuda"): {"frames": (5, 45), "steps": (20, 220)},
     ("paper", "cuda"): {"frames": (5, 45), "steps": (10, 60)},
 }
@@ -142,8 +142,22 @@ class Bench:
 
         self.each_sequence("check_sequence", "check_sequence", experiment.dataset.canonical(), "--role", "train", "--out", "check-{}.json")
         self.each_sequence("simulate_scribbles", "simulate_scribbles", experiment.scribbles.canonical(), "--out", "drawn-{}")
-        outputs = ("--out", "projection/{}.h5", "--picture", "picture-{}.png")
-        self.each_sequence("project", "project", experiment.projection.canonical(), "--scribbles", target, *outputs)
+        self.each_sequence("project", "project", experiment.projection.canonical(), "--scribbles", target, "--out", "projection/{}.h5")
+        self.once()
+
+    def once(self) -> None:
+        """Small jobs, timed as a whole."""
+        report, dataset, folder = self.experiment.report.canonical(), self.experiment.dataset.canonical(), self.folder
+        target, manifest = ("--dataset", self.target, "--sequence", MORE), ("--out", folder / "manifest.csv")
+        projection, drawn = ("--projection", folder / "projection" / f"{MORE}.h5"), ("--out", folder / "drawn.png")
+        data = ("--source", folder / "source", "--target", self.target, "--sequences", FEW, MORE, "--scribbles", self.target)
+        jobs: dict[str, tuple[object, ...]] = {
+            "check_data": (dataset, "--sequences", folder / f"check-{FEW}.json", folder / f"check-{MORE}.json", *manifest),
+            "draw_projection": (report, *target, *projection, *drawn),
+            "contact_sheet": (report, *data, "--out", folder / "sheet.png"),
+        }
+        for stage, (settings, *arguments) in jobs.items():
+            self.keep(stage, self.run(stage, str(settings), *arguments), 0.0, 1.0, "job", "2 sequences")
 
     def each_sequence(self, stage: str, script: str, settings: str, *arguments: object) -> None:
         """Time a stage that takes one sequence; ``{}`` in an argument stands for it, and names start in the bench's folder."""
@@ -190,7 +204,7 @@ class Bench:
             return self.run("extract", features, *weights, *target, "--sequence", sequence, *files, device=device)
 
         def evaluate(i: int) -> float:
-            where = ("--name", "source", "--sequences", (FEW, MORE)[i], "--projection", folder / "projection")
+            where = ("--sequences", (FEW, MORE)[i], "--projection", folder / "projection")
             out = ("--out", folder / "2d.json", "--pictures", folder / "2d-pictures")
             return self.run("evaluate_2d", experiment.evaluate_2d.canonical(), *weights, *target, *where, *out, device=device)
 
@@ -273,6 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--size", nargs="+", choices=SIZES, default=SIZES, help="what to measure (default: both)")
+    parser.add_argument("--part", choices=("2d", "all"), default="all", help="2d: leave the 3D networks out, which take the longest")
     parser.add_argument("--engine", nargs="+", choices=ENGINES, default=ENGINES, help="sparse engines (default: all that are installed)")
     parser.add_argument("--table", type=Path, default=TABLE, help="table to bring up to date (default: the package's)")
     parser.add_argument("--remark", default="", help="what else one should know, kept in each row")
@@ -283,7 +298,8 @@ def main() -> None:
             bench = Bench(size, device, Path(folder), arguments)
             bench.data()
             bench.networks_2d()
-            bench.networks_3d()
+            if arguments.part == "all":
+                bench.networks_3d()
 
 
 if __name__ == "__main__":

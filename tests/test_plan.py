@@ -105,10 +105,10 @@ SEMI_JOBS = {
     **EACH_ONCE,
     **ALL_SEQUENCES,
     "simulate_scribbles": 10,
-    "adapt_2d": 1,
-    "evaluate_2d": 2,
-    "extract": 10,
-    **dict.fromkeys(("train_3d", "predict", "evaluate"), 9 * 3),
+    "adapt_2d": 4,
+    "evaluate_2d": 5,
+    "extract": 4 * 10,
+    **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
+from ignet.shared import find_artifacts
 
 GPU_RULES = ("pretrain_2d", "adapt_2d", "evaluate_2d", "extract", "train_3d", "pseudo_label", "predict")
 """Rules whose jobs take ``execution.device``; all others run on the CPU."""
@@ -46,6 +47,7 @@ class _Inputs:
     def __init__(self, experiment: ExperimentConfig) -> None:
         self.experiment, self.data = experiment, experiment.dataset
         self.networks = (SOURCE_NETWORK, *experiment.adaptations)
+        self.alias = _aliases(experiment, self.networks)
         self.runs = [(run, seed) for run in experiment.runs for seed in experiment.run_seeds(run)]
 
     def targets(self) -> list[Job]:
@@ -101,7 +103,8 @@ class _Inputs:
         if settings.needs_correspondence:
             found += self._project(train)
         if settings.needs_features:
-            found += [Job("extract", sequence=sequence, network=settings.features) for sequence in train]
+            network = self.alias[settings.features]
+            found += [Job("extract", sequence=sequence, network=network) for sequence in train]
         return found
 
     def pseudo_label(self, job: Job) -> list[Job]:
@@ -118,7 +121,7 @@ class _Inputs:
     def compare(self, job: Job) -> list[Job]:
         found = [Job("evaluate", run=run, seed=seed) for run, seed in self.runs]
         found += [Job("train_3d", run=run, seed=seed) for run, seed in self.runs]
-        return found + [Job("evaluate_2d", network=network) for network in self.networks]
+        return found + [Job("evaluate_2d", network=self.alias[network]) for network in self.networks]
 
     def contact_sheet(self, job: Job) -> list[Job]:
         return [*self._source(), *self._target(*self.data.sequences), *self._scribbles(self.data.train_sequences)]
@@ -145,7 +148,15 @@ class _Inputs:
         return [Job("draw_projection", sequence=sequence) for sequence in self.data.sequences]
 
     def _network(self, name: str) -> Job:
-        return Job("pretrain_2d") if name == SOURCE_NETWORK else Job("adapt_2d", network=name)
+        return Job("pretrain_2d") if name == SOURCE_NETWORK else Job("adapt_2d", network=self.alias[name])
 
     def _predictions(self, run: str, seed: int) -> list[Job]:
         return [Job("predict", sequence=sequence, run=run, seed=seed) for sequence in self.data.val_sequences]
+
+
+def _aliases(experiment: ExperimentConfig, networks: tuple[str, ...]) -> dict[str, str]:
+    """The name under which each 2D network is made: in a shared folder, networks of equal settings are one."""
+    if not experiment.shared:
+        return {name: name for name in networks}
+    keys = {name: artifact.key for name, artifact in find_artifacts(experiment).networks.items()}
+    return {name: next(other for other in networks if keys[other] == keys[name]) for name in networks}

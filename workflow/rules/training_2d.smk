@@ -31,7 +31,7 @@ rule pretrain_2d:
         "2D network from source images"
     shell:
         'exec python "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
         ' --curves "$IGNET_RESULTS/tensorboard/pretrain_2d" --state "$IGNET_RESULTS/state/pretrain_2d" > {log} 2>&1'
 
@@ -74,7 +74,7 @@ rule adapt_2d:
         "2D network '{wildcards.network}': adaptation to the camera"
     shell:
         'exec python "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every} ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
         ' --projection "$IGNET_RESULTS/projection" --pretrained {input.pretrained}'
         " --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}"

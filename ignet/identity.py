@@ -12,8 +12,8 @@ from ignet.errors import IgnetError
 PACKAGE = "ignet"
 ROOT = Path(__file__).resolve().parent
 
-NEUTRAL = frozenset({"ignet.console", "ignet.errors", "ignet.identity"})
-"""Modules that only talk to people or name things: a change in them cannot change a result."""
+NEUTRAL = frozenset({"ignet.console", "ignet.errors", "ignet.identity", "ignet.scheduler"})
+"""Modules that only talk to people, name things, or say when to stop and go on later: a change in them cannot change a result."""
 
 SETTINGS = "ignet.config"
 """Settings enter a stage's identity by their resolved values, so the code that defines and checks them need not."""

@@ -1,7 +1,12 @@
-"""What a scheduler's own logs say of jobs that it killed: Snakemake sees no more than a job that failed."""
+"""What jobs of a scheduler need to know of it: when they have to end, and which of them it killed for want of memory."""
 
+import os
 import re
+import time
 from pathlib import Path
+
+SAFETY, SAFETY_S = 0.2, 300.0
+"""How long before a time limit a training stops: this share of the limit, at most so many seconds."""
 
 KILLED = re.compile(r"oom-kill event|oom_kill event|Out Of Memory|Exceeded job memory limit|exceeded memory limit")
 """What SLURM writes into a job's log when the job had too little memory (versions 20 to 24)."""
@@ -27,3 +32,22 @@ def out_of_memory(logs: Path, since: float = 0.0) -> list[str]:
                 f"raise execution.stages.{stage}.mem_mb in the experiment file ({path})"
             )
     return lines
+
+
+def deadline(max_minutes: float | None, job_start: float | None = None) -> float | None:
+    """When a training has to save and exit, in seconds since 1970; none without a limit.
+
+    Args:
+        max_minutes: time limit of the scheduler's job.
+        job_start: when the job started, in seconds since 1970; none: with this process.
+    """
+    if max_minutes is None:
+        return None
+    limit = max_minutes * 60
+    return (process_start() if job_start is None else job_start) + limit - min(SAFETY * limit, SAFETY_S)
+
+
+def process_start() -> float:
+    """When this process started, in seconds since 1970."""
+    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")

@@ -80,6 +80,7 @@ class Stage(Generic[S]):
         self.add("--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it")
         self.add("--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints; nor on this")
         self.add("--max-minutes", type=float, help="time limit of the scheduler's job: save and exit before it, for the next job to go on")
+        self.add("--job-start", type=float, help="when that job started, in seconds since 1970; default: with this process")
 
     def start(self) -> tuple[argparse.Namespace, S]:
         """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.

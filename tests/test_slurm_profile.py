@@ -14,7 +14,7 @@ import yaml
 from ignet.config.base import validate
 from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig
 from ignet.errors import IgnetError
-from ignet.scheduler import out_of_memory
+from ignet.scheduler import deadline, out_of_memory
 
 ROOT = Path(__file__).parents[1]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm"
@@ -22,7 +22,7 @@ SETTINGS = yaml.safe_load((PROFILE / "config.yaml").read_text())
 TEXT = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
 RULES = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", TEXT, re.M | re.S))
 INSTALLED = importlib.util.find_spec("snakemake_executor_plugin_slurm")
-LIMIT = "${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+LIMIT = "${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
 
 
 def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,6 +82,21 @@ def test_wrong_stages_are_one_line(stages: dict, words: list[str]) -> None:
     assert all(word in str(error.value) for word in words) and "\n" not in str(error.value)
 
 
+def test_deadline() -> None:
+    assert deadline(None) is None
+    assert deadline(10, 1000.0) == 1000 + 8 * 60  # a fifth before
+    assert deadline(240, 1000.0) == 1000 + 235 * 60  # five minutes before
+
+
+def test_without_a_job_the_deadline_counts_from_the_start_of_the_process() -> None:
+    code = (
+        "import time; time.sleep(0.5); from ignet.scheduler import *; print(time.time() - process_start(), deadline(10) - process_start())"
+    )
+    age, left = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert 0.5 <= age < 600
+    assert left == pytest.approx(8 * 60 - age, abs=1)
+
+
 def test_jobs_that_slurm_killed_for_want_of_memory_are_named(tmp_path: Path) -> None:
     logs = {
         "rule_train_3d/baseline_0/5.log": "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.0.",
@@ -110,9 +125,9 @@ def test_dry_run_with_the_profile(tmp_path: Path) -> None:
     assert answer.stdout.count("--max-minutes 33") == 3  # pretrain_2d and two adaptations
 
 
-@pytest.mark.parametrize(("scheduled", "expected"), [("", "train end"), ("yes", "train --max-minutes 5 end")])
-def test_without_a_scheduler_no_time_limit_reaches_the_training(scheduled: str, expected: str) -> None:
+@pytest.mark.parametrize(("started", "expected"), [("", "train end"), ("170", "train --max-minutes 5 --job-start 170 end")])
+def test_without_a_scheduler_no_time_limit_reaches_the_training(started: str, expected: str) -> None:
     line = LIMIT.format(resources=SimpleNamespace(runtime=5))
-    environment = {**os.environ, "IGNET_SCHEDULED": scheduled}
+    environment = {**os.environ, "IGNET_JOB_START": started}
     answer = subprocess.run(["bash", "-c", f"echo train {line} end"], capture_output=True, text=True, env=environment, check=True)
     assert answer.stdout.strip() == expected

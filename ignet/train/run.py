@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import shutil
 import signal
 import sys
@@ -26,10 +25,6 @@ EXIT_UNFINISHED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
 
 
-SAFETY, SAFETY_S = 0.2, 300.0
-"""How long before a time limit a training stops: this share of the limit, at most so many seconds."""
-
-
 class Stateful(Protocol):
     """Anything with a state dict: networks, optimisers, schedulers, scalers."""
 
@@ -48,7 +43,7 @@ class TrainingRun:
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
-        max_minutes: time limit of the scheduler's job, counted from the start of the process; none: no scheduler. Nor can this.
+        deadline: when to save and exit, in seconds since 1970 (``ignet.scheduler.deadline``); none: no scheduler. Nor can this.
         ranks: the processes that share each step. All resume from the same state; the main one alone locks, writes and talks, and all stop
             after the same step.
 
@@ -60,7 +55,7 @@ class TrainingRun:
         processes: how many processes shared a step, in the order in which the number changed: another number may go on with a state.
 
     SIGTERM makes the run save after the current step and exit with ``EXIT_UNFINISHED``; and so does a time limit that is near. With
-    ``max_minutes`` SIGTERM makes it save and go on: a scheduler that preempts the job kills it soon after and queues it again, but takes
+    a ``deadline`` SIGTERM makes it save and go on: a scheduler that preempts the job kills it soon after and queues it again, but takes
     a job that ends by itself for a failed one.
     """
 
@@ -73,13 +68,13 @@ class TrainingRun:
         parts: dict[str, Stateful],
         curves: Path | None = None,
         checkpoint_every: float = 60.0,
-        max_minutes: float | None = None,
+        deadline: float | None = None,
         ranks: Ranks | None = None,
     ) -> None:
         self.folder = Path(state) / identity
         self.identity, self.steps, self.parts, self.curves = identity, steps, parts, curves
         self.checkpoint_every = checkpoint_every
-        self.limit_s = max_minutes and max_minutes * 60
+        self.deadline = deadline
         self.ranks = ranks or Ranks()
         self.processes = [self.ranks.size]
         self.history: list[dict[str, float]] = []
@@ -188,13 +183,12 @@ class TrainingRun:
                     self._writer.add_scalar(key, value, step)
 
     def _late(self) -> bool:
-        # the last step needs no job of its own: what is left is to write the results
-        limit = self.limit_s if self.step < self.steps else None
-        return limit is not None and process_age() >= limit - min(SAFETY * limit, SAFETY_S)
+        # after the last step there is nothing left to do but to write the results
+        return self.deadline is not None and self.step < self.steps and time.time() >= self.deadline
 
     def _leave(self, late: bool) -> None:
         reason = "the time limit is near" if late else "asked to stop"
-        if self.limit_s and not late:
+        if self.deadline is not None and not late:
             log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
             self._stop = False
             return
@@ -203,12 +197,6 @@ class TrainingRun:
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._stop = True
-
-
-def process_age() -> float:
-    """Seconds since this process started, imports and the reading of data included."""
-    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

@@ -25,7 +25,7 @@ TRAINING_LOG = RESULTS / "logs" / "train_3d" / "baseline" / "seed0.log"
 IMPATIENT = ["--resources", "seat=1", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]
 
 
-def until(what: str, found: Callable[[], object], seconds: float = 240.0) -> object:
+def until(what: str, found: Callable[[], object], seconds: float = 600.0) -> object:
     """Wait for ``found`` to give something true, and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -66,11 +66,6 @@ def trainer(job: str) -> int | None:
             if any(word.endswith(b"/train_3d.py") for word in words[:3]):
                 return process
     return None
-
-
-def age(process: int) -> int:
-    """Seconds since a process started."""
-    return int(subprocess.run(["ps", "-o", "etimes=", "-p", str(process)], capture_output=True, text=True, check=True).stdout)
 
 
 def lose_power(job: str) -> bool:

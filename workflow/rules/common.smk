@@ -11,7 +11,7 @@ from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.hold import hold
 from ignet.identity import code_hash
-from ignet.scheduler import out_of_memory
+from ignet.scheduler import out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
@@ -88,8 +88,10 @@ PLACES = {
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 }
 os.environ.update(PLACES)
-# a training ends in time only where a scheduler would end it: this is set in a scheduler's jobs and empty elsewhere
-os.environ.update(IGNET_SCHEDULED="yes" if workflow.remote_exec else "")
+# a training ends in time only where a scheduler would end it: in a scheduler's jobs this is their start, as the first of the two nested
+# Snakemakes saw it, and elsewhere it is empty
+JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workflow.remote_exec else ""
+os.environ.update(IGNET_JOB_START=JOB_START)
 
 
 def begin():

@@ -36,7 +36,7 @@ rule pretrain_2d:
     shell:
         'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
         ' --curves "$IGNET_SHARED/tensorboard/$IGNET_PRETRAINED" --state "$IGNET_SHARED/state/pretrain_2d" > {log} 2>&1'
 
@@ -82,7 +82,7 @@ rule adapt_2d:
     shell:
         'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
         ' --projection "$IGNET_PROJECTION" --pretrained {input.pretrained}'
         " --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}"

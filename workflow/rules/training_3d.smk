@@ -33,7 +33,7 @@ rule train_3d:
     shell:
         'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_SCHEDULED:+--max-minutes {resources.runtime}}}"
+        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'
         " --features {resources.features} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
         ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'

@@ -23,6 +23,7 @@ from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter
+from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
 from ignet.train.distributed import join
@@ -77,7 +78,7 @@ def main() -> None:
     data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
-    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
 
     def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:

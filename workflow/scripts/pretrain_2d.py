@@ -20,6 +20,7 @@ from ignet.files import write_json
 from ignet.fingerprint import tree_fingerprint
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
+from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import Ranks, join
 from ignet.train.run import TrainingRun, write_curves
@@ -58,7 +59,7 @@ def main() -> None:
 
     identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
         model.train()

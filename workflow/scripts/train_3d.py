@@ -20,6 +20,7 @@ from ignet.fingerprint import sequence_fingerprint
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
+from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import join
 from ignet.train.objective import Objective, Trainee
@@ -77,7 +78,7 @@ def main() -> None:
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
-    limits = {"checkpoint_every": args.checkpoint_every, "max_minutes": args.max_minutes}
+    limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
         steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training

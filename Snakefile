@@ -34,7 +34,12 @@ onstart:
 
 
 onsuccess:
+    report_killed_jobs()
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():
         print(summary.read_text())
     print(f"Tables and curves: {RESULTS}/compare   pictures: {RESULTS}/report   TensorBoard: {RESULTS}/tensorboard")
+
+
+onerror:
+    report_killed_jobs()

@@ -122,7 +122,7 @@ def test_a_state_that_does_not_fit_is_passed_over_and_leaves_no_trace(tmp_path: 
 
     torch.manual_seed(9)
     good, bad = parts(), parts(4 if fault == "other shapes" else 3)
-    common = {"identity": "a", "history": [{"step": 0.0}], "rng": torch.get_rng_state(), "cuda_rng": []}
+    common = {"identity": "a", "processes": [1], "history": [{"step": 0.0}], "rng": torch.get_rng_state(), "cuda_rng": []}
     folder = tmp_path / "a"
     save_checkpoint(folder, {**common, "step": 1, "parts": {name: part.state_dict() for name, part in good.items()}})
     torch.rand(7)

@@ -107,8 +107,6 @@ def write_trees(root: Path) -> Path:
         tree,
         "--out",
         root / "projection/00.h5",
-        "--picture",
-        root / "00.png",
     ]
     run_here([str(part) for part in [SCRIPTS / "project.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]])
     return tree

@@ -75,7 +75,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     target = stages.root / "world/target"
     here(stages.command("simulate_source", "--out", stages.root / "world/source"))
     here(stages.command("simulate_sequence", "--sequence", "00", "--out", target / "sequences/00"))
-    projection = ("--out", stages.root / "projection/00.h5", "--picture", stages.root / "00.png")
+    projection = ("--out", stages.root / "projection/00.h5")
     here(stages.command("project", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
     for name in STAGES:
         here(stages.training(name, stages.root / "whole"))

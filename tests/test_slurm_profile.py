@@ -14,6 +14,7 @@ import yaml
 from ignet.config.base import validate
 from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig
 from ignet.errors import IgnetError
+from ignet.scheduler import out_of_memory
 
 ROOT = Path(__file__).parents[1]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm"
@@ -81,14 +82,32 @@ def test_wrong_stages_are_one_line(stages: dict, words: list[str]) -> None:
     assert all(word in str(error.value) for word in words) and "\n" not in str(error.value)
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
-)
+def test_jobs_that_slurm_killed_for_want_of_memory_are_named(tmp_path: Path) -> None:
+    logs = {
+        "rule_train_3d/baseline_0/5.log": "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.0.",
+        "group_extract_extract/6.log": "slurmstepd: error: Exceeded job memory limit",
+        "rule_compare/7.log": "Error in rule compare: memory of the past",
+        "rule_train_3d/ignet_0/4.log": "srun: error: n: task 0: Out Of Memory",
+    }
+    for number, (name, text) in enumerate(logs.items()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        written = 10 if path.stem == "4" else 100 + number
+        os.utime(path, (written, written))
+    lines = out_of_memory(tmp_path, since=50)
+    assert len(lines) == 2
+    assert "job 5 (train_3d)" in lines[0] and "execution.stages.train_3d.mem_mb" in lines[0]
+    assert "job 6 (extract)" in lines[1] and "execution.stages.extract.mem_mb" in lines[1]
+    assert out_of_memory(tmp_path / "none") == []
+
+
+@pytest.mark.skipif(not INSTALLED, reason="no snakemake-executor-plugin-slurm: make setup")
 def test_dry_run_with_the_profile(tmp_path: Path) -> None:
     answer = dry_run(tmp_path, "--config", "execution={stages: {train_3d: {runtime: 77}}, runtime: 33}")
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("--max-minutes 77") == 4  # the four runs of config/tiny.yaml
-    assert answer.stdout.count("--max-minutes 33") == 2  # pretrain_2d and adapt_2d
+    assert answer.stdout.count("--max-minutes 77") == 5  # the five runs of config/tiny.yaml
+    assert answer.stdout.count("--max-minutes 33") == 3  # pretrain_2d and two adaptations
 
 
 @pytest.mark.parametrize(("scheduled", "expected"), [("", "train end"), ("yes", "train --max-minutes 5 end")])

@@ -105,7 +105,7 @@ def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
     planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
     commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
     launched = [line.split("/", 1)[1].split('"')[0] for line in commands if "-m ignet.torchrun --nproc-per-node 2 " in line]
-    assert sorted(launched) == ["adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 4]
+    assert sorted(launched) == ["adapt_2d.py", "adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 5]
     assert len(commands) > 20
 
 

@@ -4,7 +4,6 @@ import os
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from annotated_types import Len
 from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ignet.config.base import Section, merge, validate
@@ -25,7 +24,7 @@ NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
 """Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
 
 
-_SEEDS = TypeAdapter(Annotated[tuple[NonNegativeInt, ...], Len(min_length=1)])
+_SEEDS: TypeAdapter[tuple[int, ...]] = TypeAdapter(Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)])
 
 
 def _one_adaptation() -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -49,6 +50,36 @@ def jobs(after: int = 0, comment: str = "") -> list[dict[str, str]]:
 def last_id() -> int:
     """The highest job id so far."""
     return max((int(job["JobId"]) for job in jobs()), default=0)
+
+
+def processes(job: str) -> list[int]:
+    """Ids of a job's processes on this node."""
+    listed = subprocess.run(["scontrol", "listpids", job], capture_output=True, text=True, check=False, timeout=60).stdout
+    return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[0]) > 0]
+
+
+def trainer(job: str) -> int | None:
+    """Id of the process of a job that trains the 3D network."""
+    for process in processes(job):
+        with suppress(OSError):
+            words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+            if any(word.endswith(b"/train_3d.py") for word in words[:3]):
+                return process
+    return None
+
+
+def age(process: int) -> int:
+    """Seconds since a process started."""
+    return int(subprocess.run(["ps", "-o", "etimes=", "-p", str(process)], capture_output=True, text=True, check=True).stdout)
+
+
+def lose_power(job: str) -> bool:
+    """Kill whatever a job still has on this node; says whether nothing is left."""
+    left = processes(job)
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return not left
 
 
 class Workflow:
@@ -112,9 +143,3 @@ def steps_done(folder: Path) -> int:
         except (OSError, RuntimeError):  # it is replaced at this very moment
             continue
     return done
-
-
-def cpu_seconds(folder: Path) -> float:
-    """CPU time of the folder's 3D training, as Snakemake measured it."""
-    header, row = ((folder / RESULTS / "benchmarks" / "train_3d" / "baseline" / "seed0.tsv").read_text().splitlines())[:2]
-    return float(dict(zip(header.split("\t"), row.split("\t"), strict=True))["cpu_time"])

@@ -115,7 +115,8 @@ MinJobAge=3600
 KillWait=5
 MpiDefault=none
 JobRequeue=1
-ReturnToService=2
+# a node that was set DOWN stays so until it is resumed
+ReturnToService=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 # refuse what can never run, instead of letting it wait for ever

@@ -2,6 +2,7 @@
 # its code).
 import os
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.hold import hold
 from ignet.identity import code_hash
+from ignet.scheduler import out_of_memory
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
@@ -26,6 +28,7 @@ try:
 except IgnetError as error:
     stop(error)
 
+STARTED = time.time()
 RESULTS = EXPERIMENT.results
 DATA = EXPERIMENT.dataset
 EXECUTION = EXPERIMENT.execution
@@ -125,6 +128,12 @@ wildcard_constraints:
 def code(script):
     """Identity of the code that a stage's script can reach."""
     return code_hash(SCRIPTS / script)
+
+
+def report_killed_jobs():
+    """Say which jobs of this call SLURM killed for want of memory; Snakemake itself only says that they failed."""
+    for line in out_of_memory(Path(".snakemake", "slurm_logs"), STARTED):
+        print(line, file=sys.stderr)
 
 
 def memory(stage):

@@ -146,14 +146,13 @@ rule extract:
         runtime=minutes("extract"),
         gpu=EXECUTION.gpus_of("extract"),
         device=EXECUTION.device,
-        network=lambda w: named(ARTIFACTS.features, w.network),
     params:
         settings=EXPERIMENT.features.effective().canonical(),
         code=code("extract.py"),
         sequence=lambda w: w.sequence,
         data=lambda w: fingerprint(("images",), (w.sequence,)),
     message:
-        "Features of '{resources.network}' at the points of sequence {wildcards.sequence}"
+        "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
         'exec python "$IGNET_SCRIPTS/extract.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'

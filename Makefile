@@ -59,7 +59,7 @@ semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedde
 	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml
 
 test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
 	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)

@@ -29,6 +29,7 @@ def train(
     term_in: int | None = None,
     deadline: float | None = None,
     checkpoint_every: float = 0.0,
+    clean: bool = False,
 ) -> tuple[nn.Module, TrainingRun]:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
@@ -47,6 +48,8 @@ def train(
                 os.kill(os.getpid(), signal.SIGTERM)
             optimizer.step()
             run.log(loss=loss)
+        if clean:
+            run.clean()
     return network, run
 
 
@@ -99,6 +102,15 @@ def test_in_a_schedulers_job_sigterm_saves_and_goes_on(tmp_path: Path, monkeypat
     monkeypatch.setattr(TrainingRun, "save", lambda run: (saved.append(run.step), save(run)))
     _, run = train(tmp_path, term_in=5, deadline=1e12, checkpoint_every=1e6)
     assert saved == [6, 12] and len(run.history) == 12
+
+
+@pytest.mark.parametrize("term_in", [None, 5, 11])
+def test_state_stays_where_the_scheduler_ends_the_job(tmp_path: Path, term_in: int | None) -> None:
+    weights, _ = train(tmp_path, term_in=term_in, deadline=1e12, clean=True)
+    assert (tmp_path / "a" / NEWEST).exists() == (term_in is not None)
+    again, run = train(tmp_path, deadline=1e12, clean=True)
+    assert same(weights, again) and len(run.history) == 12
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])

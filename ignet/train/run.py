@@ -80,7 +80,7 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
-        self._stop = self._finished = False
+        self._stop = self._told = self._finished = False
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -101,7 +101,7 @@ class TrainingRun:
         signal.signal(signal.SIGTERM, self._old_handler)
         if self._writer:
             self._writer.close()
-        if self._finished and self.ranks.main:  # before the lock is free, or the next trainer's folder would go
+        if self._finished and self.ranks.main and not self._job_fails():  # before the lock is free, or the next trainer's folder would go
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
@@ -143,7 +143,10 @@ class TrainingRun:
         save_checkpoint(self.folder, state)
 
     def clean(self) -> None:
-        """Remove the state when the block ends: the finished artifacts are written."""
+        """Remove the state when the block ends: the finished artifacts are written.
+
+        It stays where a scheduler told the job to stop: what the job wrote will not count.
+        """
         self._finished = True
 
     def _take(self) -> None:
@@ -186,11 +189,16 @@ class TrainingRun:
         # after the last step there is nothing left to do but to write the results
         return self.deadline is not None and self.step < self.steps and time.time() >= self.deadline
 
+    def _job_fails(self) -> bool:
+        # a scheduler's job that was told to stop counts as failed even where its training ended in the time that was left to it; Snakemake
+        # then removes the results, and without its state the next start would train all steps again
+        return self.deadline is not None and (self._stop or self._told)
+
     def _leave(self, late: bool) -> None:
         reason = "the time limit is near" if late else "asked to stop"
         if self.deadline is not None and not late:
             log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
-            self._stop = False
+            self._stop, self._told = False, True
             return
         log.warning("%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps)
         sys.exit(EXIT_UNFINISHED)

@@ -35,7 +35,7 @@ from cluster import (
     until,
 )
 
-SHORT = 40
+SHORT = 120
 TRAINING = "rule_train_3d_wildcards_baseline_0"
 NODE = socket.gethostname().split(".")[0]
 

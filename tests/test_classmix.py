@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
+from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
 from ignet.train.classmix import add_known_labels, chosen_classes, classmix, pseudo_label
 
 
@@ -104,3 +104,13 @@ def test_gradients():
 def test_shapes_and_dtypes_are_checked(logits, labels, weight):
     with pytest.raises(ValueError):
         weighted_cross_entropy(logits, labels, weight)
+
+
+def test_frequency_weights_by_hand():
+    counts = np.array([64, 0, 16])
+    # shares 0.8 and 0.2 to the power -1/2: 1.118 and 2.236, whose mean over the labels is 1.3416
+    assert frequency_weights(counts, 0.5).numpy() == pytest.approx([0.83333, 1, 1.66667], rel=1e-4)
+    assert frequency_weights(counts, 0).numpy() == pytest.approx([1, 1, 1])
+    even = frequency_weights(counts, 1.0).numpy()
+    assert (even * counts)[[0, 2]] == pytest.approx([40, 40])
+    assert frequency_weights(np.zeros(3, int), 0.5).numpy() == pytest.approx([1, 1, 1])

@@ -206,6 +206,40 @@ def test_labelled_and_unlabelled_target_frames_take_turns(batch):
     assert read[::2] == [3] * 12 and set(read[1::2]) == {0, 1, 2}
 
 
+def test_class_counts_are_those_of_the_labels_that_may_be_used(target):
+    root, projections = target
+    scribbles, dense = (TargetFrames(root, projections, kind).class_counts() for kind in ("scribbles", "dense"))
+    assert scribbles.shape == dense.shape == (1, 19)
+    assert (scribbles[0, ROAD], scribbles.sum()) == (1, 1)
+    assert (dense[0, ROAD], dense[0, CAR], dense.sum()) == (2, 1, 3)
+    assert not TargetFrames(root, projections, "none").class_counts().any()
+
+
+def test_rare_classes_of_the_target_are_drawn_and_cropped():
+    class Frames:
+        """Ten frames of road; one of them has one pixel of a car."""
+
+        pools = (np.arange(10),)
+
+        def class_counts(self):
+            counts = np.zeros((10, 19), np.int64)
+            counts[:, ROAD], counts[7, CAR] = 100, 1
+            return counts
+
+        def read(self, item):
+            label = np.full((200, 200), ROAD, np.uint8)
+            if item == 7:
+                label[150, 20] = CAR
+            return np.zeros((200, 200, 3), np.uint8), label
+
+    def share(temperature):
+        batches = TargetBatches(Frames(), SETTINGS, 1, 0, temperature)
+        return np.mean([bool((batches[step][1] == CAR).any()) for step in range(200)])
+
+    assert share(None) < 0.1
+    assert 0.4 < share(0.1) < 0.8  # chosen nearly always, and every second crop lies over it
+
+
 def test_labels_of_another_scan_are_refused(target):
     root, projections = target
     frames = TargetFrames(root, projections, "dense")

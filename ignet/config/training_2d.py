@@ -96,6 +96,19 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
     mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
     scribble_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)")
+    class_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="e: the cross-entropies weigh class c by f_c^-e, where f_c is its share of the projected labels, with the mean 1 over "
+        "them; 0: all alike (our choice)",
+    )
+    target_rare_class_temperature: float | None = Field(
+        None,
+        gt=0,
+        description="T by which target images are chosen for a class of their labels, as rare_class_temperature for the source; "
+        "every second crop is then laid over a label of it; null: images and crops at random (our choice)",
+    )
     mix_jitter: float = Field(
         0.2, ge=0, le=1, description="as jitter, on mixed images, with probability 0.8; hue a quarter of it (DAFormer: 0.2)"
     )
@@ -111,7 +124,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
 
     def effective(self) -> "Adapt2DConfig":
         """The same settings, those that are not read at their defaults."""
-        return self.without("scribble_weight") if self.supervision == "none" else self
+        return self.without("scribble_weight", "class_weight", "target_rare_class_temperature") if self.supervision == "none" else self
 
 
 class FeatureConfig(Section):

@@ -84,9 +84,16 @@ def crop_window(
         place = anywhere()
         if np.count_nonzero(label[place] == wanted) >= _LABEL_PIXELS:
             return place
+    return crop_over(label, crop, rng, wanted)
+
+
+def crop_over(label: NDArray[np.uint8], crop: tuple[int, int], rng: np.random.Generator, wanted: int) -> tuple[slice, slice]:
+    """A window as `crop_window` gives, laid anywhere over a random pixel of the class ``wanted``, of which there must be one."""
+    (height, width), (rows, columns) = label.shape, np.minimum(crop, label.shape).tolist()
     v, u = (int(axis) for axis in rng.choice(np.argwhere(label == wanted)))
     top, left = v - int(rng.integers(rows)), u - int(rng.integers(columns))
-    return window(min(max(top, 0), height - rows), min(max(left, 0), width - columns))
+    top, left = min(max(top, 0), height - rows), min(max(left, 0), width - columns)
+    return slice(top, top + rows), slice(left, left + columns)
 
 
 def to_crop(
@@ -197,12 +204,17 @@ class TargetBatches(Dataset):
         settings: crop.
         batch: B.
         seed: of the sampling.
+        temperature: T of the rare-class sampling of labelled frames; None: at random.
 
     Items: image float32 (B, 3, h, w) RGB 0..1, and label int64 (B, h, w), 255 where there is none.
     """
 
-    def __init__(self, frames: TargetFrames, settings: ImageConfig, batch: int, seed: int) -> None:
+    def __init__(self, frames: TargetFrames, settings: ImageConfig, batch: int, seed: int, temperature: float | None = None) -> None:
         self.frames, self.settings, self.batch, self.seed = frames, settings, batch, seed
+        self._presence: NDArray[np.bool_] | None = None
+        if temperature is not None and (counts := frames.class_counts()).any():
+            self._presence = counts > 0
+            self._probabilities = rare_class_probabilities(counts.sum(axis=0) / counts.sum(), temperature)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = step_generator(self.seed, step, TARGET_STREAM)
@@ -210,9 +222,16 @@ class TargetBatches(Dataset):
         return torch.stack([image for image, _ in crops]), torch.stack([label for _, label in crops])
 
     def _sample(self, rng: np.random.Generator, turn: int) -> tuple[Tensor, Tensor]:
-        pool = self.frames.pools[turn % len(self.frames.pools)]
+        pool, wanted = np.asarray(self.frames.pools[turn % len(self.frames.pools)]), None
+        if self._presence is not None and self._presence[pool].any():
+            wanted = int(rng.choice(len(self._probabilities), p=self._probabilities))
+            having = pool[self._presence[pool, wanted]]
+            pool, wanted = (having, wanted) if len(having) else (pool, None)
         image, label = self.frames.read(int(pool[rng.integers(len(pool))]))
         place = crop_window(label.shape, self.settings.crop, rng)
+        # of several labels in one pixel the last counts, so that the wanted one may be gone
+        if wanted is not None and rng.integers(2) and (label == wanted).any():
+            place = crop_over(label, self.settings.crop, rng, wanted)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
 
 

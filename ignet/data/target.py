@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ignet.data.correspondence import Correspondence, FrameCorrespondence
 from ignet.data.kitti import image_path, label_path, read_image, read_labels
-from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.labels import CITYSCAPES_CLASSES, IGNORE, lidar_to_cityscapes, to_train_ids
 from ignet.data.splits import Scan, pools
 from ignet.errors import IgnetError
 
@@ -48,16 +48,24 @@ class TargetFrames:
     def __len__(self) -> int:
         return len(self.items)
 
+    def class_counts(self) -> NDArray[np.int64]:
+        """Projected labels of each class that may be used, int64 (frames, 19)."""
+        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES_CLASSES)) for ids in map(self._ids, range(len(self)))])
+
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
         sequence, frame = self.items[item]
         image = read_image(image_path(self.root, sequence, frame))
         points = self.correspondence[sequence].read(frame)
         check_size(image, points, image_path(self.root, sequence, frame))
+        return image, sparse_label_image(points.pixel, self._ids(item), image.shape[1], image.shape[0])
+
+    def _ids(self, item: int) -> NDArray[np.uint8]:
+        sequence, frame = self.items[item]
+        points = self.correspondence[sequence].read(frame)
         if self.supervision == "none" or (sequence, frame) not in self._labelled:
-            return image, np.full(image.shape[:2], IGNORE, np.uint8)
-        ids = projected_labels(self.root, sequence, frame, points) if self.supervision == "dense" else points.scribble
-        return image, sparse_label_image(points.pixel, ids, image.shape[1], image.shape[0])
+            return np.full(len(points.pixel), IGNORE, np.uint8)
+        return projected_labels(self.root, sequence, frame, points) if self.supervision == "dense" else points.scribble
 
 
 def projected_labels(root: Path, sequence: str, frame: str, points: FrameCorrespondence) -> NDArray[np.uint8]:

@@ -1,7 +1,9 @@
-"""Cross-entropy on images, with a weight for each pixel."""
+"""Cross-entropy on images, with a weight for each pixel, and weights for each class."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -39,3 +41,25 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None
     if weight is None:
         return F.cross_entropy(logits, labels, ignore_index=ignore, reduction="sum") / count
     return (F.cross_entropy(logits, labels, ignore_index=ignore, reduction="none") * weight).sum() / count
+
+
+def frequency_weights(counts: NDArray[np.integer], exponent: float) -> Tensor:
+    r"""Weights of the classes by how rare they are.
+
+    .. math::
+        w_c = f_c^{-e} / \sum_k f_k^{1-e}, \qquad f_c = n_c / \sum_k n_k
+
+    so that the mean weight of a label is 1.
+
+    Args:
+        counts: integers (C,), labels n_c of each class.
+        exponent: e; 0 gives ones, 1 makes all classes count alike.
+
+    Returns:
+        float32 (C,); 1 for a class without a label, and for all where there is no label.
+    """
+    share = counts / max(int(counts.sum()), 1)
+    occurs = share > 0
+    raw = np.where(occurs, np.maximum(share, 1e-12) ** -exponent, 0.0)
+    weights = np.where(occurs, raw / max(float((raw * share).sum()), 1e-12), 1.0)
+    return torch.from_numpy(weights.astype(np.float32))

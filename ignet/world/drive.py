@@ -1,5 +1,7 @@
 """A drive along one street: its frames as scans and pictures, each a function of the settings and the frame's number alone."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ignet.config.world import WorldConfig
@@ -8,9 +10,11 @@ from ignet.world.lidar import Scan, scan
 from ignet.world.presets import PRESETS, SOURCE, Preset
 from ignet.world.render import Picture, ShadowMap, render
 from ignet.world.scene import Scene
+from ignet.world.weather import in_weather
 
 IMAGES_PER_STREET = 3
 _TARGET, _SOURCE = 0, 1
+_WEATHER = 4
 _SOURCE_SPACING = 26.0  # metres: far enough apart that two images of a street share little
 
 
@@ -55,4 +59,6 @@ def target_drive(config: WorldConfig, sequence: int) -> Drive:
 
 def source_drive(config: WorldConfig, street: int) -> Drive:
     """The street of source images ``street * IMAGES_PER_STREET`` and the following ones."""
-    return Drive(config, SOURCE, (config.seed, _SOURCE, street), IMAGES_PER_STREET, _SOURCE_SPACING)
+    key = (config.seed, _SOURCE, street)
+    preset = replace(SOURCE, look=in_weather(SOURCE.look, np.random.default_rng([*key, _WEATHER])))
+    return Drive(config, preset, key, IMAGES_PER_STREET, _SOURCE_SPACING)

@@ -21,7 +21,7 @@ from ignet.data.target import TargetFrames
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
-from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
+from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
@@ -64,7 +64,10 @@ def main() -> None:
     split = labelled_scans({sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames)
     frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
-    target_batches = TargetBatches(frames, settings, settings.batch, settings.seed)
+    target_batches = TargetBatches(frames, settings, settings.batch, settings.seed, settings.target_rare_class_temperature)
+    class_weights = None
+    if settings.class_weight:
+        class_weights = frequency_weights(frames.class_counts().sum(axis=0), settings.class_weight).to(args.device)
     part = ranks.part(settings.batch)
     student = load_segmenter(args.pretrained).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
@@ -82,6 +85,9 @@ def main() -> None:
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
 
     def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+        if class_weights is not None:
+            each = class_weights[labels.clamp(max=len(class_weights) - 1)]
+            weight = each if weight is None else each * weight
         return ranks.mean(weighted_cross_entropy(logits, labels, weight), (labels != IGNORE).sum())
 
     with run:

@@ -1,0 +1,78 @@
+"""The commands about data sets and predictions outside the workflow: ``ignet evaluate`` and ``ignet submit``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ignet.console import start_logging
+from ignet.errors import IgnetError
+
+
+def add_data_commands(commands: Any) -> None:
+    """Add them to the subparsers of the command line."""
+    _add_evaluate(commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions"))
+    _add_submit(commands.add_parser("submit", help="write the benchmark's zip file from predictions, or check one"))
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    _add_dataset(parser, "with the scans and the dense labels")
+    parser.add_argument("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
+    parser.add_argument("--sequences", nargs="+", default=["08"], help="sequences to evaluate on (default: 08)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from ignet.evaluate.benchmark import describe, evaluate
+
+    start_logging()
+    found = evaluate(args.dataset, args.predictions, args.sequences)
+    print(json.dumps(found, indent=2) if args.json else describe(found))
+    return 0
+
+
+def _add_submit(parser: argparse.ArgumentParser) -> None:
+    _add_dataset(parser, "with the scans: their sizes say how many labels each file needs")
+    parser.add_argument("--predictions", type=Path, help="folder that holds sequences/NN/predictions/*.label")
+    parser.add_argument("--out", type=Path, help="zip file to write")
+    parser.add_argument("--description", type=Path, help="text that goes along as description.txt")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="check this zip file; write nothing")
+    parser.add_argument("--sequences", nargs="+", help="other sequences than the benchmark's 11 to 21, which must be complete")
+    parser.set_defaults(run=_submit)
+
+
+def _submit(args: argparse.Namespace) -> int:
+    from ignet.evaluate.submission import RefusedError, check_submission, scans_of, write_submission
+
+    if args.check is None and not (args.predictions and args.out):
+        raise IgnetError("submit: found no --predictions and --out, expected both, or --check FILE")
+    if args.check and (args.predictions or args.out or args.description):
+        raise IgnetError("submit: found --check beside options of writing, expected one or the other")
+    start_logging()
+    scans = scans_of(args.dataset, args.sequences)
+    file = args.check or args.out
+    try:
+        if args.check and (faults := check_submission(args.check, scans)):
+            raise RefusedError(args.check, faults)
+        if args.out:
+            write_submission(args.out, args.predictions, scans, args.description)
+    except RefusedError as error:
+        _print_faults(error.faults)
+        raise
+    count = sum(map(len, scans.values()))
+    print(f"{file}: ready, {count} scans of sequences {' '.join(scans)}, {file.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _print_faults(faults: list[str], most: int = 50) -> None:
+    """The first ones on standard error, one a line."""
+    for fault in faults[:most]:
+        print(fault, file=sys.stderr)
+    if len(faults) > most:
+        print(f"... and {len(faults) - most} more", file=sys.stderr)
+
+
+def _add_dataset(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--dataset", type=Path, required=True, help=f"folder that holds sequences/, {what}")

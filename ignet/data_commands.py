@@ -1,7 +1,8 @@
-"""The commands about data sets and predictions outside the workflow: ``ignet evaluate`` and ``ignet submit``."""
+"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``ignet evaluate`` and ``ignet submit``."""
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,62 @@ from ignet.errors import IgnetError
 
 def add_data_commands(commands: Any) -> None:
     """Add them to the subparsers of the command line."""
+    _add_check(commands.add_parser("check", help="every fault of a dataset, and the download that mends it"))
     _add_evaluate(commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions"))
     _add_submit(commands.add_parser("submit", help="write the benchmark's zip file from predictions, or check one"))
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", nargs="?", type=Path, help="folder that holds sequences/: all of SemanticKITTI is expected there")
+    parser.add_argument("--config", type=Path, nargs="+", metavar="FILE", help="experiment files: what they read is expected, and no more")
+    parser.add_argument("--part", action="store_true", help="with ROOT: a part of SemanticKITTI, or another dataset in its layout")
+    parser.add_argument("--deep", action="store_true", help="read every file (default: names, sizes and headers)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.set_defaults(run=_check)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ignet.data.check_dataset import check_dataset, describe, wanted_at
+    from ignet.data.check_source import check_source
+
+    if (args.root is None) == (args.config is None):
+        raise IgnetError("check: found neither or both of ROOT and --config, expected one of them")
+    if args.jobs < 1:
+        raise IgnetError(f"check: found --jobs {args.jobs}, expected at least 1")
+    start_logging()
+    if args.config:
+        root, wanted, complete, source = _from_experiment(args.config)
+    else:
+        root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
+    report = check_dataset(root, wanted, complete, args.deep, args.jobs)
+    if source:
+        report.faults += check_source(Path(source.root), source.layout, args.deep, args.jobs)
+    if not args.config and not any("scribbles" in kinds for kinds in wanted.values()):
+        report.notes.append("no scribbles: unpack scribblekitti.zip, or set dataset.scribbles to simulated")
+    if args.json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        for fault in report.faults:
+            print(fault)
+        print(describe(report))
+    return 1 if report.faults else 0
+
+
+def _from_experiment(files: list[Path]) -> tuple[Path, Any, bool, Any]:
+    """Root, what must be there, whether all of SemanticKITTI's scans must be, and the source dataset of an experiment, if it has one."""
+    from functools import reduce
+
+    from ignet.config.base import merge, read_yaml
+    from ignet.config.experiment import load_experiment
+    from ignet.data.check_dataset import wanted_of
+
+    name = " ".join(map(str, files))
+    experiment = load_experiment(reduce(merge, map(read_yaml, files)), name)
+    if not experiment.dataset.root:
+        raise IgnetError(f"{name}: found no dataset.root, expected one: the embedded world is made by the workflow, and checked there")
+    source = experiment.source if experiment.source.root else None
+    return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset.complete, source
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

@@ -16,23 +16,12 @@ import numpy as np
 from ignet.console import progress
 from ignet.data.kitti import frame_ids, scan_path
 from ignet.data.labels import IGNORE, to_train_ids
+from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
 from ignet.errors import IgnetError
 from ignet.files import atomic
 
-TEST_SCANS = {
-    "11": 921,
-    "12": 1061,
-    "13": 3281,
-    "14": 631,
-    "15": 1901,
-    "16": 1731,
-    "17": 491,
-    "18": 1801,
-    "19": 4981,
-    "20": 831,
-    "21": 2721,
-}
-"""The benchmark's test sequences and the number of their scans, 20,351 in all. Source: KITTI odometry."""
+TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQUENCES}
+"""The benchmark's test sequences and the number of their scans, 20,351 in all."""
 
 DESCRIPTION = "description.txt"
 """The one further file that the benchmark takes, at the top: name of the method, links."""

@@ -1,4 +1,4 @@
-"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``ignet evaluate`` and ``ignet submit``."""
+"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``import``, ``evaluate`` and ``submit``."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from ignet.errors import IgnetError
 def add_data_commands(commands: Any) -> None:
     """Add them to the subparsers of the command line."""
     _add_check(commands.add_parser("check", help="every fault of a dataset, and the download that mends it"))
+    _add_import(commands.add_parser("import", help="bring another data set or sensor into the layout that the workflow reads"))
     _add_evaluate(commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions"))
     _add_submit(commands.add_parser("submit", help="write the benchmark's zip file from predictions, or check one"))
 
@@ -69,6 +70,29 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, bool, Any]:
         raise IgnetError(f"{name}: found no dataset.root, expected one: the embedded world is made by the workflow, and checked there")
     source = experiment.source if experiment.source.root else None
     return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset.complete, source
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("layout", help="name of a module in ignet/data/layouts, such as kitti_object")
+    parser.add_argument("root", type=Path, help="folder of the data set; only read")
+    parser.add_argument("out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are")
+    parser.set_defaults(run=_import)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from ignet.data.check_dataset import check_dataset, wanted_at
+    from ignet.data.layouts import LAYOUTS
+    from ignet.data.layouts.convert import convert
+
+    if args.layout not in LAYOUTS:
+        raise IgnetError(f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md")
+    start_logging()
+    counts = convert(LAYOUTS[args.layout](args.root), args.out)
+    print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in counts.items()))
+    faults = check_dataset(args.out, wanted_at(args.out, part=True)).faults
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

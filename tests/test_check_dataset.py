@@ -297,6 +297,9 @@ def test_source(tmp_path: Path) -> None:
     assert check_source(tmp_path, "gtav", deep=False, workers=1) == []
     (fault,) = check_source(tmp_path, "gtav", deep=True, workers=2)
     assert fault.kind == "source-image" and "labels/00002.png: found unknown label id 200" in str(fault)
+    Image.fromarray(np.full((4, 5), 7, np.uint8)).save(tmp_path / "labels/00001.png")
+    (fault,) = check_source(tmp_path, "gtav", deep=False, workers=1)
+    assert fault.kind == "source-size" and "labels/00001.png: found 5x4 pixels, expected 6x4" in str(fault)
     (tmp_path / "labels/00001.png").unlink()
     (fault,) = check_source(tmp_path, "gtav", deep=True, workers=1)
     assert fault.kind == "source-pairs" and "images/00001.png" in str(fault)

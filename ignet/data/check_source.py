@@ -5,12 +5,13 @@ from pathlib import Path
 
 from ignet.console import progress
 from ignet.data.faults import Fault, fault_of
+from ignet.data.kitti import image_size
 from ignet.data.source import SourceDataset
 from ignet.errors import IgnetError
 
 
 def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Fault]:
-    """Faults of a source dataset: pairs that are not complete, and where it is read as a whole every image and its labels.
+    """Faults of a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that is in them.
 
     Args:
         root: its folder.
@@ -23,6 +24,18 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Faul
     except IgnetError as error:
         return [fault_of(error, "source-pairs", root)]
 
+    def sizes(number: int) -> Fault | None:
+        image, label = source.pairs[number]
+        try:
+            found, expected = image_size(label), image_size(image)
+        except IgnetError as error:
+            return fault_of(error, "source-image", label)
+        if found == expected:
+            return None
+        width, height = expected
+        wanted, remedy = f"{width}x{height} as {image} has", "remove this pair"
+        return Fault("source-size", label, "found {}x{} pixels".format(*found), wanted, remedy)
+
     def read(number: int) -> Fault | None:
         try:
             source.read(number)
@@ -30,8 +43,6 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Faul
             return fault_of(error, "source-image", source.pairs[number][1])
         return None
 
-    if not deep:
-        return []
     with ThreadPoolExecutor(workers) as pool:
-        found = progress(pool.map(read, range(len(source))), "source images", total=len(source))
+        found = progress(pool.map(read if deep else sizes, range(len(source))), "source images", total=len(source))
         return [fault for fault in found if fault]

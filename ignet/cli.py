@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ignet import __version__
+from ignet.data_commands import add_data_commands
 from ignet.errors import IgnetError
 
 
@@ -17,6 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_predict(commands.add_parser("predict", help="classes of the points of one scan, from the weights and the .bin file alone"))
     _add_why(commands.add_parser("why", help="what the workflow would run again, and what changed"))
     _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
+    add_data_commands(commands)
     args = parser.parse_args(arguments)
     try:
         sys.exit(args.run(args))

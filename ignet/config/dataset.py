@@ -19,6 +19,10 @@ class DatasetConfig(Section):
         "for trees without scribbles)",
     )
 
+    complete: bool = Field(
+        False, description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or another dataset"
+    )
+
     @model_validator(mode="after")
     def _disjoint(self) -> "DatasetConfig":
         both = sorted(set(self.train_sequences) & set(self.val_sequences))

@@ -1,8 +1,8 @@
 """Every fault of a sequence, found before anything is trained on it, and the facts of its frames."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from ignet.console import progress
 from ignet.data import kitti
+from ignet.data.faults import Fault, Faults
+from ignet.data.headers import check_calibration, check_images
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
-from ignet.errors import IgnetError
+from ignet.data.official import CALIBRATION, KINDS
+from ignet.data.projection import project
+from ignet.data.tree import SequenceTree, read_tree
+
+FARTHEST = 1000.0
+"""Metres that no LiDAR of a car reaches: larger coordinates are in another unit."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +57,16 @@ class SequenceReport:
 
     Attributes:
         sequence: its name.
-        frames: facts of each frame that the scans name.
-        faults: one line each: file, found, expected, what to do.
+        tree: its files.
+        frames: facts of each frame that the scans name; empty where the files were not read.
+        faults: what is wrong; each as text is one line: file, found, expected, what to do.
         fingerprint: SHA-256 over the names and contents of all files that were read.
     """
 
     sequence: str
+    tree: SequenceTree
     frames: list[FrameFacts] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     fingerprint: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -75,94 +84,128 @@ class SequenceReport:
         }
 
 
-def check_sequence(root: Path, sequence: str, need_labels: bool, scribbles_root: Path | None, need_images: bool) -> SequenceReport:
-    """Read everything of a sequence and collect all faults; raises none of them.
+def check_sequence(
+    root: Path, sequence: str, wanted: Collection[str], complete: bool = False, deep: bool = True, workers: int = 1
+) -> SequenceReport:
+    """Collect all faults of a sequence; raises none of them.
 
     Args:
         root: the dataset.
         sequence: its name.
-        need_labels: dense labels must be there; otherwise they are checked where the sequence has a folder of them.
-        scribbles_root: dataset whose scribbles must be there, or None.
-        need_images: camera images and a calibration with `Tr` must be there.
+        wanted: what must be there, of ``scans``, ``images`` (with a calibration that has `Tr`), ``labels`` and ``scribbles``; labels are
+            checked wherever there are any.
+        complete: the sequence must hold all scans that SemanticKITTI has of it.
+        deep: read every file; otherwise names, sizes and headers, and one scan, which the calibration must bring into its image.
+        workers: threads that read.
     """
-    report = SequenceReport(sequence)
-    collect = _Collector(report.faults)
-    frames: list[str] = []
-    with collect.fault():
-        frames = kitti.frame_ids(root, sequence)
-    if not frames:
-        return report
-    if need_images:
-        with collect.fault():
-            kitti.read_calibration(collect.file(kitti.calibration_path(root, sequence)))
-    labels, scribbles = need_labels or kitti.label_path(root, sequence, frames[0]).parent.is_dir(), scribbles_root is not None
-    wanted = {
-        "images": need_images and collect.folder(kitti.image_path(root, sequence, frames[0]).parent, "data_odometry_color"),
-        "labels": labels and collect.folder(kitti.label_path(root, sequence, frames[0]).parent, "the SemanticKITTI labels"),
-        "scribbles": scribbles and collect.folder(kitti.scribble_path(scribbles_root or root, sequence, frames[0]).parent, "ScribbleKITTI"),
-    }
-    for frame in progress(frames, f"sequence {sequence}"):
-        points = collect.scan(kitti.scan_path(root, sequence, frame))
-        counts = collect.class_counts(kitti.label_path(root, sequence, frame), points, wanted["labels"])
-        drawn = collect.class_counts(kitti.scribble_path(scribbles_root or root, sequence, frame), points, wanted["scribbles"])
-        width, height = collect.image(kitti.image_path(root, sequence, frame)) if wanted["images"] else (0, 0)
-        report.frames.append(FrameFacts(frame, points or 0, int(counts.sum()), int(drawn.sum()), width, height, tuple(counts.tolist())))
-    report.fingerprint = collect.digest.hexdigest()
+    tree = read_tree(root, sequence, wanted, complete)
+    if "images" in wanted and tree.sizes:
+        check_images(tree)
+        check_calibration(tree)
+        _check_view(tree)
+    report = SequenceReport(sequence, tree=tree, faults=tree.faults)
+    if deep:
+        _read_all(tree, report, workers)
     return report
 
 
-class _Collector:
-    """Reads files, keeps their faults instead of stopping at the first, and hashes what it reads."""
+def _read_all(tree: SequenceTree, report: SequenceReport, workers: int) -> None:
+    """Read every file that no fault is known of; facts, faults and the fingerprint go into the report."""
+    digest = hashlib.sha256()
+    calibration = tree.folder / "calib.txt"
+    if tree.calibration:
+        digest.update(calibration.read_bytes())
+    with ThreadPoolExecutor(workers) as pool:
+        read = pool.map(lambda frame: _Frame(tree, frame), tree.frames)
+        for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
+            report.frames.append(frame.facts)
+            report.faults.extend(frame.faults)
+            digest.update(frame.digest.digest())
+    report.fingerprint = digest.hexdigest() if tree.frames else ""
+    _check_shares(tree, report)
 
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        self.digest = hashlib.sha256()
 
-    @contextmanager
-    def fault(self) -> Iterator[None]:
-        """Keep an error of the block as a fault."""
-        try:
-            yield
-        except IgnetError as error:
-            self.faults.append(str(error))
+def _check_view(tree: SequenceTree) -> None:
+    """One scan must fall into its image, at least a part of it."""
+    frame = next((name for name in tree.frames if tree.readable("scans", name) and name in tree.image_sizes), None)
+    if frame is None or tree.calibration is None:
+        return
+    with tree.faults.kept("unreadable", tree.path("scans", frame), KINDS["scans"].download):
+        points = kitti.read_scan(tree.path("scans", frame))
+        if not project(points, tree.calibration.p2, tree.calibration.tr, *tree.image_sizes[frame]).inside.any():
+            found = f"found P2 and Tr that bring no point of scan {frame} into its image"
+            expected, remedy = "those of this sequence (Tr: LiDAR to camera)", "unpack data_odometry_calib.zip again"
+            tree.faults.append(Fault("calibration-view", tree.folder / "calib.txt", found, expected, remedy, CALIBRATION))
 
-    def file(self, path: Path) -> Path:
-        """Hash a file, if it is there, and pass its path on."""
-        if path.is_file():
-            self.digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
-            self.digest.update(path.read_bytes())
-        return path
 
-    def folder(self, path: Path, archive: str) -> bool:
-        """Whether a folder is there; one fault for all of its files where it is not."""
-        if not path.is_dir():
-            self.faults.append(f"{path}: no such folder, expected one file for each scan; unpack {archive} here")
-        return path.is_dir()
+def _check_shares(tree: SequenceTree, report: SequenceReport) -> None:
+    """Labels without any class, and dense labels in the place of scribbles."""
+    points, labelled, scribbled = (sum(getattr(facts, name) for facts in report.frames) for name in ("points", "labelled", "scribbled"))
+    for kind, count in (("labels", labelled), ("scribbles", scribbled)):
+        whole = points and tree.sizes.get(kind) and not tree.broken[kind]
+        if whole and not count and not any(fault.path.parent.name == KINDS[kind].folder for fault in report.faults):
+            folder, download = tree.folder / KINDS[kind].folder, KINDS[kind].download
+            remedy = f"unpack {download} again"
+            report.faults.append(Fault("no-class", folder, "found no point with a class", "some in every sequence", remedy, download))
+    if points and labelled == scribbled > points / 2:
+        found, download = f"found {scribbled / points:.0%} of the points labelled, as in labels/", KINDS["scribbles"].download
+        remedy = f"unpack {download}, or set dataset.scribbles to simulated"
+        report.faults.append(Fault("dense-scribbles", tree.folder / "scribbles", found, "scribbles (about 8 %)", remedy, download))
 
-    def scan(self, path: Path) -> int | None:
+
+class _Frame:
+    """Reads the files of one frame: ``facts``, ``faults``, and a ``digest`` of what was read."""
+
+    def __init__(self, tree: SequenceTree, frame: str) -> None:
+        self.tree, self.frame, self.faults, self.digest = tree, frame, Faults(), hashlib.sha256()
+        points = self._scan()
+        counts, drawn = self._classes("labels", points), self._classes("scribbles", points)
+        width, height = self._image()
+        self.facts = FrameFacts(frame, points or 0, int(counts.sum()), int(drawn.sum()), width, height, tuple(counts.tolist()))
+
+    def _file(self, kind: str) -> Path | None:
+        """Path of a file to read, which enters the digest; None where it is not there or known to be faulty."""
+        if not self.tree.readable(kind, self.frame):
+            return None
+        path = self.tree.path(kind, self.frame)
+        with self.faults.kept("unreadable", path, KINDS[kind].download):
+            data = path.read_bytes()
+            self.digest.update(f"{path.parent.name}/{path.name} {len(data)}\n".encode() + data)
+            return path
+        return None
+
+    def _fault(self, name: str, kind: str, found: str, expected: str, remedy: str) -> None:
+        self.faults.append(Fault(name, self.tree.path(kind, self.frame), found, expected, remedy, KINDS[kind].download))
+
+    def _scan(self) -> int | None:
         """Number of points; None where the scan cannot be read."""
-        with self.fault():
-            points = kitti.read_scan(self.file(path))
+        if (path := self._file("scans")) is None:
+            return None
+        with self.faults.kept("scan-size", path, KINDS["scans"].download):
+            points = kitti.read_scan(path)
             if broken := int((~np.isfinite(points).all(axis=1)).sum()):
-                self.faults.append(f"{path}: found {broken} points that are not finite, expected none; unpack it again")
-            elif ((points[:, 3] < 0) | (points[:, 3] > 1)).any():
-                low, high = points[:, 3].min(), points[:, 3].max()
-                self.faults.append(f"{path}: found remission {low:g} to {high:g}, expected 0 to 1; convert it")
+                self._fault("not-finite", "scans", f"found {broken} points that are not finite", "none", "unpack it again")
+                return len(points)
+            low, high, far = points[:, 3].min(), points[:, 3].max(), np.abs(points[:, :3]).max()
+            if low < 0 or high > 1:
+                self._fault("remission", "scans", f"found remission {low:g} to {high:g}", "0 to 1", "convert it")
+            if far > FARTHEST:
+                self._fault("units", "scans", f"found a coordinate of {far:g}", f"metres, {FARTHEST:g} at most", "convert it")
             return len(points)
         return None
 
-    def class_counts(self, path: Path, points: int | None, wanted: bool) -> NDArray[np.int64]:
-        """Points of each class, int64 (19,); zeros where the labels are not wanted or cannot be read."""
-        with self.fault():
-            if not wanted:
-                return np.zeros(len(CLASSES), np.int64)
-            train = to_train_ids(kitti.read_labels(self.file(path), points), str(path))
-            return np.bincount(train, minlength=IGNORE + 1)[: len(CLASSES)]
+    def _classes(self, kind: str, points: int | None) -> NDArray[np.int64]:
+        """Points of each class, int64 (19,); zeros where the labels cannot be read."""
+        if (path := self._file(kind)) is not None:
+            with self.faults.kept("unknown-id", path, KINDS[kind].download):
+                train = to_train_ids(kitti.read_labels(path, points), str(path))
+                return np.bincount(train, minlength=IGNORE + 1)[: len(CLASSES)]
         return np.zeros(len(CLASSES), np.int64)
 
-    def image(self, path: Path) -> tuple[int, int]:
+    def _image(self) -> tuple[int, int]:
         """Width and height; zeros where the image cannot be read."""
-        with self.fault():
-            height, width = kitti.read_image(self.file(path)).shape[:2]
-            return width, height
+        if (path := self._file("images")) is not None:
+            with self.faults.kept("image-broken", path, KINDS["images"].download):
+                height, width = kitti.read_image(path).shape[:2]
+                return width, height
         return 0, 0

@@ -11,7 +11,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_correspondence(
-    image: NDArray[np.uint8], pixel: NDArray[np.float32], depth: NDArray[np.float32], scribble: NDArray[np.uint8]
+    image: NDArray[np.uint8], pixel: NDArray[np.float32], depth: NDArray[np.float32], scribble: NDArray[np.uint8], caption: str = ""
 ) -> NDArray[np.uint8]:
     """Two panels with legends: visible points coloured by depth, and their scribbles in the colours of Cityscapes.
 
@@ -20,6 +20,7 @@ def draw_correspondence(
         pixel: float32 (n, 2), column and row.
         depth: float32 (n,), metres.
         scribble: uint8 (n,), Cityscapes train ids, 255 none. Where there are none, the second panel is left out.
+        caption: a line above the panels; none where it is empty.
 
     Returns:
         uint8 (..., W', 3) RGB; small images are enlarged to about 1024 pixels, so that the points can be told apart.
@@ -32,6 +33,10 @@ def draw_correspondence(
     if drawn.any():
         panels.append(_points(image, pixel[drawn], colorize(scribble[drawn], CITYSCAPES_COLORS), zoom, 0.45, 2))
         panels.append(_class_legend(np.unique(scribble[drawn]), image.shape[1] * zoom))
+    if caption:
+        strip = np.full((_LEGEND_ROWS, image.shape[1] * zoom, 3), 60, np.uint8)
+        _text(strip, caption, 8)
+        panels.insert(0, strip)
     return np.concatenate(panels)
 
 
@@ -53,6 +58,8 @@ def _depth_colors(depth: NDArray[np.float32], width: int) -> tuple[NDArray[np.ui
     near, far = max(near, 0.1), max(far, near + 0.1, 0.2)
 
     def color(values: NDArray) -> NDArray[np.uint8]:
+        if not len(values):  # no point of this frame is visible
+            return np.zeros((0, 3), np.uint8)
         level = np.clip(np.log(values / near) / np.log(far / near), 0, 1)
         turbo = cv2.applyColorMap(np.rint((1 - level) * 255).astype(np.uint8).reshape(-1, 1), cv2.COLORMAP_TURBO)
         return turbo.reshape(-1, 3)[:, ::-1]

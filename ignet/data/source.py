@@ -72,7 +72,7 @@ class SourceDataset:
         gtav: ``images/F.png`` and ``labels/F.png`` (Cityscapes label ids as palette or grey values, or Cityscapes colours);
             where ``labels/F_labelTrainIds.png`` is beside, its train ids are read instead.
         synthia: ``RGB/F.png`` and ``GT/LABELS/F.png`` (16 bit, the class in the red channel); the 16 classes that
-            it shares with Cityscapes.
+            it shares with Cityscapes, or train ids as in gtav.
         cityscapes: ``leftImg8bit/SPLIT/CITY/F_leftImg8bit.png`` and ``gtFine/SPLIT/CITY/F_gtFine_labelIds.png``.
     """
 
@@ -152,6 +152,8 @@ def read_synthia_labels(path: Path) -> NDArray[np.uint8]:
     Raises:
         IgnetError: the file is unreadable, of another format, or holds an unknown id.
     """
+    if _is_train_ids(path):
+        return read_cityscapes_labels(path)
     data = path.read_bytes() if path.is_file() else b""
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if values is None or b"IEND" not in data[-16:]:
@@ -191,14 +193,20 @@ def _is_train_ids(path: Path) -> bool:
 
 
 def _gtav(root: Path) -> list[Pair]:
-    labels = _files(root / "labels", "*.png", "")
-    variants = {name.removesuffix("_labelTrainIds"): path for name, path in labels.items() if _is_train_ids(path)}
-    plain = {name: path for name, path in labels.items() if not _is_train_ids(path)}
-    return _pair(root, _files(root / "images", "*.png", ""), {**plain, **variants})
+    labels = _labels(root / "labels")
+    return _pair(root, _files(root / "images", "*.png", ""), labels)
 
 
 def _synthia(root: Path) -> list[Pair]:
-    return _pair(root, _files(root / "RGB", "*.png", ""), _files(root / "GT" / "LABELS", "*.png", ""))
+    return _pair(root, _files(root / "RGB", "*.png", ""), _labels(root / "GT" / "LABELS"))
+
+
+def _labels(folder: Path) -> dict[str, Path]:
+    """Label images by name; where the train ids that DAFormer's converters write lie beside, those."""
+    labels = _files(folder, "*.png", "")
+    variants = {name.removesuffix("_labelTrainIds"): path for name, path in labels.items() if _is_train_ids(path)}
+    plain = {name: path for name, path in labels.items() if not _is_train_ids(path)}
+    return {**plain, **variants}
 
 
 def _cityscapes(root: Path, split: str) -> list[Pair]:

@@ -4,17 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ignet.config.experiment import ExperimentConfig
+from ignet.data.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
 from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
-
-SEMANTICKITTI_FRAMES = dict(
-    zip(
-        (f"{number:02}" for number in range(22)),
-        (4541, 1101, 4661, 801, 271, 2761, 1101, 1101, 4071, 1591, 1201, 921, 1061, 3281, 631, 1901, 1731, 491, 1801, 4981, 831, 2721),
-        strict=True,
-    )
-)
-"""Scans of each sequence of SemanticKITTI (Behley et al., ICCV 2019): 43,552."""
 
 GTAV_IMAGES = 24966
 """Images of "Playing for Data" (Richter et al., ECCV 2016), 1914 x 1052 pixels."""

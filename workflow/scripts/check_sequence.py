@@ -25,17 +25,14 @@ def main() -> None:
 
     published = settings.scribbles == "dataset"
     scribbled = args.role == "train" and published
-    report = check_sequence(
-        args.dataset,
-        args.sequence,
-        need_labels=args.role == "val" or not published,
-        scribbles_root=args.dataset if scribbled else None,
-        need_images=True,
-    )
+    wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
+    report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, workers=args.threads or 1)
     for fault in report.faults:
         print(fault, file=sys.stderr)
     if report.faults:
-        raise IgnetError(f"{args.dataset}: sequence {args.sequence} has {_count(report.faults)}, each on its own line above; mend them all")
+        raise IgnetError(
+            f"{args.dataset}: sequence {args.sequence} has {_count(len(report.faults))}, each on its own line above; mend them all"
+        )
 
     points = sum(facts.points for facts in report.frames)
     share = sum(facts.scribbled for facts in report.frames) / points
@@ -46,8 +43,8 @@ def main() -> None:
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 
-def _count(faults: list[str]) -> str:
-    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+def _count(faults: int) -> str:
+    return "1 fault" if faults == 1 else f"{faults} faults"
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ def main() -> None:
     points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
     image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
     calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
-    depth = project(points, calibration.p2, calibration.tr, found.width, found.height).depth[found.index]
-    picture = draw_correspondence(image, found.pixel, depth, found.scribble)
+    projected = project(points, calibration.p2, calibration.tr, found.width, found.height)
+    shares = f"{projected.inside.mean():.1%} of {len(points)} points in the image, {len(found.index) / len(points):.1%} visible"
+    caption = f"sequence {args.sequence}, frame {frame}: {shares}"
+    picture = draw_correspondence(image, found.pixel, projected.depth[found.index], found.scribble, caption)
     with atomic(args.out) as temporary:
         write_png(temporary, picture)
     stage.write_settings(args.out.with_suffix(".settings.json"))

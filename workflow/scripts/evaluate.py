@@ -1,7 +1,7 @@
 """Compare the predictions of one run with the dense labels, point by point, as the SemanticKITTI benchmark does.
 
 Counts each scan once, into one tensor of true class, predicted class and slice (distance, camera coverage, class boundaries), and
-sums it up to the figures over all points and over the slices.
+sums it up to the figures over all points and over the slices. Beside them stand the figures that the benchmark's own evaluators give.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from ignet.data.correspondence import Correspondence
 from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
 from ignet.data.labels import CLASSES, to_train_ids
 from ignet.errors import IgnetError
+from ignet.evaluate.benchmark import BenchmarkCounts
 from ignet.evaluate.metrics import metrics, write_confusion
 from ignet.evaluate.predictions import read_camera_slices, read_predictions
 from ignet.evaluate.slices import BOUNDARY_SLICES, CAMERA_SLICES, boundary_points, distance_bins, distance_names
@@ -39,6 +40,7 @@ def main() -> None:
     names = {"range": distance_names(settings.ranges), "camera": CAMERA_SLICES, "boundary": BOUNDARY_SLICES}
     sizes = [len(axis) for axis in names.values()]
     counts = np.zeros((len(frames), *sizes, len(CLASSES), len(CLASSES) + 1), np.int64)
+    benchmark = BenchmarkCounts.empty()
 
     for number, (sequence, frame) in enumerate(progress(frames, "evaluated frame")):
         points = read_scan(scan_path(args.dataset, sequence, frame))
@@ -51,11 +53,12 @@ def main() -> None:
             boundary_points(points, truth, settings.boundary),
         )
         counts[number] = count_cells(truth, predicted, slices, sizes, len(CLASSES))
+        benchmark.add(points, truth, predicted)
 
     if not counts.any():
         raise IgnetError(f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels")
     tensor = ConfusionTensor(tuple(f"{sequence}/{frame}" for sequence, frame in frames), names, counts)
-    figures = metrics(tensor) | {"sequences": args.sequences}
+    figures = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.figures()}
     write_tensor(args.tensor, tensor)
     write_confusion(args.confusion, tensor.whole().sum(axis=0))
     write_json(args.out, figures)

@@ -1,0 +1,218 @@
+"""All faults of a dataset in one pass: its root, each of its sequences, and what only shows between them."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from ignet.config.experiment import ExperimentConfig
+from ignet.data import kitti
+from ignet.data.check import SequenceReport, check_sequence
+from ignet.data.faults import Fault, downloads_of
+from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
+from ignet.data.tree import SequenceTree, alike
+
+Wanted = dict[str, frozenset[str]]
+"""What must be there of each sequence: keys of `ignet.data.official.KINDS`."""
+
+
+@dataclass
+class DatasetReport:
+    """What was found in a dataset.
+
+    Attributes:
+        root: its folder.
+        deep: whether every file was read.
+        sequences: one report each; their faults stand in ``faults`` too.
+        faults: all of them.
+        notes: what is no fault and yet good to know, one line each.
+    """
+
+    root: Path
+    deep: bool
+    sequences: list[SequenceReport] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Files of each kind in all sequences together, readable or not."""
+        trees = [report.tree for report in self.sequences]
+        return {kind: sum(len(tree.sizes.get(kind, {})) for tree in trees) for kind in KINDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "root": str(self.root),
+            "deep": self.deep,
+            "sequences": {report.sequence: _counts(report) for report in self.sequences},
+            "faults": [fault.as_json() for fault in self.faults],
+            "downloads": [
+                {"archive": name, "faults": count, "where": DOWNLOADS.get(name)} for name, count in downloads_of(self.faults).items()
+            ],
+            "notes": self.notes,
+        }
+
+
+def check_dataset(root: Path, wanted: Wanted, complete: bool = False, deep: bool = False, workers: int = 1) -> DatasetReport:
+    """Collect all faults of a dataset; raises none of them.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        wanted: what must be there of each sequence.
+        complete: the sequences must hold all scans that SemanticKITTI has of them.
+        deep: read every file.
+        workers: threads that read.
+    """
+    report = DatasetReport(root, deep)
+    if fault := _root_fault(root):
+        report.faults.append(fault)
+        return report
+    for sequence, kinds in wanted.items():
+        report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers))
+    trees = [found.tree for found in report.sequences]
+    _name_swapped_counts(trees)
+    _name_foreign_labels(trees)
+    report.faults += [fault for found in report.sequences for fault in found.faults]
+    report.faults += _packed_archives(root, report.faults)
+    return report
+
+
+def wanted_of(experiment: ExperimentConfig) -> Wanted:
+    """What an experiment reads of each of its sequences."""
+    data = experiment.dataset
+    supervisions: set[str] = {experiment.run(name).supervision for name in experiment.runs}
+    supervisions |= {experiment.adaptation(name).supervision for name in experiment.adaptations}
+    train = {"scans", "images", "scribbles" if data.scribbles == "dataset" else "labels"}
+    train |= {"labels"} if "dense" in supervisions else set()
+    val = {"scans", "images", "labels"}
+    return {sequence: frozenset(val if sequence in data.val_sequences else train) for sequence in data.sequences}
+
+
+def wanted_at(root: Path, part: bool) -> Wanted:
+    """What a SemanticKITTI tree must hold.
+
+    The training and the validation sequences with images and labels, and scribbles where any sequence has them; test sequences
+    that are there, with their scans.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder of them.
+    """
+    present = sorted(entry for entry in _entries(root / "sequences") if entry.isdecimal())
+    scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
+    if part:
+        return {sequence: _present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
+    labelled = {"scans", "images", "labels"}
+    wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
+    wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
+    wanted |= {sequence: {"scans"} for sequence in TEST_SEQUENCES if sequence in present}
+    return {sequence: frozenset(wanted[sequence]) for sequence in sorted(wanted)}
+
+
+def _present_kinds(folder: Path) -> frozenset[str]:
+    return frozenset({"scans", *(kind for kind in KINDS if (folder / KINDS[kind].folder).is_dir())})
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _root_fault(root: Path) -> Fault | None:
+    """Why there is nothing to look at."""
+    remedy = "set dataset.root to the folder that holds sequences/"
+    try:
+        entries = os.listdir(root)
+    except OSError as error:
+        found = os.strerror(error.errno) if error.errno else str(error)
+        return Fault("root", root, found, "a dataset that holds sequences/", remedy)
+    if (root / "sequences").is_dir():
+        return None
+    expected = "the folder sequences/"
+    if other := alike(root, "sequences"):
+        return Fault("root-name", root / other, f"found the name '{other}'", "'sequences'", "rename it to sequences")
+    inside = next((root / entry for entry in sorted(entries) if (root / entry / "sequences").is_dir()), None)
+    if root.name == "sequences" and any(entry.isdecimal() for entry in entries):
+        inside = root.parent
+    remedy = f"set dataset.root to {inside}" if inside else "unpack data_odometry_velodyne.zip here"
+    return Fault("root", root, "found no folder sequences/ in it", expected, remedy, None if inside else "data_odometry_velodyne.zip")
+
+
+def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Archives that lie in the dataset and would mend a fault, but were never unpacked."""
+    needed = downloads_of(faults)
+    for folder in (root, root.parent):
+        for name in sorted(set(_entries(folder)) & set(needed)):
+            found, remedy = "found the archive itself", f"unpack it: {needed[name]} of the faults above are of its files"
+            yield Fault("packed", folder / name, found, "its content in sequences/", remedy, name)
+
+
+def _name_swapped_counts(trees: Sequence[SequenceTree]) -> None:
+    """Where two sequences have each other's number of files, say that, instead of what each lacks."""
+    for one, other in combinations([tree for tree in trees if tree.sizes.get("scans")], 2):
+        for kind in ("images", "labels", "scribbles"):
+            scans, files = [len(tree.frames) for tree in (one, other)], [len(tree.sizes.get(kind, {})) for tree in (one, other)]
+            if scans[0] == scans[1] or files != scans[::-1]:
+                continue
+            folder = one.folder / KINDS[kind].folder
+            found = f"found {files[0]} {KINDS[kind].noun}s for {scans[0]} scans, and the reverse in sequence {other.sequence}"
+            remedy = f"swap the folders {KINDS[kind].folder} of sequences {one.sequence} and {other.sequence}"
+            for tree in (one, other):
+                _drop(tree, kind, ("missing", "orphan", "label-length"))
+            one.faults.append(Fault("swapped", folder, found, "one for each scan", remedy, KINDS[kind].download))
+
+
+def _name_foreign_labels(trees: Sequence[SequenceTree]) -> None:
+    """Where all label files that do not fit their scans fit those of another sequence, say of which."""
+    for tree in trees:
+        for kind in ("labels", "scribbles"):
+            wrong = [fault for fault in tree.faults if fault.kind == "label-length" and fault.path.parent.name == KINDS[kind].folder]
+            frames = [Path(name).stem for fault in wrong for name in fault.files]
+            if not frames or 2 * len(frames) < len(tree.sizes[kind]):  # one file may fit another scan by chance
+                continue
+            for other in trees:
+                if other is not tree and all(_fits(tree.sizes[kind][frame], other, frame) for frame in frames):
+                    _drop(tree, kind, ("label-length",))
+                    found = f"found labels that fit the scans of sequence {other.sequence}"
+                    remedy = f"unpack {KINDS[kind].download} again"
+                    tree.fault("foreign", kind, frames, found, f"those of sequence {tree.sequence}", remedy)
+                    break
+
+
+def _fits(size: int, tree: SequenceTree, frame: str) -> bool:
+    return tree.readable("scans", frame) and size == 4 * tree.points(frame)
+
+
+def _drop(tree: SequenceTree, kind: str, names: Sequence[str]) -> None:
+    tree.faults[:] = [fault for fault in tree.faults if fault.kind not in names or fault.path.parent.name != KINDS[kind].folder]
+
+
+def _counts(report: SequenceReport) -> dict[str, Any]:
+    counts: dict[str, Any] = {kind: len(sizes) for kind, sizes in report.tree.sizes.items()}
+    if report.sequence in SEMANTICKITTI_FRAMES:
+        counts["official_scans"] = SEMANTICKITTI_FRAMES[report.sequence]
+    if report.frames:
+        points = sum(facts.points for facts in report.frames)
+        scribbled = sum(facts.scribbled for facts in report.frames)
+        counts |= {"points": points, "scribble_share": scribbled / points if points else 0.0, "fingerprint": report.fingerprint}
+    return counts
+
+
+def describe(report: DatasetReport) -> str:
+    """A summary for a person; the faults themselves are not in it."""
+    counts: Mapping[str, int] = report.counts()
+    parts = ", ".join(f"{count:,} {KINDS[kind].noun}s" for kind, count in counts.items() if count)
+    how = "everything read" if report.deep else "names, sizes and headers; --deep reads everything"
+    lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})", *report.notes]
+    if not report.faults:
+        return "\n".join([*lines, "no fault"])
+    lines.append("1 fault" if len(report.faults) == 1 else f"{len(report.faults)} faults")
+    downloads = downloads_of(report.faults)
+    if downloads:
+        lines.append("downloads that mend them:")
+        lines += [f"  {name}  ({DOWNLOADS.get(name, 'its publisher')}): {count}" for name, count in downloads.items()]
+    return "\n".join(lines)

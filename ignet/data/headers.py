@@ -1,0 +1,82 @@
+"""Headers of a sequence's images, and its calibration: what a few bytes tell."""
+
+import os
+import struct
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ignet.data import kitti
+from ignet.data.faults import Fault, fault_of
+from ignet.data.official import CALIBRATION, KINDS
+from ignet.data.tree import SequenceTree, alike
+
+_PNG, _END = b"\x89PNG\r\n\x1a\n", b"IEND"
+_GREY = (0, 4)  # PNG's colour types without colour
+_READERS = 16  # threads: headers are a few bytes each, and the disk's answer is what they wait for
+
+
+def check_images(tree: SequenceTree) -> None:
+    """Headers and last bytes of all images, and that they are of one size."""
+    frames = [frame for frame in sorted(tree.sizes.get("images", {})) if tree.readable("images", frame)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        headers = dict(zip(frames, pool.map(lambda frame: _header(tree.path("images", frame)), frames), strict=True))
+    for frame, header in headers.items():
+        if isinstance(header, Fault):
+            tree.faults.append(header)
+            tree.broken["images"].add(frame)
+        else:
+            tree.image_sizes[frame] = header
+    counts = Counter(tree.image_sizes.values())
+    if len(counts) > 1:
+        (width, height), _ = counts.most_common(1)[0]
+        other = [frame for frame, size in tree.image_sizes.items() if size != (width, height)]
+        found = "found {}x{} pixels".format(*tree.image_sizes[min(other)])
+        remedy = "these are of another sequence or camera, or were resized: unpack them again"
+        tree.fault("image-size", "images", other, found, f"{width}x{height} as the others of this sequence have", remedy)
+
+
+def _header(path: Path) -> tuple[int, int] | Fault:
+    """Width and height of a PNG, or what is wrong with it."""
+    download, again = KINDS["images"].download, "unpack it again"
+    try:
+        with path.open("rb") as file:
+            start = file.read(26)
+            file.seek(-min(16, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            end = file.read()
+    except OSError as error:
+        return fault_of(error, "unreadable", path, download)
+    if len(start) < 26 or not start.startswith(_PNG):
+        size = path.stat().st_size
+        return Fault("image-format", path, f"found {size} bytes that are no PNG", "a PNG image", again, download)
+    if _END not in end:
+        found = f"found {path.stat().st_size} bytes that are no whole image"
+        return Fault("image-cut", path, found, "a PNG to its end", f"unpacking was stopped: {again}", download)
+    if start[25] in _GREY:
+        remedy = f"unpack {download}, not data_odometry_gray.zip"
+        return Fault("image-grey", path, "found a grey image", "the colour camera's", remedy, download)
+    width, height = struct.unpack(">II", start[16:24])
+    return width, height
+
+
+def check_calibration(tree: SequenceTree) -> None:
+    """Read the calibration into the tree; it must be there, whole, and one that a camera can have."""
+    path = tree.folder / "calib.txt"
+    if not os.path.lexists(path) and (other := alike(tree.folder, path.name)):
+        tree.faults.append(Fault("file-name", path.with_name(other), f"found the name '{other}'", "'calib.txt'", "rename it"))
+        return
+    with tree.faults.kept("calibration", path, CALIBRATION):
+        tree.calibration = kitti.read_calibration(path)
+        rotation = tree.calibration.tr[:3, :3]
+        off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+        again = "unpack data_odometry_calib.zip again"
+        if off > 0.01 or np.linalg.det(rotation) < 0:
+            found = f"line 'Tr': found a matrix that is no rotation (off by {off:.2g}, determinant {np.linalg.det(rotation):.2g})"
+            tree.faults.append(Fault("calibration-tr", path, found, "a rotation and a translation, metres", again, CALIBRATION))
+            tree.calibration = None
+        elif abs(np.linalg.det(tree.calibration.p2[:, :3])) < 1e-9:
+            found = "line 'P2': found a matrix that cannot be inverted"
+            tree.faults.append(Fault("calibration-p2", path, found, "a camera's projection, pixels", again, CALIBRATION))
+            tree.calibration = None

@@ -1,0 +1,215 @@
+"""The zip file that the SemanticKITTI benchmark takes: written from a folder of predictions, and checked by the benchmark's own rules.
+
+The rules are those of semantic-kitti-api's ``validate_submission.py``: the file's name, explicit entries of the folders, one file for
+each scan with one uint32 for each point. Beyond them: no other file, no damaged one, and nothing but raw ids that count (a 0 is a miss).
+"""
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ignet.console import progress
+from ignet.data.kitti import frame_ids, scan_path
+from ignet.data.labels import IGNORE, to_train_ids
+from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
+from ignet.errors import IgnetError
+from ignet.files import atomic
+
+TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQUENCES}
+"""The benchmark's test sequences and the number of their scans, 20,351 in all."""
+
+DESCRIPTION = "description.txt"
+"""The one further file that the benchmark takes, at the top: name of the method, links."""
+
+_POINT_BYTES, _LABEL_BYTES = 16, 4
+_DATE = (1980, 1, 1, 0, 0, 0)  # the format's first day: equal predictions give equal bytes
+
+Scans = dict[str, dict[str, int]]
+"""Points of each scan by sequence and frame."""
+
+
+class RefusedError(IgnetError):
+    """A submission that the benchmark would refuse, or whose points it would count as misses.
+
+    Attributes:
+        faults: one line each.
+    """
+
+    def __init__(self, path: Path, faults: Sequence[str]) -> None:
+        number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__(f"{path}: found {number}, expected none in a submission; mend them and write it again")
+        self.faults = list(faults)
+
+
+def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
+    """Points of the scans that a submission needs labels for, from the sizes of their files.
+
+    Args:
+        dataset: folder that holds ``sequences/NN/velodyne``.
+        sequences: None: the benchmark's test sequences, which must be complete then.
+
+    Raises:
+        IgnetError: a sequence is missing, incomplete, or holds a scan that was cut short.
+    """
+    found: Scans = {}
+    for sequence in sequences or TEST_SCANS:
+        sizes = {frame: scan_path(dataset, sequence, frame).stat().st_size for frame in frame_ids(dataset, sequence)}
+        folder = scan_path(dataset, sequence, "").parent
+        if sequences is None and len(sizes) != TEST_SCANS[sequence]:
+            raise IgnetError(f"{folder}: found {len(sizes)} scans, expected {TEST_SCANS[sequence]}; unpack data_odometry_velodyne again")
+        if broken := [frame for frame, size in sizes.items() if not size or size % _POINT_BYTES]:
+            name = f"{folder / broken[0]}.bin"
+            raise IgnetError(f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {_POINT_BYTES}; unpack it again")
+        found[sequence] = {frame: size // _POINT_BYTES for frame, size in sizes.items()}
+    return found
+
+
+def write_submission(path: Path, predictions: Path, scans: Scans, description: Path | None = None) -> None:
+    """Write the zip file and check it before it gets its name; equal predictions give equal bytes.
+
+    Args:
+        path: the file, which must end in ``.zip``.
+        predictions: folder that holds ``sequences/NN/predictions/NNNNNN.label``, uint32 raw ids.
+        scans: of :func:`scans_of`.
+        description: a text that goes along as ``description.txt``.
+
+    Raises:
+        RefusedError: a prediction is missing or faulty; nothing is left then.
+        IgnetError: the file cannot be written.
+    """
+    if path.suffix != ".zip":
+        raise IgnetError(f"{path}: found no .zip at its end, expected it there: the benchmark takes no other name; change --out")
+    faults: list[str] = []
+    with atomic(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+            if description:
+                _add(file, DESCRIPTION, _text(description))
+            for folder in _folders(scans):
+                file.writestr(_entry(folder), b"")
+            for name, points in progress(list(_labels(scans)), "packed scan"):
+                data, fault = _read(predictions / name)
+                fault = fault or _fault_of(f"{predictions / name}", data, points)
+                if fault:
+                    faults.append(fault)
+                else:
+                    _add(file, name, data)
+        faults = faults or check_submission(temporary, scans)
+        if faults:
+            raise RefusedError(path, faults)
+
+
+def check_submission(path: Path, scans: Scans) -> list[str]:
+    """Every reason, one line each, why the benchmark would refuse a zip file or count its points as misses.
+
+    Args:
+        path: the zip file.
+        scans: of :func:`scans_of`.
+
+    Raises:
+        IgnetError: there is no such file, or it is no zip file.
+    """
+    faults = [] if path.suffix == ".zip" else [f"{path}: found no .zip at its end, expected it there; rename it"]
+    try:
+        with zipfile.ZipFile(path) as file:
+            entries = [entry.filename for entry in file.infolist()]
+            return faults + _name_faults(path, entries, scans) + list(_content_faults(path, file, set(entries), scans))
+    except (OSError, zipfile.BadZipFile) as error:
+        raise IgnetError(f"{path}: cannot be read ({error}), expected a zip file; write it again with ignet submit") from None
+
+
+def _name_faults(path: Path, entries: Sequence[str], scans: Scans) -> list[str]:
+    """What is wrong with the names alone."""
+    folders, files = list(_folders(scans)), {name for name, _ in _labels(scans)}
+    faults = [
+        f"{path}: found no entry '{folder}', expected it: the benchmark wants folders as entries of their own; write it with ignet submit"
+        for folder in folders
+        if folder not in entries
+    ]
+    faults += [
+        f"{path}: found '{name}' {count} times, expected it once; write it again" for name, count in Counter(entries).items() if count > 1
+    ]
+    unknown = sorted({name for name in entries if not name.endswith("/")} - files - {DESCRIPTION})
+    if unknown:
+        found = f"found '{unknown[0]}'" + (f" and {len(unknown) - 1} more files" if len(unknown) > 1 else "")
+        faults.append(f"{path}: {found}, expected nothing but sequences/NN/predictions/NNNNNN.label of the scans; leave them out")
+    return faults
+
+
+def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans: Scans) -> Iterator[str]:
+    """What is wrong with the label files."""
+    for name, points in progress(list(_labels(scans)), "checked scan"):
+        where = f"{path}: {name}"
+        if name not in entries:
+            yield f"{where}: no such file, expected the labels of this scan; predict its sequence and write the zip again"
+            continue
+        try:
+            fault = _fault_of(where, file.read(name), points)
+        except (RuntimeError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            fault = f"{where}: cannot be unpacked ({error}), expected a whole file; write the zip again"
+        if fault:
+            yield fault
+
+
+def _fault_of(where: str, data: bytes, points: int) -> str | None:
+    """What is wrong with one label file."""
+    if len(data) != _LABEL_BYTES * points:
+        return f"{where}: found {len(data)} bytes, expected {_LABEL_BYTES * points}, a uint32 for each of {points} points; predict it again"
+    classes, counts = np.unique(np.frombuffer(data, "<u4") & 0xFFFF, return_counts=True)
+    wrong = [(int(name), int(count)) for name, count in zip(classes, counts, strict=True) if not _is_class(int(name))]
+    if not wrong:
+        return None
+    ids, number = ", ".join(str(name) for name, _ in wrong[:8]), sum(count for _, count in wrong)
+    hint = " (the 19 train ids must be written as raw ids)" if any(1 < name < 20 for name, _ in wrong) else ""
+    return f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0{hint}; predict it again"
+
+
+@cache
+def _is_class(raw: int) -> bool:
+    """Whether the benchmark counts a raw id as one of its 19 classes."""
+    try:
+        return bool(to_train_ids(np.array([raw], np.uint32))[0] != IGNORE)
+    except IgnetError:
+        return False
+
+
+def _folders(scans: Scans) -> Iterator[str]:
+    yield "sequences/"
+    for sequence in scans:
+        yield from (f"sequences/{sequence}/", f"sequences/{sequence}/predictions/")
+
+
+def _labels(scans: Scans) -> Iterator[tuple[str, int]]:
+    """Name in the zip file and number of points of each scan's labels."""
+    for sequence, frames in scans.items():
+        for frame, points in frames.items():
+            yield f"sequences/{sequence}/predictions/{frame}.label", points
+
+
+def _read(path: Path) -> tuple[bytes, str | None]:
+    try:
+        return path.read_bytes(), None
+    except OSError as error:
+        return b"", f"{path}: {error.strerror}, expected the predictions of this scan; run the stage predict for its sequence"
+
+
+def _text(path: Path) -> bytes:
+    data, fault = _read(path)
+    if fault:
+        raise IgnetError(f"{path}: cannot be read, expected the description of the method; correct --description")
+    return data
+
+
+def _add(file: zipfile.ZipFile, name: str, data: bytes) -> None:
+    file.writestr(_entry(name), data, zipfile.ZIP_DEFLATED)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.create_system = 3  # Unix, so that the permissions below are read
+    entry.external_attr = 0o40755 << 16 | 0x10 if name.endswith("/") else 0o100644 << 16
+    return entry

@@ -1,0 +1,220 @@
+"""Other data sets and sensors, brought into the workflow's layout."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT, TINY_CALIBRATION
+
+from ignet.cli import main
+from ignet.data import kitti
+from ignet.data.check_dataset import check_dataset, wanted_at
+from ignet.data.layouts import LAYOUTS
+from ignet.data.layouts.convert import convert
+from ignet.data.layouts.frame import SensorFrame
+from ignet.data.layouts.kitti_object import kitti_object, read_object_calibration
+from ignet.data.projection import project
+from ignet.errors import IgnetError
+
+
+def rotation(x: float, y: float, z: float) -> np.ndarray:
+    return cv2.Rodrigues(np.array([x, y, z]))[0]
+
+
+def write_object_calibration(path: Path, calibration: kitti.Calibration, rectify: np.ndarray) -> None:
+    """As KITTI's object data has it: Tr is taken apart into R0_rect and the rest."""
+    full = np.eye(4)
+    full[:3, :3] = rectify
+    to_camera = np.linalg.solve(full, calibration.tr)
+    rows = {"P0": np.eye(3, 4), "P1": np.eye(3, 4), "P2": calibration.p2, "P3": np.eye(3, 4), "R0_rect": rectify}
+    rows |= {"Tr_velo_to_cam": to_camera[:3], "Tr_imu_to_velo": np.eye(3, 4)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{key}: {' '.join(f'{value:.12e}' for value in matrix.ravel())}\n" for key, matrix in rows.items()]
+    path.write_text("".join(lines) + "\n")  # the published files end with an empty line
+
+
+@pytest.fixture
+def object_tree(tiny_tree: Path, tmp_path: Path) -> Path:
+    """Four frames in the layout of KITTI's object data; the third has another calibration."""
+    root = tmp_path / "object"
+    for number, (sequence, frame) in enumerate((("00", "000000"), ("00", "000001"), ("08", "000000"), ("08", "000001"))):
+        name = f"{number + 3:06d}"
+        for source, target in (
+            (kitti.scan_path(tiny_tree, sequence, frame), root / f"training/velodyne/{name}.bin"),
+            (kitti.image_path(tiny_tree, sequence, frame), root / f"training/image_2/{name}.png"),
+        ):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        rectify = rotation(0.01, -0.02, 0.005) if number == 2 else np.eye(3)
+        write_object_calibration(root / f"training/calib/{name}.txt", TINY_CALIBRATION, rectify)
+        if number == 2:
+            moved = TINY_CALIBRATION.p2.copy()
+            moved[0, 2] += 1
+            write_object_calibration(root / f"training/calib/{name}.txt", kitti.Calibration(moved, TINY_CALIBRATION.tr), rectify)
+    return root
+
+
+def test_rectification_lies_between(tmp_path: Path) -> None:
+    rectify = rotation(0.01, -0.02, 0.005)
+    write_object_calibration(tmp_path / "000000.txt", TINY_CALIBRATION, rectify)
+    read = read_object_calibration(tmp_path / "000000.txt")
+    np.testing.assert_allclose(read.p2, TINY_CALIBRATION.p2, rtol=1e-11)
+    np.testing.assert_allclose(read.tr, TINY_CALIBRATION.tr, atol=1e-11)
+    # by hand: camera = R0_rect (R x + t)
+    lines = dict(line.split(": ") for line in (tmp_path / "000000.txt").read_text().splitlines() if line)
+    to_camera = np.array([float(value) for value in lines["Tr_velo_to_cam"].split()]).reshape(3, 4)
+    point = np.array([12.0, 1.5, -0.7])
+    camera = rectify @ (to_camera[:, :3] @ point + to_camera[:, 3])
+    u, v, depth = read.p2 @ np.append(camera, 1)
+    projected = project(point[None], read.p2, read.tr, 64, 32)
+    np.testing.assert_allclose(projected.pixel[0], [u / depth, v / depth], rtol=1e-6)
+    assert abs(np.abs(to_camera[:, :3] - TINY_CALIBRATION.tr[:3, :3]).max()) > 0.004  # leaving R0_rect out would show
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("R0_rect", "R_rect"), "line 'R0_rect': found no such line, expected 9 numbers"),
+        (lambda text: text.replace("P2: ", "P2: 1 "), "line 'P2': found 13 values, expected 12"),
+        (lambda text: re.sub("Tr_velo_to_cam: [^ ]+", "Tr_velo_to_cam: nan", text), "line 'Tr_velo_to_cam': found 12 values"),
+        (lambda text: re.sub("Tr_velo_to_cam: [^ ]+", "Tr_velo_to_cam: 1,0", text), "line 'Tr_velo_to_cam'"),
+    ],
+)
+def test_broken_object_calibration(tmp_path: Path, change: Callable[[str], str], said: str) -> None:
+    path = tmp_path / "000000.txt"
+    write_object_calibration(path, TINY_CALIBRATION, np.eye(3))
+    path.write_text(change(path.read_text()))
+    with pytest.raises(IgnetError, match=said):
+        read_object_calibration(path)
+    path.unlink()
+    with pytest.raises(IgnetError, match=r"000000\.txt: cannot be read .* unpack data_object_calib\.zip"):
+        read_object_calibration(path)
+
+
+def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert convert(kitti_object(object_tree), out) == {"00": 3, "01": 1}
+    assert [kitti.frame_ids(out, sequence) for sequence in ("00", "01")] == [["000000", "000001", "000002"], ["000000"]]
+    np.testing.assert_array_equal(
+        kitti.read_scan(kitti.scan_path(out, "01", "000000")), kitti.read_scan(object_tree / "training/velodyne/000005.bin")
+    )
+    assert kitti.scan_path(out, "01", "000000").is_symlink() and kitti.image_path(out, "00", "000002").is_symlink()
+    assert kitti.read_calibration(kitti.calibration_path(out, "01")).p2[0, 2] == 32.5
+    with (out / "frames.csv").open() as file:
+        rows = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert rows == [
+        ("00", "000000", "training", "000003"),
+        ("00", "000001", "training", "000004"),
+        ("01", "000000", "training", "000005"),
+        ("00", "000002", "training", "000006"),
+    ]
+    assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+
+
+def test_labels_of_ones_own(object_tree: Path, tmp_path: Path) -> None:
+    (object_tree / "training/labels").mkdir()
+    for path in (object_tree / "training/velodyne").iterdir():
+        np.full(400, 40, "<u4").tofile(object_tree / f"training/labels/{path.stem}.label")
+    convert(kitti_object(object_tree), tmp_path / "out")
+    assert (kitti.read_labels(kitti.label_path(tmp_path / "out", "01", "000000"), 400) == 40).all()
+
+
+def test_faults_leave_nothing(object_tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "below" / "out"
+    (object_tree / "training/image_2/000006.png").unlink()
+    with pytest.raises(IgnetError, match=r"000006\.png: no such file"):
+        convert(kitti_object(object_tree), out)
+    assert list(out.parent.iterdir()) == []
+    with pytest.raises(IgnetError, match="found no frame"):
+        convert([], out)
+    with pytest.raises(IgnetError, match=r"velodyne: found no \.bin file"):
+        convert(kitti_object(tmp_path), out)
+    assert list(out.parent.iterdir()) == []
+    out.mkdir()
+    with pytest.raises(IgnetError, match="found it there already"):
+        convert([], out)
+
+
+def test_command_line(object_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: object) -> int:
+        with pytest.raises(SystemExit) as stop:
+            main(["import", *map(str, arguments)])
+        return int(stop.value.code or 0)
+
+    assert run("kitti_object", object_tree, tmp_path / "out") == 0
+    assert "sequence 00: 3 frames, sequence 01: 1 frames" in capsys.readouterr().out
+    assert run("kitti_objects", object_tree, tmp_path / "other") == 1
+    assert "expected one of kitti_object" in capsys.readouterr().err
+    scan = object_tree / "training/velodyne/000005.bin"
+    scan.write_bytes(scan.read_bytes()[:-3])
+    assert run("kitti_object", object_tree, tmp_path / "faulty") == 1
+    assert "sequences/01/velodyne/000000.bin: found 6397 bytes" in capsys.readouterr().out
+
+
+def test_the_documented_layout(tmp_path: Path) -> None:
+    """The code of docs/your-own-sensor.md, run as it stands there."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/your-own-sensor.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(code, "docs/your-own-sensor.md", "exec"), names)
+    rng, root = np.random.default_rng(0), tmp_path / "mine"
+    scans, classes = {}, {}
+    for drive, number in (("monday", 0), ("monday", 1), ("tuesday", 0)):
+        folder = root / drive
+        for part in ("lidar", "camera", "classes"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        points = rng.uniform([2, -3, -2, 0], [30, 3, 1, 255], (50, 4))
+        scans[drive, number], classes[drive, number] = points, rng.integers(0, 6, 50).astype(np.uint8)
+        np.save(folder / f"lidar/{number:03d}.npy", points)
+        np.save(folder / f"classes/{number:03d}.npy", classes[drive, number])
+        cv2.imwrite(str(folder / f"camera/{number:03d}.jpg"), rng.integers(0, 256, (32, 64, 3), dtype=np.uint8))
+    intrinsic = TINY_CALIBRATION.p2[:, :3]
+    np.savez(root / "calibration.npz", K=intrinsic, camera_to_lidar=np.linalg.inv(TINY_CALIBRATION.tr))
+
+    out = tmp_path / "out"
+    assert convert(names["my_sensor"](root), out) == {"00": 2, "01": 1}
+    scan = kitti.read_scan(kitti.scan_path(out, "01", "000000"))
+    np.testing.assert_allclose(scan[:, :3], scans["tuesday", 0][:, :3], rtol=1e-6)
+    np.testing.assert_allclose(scan[:, 3], scans["tuesday", 0][:, 3] / 255, rtol=1e-6)
+    raw = kitti.read_labels(kitti.label_path(out, "00", "000001"), 50)
+    assert raw.tolist() == [(0, 40, 48, 10, 30, 70)[number] for number in classes["monday", 1]]
+    calibration = kitti.read_calibration(kitti.calibration_path(out, "00"))
+    x, y, z = scans["monday", 0][0, :3]
+    expected = [31.5 - 40 * y / (x - 0.3), 15.5 - 40 * (z + 0.1) / (x - 0.3)]
+    np.testing.assert_allclose(project(scan[:1] * 0 + [x, y, z, 0], calibration.p2, calibration.tr, 64, 32).pixel[0], expected, rtol=1e-5)
+    assert kitti.image_size(kitti.image_path(out, "00", "000000")) == (64, 32)
+    assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+
+
+def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> None:
+    image = kitti.image_path(tiny_tree, "00", "000000")
+    good = {"scan": lambda: np.zeros((3, 4), np.float32), "labels": lambda: np.zeros(3, np.uint32)}
+    for wrong, said in (
+        ({"scan": lambda: np.zeros((3, 3), np.float32)}, r"found a scan float32 \(3, 3\)"),
+        ({"scan": lambda: np.zeros((3, 4))}, r"found a scan float64"),
+        ({"labels": lambda: np.zeros(3, np.int64)}, r"found labels int64"),
+    ):
+        frame = SensorFrame("monday", "7", TINY_CALIBRATION, image=image, **(good | wrong))
+        with pytest.raises(IgnetError, match=f"frame 7 of monday: {said}"):
+            convert([frame], tmp_path / "out")
+
+
+@pytest.mark.parametrize("sequence", ["00", "05"])
+def test_a_real_calibration_taken_apart(kitti_sample: Path, tmp_path: Path, sequence: str) -> None:
+    """The same frame in both layouts has the same pixels."""
+    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    write_object_calibration(tmp_path / "calib.txt", calibration, rotation(0.008, -0.01, 0.004))
+    other = read_object_calibration(tmp_path / "calib.txt")
+    points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000000"))
+    size = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000000"))
+    expected, found = (project(points, one.p2, one.tr, *size) for one in (calibration, other))
+    assert (expected.inside == found.inside).mean() > 0.99999 and found.inside.mean() > 0.14
+    both = expected.inside & found.inside
+    np.testing.assert_allclose(found.pixel[both], expected.pixel[both], atol=1e-3)
+
+
+def test_names_of_the_registry() -> None:
+    assert all(re.fullmatch("[a-z0-9_]+", name) for name in LAYOUTS)

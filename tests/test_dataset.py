@@ -7,11 +7,12 @@ from torch.utils.data import DataLoader
 
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.dataset import Batch, ScanSource, TrainingSamples
+from ignet.data.dataset import Batch, TrainingSamples
 from ignet.data.features import FeatureWriter
 from ignet.data.kitti import label_path, scan_path, scribble_path
 from ignet.data.labels import to_raw_ids
 from ignet.data.projection import in_sector
+from ignet.data.scan_source import ScanSource
 from ignet.errors import IgnetError
 
 SECTOR = (-0.7, 0.7)
@@ -145,7 +146,7 @@ class TestScanSource:
     def test_cache_is_bounded(self, tree, monkeypatch):
         source = tree.source(cache=True)
         first = source.load(0)
-        monkeypatch.setattr("ignet.data.dataset.CACHE_BYTES", 1000)
+        monkeypatch.setattr("ignet.data.scan_source.CACHE_BYTES", 1000)
         assert source.load(0) is first and source.load(1) is not source.load(1)
 
     @pytest.mark.parametrize(

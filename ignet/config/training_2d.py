@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import LabelledPercent, Section
+from ignet.config.base import LabelledPercent, Section, added
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
@@ -119,10 +119,23 @@ class FeatureConfig(Section):
 
     dtype: Literal["int8", "float16", "float32"] = Field("int8", description="number format; int8 has one float32 scale per channel")
     calibration_frames: int = Field(8, ge=1, description="frames, evenly spaced, from which the int8 scales are read")
+    channels: int | None = added(
+        None,
+        ge=20,
+        description="channels to keep, by principal components (our choice); 20 of them keep the mean and what the 2D network's 19 classes "
+        "depend on, so fewer cannot do; null: all, as they are",
+    )
+    basis_frames: int = added(
+        64, ge=1, description="frames, evenly spaced over the training sequences, from which the components are fitted; with channels only"
+    )
 
     def effective(self) -> "FeatureConfig":
-        """The same settings, those that are not read at their defaults."""
-        return self if self.dtype == "int8" else self.without("calibration_frames")
+        """What the store itself depends on, all else at its default; the components are a result of their own, see `of_basis`."""
+        return self.without(*(() if self.dtype == "int8" else ("calibration_frames",)), "basis_frames")
+
+    def of_basis(self) -> "FeatureConfig":
+        """What the components depend on, all else at its default."""
+        return self.without("dtype", "calibration_frames")
 
 
 class Evaluate2DConfig(Section):

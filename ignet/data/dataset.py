@@ -1,6 +1,5 @@
 """Training samples of the 3D network: from scans on disk to the tensors of one step."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,35 +8,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
 from ignet.data.augment import random_view
 from ignet.data.fovmix import Sample, fovmix, turn_sectors
 from ignet.data.scan_source import ScanSource
-from ignet.data.voxels import collate, voxel_features, voxelize
+from ignet.data.views import View, make_view
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
 # what a random number is for: the third part of its key, so that switching one thing off leaves all others as they were
-_ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED = 101, 102, 103, 104, 105
-
-
-@dataclass(frozen=True)
-class View:
-    """The voxels of one view of a batch; ``features[inverse]`` brings values of voxels back to points.
-
-    Attributes:
-        coordinates: int32 (M, 4), scan number in the batch, then x, y, z in voxels.
-        features: float32 (M, F), see `ignet.data.voxels.voxel_features`.
-        inverse: int64 (N,), row of each point's voxel.
-    """
-
-    coordinates: Tensor
-    features: Tensor
-    inverse: Tensor
-
-    def to(self, device: torch.device) -> "View":
-        """The same view on ``device``."""
-        return View(*(tensor.to(device, non_blocking=True) for tensor in (self.coordinates, self.features, self.inverse)))
+_ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED, _CONTEXT = 101, 102, 103, 104, 105, 106
 
 
 @dataclass(frozen=True)
@@ -83,6 +63,7 @@ class TrainingSamples(Dataset[Batch]):
         augment: the random views.
         teacher_view: also make the teacher's view.
         part: which of a step's scans this process takes; none: all of them.
+        context: the labels around each point as input features, see `ignet.data.local_context`; none: off.
 
     Raises:
         IgnetError: FOVMix is on and the source has no correspondence.
@@ -98,12 +79,13 @@ class TrainingSamples(Dataset[Batch]):
         augment: AugmentConfig,
         teacher_view: bool = True,
         part: slice | None = None,
+        context: LocalContextConfig | None = None,
     ) -> None:
         if fovmix.probability > 0 and not source.has_camera:
             raise IgnetError("fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the rule project")
         self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
-        self.part = range(batch)[part or slice(None)]
+        self.part, self.context = range(batch)[part or slice(None)], context
 
     def scans_of(self, step: int) -> list[int]:
         """Numbers of the scans that step ``step`` starts from, before mixing."""
@@ -122,7 +104,7 @@ class TrainingSamples(Dataset[Batch]):
         samples = [self._mixed(scans[b], step_generator(self.seed, step, _MIX, b)) for b in self.part]
         starts = np.cumsum([0, *(len(sample) for sample in samples)])
         guided = [np.flatnonzero(sample.feature_of >= 0) for sample in samples]
-        rows = [sample.feature.take(sample.feature_of.take(index), axis=0) for sample, index in zip(samples, guided, strict=True)]
+        rows = [_rows(sample, index) for sample, index in zip(samples, guided, strict=True)]
         return Batch(
             student=self._view(samples, step, _STUDENT),
             teacher=self._view(samples, step, _TEACHER) if self.teacher_view else None,
@@ -157,12 +139,16 @@ class TrainingSamples(Dataset[Batch]):
             )
             for b, sample in zip(self.part, samples, strict=True)
         ]
-        return make_view(views, self.voxel)
+        if self.context is None:
+            return make_view(views, self.voxel)
+        # one draw for both views of a sample: teacher and student know the same
+        kept = [step_generator(self.seed, step, _CONTEXT, b).random() >= self.context.dropout for b in self.part]
+        labels = [sample.labels if keep else None for sample, keep in zip(samples, kept, strict=True)]
+        return make_view(views, self.voxel, self.context, labels)
 
 
-def make_view(scans: Sequence[NDArray[np.float32]], voxel: float) -> View:
-    """Voxelise scans, float32 (N_i, 4) each, into one batch; ``voxel`` in metres."""
-    voxelized = [voxelize(points, voxel) for points in scans]
-    coordinates, inverse = collate([cells for cells, _, _ in voxelized], [inverse for _, inverse, _ in voxelized])
-    features = np.concatenate([voxel_features(points, first) for points, (_, _, first) in zip(scans, voxelized, strict=True)])
-    return View(torch.from_numpy(coordinates), torch.from_numpy(features), torch.from_numpy(inverse))
+def _rows(sample: Sample, guided: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The features of the points ``guided``, in their order."""
+    order = sample.feature_of.take(guided)
+    in_order = len(order) == len(sample.feature) and np.array_equal(order, np.arange(len(order)))
+    return sample.feature if in_order else sample.feature.take(order, axis=0)

@@ -81,6 +81,7 @@ def main() -> None:
         settings.augment,
         objective.needs_teacher,
         ranks.part(settings.batch),
+        settings.backbone.local_context,
     )
 
     kind = "scribbles" if settings.supervision == "scribbles" else "labels"

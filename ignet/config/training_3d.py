@@ -14,7 +14,8 @@ class LocalContextConfig(Section):
         ((20, 40), (10, 20), (5, 10)),
         min_length=1,
         max_length=8,
-        description="number of rings and of sectors of each level (ScribbleKITTI: 20 40, 10 20, 5 10)",
+        description="number of rings and of sectors of each level; the first is the finest, and multiples of all others "
+        "(ScribbleKITTI: 20 40, 10 20, 5 10)",
     )
     radius: float = Field(50.0, gt=0, description="metres: inner edge of what lies beyond the last ring (ScribbleKITTI: 50)")
     dropout: float = Field(
@@ -24,6 +25,13 @@ class LocalContextConfig(Section):
         description="share of the training samples without it, so that the network can predict from the scan alone (our choice; "
         "ScribbleKITTI: 0, for a network that labels training scans only)",
     )
+
+    @model_validator(mode="after")
+    def _nested(self) -> "LocalContextConfig":
+        finest = self.levels[0]
+        if any(finest[0] % rings or finest[1] % sectors for rings, sectors in self.levels):
+            raise ValueError(f"levels are {self.levels}; the numbers of the first must be multiples of those of all others")
+        return self
 
 
 class BackboneConfig(Section):

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ignet.data.augment import rotate_z
 from ignet.data.projection import in_sector
 
+_BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -132,6 +134,13 @@ def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
 
 def points_in_sector(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
     """The same as `ignet.data.projection.in_sector` in a fraction of its time: sides of two lines, and angles only near the lines."""
+    inside = np.empty(len(points), bool)
+    for start in range(0, len(points), _BLOCK):
+        inside[start : start + _BLOCK] = _sides(points[start : start + _BLOCK], low, high)
+    return inside
+
+
+def _sides(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
     x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
     after_low = np.cos(low) * y - np.sin(low) * x
     before_high = np.sin(high) * x - np.cos(high) * y

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ignet.config.training_3d import LocalContextConfig
-from ignet.data.local_context import local_context
+from ignet.data.local_context import add_local_context
 from ignet.data.voxels import collate, voxel_features, voxelize
 
 
@@ -48,9 +48,8 @@ def make_view(
     """
     voxelized = [voxelize(points, voxel) for points in scans]
     coordinates, inverse = collate([cells for cells, _, _ in voxelized], [inverse for _, inverse, _ in voxelized])
-    rows = [first for _, _, first in voxelized]
-    features = np.concatenate([voxel_features(points, first) for points, first in zip(scans, rows, strict=True)])
-    if context is not None:
-        each = zip(scans, labels or [None] * len(scans), rows, strict=True)
-        features = np.hstack([features, np.concatenate([local_context(points, known, first, context) for points, known, first in each])])
-    return View(torch.from_numpy(coordinates), torch.from_numpy(features), torch.from_numpy(inverse))
+    features = []
+    for points, known, (_, _, first) in zip(scans, labels or [None] * len(scans), voxelized, strict=True):
+        plain = voxel_features(points, first)
+        features.append(add_local_context(plain, points, first, known, context) if context else plain)
+    return View(torch.from_numpy(coordinates), torch.from_numpy(np.concatenate(features)), torch.from_numpy(inverse))

@@ -79,7 +79,7 @@ def voxel_features(points: np.ndarray, first: np.ndarray) -> np.ndarray:
         points: float32 (N, 4): x, y, z, remission.
         first: int64 (M,) from `voxelize`.
     """
-    return np.ascontiguousarray(points[first, :4], dtype=np.float32)
+    return np.ascontiguousarray(points[:, :4].take(first, axis=0), dtype=np.float32)
 
 
 def collate(coordinates: Sequence[np.ndarray], inverses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

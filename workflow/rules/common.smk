@@ -177,10 +177,10 @@ def source_fingerprint():
         stop(error)
 
 
-def weights_fingerprint():
-    """Identity of the checkpoint that the 2D network starts from: its settings name the folder, and not what lies in it."""
-    folder = Path(EXPERIMENT.pretrain_2d.network.weights).expanduser()
-    return tree_fingerprint(folder) if folder.is_dir() else str(folder)
+def weights_fingerprint(*names):
+    """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
+    folders = [Path(name).expanduser() for name in names if name]
+    return ",".join(tree_fingerprint(folder) if folder.is_dir() else str(folder) for folder in folders)
 
 
 def target_folders(sequences):

@@ -30,7 +30,7 @@ rule pretrain_2d:
         code=code("pretrain_2d.py"),
         layout=EXPERIMENT.source.layout,
         data=source_fingerprint(),
-        weights=weights_fingerprint(),
+        weights=weights_fingerprint(EXPERIMENT.pretrain_2d.network.weights, EXPERIMENT.pretrain_2d.feature_distance.weights),
     message:
         "2D network from source images"
     shell:
@@ -77,6 +77,7 @@ rule adapt_2d:
         source=source_fingerprint(),
         data=lambda w: fingerprint(("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
+        weights=lambda w: weights_fingerprint(adaptation(w).feature_distance.weights),
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:

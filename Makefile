@@ -9,7 +9,7 @@ SEED ?= 0
 KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus
+.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,8 +79,30 @@ format: setup ## put the code into the project's form
 	$(PY) -m ruff format .
 	.venv/bin/snakefmt Snakefile workflow
 
+# benchmarks that read what make demo makes, or as much of it as they need
+OF_A_DEMO := benchmarks/feature_store.py benchmarks/samples.py
+BENCH_DATA := $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS)
+
 bench: setup ## the timings that docs quote, and the throughputs that `ignet plan` counts with: about half an hour
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@for script in $(filter-out $(OF_A_DEMO),$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) "$$script" || exit 1; done
+	@$(MAKE) --no-print-directory bench-features bench-data
+
+bench-features: setup ## the feature store: size, loss and speed of each coding (makes the demo's 2D network if it is not there)
+	$(BENCH_DATA) results/demo/adapt_2d/adapted/model.safetensors $(foreach n,0 1 2 3 4 5 6 7,results/demo/projection/0$(n).h5)
+	$(PY) benchmarks/feature_store.py
+
+bench-data: setup ## how long a training pair takes to prepare: make bench-data ROOT=/path/to/dataset for real frames
+	$(if $(ROOT),,$(BENCH_DATA) results/demo/world/target/sequences/00)
+	$(PY) benchmarks/samples.py $(if $(ROOT),--root $(ROOT),--voxel 0.3)
+
+# each with the keys of config/feature-store/CODING.yaml
+CODINGS ?= float32 float16 int8 int8-48 int8-32
+
+feature-codings: setup ## what each coding of the features does to the final mIoU, 3 seeds each: hours; goes on where it was stopped
+	@for coding in $(CODINGS); do \
+	  $(ABLATE) config/ablation/headline.yaml config/feature-store.yaml config/feature-store/$$coding.yaml || exit 1; \
+	done
+	$(PY) workflow/scripts/feature_codings.py --run ignet $(foreach c,$(CODINGS),$(c)=results/feature-store/$(c)) --out results/feature-store/table.md
 
 bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
 	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"

@@ -14,7 +14,8 @@ import torch
 from sparse_engines import milliseconds, synthetic_scan
 
 from ignet.config.training_3d import BackboneConfig, Train3DConfig
-from ignet.data.dataset import Batch, View
+from ignet.data.dataset import Batch
+from ignet.data.views import View
 from ignet.devices import autocast, pick_device
 from ignet.models.segmentor3d import build_network
 from ignet.models.sparse.engine import resolve_engine

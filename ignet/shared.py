@@ -22,6 +22,9 @@ LINKS = "shared"
 """Folder of an experiment's results whose links lead to what it shares."""
 
 
+_PER_NETWORK = ("feature_basis", "features")
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One result and what it comes from.
@@ -61,6 +64,7 @@ class Artifacts:
         scribbles: simulated scribbles, or where ``target`` has them.
         projection: correspondence by role, ``train`` (with scribbles) and ``val``; a sequence may have another role elsewhere.
         networks: pretrained and adapted 2D networks, by name.
+        bases: principal components of the features by 2D network, where stores have fewer channels; else none.
         features: feature stores by 2D network.
         evaluations: 2D evaluations by 2D network.
     """
@@ -70,6 +74,7 @@ class Artifacts:
     scribbles: Artifact
     projection: dict[str, Artifact]
     networks: dict[str, Artifact]
+    bases: dict[str, Artifact]
     features: dict[str, Artifact]
     evaluations: dict[str, Artifact]
 
@@ -78,6 +83,7 @@ class Artifacts:
         named = {"world/source": self.source, "world/target": self.target, "scribbles": self.scribbles}
         named |= {f"projection/{role}": artifact for role, artifact in self.projection.items()}
         named |= {"pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact for name, artifact in self.networks.items()}
+        named |= {f"feature_basis/{name}": artifact for name, artifact in self.bases.items()}
         named |= {f"features/{name}": artifact for name, artifact in self.features.items()}
         named |= {f"evaluate_2d/{name}": artifact for name, artifact in self.evaluations.items()}
         # a user's dataset, and scribbles that come with the scans, have no folder of their own
@@ -104,7 +110,12 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     for name in experiment.adaptations:
         networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name).effective(), **learnt})
 
+    fitted = {"settings": experiment.features.of_basis(), "dataset": target, "projection": projection["train"]}
+    fitted["sequences"] = data.train_sequences
+    bases = {name: Artifact("feature_basis", {**fitted, "network": network}) for name, network in networks.items()}
+    bases = bases if experiment.features.channels else {}
     stored = {"settings": experiment.features.effective(), "dataset": target, "projection": projection["train"]}
+    based = {name: {"network": network, **({"basis": bases[name]} if bases else {})} for name, network in networks.items()}
     judged = {"settings": experiment.evaluate_2d, "dataset": target, "sequences": data.val_sequences, "projection": projection["val"]}
     return Artifacts(
         source=source,
@@ -112,7 +123,8 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         scribbles=scribbles,
         projection=projection,
         networks=networks,
-        features={name: Artifact("features", {**stored, "network": network}) for name, network in networks.items()},
+        bases=bases,
+        features={name: Artifact("features", {**stored, **based[name]}) for name in networks},
         evaluations={name: Artifact("evaluate_2d", {**judged, "network": network}) for name, network in networks.items()},
     )
 
@@ -128,8 +140,8 @@ def link_artifacts(experiment: ExperimentConfig) -> None:
     links = Path(experiment.results, LINKS)
     artifacts = find_artifacts(experiment).by_name() if experiment.shared else {}
     runs = [experiment.run(name) for name in experiment.runs]
-    read = {f"features/{run.features}" for run in runs if run.needs_features}
-    artifacts = {name: artifact for name, artifact in artifacts.items() if artifact.stage != "features" or name in read}
+    read = {f"{stage}/{run.features}" for run in runs if run.needs_features for stage in _PER_NETWORK}
+    artifacts = {name: artifact for name, artifact in artifacts.items() if artifact.stage not in _PER_NETWORK or name in read}
     for path in list(links.rglob("*")):
         if path.is_symlink() and str(path.relative_to(links)) not in artifacts:
             path.unlink()

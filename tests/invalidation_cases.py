@@ -71,6 +71,9 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     ),
     "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
     "features": ("features={dtype: float16}", FEATURES),
+    # the networks that guide are 'adapted' and 'half'; each gets a basis of its own
+    "features: fewer channels": ("features={channels: 20}", each("feature_basis", "adapted", "half") | FEATURES),
+    "features: frames of the basis, where there is none": ("features={basis_frames: 5}", NOTHING),
     "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
@@ -89,7 +92,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "compare": ("compare={baseline: full}", {"compare"}),
     "report: frames": ("report={frames: 1}", {"pictures"}),
     "report: extent": ("report={extent: 30}", {"pictures", "contact_sheet"}),
-    "execution": ("execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1}", NOTHING),
+    "execution": (
+        "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, verify_features: false}",
+        NOTHING,
+    ),
 }
 """Changes of settings: name -> (what is given as --config, jobs)."""
 

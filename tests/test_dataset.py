@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.dataset import Batch, ScanSource, TrainingSamples
+from ignet.data.dataset import Batch, TrainingSamples
 from ignet.data.features import FeatureWriter
 from ignet.data.kitti import label_path, scan_path, scribble_path
 from ignet.data.labels import to_raw_ids
 from ignet.data.projection import in_sector
+from ignet.data.scan_source import ScanSource
 from ignet.errors import IgnetError
 
 SECTOR = (-0.7, 0.7)
@@ -145,7 +146,7 @@ class TestScanSource:
     def test_cache_is_bounded(self, tree, monkeypatch):
         source = tree.source(cache=True)
         first = source.load(0)
-        monkeypatch.setattr("ignet.data.dataset.CACHE_BYTES", 1000)
+        monkeypatch.setattr("ignet.data.scan_source.CACHE_BYTES", 1000)
         assert source.load(0) is first and source.load(1) is not source.load(1)
 
     @pytest.mark.parametrize(
@@ -406,6 +407,29 @@ class TestFOVMix:
     def test_needs_the_camera(self, tree):
         with pytest.raises(IgnetError, match="no correspondence was given"):
             samples(tree.source(correspondence=None, features=None), fovmix=FOVMixConfig(probability=0.5))
+
+
+class TestLocalContext:
+    def test_both_views_of_a_sample_have_it_or_neither(self, tree):
+        config = LocalContextConfig(levels=((2, 4),), dropout=0.5)
+        dataset, plain = samples(tree.source(), 2, context=config), samples(tree.source(), 2)
+        kept = []
+        for step in range(8):
+            batch, without = dataset[step], plain[step]
+            assert torch.equal(batch.student.features[:, :4], without.student.features) and torch.equal(batch.labels, without.labels)
+            for b in (0, 1):
+                known = [bool(view.features[view.coordinates[:, 0] == b, 4:].any()) for view in (batch.student, batch.teacher)]
+                assert known[0] == known[1]
+                kept.append(known[0])
+        assert 2 < sum(kept) < 14
+        assert same(dataset[3], samples(tree.source(), 2, context=config)[3])
+
+    def test_labels_that_the_training_does_not_see_are_not_in_it(self, tree):
+        source = tree.source(labelled=[("00", "000000")], supervision="dense")
+        dataset = samples(source, 2, context=LocalContextConfig(dropout=0.0))
+        batch = dataset[0]
+        unlabelled = [b for b, scan in enumerate(dataset.scans_of(0)) if scan != 0]
+        assert unlabelled and not any(batch.student.features[batch.student.coordinates[:, 0] == b, 4:].any() for b in unlabelled)
 
 
 class TestDeterminism:

@@ -18,7 +18,8 @@ from two_processes import CASES
 
 from ignet.config.execution import ExecutionConfig
 from ignet.config.experiment import load_experiment
-from ignet.data.dataset import ScanSource, TrainingSamples
+from ignet.data.dataset import TrainingSamples
+from ignet.data.scan_source import ScanSource
 from ignet.errors import IgnetError
 from ignet.files import read_weights
 from ignet.train.distributed import Ranks

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ignet.data.features import Classifier, FeatureStore, FeatureWriter, channel_statistics, int8_scale
+from ignet.data.basis import Basis, Classifier
+from ignet.data.features import FeatureStore, FeatureWriter, channel_statistics, check_stores, int8_scale
 from ignet.errors import IgnetError
 
 CHANNELS = 5
@@ -131,7 +132,7 @@ def test_broken_stores(tmp_path: Path) -> None:
     for attribute, value in (("version", 99), ("layout", "correspondence")):
         with h5py.File(write(path), "a") as file:
             file.attrs[attribute] = value
-        with pytest.raises(IgnetError, match=f"found layout .*{value}.*expected a whole features file of version 2"):
+        with pytest.raises(IgnetError, match=f"found layout .*{value}.*expected a whole features file of version 3"):
             FeatureStore(path)
     with h5py.File(write(path), "a") as file:
         file["feature"].resize(10, axis=0)
@@ -216,3 +217,52 @@ def test_forked_child_reopens_an_inherited_handle(tmp_path: Path) -> None:
     np.testing.assert_array_equal(feature, frames()["000012"][1])
     np.testing.assert_array_equal(store.read("000000")[1], frames()["000000"][1])
     assert store._handle is handle
+
+
+def damage(path: Path, frame: str) -> None:
+    """One bit of one stored feature changes, as on a failing disk; the file's structure stays whole."""
+    with h5py.File(path, "a") as file:
+        row = int(file["offset"][list(file["scan"][:]).index(int(frame))])
+        file["feature"][row, 0] = -file["feature"][row, 0]
+
+
+def test_a_changed_byte_is_found_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "00.h5")
+    damage(path, "000012")
+    store = FeatureStore(path)
+    np.testing.assert_array_equal(store.read("000000")[1], frames()["000000"][1])
+    with pytest.raises(IgnetError, match=r"00\.h5: frame 000012 has checksum .* damaged.*run the rule extract"):
+        store.read("000012")
+    assert FeatureStore(path, verify=False).read("000012")[1].shape == (11, CHANNELS)
+
+
+def test_a_changed_point_number_is_found_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "00.h5")
+    with h5py.File(path, "a") as file:
+        file["index"][0] += 1
+    with pytest.raises(IgnetError, match="frame 000000 has checksum"):
+        FeatureStore(path).read("000000")
+
+
+def test_stores_of_another_teacher_or_basis_are_refused(tmp_path: Path) -> None:
+    def store(name: str, network: str, basis: Basis | None = None, channels: int = 2) -> FeatureStore:
+        with FeatureWriter(tmp_path / name, channels, "float32", attributes={"network": network}, basis=basis) as writer:
+            writer.add("000000", np.arange(2, dtype=np.int32), np.ones((2, channels), np.float32))
+        return FeatureStore(tmp_path / name)
+
+    one, same, other = store("a.h5", "1" * 64), store("b.h5", "1" * 64), store("c.h5", "2" * 64)
+    check_stores([one, same], "1" * 64)
+    check_stores([one, same])
+    with pytest.raises(IgnetError, match=r"a\.h5: holds features of the 2D network 1{12}, expected those of 2{12}.*run the rule extract"):
+        check_stores([one, same], "2" * 64)
+    with pytest.raises(IgnetError, match=r"c\.h5: holds features of another 2D network than .*a\.h5"):
+        check_stores([one, other])
+    turned = Basis(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[[1, 0]])
+    straight = Basis(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[:2])
+    based, rebased = store("d.h5", "1" * 64, straight), store("e.h5", "1" * 64, turned)
+    check_stores([based, store("f.h5", "1" * 64, straight)])
+    for pair in ([based, rebased], [one, based], [based, one]):
+        with pytest.raises(IgnetError, match="another basis"):
+            check_stores(pair)
+    with pytest.raises(IgnetError, match="different numbers of channels"):
+        check_stores([one, store("g.h5", "1" * 64, channels=3)])

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
-from ignet.data.dataset import Batch, make_view
-from ignet.data.features import Classifier
+from ignet.data.basis import Classifier
+from ignet.data.dataset import Batch
+from ignet.data.views import make_view
 from ignet.errors import IgnetError
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network

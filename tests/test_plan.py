@@ -98,6 +98,7 @@ SCRIBBLEKITTI_JOBS = {
     **ALL_SEQUENCES,
     "adapt_2d": 3,
     "evaluate_2d": 4,
+    "feature_basis": 3,
     "extract": 3 * 10,
     **dict.fromkeys(("train_3d", "predict", "evaluate"), 12 * 3),
 }
@@ -107,6 +108,7 @@ SEMI_JOBS = {
     "simulate_scribbles": 10,
     "adapt_2d": 4,
     "evaluate_2d": 5,
+    "feature_basis": 4,
     "extract": 4 * 10,
     **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
 }
@@ -136,6 +138,12 @@ def test_published_sizes() -> None:
     facts = data_facts(experiment_of("scribblekitti"))
     assert facts.count(TRAIN) == 19130 and facts.frames["08"] == 4071
     assert "is not there" in facts.notes[0] and "is not there" in facts.notes[1]
+
+
+def test_jobs_of_fewer_channels_are_those_of_snakemake(tmp_path: Path) -> None:
+    found = snakemakes_jobs(tmp_path, ROOT / "config" / "tiny.yaml", "features={channels: 20}")
+    assert planned_jobs(experiment_of("tiny", features={"channels": 20})) == found
+    assert found["feature_basis"] == 2
 
 
 def test_data_on_disk_is_counted(tiny_tree: Path) -> None:
@@ -263,11 +271,13 @@ def test_hours_follow_the_settings() -> None:
 def test_disk_of_the_features() -> None:
     experiment = experiment_of("scribblekitti")
     plan = make_plan(experiment, data_facts(experiment), [], 1, 1)
-    # three 2D networks, 19,130 scans, 18,760 visible points (the mean of 18 real frames), 768 int8 channels and an index
-    assert plan.disk["features"] == pytest.approx(3 * 19130 * 18760 * (768 + 4), rel=1e-3)
+    # three 2D networks, 19,130 scans, 18,760 visible points (the mean of 18 real frames), 96 int8 channels and an index
+    assert plan.disk["features"] == pytest.approx(3 * 19130 * 18760 * (96 + 4), rel=1e-3)
     assert plan.disk["predictions"] == pytest.approx(36 * 4071 * 123681 * 4)
-    floats = experiment_of("scribblekitti", features={"dtype": "float32"})
-    assert make_plan(floats, data_facts(floats), [], 1, 1).disk["features"] > 3.9 * plan.disk["features"]
+    for features, width in (({"dtype": "float32"}, 4 * 768), ({}, 768), ({"dtype": "float16", "channels": 64}, 2 * 64)):
+        other = experiment_of("scribblekitti", features=features)
+        found = make_plan(other, data_facts(other), [], 1, 1).disk["features"]
+        assert found == pytest.approx(3 * 19130 * 18760 * (width + 4), rel=1e-3)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------------------
@@ -278,7 +288,15 @@ def test_no_gpu_rate_is_never_called_gpu_hours() -> None:
     facts = data_facts(experiment)
     without = make_plan(experiment, facts, all_rates(experiment, CPU), 4, 8)
     assert without.as_json()["gpu_hours"] is None
-    assert set(without.rules("other device")) == {"pretrain_2d", "adapt_2d", "evaluate_2d", "extract", "train_3d", "predict"}
+    assert set(without.rules("other device")) == {
+        "pretrain_2d",
+        "adapt_2d",
+        "evaluate_2d",
+        "feature_basis",
+        "extract",
+        "train_3d",
+        "predict",
+    }
     text = plan_text(without, "x")
     assert "GPU  not measured; one CPU thread would take" in text and "if a GPU were as slow" in text
     measured = make_plan(experiment, facts, [*all_rates(experiment, CPU), *all_rates(experiment, GPU)], 4, 8)

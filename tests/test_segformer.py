@@ -33,9 +33,10 @@ def checkpoint(classes: int) -> SegformerForSemanticSegmentation:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (37, 50), (32, 33), (5, 7)])
 def test_any_size_gives_logits_of_the_image_and_features_of_a_quarter(model, height, width):
-    logits, features = model(torch.rand(2, 3, height, width))
+    logits, features, deep = model(torch.rand(2, 3, height, width))
     assert logits.shape == (2, 19, height, width)
     assert features.shape == (2, 12, -(-height // 4), -(-width // 4))
+    assert deep.shape == (2, 16, -(-height // 32), -(-width // 32))
     assert features.min() >= 0
 
 
@@ -74,7 +75,7 @@ def test_sampling_beyond_the_outermost_centres_holds_the_border():
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (37, 50)])
 def test_the_classifier_on_sampled_features_gives_the_logits_of_the_pixel(model, height, width):
     with torch.no_grad():
-        logits, features = model(torch.rand(1, 3, height, width))
+        logits, features, _ = model(torch.rand(1, 3, height, width))
         v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         sampled = sample_features(features[0], torch.stack([u, v], dim=-1).reshape(-1, 2).float())
         found = sampled @ model.classifier.weight[:, :, 0, 0].T + model.classifier.bias

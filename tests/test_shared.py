@@ -37,6 +37,8 @@ def keys(settings: ExperimentConfig) -> dict[str, str]:
         ({"scribbles": {"fraction": 0.5}}, set()),
         ({"evaluate_2d": {"images": 1}}, {"evaluate_2d/adapted", "evaluate_2d/source"}),
         ({"features": {"dtype": "float16"}}, {"features/adapted", "features/source"}),
+        ({"features": {"channels": 32}}, {"features/adapted", "features/source"}),
+        ({"features": {"basis_frames": 3}}, set()),
         ({"adapt_2d": {"confidence": 0.5}}, LEARNT),
         ({"adaptations": {"adapted": {"supervision": "none"}}}, LEARNT),
         ({"pretrain_2d": {"seed": 1}}, {"pretrain_2d"} | LEARNT | FROM_SOURCE),
@@ -52,6 +54,27 @@ def keys(settings: ExperimentConfig) -> dict[str, str]:
 def test_a_setting_moves_what_it_leads_to_and_nothing_else(changes: dict, expected: set[str]) -> None:
     before, after = keys(experiment()), keys(experiment(**changes))
     assert {name for name in before if before[name] != after[name]} == expected
+
+
+def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
+    base = {"features": {"channels": 32}}
+    before, both = keys(experiment(**base)), {"feature_basis/adapted", "feature_basis/source", "features/adapted", "features/source"}
+    assert both <= set(before)
+    for changes, expected in (
+        ({"features": {"channels": 40}}, both),
+        ({"features": {"channels": 32, "basis_frames": 9}}, both),
+        ({"features": {"channels": 32, "dtype": "float16"}}, {"features/adapted", "features/source"}),
+        ({**base, "dataset": {"train_sequences": ["00"]}}, LEARNT | both),
+        ({**base, "adapt_2d": {"confidence": 0.5}}, LEARNT | {"feature_basis/adapted"}),
+    ):
+        after = keys(experiment(**changes))
+        assert {name for name in before if before[name] != after[name]} == expected
+
+
+def test_keys_that_came_later_are_no_part_of_a_name_while_they_are_off() -> None:
+    """So that results of experiments that were made before are still found."""
+    assert set(json.loads(experiment().features.canonical())) == {"dtype", "calibration_frames"}
+    assert find_artifacts(experiment()).features["adapted"].origin["settings"] == {"dtype": "int8", "calibration_frames": 8}
 
 
 def test_keys_are_told_apart_by_stage_and_role() -> None:

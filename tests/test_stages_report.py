@@ -256,6 +256,7 @@ def test_only_the_reporting_stages_depend_on_the_reports():
         "evaluate.py",
         "pretrain_2d.py",
         "adapt_2d.py",
+        "feature_basis.py",
         "extract.py",
         "evaluate_2d.py",
         "project.py",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ignet.errors import IgnetError
 
@@ -17,6 +17,14 @@ def _number(value: Any) -> Any:
 # what stands in a mapping on Snakemake's command line arrives as text, which a choice among numbers does not take
 LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
 """Per cent of the training scans that have labels: the shares of the published lists."""
+
+
+def added(default: Any, **rest: Any) -> Any:
+    """A key that joined a section later, as pydantic's ``Field``.
+
+    At its default, which must mean "off", it is left out of the settings' text: results that were made before it keep their identity.
+    """
+    return Field(default, exclude_if=lambda value: bool(value == default), **rest)
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ from ignet.config.base import Section
 TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 """Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
 
-USE_GPU = ("evaluate_2d", "extract", "predict", "pseudo_label")
+USE_GPU = ("evaluate_2d", "feature_basis", "extract", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
 
 # MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job add about 250; the
@@ -21,6 +21,7 @@ ASKED = {
     "project": (1500, 120),
     "draw_projection": (1500, 20),
     "evaluate_2d": (3000, 60),
+    "feature_basis": (3000, 120),
     "extract": (3000, 120),
     "predict": (3000, 120),
     "pseudo_label": (3000, 240),
@@ -51,6 +52,7 @@ class ExecutionConfig(Section):
     runtime: int = Field(240, ge=1, description="minutes that a training job asks the scheduler for")
     gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for; one process runs on each")
     processes: int | None = Field(None, ge=1, description="processes that share each training's batch; none: one a GPU, at least one")
+    verify_features: bool = Field(True, description="compare the checksum of each scan's features when a training reads them")
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="what a stage's jobs ask for where that differs: rule -> {mem_mb, runtime, gpus}"
     )

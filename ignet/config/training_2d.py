@@ -1,13 +1,26 @@
 """Settings of the 2D stages: source pretraining, adaptation, feature extraction, evaluation."""
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import LabelledPercent, Section
+from ignet.config.base import LabelledPercent, Section, added
+
+S = TypeVar("S", bound=Section)
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
+
+
+MIT_SHAPES = {
+    "b0": ((32, 64, 160, 256), (2, 2, 2, 2), 256),
+    "b1": ((64, 128, 320, 512), (2, 2, 2, 2), 256),
+    "b2": ((64, 128, 320, 512), (3, 4, 6, 3), 768),
+    "b3": ((64, 128, 320, 512), (3, 4, 18, 3), 768),
+    "b4": ((64, 128, 320, 512), (3, 8, 27, 3), 768),
+    "b5": ((64, 128, 320, 512), (3, 6, 40, 3), 768),
+}
+"""hidden_sizes, depths and decoder_channels of SegFormer with MiT-B0 to B5 (Xie et al., NeurIPS 2021)."""
 
 
 class SegformerConfig(Section):
@@ -23,12 +36,27 @@ class SegformerConfig(Section):
     )
     depths: tuple[int, int, int, int] = Field((1, 1, 1, 1), description="transformer blocks of the four encoder stages (MiT-B0: 2 2 2 2)")
     decoder_channels: int = Field(64, ge=4, description="channels of the decoder, which are the features that the 3D network learns from")
+    mit: Literal["b0", "b1", "b2", "b3", "b4", "b5"] | None = added(
+        None, description="hidden_sizes, depths and decoder_channels of this published SegFormer; null: as these keys say"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier, in training (SegFormer: 0.1; off for short trainings)")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the last block, in training (SegFormer: 0.1)")
 
     def effective(self) -> "SegformerConfig":
         """The same settings with the shape at its default where a checkpoint brings its own."""
-        return self if self.weights == "random" else self.without("hidden_sizes", "depths", "decoder_channels")
+        return self.without(*(() if self.weights == "random" else ("hidden_sizes", "depths", "decoder_channels")), "mit")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("mit") not in MIT_SHAPES:
+            return values
+        shape = dict(zip(("hidden_sizes", "depths", "decoder_channels"), MIT_SHAPES[values["mit"]], strict=True))
+        for key, expected in shape.items():
+            found = values.get(key, expected)
+            if found != expected and (not isinstance(found, list) or tuple(found) != expected):
+                raise ValueError(f"mit is {values['mit']}, whose {key} are {expected}, but {key} is {found}; leave one of the two out")
+        return {**values, **shape}
 
     @model_validator(mode="after")
     def _heads(self) -> "SegformerConfig":
@@ -44,10 +72,46 @@ class ImageConfig(Section):
 
     crop: tuple[int, int] = Field((96, 192), description="height and width in pixels of the training crops (DAFormer: 512 512)")
     source_scale: float = Field(1.0, gt=0, description="factor by which source images are resized first (DAFormer, GTA-V: 1280/1914)")
+    source_scale_range: tuple[float, float] = added(
+        (1.0, 1.0),
+        description="limits of a random further factor on the size of source images, log-uniform (multi-scale; our choice); 1 1: off",
+    )
     jitter: float = Field(
         0.0, ge=0, le=1, description="largest relative change of brightness, contrast, saturation of source images; our choice"
     )
     rare_class_temperature: float = Field(0.1, gt=0, description="T in P(c) ~ exp((1 - f_c) / T) (DAFormer: 0.01)")
+
+    @model_validator(mode="after")
+    def _rising(self) -> "ImageConfig":
+        if not 0 < self.source_scale_range[0] <= self.source_scale_range[1]:
+            raise ValueError(f"source_scale_range is {self.source_scale_range}; the factors must be above 0 and rise")
+        return self
+
+
+class FeatureDistanceConfig(Section):
+    """DAFormer's feature distance: the encoder stays near an ImageNet encoder where a source image shows things."""
+
+    weight: float = Field(0.0, ge=0, description="of the mean distance (DAFormer: 0.005); 0: off")
+    weights: str = Field(
+        "", description="local folder or hub id of the ImageNet encoder of the same shape (a transformers SegFormer with safetensors)"
+    )
+    share: float = Field(
+        0.75, gt=0.5, le=1, description="share of a cell of 32 pixels that one thing class must fill for the cell to count (DAFormer: 0.75)"
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> "FeatureDistanceConfig":
+        if self.weight and not self.weights:
+            raise ValueError("feature_distance.weight is above 0, but feature_distance.weights names no ImageNet encoder; give a folder")
+        return self
+
+
+class MaskConfig(Section):
+    """Masked image consistency (MIC, Hoyer et al., CVPR 2023): the teacher's labels of a target image for its masked copy."""
+
+    weight: float = Field(0.0, ge=0, description="of the cross-entropy on the masked image (MIC: 1); 0: off")
+    ratio: float = Field(0.7, gt=0, lt=1, description="share of the blocks that are hidden (MIC: 0.7)")
+    block: int = Field(64, ge=1, description="pixels: side of the blocks (MIC: 64; a quarter of the crop's height is nearer to that here)")
 
 
 class OptimizerConfig2D(Section):
@@ -57,6 +121,9 @@ class OptimizerConfig2D(Section):
     head_learning_rate_factor: float = Field(1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
     warmup: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
+    precision: Literal["auto", "float32", "bfloat16"] = added(
+        "auto", description="of the networks' arithmetic; auto: bfloat16 on a GPU that has it, else float32 (DAFormer: float32)"
+    )
 
 
 class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
@@ -66,10 +133,11 @@ class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
     network: SegformerConfig = SegformerConfig()
     steps: int = Field(1200, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="images a step (DAFormer: 2)")
+    feature_distance: FeatureDistanceConfig = added(FeatureDistanceConfig())
 
     def effective(self) -> "Pretrain2DConfig":
         """The same settings, those that are not read at their defaults."""
-        return self.model_copy(update={"network": self.network.effective()})
+        return _without_off(self, "feature_distance").model_copy(update={"network": self.network.effective()})
 
 
 class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
@@ -116,6 +184,9 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
     )
 
+    feature_distance: FeatureDistanceConfig = added(FeatureDistanceConfig())
+    masked: MaskConfig = added(MaskConfig())
+
     @model_validator(mode="after")
     def _labels(self) -> "Adapt2DConfig":
         if self.supervision == "none" and self.labelled_frames:
@@ -124,7 +195,14 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
 
     def effective(self) -> "Adapt2DConfig":
         """The same settings, those that are not read at their defaults."""
-        return self.without("scribble_weight", "class_weight", "target_rare_class_temperature") if self.supervision == "none" else self
+        settings = _without_off(self, "feature_distance", "masked")
+        of_labels = ("scribble_weight", "class_weight", "target_rare_class_temperature")
+        return settings.without(*of_labels) if self.supervision == "none" else settings
+
+
+def _without_off(settings: S, *parts: str) -> S:
+    """The same settings; parts whose weight is 0 at their defaults."""
+    return settings.without(*(part for part in parts if not getattr(settings, part).weight))
 
 
 class FeatureConfig(Section):
@@ -132,10 +210,23 @@ class FeatureConfig(Section):
 
     dtype: Literal["int8", "float16", "float32"] = Field("int8", description="number format; int8 has one float32 scale per channel")
     calibration_frames: int = Field(8, ge=1, description="frames, evenly spaced, from which the int8 scales are read")
+    channels: int | None = added(
+        None,
+        ge=20,
+        description="channels to keep, by principal components (our choice); 20 of them keep the mean and what the 2D network's 19 classes "
+        "depend on, so fewer cannot do; null: all, as they are",
+    )
+    basis_frames: int = added(
+        64, ge=1, description="frames, evenly spaced over the training sequences, from which the components are fitted; with channels only"
+    )
 
     def effective(self) -> "FeatureConfig":
-        """The same settings, those that are not read at their defaults."""
-        return self if self.dtype == "int8" else self.without("calibration_frames")
+        """What the store itself depends on, all else at its default; the components are a result of their own, see `of_basis`."""
+        return self.without(*(() if self.dtype == "int8" else ("calibration_frames",)), "basis_frames")
+
+    def of_basis(self) -> "FeatureConfig":
+        """What the components depend on, all else at its default."""
+        return self.without("dtype", "calibration_frames")
 
 
 class Evaluate2DConfig(Section):

@@ -1,10 +1,37 @@
 """Settings of one trained 3D network."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import LabelledPercent, Section
+from ignet.config.base import LabelledPercent, Section, added
+
+
+class LocalContextConfig(Section):
+    """Pyramid local semantic context: histograms of the labels around a point as input features (ScribbleKITTI)."""
+
+    levels: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] = Field(
+        ((20, 40), (10, 20), (5, 10)),
+        min_length=1,
+        max_length=8,
+        description="number of rings and of sectors of each level; the first is the finest, and multiples of all others "
+        "(ScribbleKITTI: 20 40, 10 20, 5 10)",
+    )
+    radius: float = Field(50.0, gt=0, description="metres: inner edge of what lies beyond the last ring (ScribbleKITTI: 50)")
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the training samples without it, so that the network can predict from the scan alone (our choice; "
+        "ScribbleKITTI: 0, for a network that labels training scans only)",
+    )
+
+    @model_validator(mode="after")
+    def _nested(self) -> "LocalContextConfig":
+        finest = self.levels[0]
+        if any(finest[0] % rings or finest[1] % sectors for rings, sectors in self.levels):
+            raise ValueError(f"levels are {self.levels}; the numbers of the first must be multiples of those of all others")
+        return self
 
 
 class BackboneConfig(Section):
@@ -23,6 +50,9 @@ class BackboneConfig(Section):
         (64, 48, 32, 32), description="channels of the four decoder stages (published: 256 128 96 96)"
     )
     blocks: int = Field(1, ge=1, description="residual blocks in each stage (published: 2)")
+    local_context: LocalContextConfig | None = added(
+        None, description="labels around each point as input, for a run that others take pseudo-labels of; null: off"
+    )
 
 
 class MeanTeacherConfig(Section):

@@ -1,30 +1,22 @@
 """The feature store: 2D features of the points that the camera sees, one HDF5 file a sequence."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data.basis import Basis, Classifier
 from ignet.data.flat import Column, FlatReader, FlatWriter
 from ignet.errors import IgnetError
 
-LAYOUT = ("features", 2)
+LAYOUT = ("features", 3)
 DTYPES = ("int8", "float16", "float32")
+_SCANS = {"checksum": Column(np.uint32)}
 _SCALE, _MOMENTS, _WEIGHT, _BIAS = "scale", "moments", "classifier_weight", "classifier_bias"
-
-
-class Classifier(NamedTuple):
-    """A linear layer: logits = weight @ feature + bias.
-
-    Attributes:
-        weight: float32 (C, D).
-        bias: float32 (C,).
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
+_MEAN, _COMPONENTS = "basis_mean", "basis_components"
 
 
 def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -59,14 +51,16 @@ class FeatureWriter(FlatWriter):
         scale: NDArray[np.float32] | None = None,
         attributes: dict[str, str] | None = None,
         classifier: Classifier | None = None,
+        basis: Basis | None = None,
     ) -> None:
         """Args:
         path: the file to make.
-        channels: D.
+        channels: D, of what is stored.
         dtype: int8, float16 or float32.
         scale: float32 (D,) for int8 (see `int8_scale`), else None.
         attributes: strings that are kept with it: teacher hash, settings, classes.
-        classifier: the 2D network's own last layer, which turns these features into logits.
+        classifier: the 2D network's own last layer, which turns its features into logits.
+        basis: where what is added are `Basis.reduce`'s coordinates; it is kept with the file.
 
         Raises:
             ValueError: an unknown dtype, or a scale that does not fit it.
@@ -78,10 +72,11 @@ class FeatureWriter(FlatWriter):
         if scale is not None and (np.shape(scale) != (channels,) or not (np.isfinite(scale) & (np.asarray(scale) > 0)).all()):
             raise ValueError(f"scale of shape {np.shape(scale)}, expected {channels} positive finite numbers")
         columns = {"index": Column(np.int32), "feature": Column(np.dtype(dtype), (channels,))}
-        super().__init__(path, LAYOUT, {}, columns, attributes)
+        super().__init__(path, LAYOUT, _SCANS, columns, attributes)
         self._dtype, self._scale = dtype, np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32)
+        self._offset_of_rows = np.zeros(channels, np.float32) if basis is None else basis.offset
         self._sums = np.zeros((2, channels))
-        self._classifier = classifier
+        self._classifier, self._basis = classifier, basis
 
     def add(self, frame: str, index: NDArray[np.int32], feature: NDArray[np.float32]) -> None:
         """Add one frame: point numbers (n,) and their features, float32 (n, D).
@@ -91,8 +86,9 @@ class FeatureWriter(FlatWriter):
             ValueError: the arrays do not fit each other or D.
         """
         stored = self._encode(frame, np.asarray(feature, np.float32))
-        self.append(frame, {}, {"index": index, "feature": stored})
-        read = stored.astype(np.float64) * self._scale
+        index = np.asarray(index, np.int32)
+        self.append(frame, {"checksum": _checksum(index, stored)}, {"index": index, "feature": stored})
+        read = stored.astype(np.float64) * self._scale + self._offset_of_rows
         self._sums += read.sum(axis=0), np.square(read).sum(axis=0)
 
     def _encode(self, frame: str, feature: NDArray[np.float32]) -> NDArray:
@@ -114,6 +110,8 @@ class FeatureWriter(FlatWriter):
         self._file[_MOMENTS] = self._sums
         if self._classifier is not None:
             self._file[_WEIGHT], self._file[_BIAS] = self._classifier
+        if self._basis is not None:
+            self._file[_MEAN], self._file[_COMPONENTS] = self._basis
 
 
 class FeatureStore(FlatReader):
@@ -124,21 +122,30 @@ class FeatureStore(FlatReader):
         channels: D.
         moments: float64 (2, D), each channel's sum and sum of squares over all points, as they are read.
         points: how many those are.
-        classifier: the 2D network's last layer, or None where the file holds none.
+        classifier: the layer that turns what is read into the 2D network's logits, or None where the file holds none.
+        basis: whose coordinates of the 2D network's features are read, or None: the features themselves.
         attributes: the writer's strings.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises:
-        IgnetError: the file is missing, cut short, or of another layout version.
+    def __init__(self, path: Path, verify: bool = True) -> None:
+        """Args:
+        path: the file.
+        verify: compare the checksum of each scan that is read.
+
+        Raises:
+            IgnetError: the file is missing, cut short, or of another layout version.
         """
-        super().__init__(path, LAYOUT, (), ("index", "feature"), "run the rule extract for this sequence again")
+        super().__init__(path, LAYOUT, tuple(_SCANS), ("index", "feature"), "run the rule extract for this sequence again")
+        self._verify = verify
 
     def _check(self, file: Any, names: tuple[str, ...]) -> None:
         super()._check(file, (*names, _SCALE, _MOMENTS))
         self._scale: NDArray[np.float32] = file[_SCALE][:]
         self.moments: NDArray[np.float64] = file[_MOMENTS][:]
-        self.classifier = Classifier(file[_WEIGHT][:], file[_BIAS][:]) if _WEIGHT in file else None
+        self.basis = Basis(file[_MEAN][:], file[_COMPONENTS][:]) if _MEAN in file else None
+        classifier = Classifier(file[_WEIGHT][:], file[_BIAS][:]) if _WEIGHT in file else None
+        self.classifier = self.basis.compose(classifier) if self.basis and classifier else classifier
+        self._shift = None if self.basis is None else self.basis.offset
         self.points, self.channels = (int(size) for size in file["feature"].shape)
         self.dtype = str(file["feature"].dtype)
 
@@ -146,7 +153,49 @@ class FeatureStore(FlatReader):
         """Point numbers, int32 (n,), and features, float32 (n, D), of a frame.
 
         Raises:
-            IgnetError: there is no such frame.
+            IgnetError: there is no such frame, or its bytes are not those that were written.
         """
         rows = self._rows(frame)
-        return rows["index"], rows["feature"].astype(np.float32) * self._scale
+        if self._verify:
+            found, expected = _checksum(**rows), int(self._facts(frame)["checksum"])
+            if found != expected:
+                raise self._fault(f"frame {frame} has checksum {found:08x} and was written with {expected:08x}, so the file was damaged")
+        feature = np.multiply(rows["feature"], self._scale, dtype=np.float32)
+        if self._shift is not None:
+            feature += self._shift
+        return rows["index"], feature
+
+
+def _checksum(index: NDArray, feature: NDArray) -> int:
+    """CRC-32 of a scan's rows as they are stored."""
+    return zlib.crc32(np.ascontiguousarray(feature).data, zlib.crc32(np.ascontiguousarray(index).data))
+
+
+def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> None:
+    """Refuse stores that do not belong together.
+
+    Args:
+        stores: those that one training reads.
+        teacher: hash of the 2D network that must have made them; None: any, but the same.
+
+    Raises:
+        IgnetError: two were made by different 2D networks, with different settings, or in different bases; or another one than ``teacher``.
+    """
+    remedy = "run the rule extract again for all sequences"
+    first = stores[0]
+    for store in stores:
+        network = store.attributes.get("network", "unknown")
+        if teacher is not None and network != teacher:
+            raise IgnetError(
+                f"{store.path}: holds features of the 2D network {network[:12]}, expected those of {teacher[:12]}, which this run names; "
+                f"{remedy}"
+            )
+        if network != first.attributes.get("network", "unknown"):
+            raise IgnetError(f"{store.path}: holds features of another 2D network than {first.path}, expected one for all; {remedy}")
+        if store.channels != first.channels or store.dtype != first.dtype:
+            found = ", ".join(f"{each.path} {each.channels} {each.dtype}" for each in (first, store))
+            raise IgnetError(f"features: found different numbers of channels or formats ({found}), expected one; {remedy}")
+        if (store.basis is None) != (first.basis is None) or (
+            store.basis and first.basis and not np.array_equal(store.basis.components, first.basis.components)
+        ):
+            raise IgnetError(f"{store.path}: its channels have another basis than those of {first.path}, expected one for all; {remedy}")

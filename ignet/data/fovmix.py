@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ignet.data.augment import rotate_z
 from ignet.data.projection import in_sector
 
+_BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -124,9 +126,29 @@ def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
     angles = [2 * pi * j / len(donors) for j in range(len(donors))]
     sectors = [(donor.sector[0] + angle, donor.sector[1] + angle) for donor, angle in zip(donors, angles, strict=True)]
     check_disjoint(sectors)
-    kept = ~np.logical_or.reduce([in_sector(base.points, low, high) for low, high in sectors])
-    wedges = [donor.select(in_sector(donor.points, *donor.sector)).rotated(angle) for donor, angle in zip(donors, angles, strict=True)]
+    kept = ~np.logical_or.reduce([points_in_sector(base.points, low, high) for low, high in sectors])
+    cut = [donor.select(points_in_sector(donor.points, *donor.sector)) for donor in donors]
+    wedges = [wedge.rotated(angle) for wedge, angle in zip(cut, angles, strict=True)]
     return join([base.select(kept), *wedges], donors[0].sector)
+
+
+def points_in_sector(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
+    """The same as `ignet.data.projection.in_sector` in a fraction of its time: sides of two lines, and angles only near the lines."""
+    inside = np.empty(len(points), bool)
+    for start in range(0, len(points), _BLOCK):
+        inside[start : start + _BLOCK] = _sides(points[start : start + _BLOCK], low, high)
+    return inside
+
+
+def _sides(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
+    x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)
+    after_low = np.cos(low) * y - np.sin(low) * x
+    before_high = np.sin(high) * x - np.cos(high) * y
+    both = np.mod(high - low, 2 * pi) <= pi
+    inside = (after_low >= 0) & (before_high >= 0) if both else (after_low >= 0) | (before_high >= 0)
+    near = np.flatnonzero(np.minimum(np.abs(after_low), np.abs(before_high)) <= 1e-9 * (np.abs(x) + np.abs(y)))
+    inside[near] = in_sector(points[near], low, high)
+    return inside
 
 
 def check_disjoint(sectors: Sequence[tuple[float, float]]) -> None:

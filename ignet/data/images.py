@@ -22,7 +22,7 @@ from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
-SOURCE_STREAM, TARGET_STREAM, MIX_STREAM = 0, 1, 2
+SOURCE_STREAM, TARGET_STREAM, MIX_STREAM, MASK_STREAM = 0, 1, 2, 3
 """Second key of `step_generator`: which of a step's random numbers."""
 
 _CROP_TRIES = 10
@@ -189,7 +189,7 @@ class SourceBatches(Dataset):
     def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         wanted = int(rng.choice(len(self.probabilities), p=self.probabilities))
         image, label = self.source.read(int(rng.choice(self.indices[self.presence[:, wanted]])))
-        image, label = rescale(image, label, self.settings.source_scale)
+        image, label = rescale(image, label, self.settings.source_scale * random_factor(self.settings.source_scale_range, rng))
         place = crop_window(label.shape, self.settings.crop, rng, label, wanted)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
 
@@ -233,6 +233,12 @@ class TargetBatches(Dataset):
         if wanted is not None and rng.integers(2) and (label == wanted).any():
             place = crop_over(label, self.settings.crop, rng, wanted)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
+
+
+def random_factor(between: tuple[float, float], rng: np.random.Generator) -> float:
+    """A factor, log-uniform within its limits; nothing is drawn where these are equal."""
+    low, high = between
+    return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else low
 
 
 def rescale(image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -23,20 +23,50 @@ def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, 
     Raises:
         IgnetError: a coordinate is not finite, or farther than 65,536 voxels from the origin.
     """
-    cells = np.floor(points[:, :3].astype(np.float64) / voxel)
+    if not len(points):
+        return np.zeros((0, 3), np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    cells = [np.floor(points[:, axis].astype(np.float64) / voxel) for axis in range(3)]
+    low, high = ([float(fold(axis)) for axis in cells] for fold in (np.min, np.max))
+    # false, too, where a coordinate is not a number
+    if not (min(low) >= -COORDINATE_LIMIT and max(high) < COORDINATE_LIMIT):
+        raise _fault(points, np.stack(cells, axis=1), voxel)
+    bits = [int(top - bottom).bit_length() for bottom, top in zip(low, high, strict=True)]
+    keys = np.zeros(len(points), np.int64)
+    for axis, bottom, width in zip(cells, low, bits, strict=True):
+        keys = (keys << width) | (axis - bottom).astype(np.int64)
+    keys, index = _sort(keys, sum(bits))
+    starts = np.concatenate([[True], keys[1:] != keys[:-1]])
+    inverse = np.empty(len(points), np.int64)
+    inverse[index] = np.cumsum(starts) - 1
+    keys, first = keys[starts], index[starts]
+    coordinates = np.empty((len(keys), 3), np.int32)
+    for column in (2, 1, 0):
+        coordinates[:, column] = (keys & ((1 << bits[column]) - 1)) + int(low[column])
+        keys >>= bits[column]
+    return coordinates, inverse, first
+
+
+def _sort(keys: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative keys of so many bits, sorted, and the place of each before; equal keys stay in their order."""
+    index_bits = int(len(keys) - 1).bit_length()
+    if bits + index_bits > 63:
+        index = np.argsort(keys, kind="stable")
+        return keys[index], index
+    # numbers alone are sorted several times faster than numbers with their places
+    packed = (keys << index_bits) | np.arange(len(keys))
+    packed.sort()
+    return packed >> index_bits, packed & ((1 << index_bits) - 1)
+
+
+def _fault(points: np.ndarray, cells: np.ndarray, voxel: float) -> IgnetError:
+    """What is wrong with the first point that lies nowhere."""
     inside = (cells >= -COORDINATE_LIMIT) & (cells < COORDINATE_LIMIT)
-    if not inside.all():
-        broken = int(np.flatnonzero(~inside.all(axis=1))[0])
-        found = ", ".join(f"{value:g}" for value in points[broken, :3])
-        raise IgnetError(
-            f"point {broken} of the scan: found x, y, z = {found}, expected finite values within {COORDINATE_LIMIT * voxel:g} m; "
-            "check the scan file, or use larger voxels"
-        )
-    x, y, z = (cells.astype(np.int64) + COORDINATE_LIMIT).T
-    width = 2 * COORDINATE_LIMIT
-    keys, first, inverse = np.unique((x * width + y) * width + z, return_index=True, return_inverse=True)
-    coordinates = np.stack([keys // width**2, keys // width % width, keys % width], axis=1) - COORDINATE_LIMIT
-    return coordinates.astype(np.int32), inverse.reshape(-1).astype(np.int64), first.astype(np.int64)
+    broken = int(np.flatnonzero(~inside.all(axis=1))[0])
+    found = ", ".join(f"{value:g}" for value in points[broken, :3])
+    return IgnetError(
+        f"point {broken} of the scan: found x, y, z = {found}, expected finite values within {COORDINATE_LIMIT * voxel:g} m; "
+        "check the scan file, or use larger voxels"
+    )
 
 
 def voxel_features(points: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -49,7 +79,7 @@ def voxel_features(points: np.ndarray, first: np.ndarray) -> np.ndarray:
         points: float32 (N, 4): x, y, z, remission.
         first: int64 (M,) from `voxelize`.
     """
-    return np.ascontiguousarray(points[first, :4], dtype=np.float32)
+    return np.ascontiguousarray(points[:, :4].take(first, axis=0), dtype=np.float32)
 
 
 def collate(coordinates: Sequence[np.ndarray], inverses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +92,10 @@ def collate(coordinates: Sequence[np.ndarray], inverses: Sequence[np.ndarray]) -
     Returns:
         coordinates int32 (sum M_b, 4): number of the scan, x, y, z; inverse int64 (sum N_b,), the row of each point's voxel.
     """
-    batch = [np.column_stack([np.full(len(c), b, dtype=np.int32), c]) for b, c in enumerate(coordinates)]
-    offsets = np.cumsum([0, *(len(c) for c in coordinates)])
-    inverse = [np.asarray(i, dtype=np.int64) + offset for i, offset in zip(inverses, offsets[:-1], strict=True)]
-    return np.concatenate(batch).astype(np.int32, copy=False), np.concatenate(inverse)
+    rows = np.cumsum([0, *(len(c) for c in coordinates)])
+    joined = np.empty((int(rows[-1]), 4), np.int32)
+    for b, scan in enumerate(coordinates):
+        joined[rows[b] : rows[b + 1], 0] = b
+        joined[rows[b] : rows[b + 1], 1:] = scan
+    inverse = [np.asarray(i, dtype=np.int64) + row for i, row in zip(inverses, rows[:-1], strict=True)]
+    return joined, np.concatenate(inverse)

@@ -26,7 +26,9 @@ from ignet.files import read_weights, write_weights
 STRIDE = 4
 """Image pixels along one side of a feature cell."""
 
-_ENCODER_STRIDE = 32
+ENCODER_STRIDE = 32
+"""Image pixels along one side of a cell of the encoder's last stage."""
+
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _KINDS = "random, a folder with config.json and model.safetensors, or a hub id"
 
@@ -38,10 +40,12 @@ class Segmentation(NamedTuple):
         logits: float (B, C, H, W), the classifier's output enlarged bilinearly.
         features: float (B, D, ceil(H/4), ceil(W/4)), not negative. Cell (i, j) covers rows 4i..4i+3 and columns 4j..4j+3, so its centre is
             pixel (u, v) = (4j + 1.5, 4i + 1.5).
+        deep: float (B, C, ceil(H/32), ceil(W/32)), the encoder's last stage.
     """
 
     logits: Tensor
     features: Tensor
+    deep: Tensor
 
 
 class Segmenter(nn.Module):
@@ -75,13 +79,13 @@ class Segmenter(nn.Module):
         """
         height, width = images.shape[-2:]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        padding = (0, -width % _ENCODER_STRIDE, 0, -height % _ENCODER_STRIDE)
+        padding = (0, -width % ENCODER_STRIDE, 0, -height % ENCODER_STRIDE)
         padded = functional.pad((images - self.mean) / self.std, padding, mode="replicate")
         stages = self.encoder(padded, output_hidden_states=True).hidden_states
         # cut before enlarging: the logits at a pixel are then the classifier on the features sampled at that pixel, at every border
         features = self.head(stages)[..., :rows, :columns]
         logits = functional.interpolate(self.classifier(self.dropout(features)), scale_factor=STRIDE, mode="bilinear", align_corners=False)
-        return Segmentation(logits[..., :height, :width], features)
+        return Segmentation(logits[..., :height, :width], features, stages[-1])
 
 
 class FrozenTeacher(nn.Module):

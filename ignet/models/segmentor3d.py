@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.voxels import collate, voxel_features, voxelize
+from ignet.data.local_context import context_channels
+from ignet.data.views import make_view
 from ignet.errors import IgnetError
 from ignet.files import read_weights, write_weights
 from ignet.models.minkunet import MinkUNet
@@ -46,7 +47,7 @@ class Network3D(nn.Module):
 
 def build_network(config: BackboneConfig, classes: int = 19) -> Network3D:
     """A network with fresh weights, drawn from torch's global generator."""
-    backbone = MinkUNet(INPUTS, config.stem, config.encoder, config.decoder, config.blocks)
+    backbone = MinkUNet(INPUTS + context_channels(config.local_context), config.stem, config.encoder, config.decoder, config.blocks)
     return Network3D(backbone, backbone.channels, classes)
 
 
@@ -84,7 +85,12 @@ def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
 
 @torch.no_grad()
 def predict_scan(
-    network: Network3D, config: BackboneConfig, engine: str, points: np.ndarray, device: torch.device
+    network: Network3D,
+    config: BackboneConfig,
+    engine: str,
+    points: np.ndarray,
+    device: torch.device,
+    labels: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Segment one scan, from the LiDAR alone.
 
@@ -94,6 +100,8 @@ def predict_scan(
         engine: from `ignet.models.sparse.engine.resolve_engine`.
         points: float32 (N, 4): x, y, z in metres, remission.
         device: computes.
+        labels: uint8 (N,), train ids, 255 where there is none, of a training scan that is to be labelled further; only a network with
+            a local context reads them, and it can do without.
 
     Returns:
         train ids uint8 (N,) and the softmax probability of each, float32 (N,).
@@ -103,10 +111,7 @@ def predict_scan(
     """
     if len(points) == 0:
         return np.zeros(0, np.uint8), np.zeros(0, np.float32)
-    cells, inverse, first = voxelize(points, config.voxel)
-    coordinates, rows = collate([cells], [inverse])
-    geometry = make_geometry(engine, torch.from_numpy(coordinates).to(device))
-    features = torch.from_numpy(voxel_features(points, first)).to(device)
-    logits, _ = network.eval()(features, geometry, torch.from_numpy(rows).to(device))
+    view = make_view([points], config.voxel, config.local_context, [labels]).to(device)
+    logits, _ = network.eval()(view.features, make_geometry(engine, view.coordinates), view.inverse)
     confidence, ids = logits.float().softmax(1).max(1)
     return ids.byte().cpu().numpy(), confidence.cpu().numpy()

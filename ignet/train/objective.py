@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ignet.config.training_3d import Train3DConfig
+from ignet.data.basis import Classifier
 from ignet.data.dataset import Batch
-from ignet.data.features import Classifier
 from ignet.data.labels import CLASSES, IGNORE
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
 from ignet.shared import find_artifacts
 
-GPU_RULES = ("pretrain_2d", "adapt_2d", "evaluate_2d", "extract", "train_3d", "pseudo_label", "predict")
+GPU_RULES = ("pretrain_2d", "adapt_2d", "evaluate_2d", "feature_basis", "extract", "train_3d", "pseudo_label", "predict")
 """Rules whose jobs take ``execution.device``; all others run on the CPU."""
 
 
@@ -90,8 +90,13 @@ class _Inputs:
     def evaluate_2d(self, job: Job) -> list[Job]:
         return [*self._target(*self.data.val_sequences), self._network(job.network), *self._project(self.data.val_sequences)]
 
+    def feature_basis(self, job: Job) -> list[Job]:
+        train = self.data.train_sequences
+        return [*self._target(*train), self._network(job.network), *self._project(train)]
+
     def extract(self, job: Job) -> list[Job]:
-        return [*self._target(job.sequence), self._network(job.network), *self._project([job.sequence])]
+        basis = [Job("feature_basis", network=job.network)] if self.experiment.features.channels else []
+        return [*self._target(job.sequence), self._network(job.network), *self._project([job.sequence]), *basis]
 
     def train_3d(self, job: Job) -> list[Job]:
         settings, train = self.experiment.run(job.run), self.data.train_sequences

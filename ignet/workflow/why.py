@@ -18,6 +18,7 @@ SECTIONS = {
     "simulate_scribbles": "scribbles",
     "project": "projection",
     "draw_projection": "report",
+    "feature_basis": "features",
     "extract": "features",
     "contact_sheet": "report",
     "pictures": "report",

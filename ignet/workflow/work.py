@@ -114,6 +114,10 @@ class Workload:
     def evaluate_2d(self, job: Job) -> list[Work]:
         return [self._images("evaluate_2d", self.facts.count(self.experiment.dataset.val_sequences))]
 
+    def feature_basis(self, job: Job) -> list[Work]:
+        frames = self.facts.count(self.experiment.dataset.train_sequences)
+        return [self._images("extract", min(self.experiment.features.basis_frames, frames))]
+
     def extract(self, job: Job) -> list[Work]:
         return [self._images("extract", self.facts.frames[job.sequence])]
 
@@ -154,7 +158,8 @@ class Workload:
             case "project":
                 return {"projection": frames * facts.visible * _CORRESPONDENCE_BYTES}
             case "extract":
-                row = _INDEX_BYTES + self.network.decoder_channels * _FEATURE_BYTES[self.experiment.features.dtype]
+                features = self.experiment.features
+                row = _INDEX_BYTES + (features.channels or self.network.decoder_channels) * _FEATURE_BYTES[features.dtype]
                 return {"features": frames * facts.visible * row}
             case "predict":
                 return {"predictions": frames * label}

@@ -177,10 +177,10 @@ def source_fingerprint():
         stop(error)
 
 
-def weights_fingerprint():
-    """Identity of the checkpoint that the 2D network starts from: its settings name the folder, and not what lies in it."""
-    folder = Path(EXPERIMENT.pretrain_2d.network.weights).expanduser()
-    return tree_fingerprint(folder) if folder.is_dir() else str(folder)
+def weights_fingerprint(*names):
+    """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
+    folders = [Path(name).expanduser() for name in names if name]
+    return ",".join(tree_fingerprint(folder) if folder.is_dir() else str(folder) for folder in folders)
 
 
 def target_folders(sequences):
@@ -219,6 +219,11 @@ def features_folder(network):
     return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
 
 
+def feature_basis(network):
+    """Principal components of a 2D network's features, where stores have fewer channels."""
+    return [f"{SHARED}/feature_basis/{key_of(ARTIFACTS.bases, network)}/basis.safetensors"] if EXPERIMENT.features.channels else []
+
+
 def adaptation(wildcards):
     """Settings of an adapted 2D network."""
     return EXPERIMENT.adaptation(named(ARTIFACTS.networks, wildcards.network))
@@ -245,6 +250,7 @@ def training_inputs(wildcards):
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
         "projection": projections(sequences) if settings.needs_correspondence else [],
         "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if settings.needs_features else [],
+        "teacher": [network_file(settings.features)] if settings.needs_features else [],
     }
 
 

@@ -30,7 +30,7 @@ rule pretrain_2d:
         code=code("pretrain_2d.py"),
         layout=EXPERIMENT.source.layout,
         data=source_fingerprint(),
-        weights=weights_fingerprint(),
+        weights=weights_fingerprint(EXPERIMENT.pretrain_2d.network.weights, EXPERIMENT.pretrain_2d.feature_distance.weights),
     message:
         "2D network from source images"
     shell:
@@ -77,6 +77,7 @@ rule adapt_2d:
         source=source_fingerprint(),
         data=lambda w: fingerprint(("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
+        weights=lambda w: weights_fingerprint(adaptation(w).feature_distance.weights),
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
@@ -124,11 +125,47 @@ rule evaluate_2d:
         " > {log} 2>&1"
 
 
+rule feature_basis:
+    input:
+        target_folders(DATA.train_sequences),
+        network=lambda w: network_file(named(ARTIFACTS.bases, w.network)),
+        projection=projections(DATA.train_sequences),
+    output:
+        basis=f"{SHARED}/feature_basis/{{network}}/basis.safetensors",
+        settings=f"{SHARED}/feature_basis/{{network}}/basis.settings.json",
+    log:
+        f"{SHARED}/logs/feature_basis/{{network}}.log",
+    benchmark:
+        f"{SHARED}/benchmarks/feature_basis/{{network}}.tsv"
+    priority: 10
+    conda:
+        "../../envs/conda.yaml"
+    threads: EXECUTION.threads
+    resources:
+        mem_mb=memory("feature_basis"),
+        runtime=minutes("feature_basis"),
+        gpu=EXECUTION.gpus_of("feature_basis"),
+        device=EXECUTION.device,
+        network=lambda w: named(ARTIFACTS.bases, w.network),
+    params:
+        settings=EXPERIMENT.features.of_basis().canonical(),
+        code=code("feature_basis.py"),
+        data=fingerprint(("images",), DATA.train_sequences),
+        sequences=DATA.train_sequences,
+    message:
+        "Principal components of the features of '{resources.network}'"
+    shell:
+        'exec python "$IGNET_SCRIPTS/feature_basis.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
+        ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
+        ' --projection "$IGNET_PROJECTION" --out {output.basis} > {log} 2>&1'
+
+
 rule extract:
     input:
         lambda w: target_folders([w.sequence]),
         network=lambda w: network_file(named(ARTIFACTS.features, w.network)),
         projection=lambda w: projections([w.sequence]),
+        basis=lambda w: feature_basis(named(ARTIFACTS.features, w.network)),
     output:
         features=f"{SHARED}/features/{{network}}/{{sequence}}.h5",
         settings=f"{SHARED}/features/{{network}}/{{sequence}}.settings.json",
@@ -156,7 +193,7 @@ rule extract:
     shell:
         'exec python "$IGNET_SCRIPTS/extract.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
         ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'
-        " --projection {input.projection} --out {output.features} > {log} 2>&1"
+        " --projection {input.projection} --basis {input.basis} --out {output.features} > {log} 2>&1"
 
 
 if CACHED:

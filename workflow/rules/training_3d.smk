@@ -23,6 +23,7 @@ rule train_3d:
         checkpoint_every=int(EXECUTION.checkpoint_every),
         labels=labels_root,
         features=features_root,
+        verify="verify" if EXECUTION.verify_features else "no-verify",
     params:
         settings=lambda w: EXPERIMENT.run(w.run).effective().canonical(),
         code=code("train_3d.py"),
@@ -35,7 +36,7 @@ rule train_3d:
         " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
         " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
         ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'
-        " --features {resources.features} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
+        " --features {resources.features} --{resources.verify} --teacher {input.teacher} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
         ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
         ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
 

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.console import log
-from ignet.data.images import MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
+from ignet.data.images import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
 from ignet.data.kitti import frame_ids
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.splits import labelled_scans
 from ignet.data.target import TargetFrames
-from ignet.devices import autocast, seed_everything, step_generator
+from ignet.devices import seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
@@ -28,21 +28,21 @@ from ignet.stage import Stage, command
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
 from ignet.train.distributed import join
 from ignet.train.ema import update_ema
+from ignet.train.masking import hide_blocks
+from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
 
 Batch = tuple[Tensor, Tensor]
 
 
-def mix(source: Batch, target: Batch, teacher_logits: Tensor, settings: Adapt2DConfig, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mixed images (B, 3, H, W), labels and weights (B, H, W), and the teacher's q (B,)."""
+def mix(source: Batch, target: Batch, pseudo: Batch, settings: Adapt2DConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixed images (B, 3, H, W), labels and weights (B, H, W); ``pseudo`` are the target's labels and weights."""
     rng = step_generator(settings.seed, step, MIX_STREAM)
-    (source_images, source_labels), (target_images, known) = source, target
-    pseudo, q = pseudo_label(teacher_logits, settings.confidence)
-    labels, weights = add_known_labels(pseudo, q, known)
+    (source_images, source_labels), (target_images, _), (labels, weights) = source, target, pseudo
     each = zip(source_images, source_labels, target_images, labels, weights, strict=True)
     images, mixed_labels, mixed_weights = (torch.stack(part) for part in zip(*(classmix(*one, rng) for one in each), strict=True))
-    return strong_augmentation(images, settings.mix_jitter, settings.mix_blur, rng), mixed_labels, mixed_weights, q
+    return strong_augmentation(images, settings.mix_jitter, settings.mix_blur, rng), mixed_labels, mixed_weights
 
 
 @command
@@ -71,7 +71,7 @@ def main() -> None:
     part = ranks.part(settings.batch)
     student = load_segmenter(args.pretrained).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
-    segment = ranks.wrap(student)
+    segment, distance = ranks.wrap(student), FeatureDistance(settings.feature_distance, student, ranks)
     optimizer, schedule = make_optimizer(student, settings, settings.steps)
     log.info("%d source images, %d target images, supervision: %s", len(source), len(frames), settings.supervision)
     if split:
@@ -96,17 +96,31 @@ def main() -> None:
         batches = zip(step_batches(source_batches, steps, args.workers), step_batches(target_batches, steps, args.workers), strict=True)
         for step, pair in zip(run, batches, strict=True):
             source_batch, target_batch = ((images.to(args.device), labels.to(args.device)) for images, labels in pair)
-            with torch.no_grad(), autocast(args.device):
+            with torch.no_grad(), arithmetic(args.device, settings.precision):
                 # mixing draws its random numbers image by image, so each process mixes the whole batch and learns from its part
                 teacher_logits = ranks.gather(teacher(target_batch[0][part]).logits)
-            mixed, mixed_labels, mixed_weights, q = mix(source_batch, target_batch, teacher_logits, settings, step)
-            with autocast(args.device):
-                logits = segment(torch.cat([source_batch[0][part], mixed[part], target_batch[0][part]])).logits
-            on_source, on_mix, on_target = logits.float().chunk(3)
+            pseudo, q = pseudo_label(teacher_logits, settings.confidence)
+            labels = add_known_labels(pseudo, q, target_batch[1])
+            mixed, mixed_labels, mixed_weights = mix(source_batch, target_batch, labels, settings, step)
+            images = [source_batch[0], mixed, target_batch[0]]
+            if settings.masked.weight:
+                blocks = step_generator(settings.seed, step, MASK_STREAM)
+                images.append(hide_blocks(target_batch[0], settings.masked.ratio, settings.masked.block, blocks))
+            with arithmetic(args.device, settings.precision):
+                found = segment(torch.cat([image[part] for image in images]))
+            on_source, on_mix, on_target, *on_masked = found.logits.float().chunk(len(images))
             source_loss = cross_entropy(on_source, source_batch[1][part])
             mix_loss = cross_entropy(on_mix, mixed_labels[part], mixed_weights[part])
             scribble_loss = cross_entropy(on_target, target_batch[1][part])
             loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss + settings.scribble_weight * scribble_loss
+            if distance:
+                apart = distance(source_batch[0][part], found.deep.chunk(len(images))[0], source_batch[1][part])
+                loss = loss + apart
+                run.log(feature_distance=apart)
+            if on_masked:
+                masked_loss = cross_entropy(on_masked[0], labels[0][part], labels[1][part])
+                loss = loss + settings.masked.weight * masked_loss
+                run.log(masked=masked_loss)
             optimizer.zero_grad()
             ranks.backward(loss)
             optimizer.step()

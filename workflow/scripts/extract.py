@@ -1,25 +1,23 @@
 """Feature extraction: the frozen 2D network's feature at every visible point of one sequence, in one HDF5 file.
 
-Whole images, no augmentation; bilinear at each point's sub-pixel position.
+Whole images, no augmentation; bilinear at each point's sub-pixel position. With a basis, its coordinates of each feature are stored.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ignet.config.training_2d import FeatureConfig
 from ignet.console import progress
+from ignet.data.basis import read_basis
 from ignet.data.correspondence import Correspondence
-from ignet.data.features import Classifier, FeatureWriter, int8_scale
-from ignet.data.kitti import image_path, read_image
+from ignet.data.features import FeatureWriter, int8_scale
 from ignet.data.labels import CITYSCAPES_CLASSES
-from ignet.data.target import check_size
-from ignet.devices import autocast
+from ignet.errors import IgnetError
 from ignet.files import file_hash
-from ignet.models.segformer import FrozenTeacher, load_segmenter, sample_features
+from ignet.models.point_features import PointFeatures
 from ignet.stage import Stage, command
 
 
@@ -30,22 +28,21 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequence", required=True, help="the sequence")
     stage.add("--projection", type=Path, required=True, help="its correspondence file")
+    stage.add("--basis", type=Path, nargs="?", help="what feature_basis wrote, where features.channels is set")
     stage.add("--out", type=Path, required=True, help="feature store to write (HDF5)")
     args, settings = stage.start()
 
-    teacher = FrozenTeacher(load_segmenter(args.network)).to(args.device)
-    correspondence = Correspondence(args.projection)
+    network, correspondence = PointFeatures(args.network, args.dataset, args.device), Correspondence(args.projection)
+    name = file_hash(args.network)
+    if (settings.channels is None) != (args.basis is None):
+        raise IgnetError(f"--basis {args.basis}: expected a file where features.channels is set, and only there; it is {settings.channels}")
+    basis = read_basis(args.basis, name) if args.basis else None
+    if basis and len(basis.components) != settings.channels:
+        raise IgnetError(f"{args.basis}: found {len(basis.components)} components, expected {settings.channels}; run feature_basis again")
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
-        for frame in progress(frames, what):
-            path, points = image_path(args.dataset, args.sequence, frame), correspondence.read(frame)
-            image = read_image(path)
-            check_size(image, points, path)
-            batch = torch.from_numpy(image).to(args.device).permute(2, 0, 1)[None].float() / 255
-            with autocast(args.device):
-                found = teacher(batch).features[0]
-            pixel = torch.from_numpy(points.pixel).to(args.device)
-            yield frame, points.index, sample_features(found.float(), pixel).cpu().numpy()
+        for frame, index, feature in network.of(args.sequence, correspondence, progress(frames, what)):
+            yield frame, index, basis.reduce(feature) if basis else feature
 
     scale = None
     if settings.dtype == "int8":
@@ -54,13 +51,9 @@ def main() -> None:
         chosen = [correspondence.frames[i] for i in spaced]
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
-    attributes = {
-        "network": file_hash(args.network),
-        "settings": settings.canonical(),
-        "classes": ",".join(CITYSCAPES_CLASSES),
-    }
-    classifier = Classifier(*teacher.classifier())
-    with FeatureWriter(args.out, teacher.channels, settings.dtype, scale, attributes, classifier) as writer:
+    attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES_CLASSES)}
+    channels = settings.channels or network.channels
+    with FeatureWriter(args.out, channels, settings.dtype, scale, attributes, network.classifier, basis) as writer:
         for frame, index, feature in features(correspondence.frames, "frame"):
             writer.add(frame, index, feature)
     stage.write_settings(args.out.with_suffix(".settings.json"))

@@ -13,7 +13,7 @@ from ignet.console import log, progress
 from ignet.data.images import SourceBatches, step_batches
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
-from ignet.devices import autocast, seed_everything
+from ignet.devices import seed_everything
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
 from ignet.files import write_json
@@ -23,6 +23,7 @@ from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import Ranks, join
+from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
 
@@ -53,7 +54,7 @@ def main() -> None:
     batches = SourceBatches(source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed)
     part = ranks.part(settings.batch)
     model = build_segmenter(settings.network).to(args.device)
-    segment = ranks.wrap(model)
+    segment, distance = ranks.wrap(model), FeatureDistance(settings.feature_distance, model, ranks)
     optimizer, schedule = make_optimizer(model, settings, settings.steps)
     log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
 
@@ -64,10 +65,14 @@ def main() -> None:
     with run:
         model.train()
         for _, (images, labels) in zip(run, step_batches(batches, range(run.step, settings.steps), args.workers), strict=True):
-            labels = labels[part].to(args.device)
-            with autocast(args.device):
-                logits = segment(images[part].to(args.device)).logits
-            loss = ranks.mean(weighted_cross_entropy(logits.float(), labels), (labels != IGNORE).sum())
+            images, labels = images[part].to(args.device), labels[part].to(args.device)
+            with arithmetic(args.device, settings.precision):
+                found = segment(images)
+            loss = ranks.mean(weighted_cross_entropy(found.logits.float(), labels), (labels != IGNORE).sum())
+            if distance:
+                apart = distance(images, found.deep, labels)
+                loss = loss + apart
+                run.log(feature_distance=apart)
             optimizer.zero_grad()
             ranks.backward(loss)
             optimizer.step()

@@ -18,15 +18,21 @@ from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage import Stage, command
 
-Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Points and their given labels -> classes and confidences."""
 
 
-def predict_all(scans: list[Path], predict: Predict, settings: PseudoLabelConfig, scratch: Path) -> np.ndarray:
+def given_labels(path: Path, points: int) -> np.ndarray:
+    """Scribbles of a scan, uint8 (N,) train ids, 255 where there is none."""
+    return to_train_ids(read_labels(path, points), str(path))
+
+
+def predict_all(scans: list[tuple[Path, Path]], predict: Predict, settings: PseudoLabelConfig, scratch: Path) -> np.ndarray:
     """First pass: keep each scan's predictions in ``scratch``; returns the threshold of each class and ring."""
     total = np.zeros((len(CLASSES), settings.rings, BINS), np.int64)
-    for number, path in enumerate(progress(scans, "predicted scan")):
+    for number, (path, scribbles) in enumerate(progress(scans, "predicted scan")):
         points = read_scan(path)
-        classes, confidence = predict(points)
+        classes, confidence = predict(points, given_labels(scribbles, len(points)))
         ring = rings(points, settings.ring_width, settings.rings)
         np.savez(scratch / f"{number}.npz", classes=classes, confidence=confidence, ring=ring)
         total += confidence_histogram(classes, confidence, ring, total.shape[:2])
@@ -37,8 +43,7 @@ def label(scribbles: Path, predictions: Path, threshold: np.ndarray) -> np.ndarr
     """Second pass: the labels of one scan, uint8 (N,) train ids, 255 where there is none."""
     with np.load(predictions, allow_pickle=False) as file:
         classes, confidence, ring = file["classes"], file["confidence"], file["ring"]
-    given = to_train_ids(read_labels(scribbles, len(classes)), str(scribbles))
-    return choose(given, classes, confidence, ring, threshold)
+    return choose(given_labels(scribbles, len(classes)), classes, confidence, ring, threshold)
 
 
 @command
@@ -59,8 +64,10 @@ def main() -> None:
     with atomic(args.out) as out:
         scratch = out.parent / "scratch"  # goes with the temporary, also after a kill
         scratch.mkdir()
-        scans = [scan_path(args.dataset, *frame) for frame in frames]
-        threshold = predict_all(scans, lambda p: predict_scan(network, backbone, engine, p, args.device), settings, scratch)
+        scans = [(scan_path(args.dataset, *frame), scribble_path(args.scribbles, *frame)) for frame in frames]
+        threshold = predict_all(
+            scans, lambda points, given: predict_scan(network, backbone, engine, points, args.device, given), settings, scratch
+        )
         for number, (sequence, frame) in enumerate(progress(frames, "labelled scan")):
             labels = label(scribble_path(args.scribbles, sequence, frame), scratch / f"{number}.npz", threshold)
             path = out / "sequences" / sequence / "labels" / f"{frame}.label"

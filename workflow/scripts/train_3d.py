@@ -3,6 +3,7 @@
 The exported weights are the EMA teacher's backbone and classifier; no head, image or feature is needed to use them.
 """
 
+import argparse
 from pathlib import Path
 
 import torch
@@ -10,12 +11,13 @@ from torch.utils.data import DataLoader
 
 from ignet.config.training_3d import Train3DConfig
 from ignet.console import log
-from ignet.data.dataset import ScanSource, TrainingSamples
+from ignet.data.dataset import TrainingSamples
 from ignet.data.kitti import frame_ids
+from ignet.data.scan_source import ScanSource
 from ignet.data.splits import labelled_scans
 from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import autocast, seed_everything, step_generator
-from ignet.files import write_json
+from ignet.files import file_hash, write_json
 from ignet.fingerprint import sequence_fingerprint
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network, save_network
@@ -36,6 +38,13 @@ def main() -> None:
     stage.add("--labels", type=Path, required=True, help="folder whose sequences/NN hold the labels of the run's supervision")
     stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
     stage.add("--features", type=Path, help="folder of NN.h5, the feature store")
+    stage.add("--teacher", type=Path, nargs="?", help="the 2D network whose features are expected; others are refused")
+    stage.add(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare the checksums of the features that are read",
+    )
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
     args, settings = stage.start()
@@ -52,7 +61,8 @@ def main() -> None:
         frames = frames if settings.uses_unlabelled else split.only(frames)
     standardize = settings.image_guidance.standardize
     labelled = split and split.scans
-    source = ScanSource(args.dataset, frames, settings.supervision, args.labels, projection, features, standardize, True, labelled)
+    labels, teacher = (settings.supervision, args.labels), file_hash(args.teacher) if args.teacher else None
+    source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance_head = GuidanceHead(network.channels, source.channels) if features else None
@@ -71,10 +81,11 @@ def main() -> None:
         settings.augment,
         objective.needs_teacher,
         ranks.part(settings.batch),
+        settings.backbone.local_context,
     )
 
-    labels = "scribbles" if settings.supervision == "scribbles" else "labels"
-    data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(args.labels, frames, [labels])]
+    kind = "scribbles" if settings.supervision == "scribbles" else "labels"
+    data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(args.labels, frames, [kind])]
     files = [*(projection or {}).values(), *(features or {}).values()]
     identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}

@@ -1,0 +1,60 @@
+"""A frozen 2D network's features at the points that the camera sees: whole images, no augmentation, bilinear at sub-pixel positions."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ignet.data.basis import Classifier
+from ignet.data.correspondence import Correspondence
+from ignet.data.kitti import image_path, read_image
+from ignet.data.target import check_size
+from ignet.devices import autocast
+from ignet.models.segformer import FrozenTeacher, load_segmenter, sample_features
+
+
+class PointFeatures:
+    """The features of one 2D network.
+
+    Args:
+        network: weights of pretrain_2d or adapt_2d.
+        dataset: folder of the target dataset.
+        device: computes.
+
+    Raises:
+        IgnetError: the weights are missing or are no 2D network.
+    """
+
+    def __init__(self, network: Path, dataset: Path, device: torch.device) -> None:
+        self.dataset, self.device = Path(dataset), device
+        self._teacher = FrozenTeacher(load_segmenter(network)).to(device)
+
+    @property
+    def channels(self) -> int:
+        """D."""
+        return self._teacher.channels
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network's own last layer."""
+        return Classifier(*self._teacher.classifier())
+
+    def of(
+        self, sequence: str, correspondence: Correspondence, frames: Iterable[str]
+    ) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
+        """Name, point numbers int32 (n,) and features float32 (n, D) of each frame.
+
+        Raises:
+            IgnetError: an image is missing, broken, or of another size than in its projection.
+        """
+        for frame in frames:
+            path, points = image_path(self.dataset, sequence, frame), correspondence.read(frame)
+            image = read_image(path)
+            check_size(image, points, path)
+            batch = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
+            with autocast(self.device):
+                found = self._teacher(batch).features[0]
+            pixel = torch.from_numpy(points.pixel).to(self.device)
+            yield frame, points.index, sample_features(found.float(), pixel).cpu().numpy()

@@ -1,0 +1,58 @@
+"""Voxels and sectors: the fast ways against the plain ones, byte for byte."""
+
+import numpy as np
+import pytest
+
+from ignet.data.fovmix import points_in_sector
+from ignet.data.projection import in_sector
+from ignet.data.voxels import COORDINATE_LIMIT, _sort, voxelize
+from ignet.errors import IgnetError
+
+
+def plainly(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows as numpy finds them."""
+    cells = np.floor(points[:, :3].astype(np.float64) / voxel).astype(np.int64)
+    found, first, inverse = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    return found.astype(np.int32), inverse.reshape(-1).astype(np.int64), first.astype(np.int64)
+
+
+@pytest.mark.parametrize(("spread", "voxel", "count"), [(40, 0.2, 5000), (2, 0.5, 3000), (3000, 0.05, 2000), (0.01, 1.0, 50), (5, 1.0, 1)])
+def test_voxels_are_those_of_a_plain_search(spread: float, voxel: float, count: int) -> None:
+    points = np.random.default_rng(count).normal(0, spread, (count, 4)).astype(np.float32)
+    for found, expected in zip(voxelize(points, voxel), plainly(points, voxel), strict=True):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_no_point_and_the_farthest_voxels() -> None:
+    assert [part.shape for part in voxelize(np.zeros((0, 4), np.float32), 0.1)] == [(0, 3), (0,), (0,)]
+    corners = np.array([[1, 1, 1], [-1, -1, -1], [-1, 1, -1]], np.float32) * (COORDINATE_LIMIT - 1)
+    np.testing.assert_array_equal(voxelize(corners, 1.0)[0], plainly(corners, 1.0)[0])
+    for bad in (np.nan, np.inf, float(COORDINATE_LIMIT), -COORDINATE_LIMIT - 1.0):
+        with pytest.raises(IgnetError, match="point 2 of the scan"):
+            voxelize(np.array([[0, 0, 0], [1, 1, 1], [0, bad, 0]], np.float32), 1.0)
+
+
+@pytest.mark.parametrize("bits", [3, 20, 54, 62])
+def test_sorting_keeps_equal_keys_in_their_order(bits: int) -> None:
+    """With 54 bits and 2,000 keys a key and its place no longer fit into one number."""
+    keys = np.random.default_rng(bits).integers(0, 1 << bits, 2000)
+    keys[::3] = keys[0]
+    found, index = _sort(keys, bits)
+    expected = np.argsort(keys, kind="stable")
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(found, keys[expected])
+
+
+@pytest.mark.parametrize("width", [0.0, 0.3, 1.4, np.pi, 3.5, 6.0])
+def test_sectors_are_those_of_the_angles(width: float) -> None:
+    rng = np.random.default_rng(7)
+    points = rng.normal(0, 20, (40000, 4)).astype(np.float32)
+    points[:4] = [[0, 0, 0, 0], [1, 0, 0, 0], [-1, 0, 0, 0], [0, -1, 0, 0]]
+    for low in (0.0, np.pi / 2, -np.pi, 2.5, *rng.uniform(-10, 10, 5)):
+        # points on the lines themselves
+        points[4:8, 0], points[4:8, 1] = (
+            np.cos([low, low + width, low + np.pi, low + width + np.pi]),
+            np.sin([low, low + width, low + np.pi, low + width + np.pi]),
+        )
+        np.testing.assert_array_equal(points_in_sector(points, low, low + width), in_sector(points, low, low + width))

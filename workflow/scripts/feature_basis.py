@@ -1,0 +1,54 @@
+"""Principal components of a 2D network's features, fitted on some frames of the training sequences, for stores of fewer channels.
+
+One basis a network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences; every visible point
+of them counts.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ignet.config.training_2d import FeatureConfig
+from ignet.console import log, progress
+from ignet.data.basis import Moments, fit_basis, write_basis
+from ignet.data.correspondence import Correspondence
+from ignet.errors import IgnetError
+from ignet.files import file_hash
+from ignet.models.point_features import PointFeatures
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("features", FeatureConfig, __doc__)
+    stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
+    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
+    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--projection", type=Path, required=True, help="folder of their correspondence files NN.h5")
+    stage.add("--out", type=Path, required=True, help="basis to write (safetensors)")
+    args, settings = stage.start()
+
+    network = PointFeatures(args.network, args.dataset, args.device)
+    if settings.channels is None or settings.channels >= network.channels:
+        raise IgnetError(
+            f"features.channels: found {settings.channels}, expected less than {network.channels}, the network's own; set fewer, or null"
+        )
+    files = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
+    frames = [(sequence, frame) for sequence, file in files.items() for frame in file.frames]
+    spaced = np.linspace(0, len(frames) - 1, min(settings.basis_frames, len(frames))).round().astype(int)
+
+    moments = Moments(network.channels)
+    for sequence, frame in progress([frames[i] for i in spaced], "frame for the components"):
+        for _, _, feature in network.of(sequence, files[sequence], [frame]):
+            moments.add(feature)
+    if not moments.count:
+        raise IgnetError(f"{args.projection}: found no visible point in {len(spaced)} frames, expected some; run the rule project again")
+    basis = fit_basis(moments, settings.channels, network.classifier)
+    total, kept = np.trace(moments.covariance), np.einsum("kd,de,ke->", basis.components, moments.covariance, basis.components)
+    log.info("%d of %d channels keep %.2f %% of the variance", settings.channels, network.channels, 100 * kept / max(total, 1e-30))
+    write_basis(args.out, basis, file_hash(args.network))
+    stage.write_settings(args.out.with_suffix(".settings.json"), variance_kept=float(kept / max(total, 1e-30)), points=moments.count)
+
+
+if __name__ == "__main__":
+    main()

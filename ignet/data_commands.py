@@ -81,8 +81,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from ignet.data.check_dataset import check_dataset, wanted_at
-    from ignet.data.layouts import LAYOUTS
     from ignet.data.layouts.convert import convert
+    from ignet.data.layouts.registry import LAYOUTS
 
     if args.layout not in LAYOUTS:
         raise IgnetError(f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md")

@@ -13,10 +13,10 @@ from conftest import ROOT, TINY_CALIBRATION
 from ignet.cli import main
 from ignet.data import kitti
 from ignet.data.check_dataset import check_dataset, wanted_at
-from ignet.data.layouts import LAYOUTS
 from ignet.data.layouts.convert import convert
 from ignet.data.layouts.frame import SensorFrame
 from ignet.data.layouts.kitti_object import kitti_object, read_object_calibration
+from ignet.data.layouts.registry import LAYOUTS
 from ignet.data.projection import project
 from ignet.errors import IgnetError
 

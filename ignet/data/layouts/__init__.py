@@ -1,12 +1,1 @@
-"""Other data sets and sensors, brought into the layout that the workflow reads. One module and one line here for each."""
-
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-from ignet.data.layouts.frame import SensorFrame
-from ignet.data.layouts.kitti_object import kitti_object
-
-LAYOUTS: dict[str, Callable[[Path], Iterator[SensorFrame]]] = {
-    "kitti_object": kitti_object,
-}
-"""Name on the command line -> function that gives the frames below a folder, in their order."""
+"""Other data sets and sensors, brought into the layout that the workflow reads: one module and one line in the registry for each."""

@@ -139,6 +139,7 @@ def speeds(folder: Path, frames: Frames, classifier: Classifier, kinds: list[tup
         without = f"{milliseconds(unchecked, 3) / len(frames):.2f}" if unchecked else ""
         cells = [name, f"{size / len(frames) / 1e6:.3f}", f"1/{raw / size:.1f}", f"{write_ms / len(frames):.1f}", f"{read_ms:.2f}", without]
         rows.append(f"| {' | '.join([*cells, f'{step_ms / read_ms:.0f}'])} |")
+        print(f"... {rows[-1]}", file=sys.stderr, flush=True)
 
     path = folder / "plain.h5"
     row("gzip float32, one dataset a scan", path, milliseconds(lambda: plain(path, frames), 1), lambda: read_plain(path, order), None)

@@ -96,7 +96,7 @@ def spread(frames: Frames, points: int, channels: int, scans: int) -> Frames:
     """The paper's size: the same features seen through a random layer with ReLU, points drawn anew."""
     rng = np.random.default_rng(0)
     pool = np.concatenate([feature for _, feature in frames.values()])
-    layer = rng.normal(size=(pool.shape[1], channels)).astype(np.float32) / np.sqrt(pool.shape[1])
+    layer = (rng.normal(size=(pool.shape[1], channels)) / np.sqrt(pool.shape[1])).astype(np.float32)
     return {
         f"{scan:06d}": (np.arange(points, dtype=np.int32), np.maximum(pool[rng.integers(len(pool), size=points)] @ layer, 0))
         for scan in range(scans)

@@ -96,7 +96,7 @@ def spread(frames: Frames, points: int, channels: int, scans: int) -> Frames:
     """The paper's size: the same features seen through a random layer with ReLU, points drawn anew."""
     rng = np.random.default_rng(0)
     pool = np.concatenate([feature for _, feature in frames.values()])
-    layer = rng.normal(size=(pool.shape[1], channels)).astype(np.float32) / np.sqrt(pool.shape[1])
+    layer = (rng.normal(size=(pool.shape[1], channels)) / np.sqrt(pool.shape[1])).astype(np.float32)
     return {
         f"{scan:06d}": (np.arange(points, dtype=np.int32), np.maximum(pool[rng.integers(len(pool), size=points)] @ layer, 0))
         for scan in range(scans)
@@ -139,6 +139,7 @@ def speeds(folder: Path, frames: Frames, classifier: Classifier, kinds: list[tup
         without = f"{milliseconds(unchecked, 3) / len(frames):.2f}" if unchecked else ""
         cells = [name, f"{size / len(frames) / 1e6:.3f}", f"1/{raw / size:.1f}", f"{write_ms / len(frames):.1f}", f"{read_ms:.2f}", without]
         rows.append(f"| {' | '.join([*cells, f'{step_ms / read_ms:.0f}'])} |")
+        print(f"... {rows[-1]}", file=sys.stderr, flush=True)
 
     path = folder / "plain.h5"
     row("gzip float32, one dataset a scan", path, milliseconds(lambda: plain(path, frames), 1), lambda: read_plain(path, order), None)

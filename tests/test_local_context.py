@@ -52,7 +52,7 @@ def test_each_level_sums_to_one_where_a_label_is_near_and_to_zero_elsewhere() ->
     points, labels = scan(60)
     sums = add_local_context(np.zeros((60, 0), np.float32), points, np.arange(60), labels, SMALL).reshape(60, 3, 19).sum(axis=2)
     assert set(np.unique(sums.round(5))) == {0, 1}
-    assert (sums[:, 2] == 1).all() and (np.diff(sums, axis=1) >= -1e-5).all()
+    assert (sums[:, 2] > 0.99).all() and (np.diff(sums, axis=1) >= -1e-5).all()
 
 
 def test_without_labels_it_is_zero() -> None:

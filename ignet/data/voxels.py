@@ -28,7 +28,7 @@ def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, 
     cells = [np.floor(points[:, axis].astype(np.float64) / voxel) for axis in range(3)]
     low, high = ([float(fold(axis)) for axis in cells] for fold in (np.min, np.max))
     # false, too, where a coordinate is not a number
-    if not (min(low) >= -COORDINATE_LIMIT and max(high) < COORDINATE_LIMIT):
+    if not all(bottom >= -COORDINATE_LIMIT and top < COORDINATE_LIMIT for bottom, top in zip(low, high, strict=True)):
         raise _fault(points, np.stack(cells, axis=1), voxel)
     bits = [int(top - bottom).bit_length() for bottom, top in zip(low, high, strict=True)]
     keys = np.zeros(len(points), np.int64)

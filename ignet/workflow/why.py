@@ -21,6 +21,7 @@ SECTIONS = {
     "extract": "features",
     "contact_sheet": "report",
     "pictures": "report",
+    "report": "page",
 }
 """The section of the configuration that a rule reads, where it has another name than the rule."""
 

@@ -16,7 +16,7 @@ from ignet.report.html.background import costs, data, settings
 from ignet.report.html.costs import made_files, read_costs, read_made
 from ignet.report.html.frames import Sources, choose_frames, feature_colors, frame_json, read_frames
 from ignet.report.html.page import write_page
-from ignet.report.html.sections import ablation, classes, confusion, gains, headline, read_confusions, scans, training
+from ignet.report.html.sections import ablation, classes, confusion, gains, headline, published, read_confusions, scans, training
 from ignet.report.plots import read_curves
 from ignet.stage import Stage, command
 
@@ -64,6 +64,7 @@ def main() -> None:
         confusion(read_confusions(confusions), names.method),
         training(curves, curves_2d, config.curve_points),
         *scans(compared, list(networks), args.features_of, colors.explained if colors else None),
+        published(compared),
         data(results / "data/manifest.csv", results / "report/contact_sheet.png", config.image_quality, args.note),
         costs(read_costs(records, args.records)),
         settings(read_made(made_files(results, runs, networks, val))),

@@ -55,13 +55,15 @@ def settings(made: Sequence[Made]) -> Section:
     """Settings, code and versions behind each result."""
     if not made:
         return Section("settings", "Settings and versions", absent="no file beside the results says what made them")
-    rows = [(_text(key), _text(value), _text(_some(names, len(made)))) for key, each in versions(made).items() for value, names in each.items()]
+    rows = [
+        (_text(key), _text(value), _text(_some(names, len(made)))) for key, each in versions(made).items() for value, names in each.items()
+    ]
     folded = [
         {"name": each.name, "code": each.facts.get("code", ""), "json": json.dumps(each.facts.get("settings"), indent=2, sort_keys=True)}
         for each in made
     ]
     table = _table("Versions and devices", ("what", "value", "of"), rows, ())
-    return Section("settings", "Settings and versions", tables=[table], widget="settings", data=folded)
+    return Section("settings", "Settings and versions", tables=[table], table_first=True, widget="settings", data=folded)
 
 
 def _some(names: Sequence[str], all_of_them: int) -> str:

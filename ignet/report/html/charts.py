@@ -12,7 +12,20 @@ from ignet.data.labels import CLASSES
 from ignet.report.html.tables import PageTable
 from ignet.report.plots import Curve, smooth
 
-COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2", "#9d755d", "#72b7b2", "#eeca3b", "#ff9da6", "#8c8c8c", "#2f9fd0", "#a3a847")
+COLORS = (
+    "#4c78a8",
+    "#f58518",
+    "#54a24b",
+    "#e45756",
+    "#b279a2",
+    "#9d755d",
+    "#72b7b2",
+    "#eeca3b",
+    "#ff9da6",
+    "#8c8c8c",
+    "#2f9fd0",
+    "#a3a847",
+)
 """Of the runs, by their place; all can be seen on white and on black."""
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -97,12 +110,20 @@ def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
             y=[names[n] for n in true],
             zmin=0,
             zmax=100,
-            colorscale="Viridis",
+            # clear at 0, so that it fits a light page and a dark one
+            colorscale=[[0, "rgba(76,130,190,0)"], [1, "rgb(76,130,190)"]],
+            text=np.where(shares >= 1, np.char.mod("%.0f", shares), ""),
+            texttemplate="%{text}",
+            xgap=1,
+            ygap=1,
             colorbar={"title": "%", "thickness": 12},
             hovertemplate="true %{y}, predicted %{x}: %{z:.1f} % (%{customdata:,} points)<extra></extra>",
         )
     )
-    axes = {"yaxis": {"title": "true", "autorange": "reversed"}, "xaxis": {"title": "predicted", "tickangle": -45}}
+    axes = {
+        "yaxis": {"title": "true", "autorange": "reversed", "showgrid": False},
+        "xaxis": {"title": "predicted", "tickangle": -45, "showgrid": False},
+    }
     return figure.update_layout(height=560, **axes)
 
 
@@ -163,7 +184,9 @@ def _dots(names: Sequence[str], rows: Sequence[Mapping[str, float]], value: str,
     bounds = [[found[f"{value} low"], found[f"{value} high"]] for found in rows]
     hover = "%{y}: %{x:+.1f} [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>"
     marker = {"color": color, "size": 9}
-    return go.Scatter(x=middle, y=list(names), mode="markers", name=run, marker=marker, error_x=reach, customdata=bounds, hovertemplate=hover)
+    return go.Scatter(
+        x=middle, y=list(names), mode="markers", name=run, marker=marker, error_x=reach, customdata=bounds, hovertemplate=hover
+    )
 
 
 def _horizontal(figure: go.Figure, title: str, rows: int) -> None:

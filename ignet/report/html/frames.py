@@ -15,7 +15,7 @@ from ignet.console import progress
 from ignet.data import kitti
 from ignet.data.correspondence import Correspondence, FrameCorrespondence
 from ignet.data.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_ids
-from ignet.data.target import check_size
+from ignet.data.target import check_size, nearest_pixels
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
 from ignet.models.segformer import FrozenTeacher, sample_features
@@ -188,10 +188,11 @@ def _shares_wrong(frame: Frame) -> dict[str, float]:
 
 def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:
     size = (round(ids.shape[1] * scale), round(ids.shape[0] * scale))
-    values: dict[str, Any] = {"map": class_png(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), CITYSCAPES_COLORS)}
+    reduced = np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES_COLORS)}
     if "truth" in frame.layers:
         street = lidar_to_cityscapes(frame.layers["truth"])[frame.found.index]
-        columns, rows = np.rint(frame.found.pixel).astype(np.int64).T
+        columns, rows = nearest_pixels(frame.found.pixel, frame.found.width, frame.found.height)
         known = street != 255
         values["wrong"] = float((ids[rows, columns] != street)[known].mean()) if known.any() else None
     return values

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
@@ -16,11 +15,15 @@ from ignet.files import atomic
 from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
 
-SCRIPTS = ("core.js", "tables.js", "charts.js", "frames.js", "colors.js", "panels.js", "points.js", "viewer.js", "ply.js", "start.js")
+SCRIPTS = tuple(
+    f"{name}.js" for name in ("core tables charts frames colors panels webgl raster points viewer ply start".split())
+)
 """Of the page, in the order in which they run."""
 
 
-def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section], frames: Iterable[Mapping[str, Any]], extra: Mapping[str, Any]) -> None:
+def write_page(
+    path: Path, title: str, subtitle: str, sections: Sequence[Section], frames: Iterable[Mapping[str, Any]], extra: Mapping[str, Any]
+) -> None:
     """Write the report, atomically.
 
     Args:
@@ -33,24 +36,28 @@ def write_page(path: Path, title: str, subtitle: str, sections: Sequence[Section
     """
     classes = {"lidar": _palette(CLASSES, COLORS), "street": _palette(CITYSCAPES_CLASSES, CITYSCAPES_COLORS)}
     charts = {f"{section.id}/{name}": figure for section in sections for name, figure in section.charts.items()}
-    page = _environment().get_template("page.html.j2").render(
-        title=title,
-        subtitle=subtitle,
-        sections=sections,
-        style=Markup(asset("page.css")),
-        plotly=Markup(get_plotlyjs()),
-        scripts=[Markup(asset(name)) for name in SCRIPTS],
-        data={"classes": in_script(classes), "charts": in_script(charts), **{name: in_script(value) for name, value in extra.items()}},
-        frames=[in_script(frame) for frame in frames],
+    page = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            subtitle=subtitle,
+            sections=sections,
+            style=asset("page.css"),
+            plotly=get_plotlyjs(),
+            scripts=[asset(name) for name in SCRIPTS],
+            data={"classes": in_script(classes), "charts": in_script(charts), **{name: in_script(value) for name, value in extra.items()}},
+            frames=[in_script(frame) for frame in frames],
+        )
     )
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def in_script(value: Any) -> Markup:
+def in_script(value: Any) -> str:
     """JSON that can stand in a ``script`` element: nothing in it ends the element or opens a comment."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def anchor(text: str) -> str:

@@ -27,6 +27,7 @@ class Section:
         title: its heading.
         text: paragraphs above the rest.
         absent: why it is empty; '' where it is not.
+        table_first: the first table stands above the charts.
         tables: tables, each sorted by a click on a column's head.
         charts: plotly figures by name.
         widget: name of a part that the template itself draws; '' for none.
@@ -37,6 +38,7 @@ class Section:
     title: str
     text: list[str] = field(default_factory=list)
     absent: str = ""
+    table_first: bool = False
     tables: list[PageTable] = field(default_factory=list)
     charts: dict[str, dict[str, Any]] = field(default_factory=dict)
     widget: str = ""
@@ -46,7 +48,9 @@ class Section:
 def headline(folder: Path, names: CompareConfig) -> Section:
     """The runs side by side, and what they say."""
     words = read_json(folder / "statements.json")["paragraph"]
-    section = Section("headline", "Results", [line for line in words.splitlines() if line], tables=[read_table(folder, "table")])
+    section = Section(
+        "headline", "Results", [line for line in words.splitlines() if line], tables=[read_table(folder, "table")], table_first=True
+    )
     difference = interval_chart(section.tables[0], "run", f"difference to {names.baseline}", f"mIoU minus {names.baseline}, points")
     if difference:
         section.charts["difference"] = chart(difference)
@@ -55,8 +59,12 @@ def headline(folder: Path, names: CompareConfig) -> Section:
         section.tables.append(statements)
     if (folder / "labelled_frames.csv").exists():
         section.tables.append(read_table(folder, "labelled_frames"))
-    section.tables.append(read_table(folder, "published"))
     return section
+
+
+def published(folder: Path) -> Section:
+    """Figures of others, each with its source."""
+    return Section("published", "Published figures", tables=[read_table(folder, "published")])
 
 
 def ablation(folder: Path) -> Section:
@@ -64,7 +72,7 @@ def ablation(folder: Path) -> Section:
     controls = read_table(folder, "controls")
     if not controls.rows:
         return Section("ablation", "Ablation", absent="this experiment names no controls (compare.controls)")
-    section = Section("ablation", "Ablation", tables=[controls])
+    section = Section("ablation", "Ablation", tables=[controls], table_first=True)
     drawn = interval_chart(controls, "control", "control minus other", "mIoU, control minus the other run, points")
     if drawn:
         section.charts["controls"] = chart(drawn)
@@ -134,7 +142,12 @@ def scans(folder: Path, networks: Sequence[str], features: str, explained: float
     images.tables.append(read_table(folder, "networks_2d"))
     if not networks:
         images.absent = "this experiment has no 2D networks"
-    above = Section("above", "Scans from above", ["Forward is up; the sector is the camera's. Each scan stands for itself: these are no averages."], widget="above")
+    above = Section(
+        "above",
+        "Scans from above",
+        ["Forward is up; the sector is the camera's. Each scan stands for itself: these are no averages."],
+        widget="above",
+    )
     viewer = Section("viewer", "3D viewer", widget="viewer")
     return [images, above, viewer]
 

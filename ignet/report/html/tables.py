@@ -57,7 +57,9 @@ def read_table(folder: Path, name: str) -> PageTable:
     if (folder / f"{name}.csv").exists():
         records = list(csv.DictReader(_read(folder / f"{name}.csv").splitlines()))
     if len(texts) != len(records) or any(len(row) != len(columns) for row in texts):
-        raise IgnetError(f"{folder / name}.md: found {len(texts)} rows, expected {len(records)} as in {name}.csv; run the rule compare again")
+        raise IgnetError(
+            f"{folder / name}.md: found {len(texts)} rows, expected {len(records)} as in {name}.csv; run the rule compare again"
+        )
     numbers = tuple({key: number for key, text in record.items() if (number := _number(text)) is not None} for record in records)
     rows = tuple(
         tuple(PageCell(text, found.get(column)) for column, text in zip(columns, row, strict=True))

@@ -22,8 +22,10 @@ ignet.drawChart = (place) => {
   if (!found) return null;
   place.dataset.drawn = place.dataset.chart;
   const hidden = ignet.hiddenRuns;
-  const data = found.data.map((trace) => (hidden.has(trace.legendgroup) ? { ...trace, visible: false } : { ...trace }));
-  const options = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d", "sendDataToCloud"] };
+  const font = { textfont: { color: ignet.css("--text") } };
+  const own = (trace) => ({ ...(trace.type === "heatmap" ? font : {}), ...(hidden.has(trace.legendgroup) ? { visible: false } : {}) });
+  const data = found.data.map((trace) => ({ ...trace, ...own(trace) }));
+  const options = { displaylogo: false, responsive: true, displayModeBar: false };
   return Plotly.react(place, data, ignet.layout(found.layout), options).catch((error) => ignet.fault(place.dataset.chart, error));
 };
 

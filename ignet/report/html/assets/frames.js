@@ -4,10 +4,12 @@ ignet.startFrames = () => {
   ignet.frameCount = document.querySelectorAll("script.frame").length;
   ignet.frameCache = new Map();
   ignet.frameNames = [];
+  ignet.firstTraining = -1;
   for (let number = 0; number < ignet.frameCount; number++) {
     // the name stands first in the text, so that the rest need not be read for it
     const head = document.getElementById(`frame-${number}`).textContent.slice(0, 300);
     const [name, role] = ["name", "role"].map((key) => new RegExp(`"${key}":"([^"]*)"`).exec(head)[1]);
+    if (role === "train" && ignet.firstTraining < 0) ignet.firstTraining = number;
     ignet.frameNames.push(`${name} (${role === "val" ? "validation" : "training"})`);
   }
 };

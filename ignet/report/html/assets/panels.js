@@ -60,18 +60,19 @@ ignet.showAbove = async (number) => {
   place.replaceChildren();
   const wanted = [];
   if (frame.layers.truth) wanted.push(["ground truth", "truth", ""]);
-  wanted.push(frame.layers.scribble ? ["scribbles", "scribble", ""] : ["scribbles: none for this scan", null, ""]);
+  if (frame.layers.scribble) wanted.push(["scribbles", "scribble", ""]);
   const runs = headline.filter((run) => `run:${run}` in frame.layers);
   for (const run of runs) wanted.push([run, "run", run]);
   for (const run of runs) if (run in frame.wrong) wanted.push([`${run}: ${(100 * frame.wrong[run]).toFixed(1)} % wrong`, "error", run]);
   const legends = [];
   for (const [caption, mode, run] of wanted) {
-    if (!mode) { place.append(ignet.element("figure", {}, ignet.element("figcaption", { class: "absent" }, caption))); continue; }
     const painted = ignet.paint(frame, mode, run);
     ignet.drawAbove(ignet.panel(place, caption), frame, painted, extent);
     legends.push(...painted.entries);
   }
-  if (!runs.length) place.append(ignet.element("p", { class: "absent" }, "A training scan: the runs predict validation scans alone."));
+  const absent = frame.layers.scribble ? [] : ["no scribbles are drawn on this scan"];
+  if (!runs.length) absent.push("a training scan: the runs predict validation scans alone");
+  if (absent.length) place.append(ignet.element("p", { class: "absent" }, `${absent.join("; ")}.`));
   const entries = [...new Map(legends.map((entry) => [entry.name, entry])).values()];
   ignet.legend(document.getElementById("above-legend"), { entries });
 };
@@ -107,12 +108,13 @@ ignet.showImages = async (number) => {
   const place = document.getElementById("images-panels");
   const street = ignet.classes.street;
   place.replaceChildren();
+  const absent = frame.role === "train" ? ["a training scan: the adaptation has seen this image; the list has validation scans too"] : [];
   ignet.drawImage(ignet.panel(place, "camera image"), frame);
   if (frame.seen.street) ignet.drawPixels(ignet.panel(place, "labels of the visible points, as street classes"), frame, frame.seen.street, street);
   if (frame.seen.scribble?.some((id) => id !== ignet.NONE)) {
     ignet.drawPixels(ignet.panel(place, "projected scribbles: what the adaptation sees of them"), frame, frame.seen.scribble, street);
   } else {
-    place.append(ignet.element("figure", {}, ignet.element("figcaption", { class: "absent" }, "projected scribbles: of training scans alone; choose one")));
+    absent.push("no projected scribbles: only those of training scans reach the camera's image");
   }
   for (const name of ignet.options.networks) {
     const wrong = frame.networks[name].wrong;
@@ -130,6 +132,7 @@ ignet.showImages = async (number) => {
       context.fillRect(frame.seen.u[k] - size / 2, frame.seen.v[k] - size / 2, size, size);
     }
   }
+  if (absent.length) place.append(ignet.element("p", { class: "absent" }, `${absent.join("; ")}.`));
   ignet.legend(document.getElementById("images-legend"), { entries: street.map(({ name, color }) => ({ name, color })) });
 };
 
@@ -140,6 +143,8 @@ ignet.startPanels = async () => {
     const select = document.getElementById(`${name}-scan`);
     if (!select) continue;
     ignet.fill(select, ignet.frameNames.map((text, number) => [number, text]));
+    // scribbles are projected into training images alone
+    if (name === "images" && ignet.firstTraining >= 0) select.value = ignet.firstTraining;
     let running = Promise.resolve();
     const draw = () => { running = running.then(() => show(Number(select.value))).catch((error) => ignet.fault(name, error)); return running; };
     select.addEventListener("change", draw);

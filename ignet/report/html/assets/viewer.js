@@ -27,6 +27,8 @@ ignet.Viewer = class {
     const frame = await ignet.frame(number);
     if (number !== Number(this.scan.value)) return; // another scan was chosen meanwhile
     const [mode, run] = [this.mode.value, this.run.value];
+    // sparse scans get larger points
+    if (!this.frame || this.frame.points !== frame.points) this.size.value = this.cloud.size = Math.min(Math.max(4 * Math.sqrt(50000 / frame.points), 3), 7);
     this.frame = frame;
     this.hovered = -1;
     const runs = ignet.options.runs.filter((name) => `run:${name}` in frame.layers);

@@ -92,39 +92,36 @@ def class_chart(table: PageTable, runs: Sequence[str], shown: Sequence[str], sty
 
 
 def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
-    """Shares of each true class that were taken for each class, in per cent; classes without points are left out.
+    """Shares of each true class that were taken for each class, in per cent; classes that occur on neither side are left out.
 
     Args:
         confusion: int64 (C, C + 1), truth by prediction; the last column is nothing.
     """
-    true = np.flatnonzero(confusion.sum(axis=1))
+    true, said = confusion.sum(axis=1), confusion.sum(axis=0)
+    classes = np.flatnonzero((true > 0) | (said[:-1] > 0))
+    columns = np.append(classes, len(CLASSES)) if said[-1] else classes
+    counts = confusion[np.ix_(classes, columns)]
+    shares = 100 * counts / np.maximum(true[classes], 1)[:, None]
     names = [*CLASSES, "nothing"]
-    said = np.flatnonzero(confusion.sum(axis=0))
-    counts = confusion[np.ix_(true, said)]
-    shares = 100 * counts / confusion[true].sum(axis=1, keepdims=True)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares.round(2),
-            customdata=counts,
-            x=[names[n] for n in said],
-            y=[names[n] for n in true],
-            zmin=0,
-            zmax=100,
-            # clear at 0, so that it fits a light page and a dark one
-            colorscale=[[0, "rgba(76,130,190,0)"], [1, "rgb(76,130,190)"]],
-            text=np.where(shares >= 1, np.char.mod("%.0f", shares), ""),
-            texttemplate="%{text}",
-            xgap=1,
-            ygap=1,
-            colorbar={"title": "%", "thickness": 12},
-            hovertemplate="true %{y}, predicted %{x}: %{z:.1f} % (%{customdata:,} points)<extra></extra>",
-        )
+    heatmap = go.Heatmap(
+        z=shares.round(2),
+        customdata=counts,
+        x=[names[n] for n in columns],
+        y=[names[n] for n in classes],
+        zmin=0,
+        zmax=100,
+        # clear at 0, so that it fits a light page and a dark one
+        colorscale=[[0, "rgba(76,130,190,0)"], [1, "rgb(76,130,190)"]],
+        text=np.where(shares >= 1, np.char.mod("%.0f", shares), ""),
+        texttemplate="%{text}",
+        xgap=1,
+        ygap=1,
+        colorbar={"title": "%", "thickness": 12},
+        hovertemplate="true %{y}, predicted %{x}: %{z:.1f} % (%{customdata:,} points)<extra></extra>",
     )
-    axes = {
-        "yaxis": {"title": "true", "autorange": "reversed", "showgrid": False},
-        "xaxis": {"title": "predicted", "tickangle": -45, "showgrid": False},
-    }
-    return figure.update_layout(height=560, **axes)
+    figure = go.Figure(heatmap).update_layout(height=560)
+    figure.update_yaxes(title="true", autorange="reversed", showgrid=False)
+    return figure.update_xaxes(title="predicted", tickangle=-45, showgrid=False)
 
 
 def curve_charts(curves: Mapping[str, Sequence[Curve]], styles: Mapping[str, tuple[str, str]], points: int) -> dict[str, go.Figure]:

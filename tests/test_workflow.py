@@ -46,7 +46,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
     assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
     assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
     assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
-    for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "data/manifest.csv"):
+    for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "report/index.html", "data/manifest.csv"):
         assert (results / name).stat().st_size > 0
     assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
 
@@ -143,7 +143,7 @@ def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path
     assert result.returncode == 0, result.stderr
     assert "downloading" not in result.stderr
     html = page.read_text()
-    for name in ("table.csv", "networks_2d.csv", "gains.csv", "curves.png", "summary.txt", "contact_sheet.png", "_above.png"):
+    for name in ("table.csv", "networks_2d.csv", "gains.csv", "curves.png", "summary.txt", "contact_sheet.png", "_above.png", "report/index.html"):
         assert name in html, name
     for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
         assert words in html, words

@@ -16,6 +16,7 @@ from ignet.scheduler import out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
+from ignet.workflow.schedule import record_schedule
 
 
 def stop(error):
@@ -109,6 +110,9 @@ def begin():
     # what `ignet why` needs to name the module, or the files of the dataset, that changed
     record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
     record_data(Path(RESULTS), TARGET, FINGERPRINTS)
+    # and what `ignet view` needs to say how far this call is
+    slots = workflow.cores or workflow.nodes or 1
+    record_schedule(Path(RESULTS), list(workflow.dag.jobs), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
 
 
 # Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot

@@ -147,7 +147,9 @@ CODE = {
     "the script of the projection": CodeChange(
         "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
     ),
-    "the picture of the projection": CodeChange("ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}),
+    "the picture of the projection": CodeChange(
+        "ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
+    ),
     "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
     "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare", "report"}),
     "a part of the page": CodeChange("ignet/report/html/charts.py", append(CODE_LINE), {"report"}),

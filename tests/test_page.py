@@ -18,8 +18,7 @@ from ignet.identity import import_closure
 from ignet.report.html.assets import asset, assets_hash
 from ignet.report.html.charts import chart, confusion_chart, curve_charts, run_styles
 from ignet.report.html.components import FeatureColors
-from ignet.report.html.costs import duration, read_costs, versions
-from ignet.report.html.costs import Made
+from ignet.report.html.costs import Made, duration, read_costs, versions
 from ignet.report.html.frames import spread_over
 from ignet.report.html.pack import class_png, packed, quantised
 from ignet.report.html.page import SCRIPTS, in_script
@@ -119,7 +118,14 @@ def test_costs_by_rule(tmp_path):
         path.write_text(header + text)
     predict, pretrain = read_costs([tmp_path, tmp_path, tmp_path / "none"], ["predict/a", "predict/b", "pretrain_2d", "compare"])
     # the last attempt of each job counts
-    assert (predict.rule, predict.jobs, predict.seconds, predict.longest, predict.processor, predict.memory) == ("predict", 2, 4, 2.5, 3, 30)
+    assert (predict.rule, predict.jobs, predict.seconds, predict.longest, predict.processor, predict.memory) == (
+        "predict",
+        2,
+        4,
+        2.5,
+        3,
+        30,
+    )
     assert (pretrain.jobs, pretrain.seconds, pretrain.memory) == (1, 7, 0)
 
 

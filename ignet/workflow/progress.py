@@ -85,7 +85,9 @@ def look(schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts 
         if expected is None:
             guessed.add(job.rule)
             expected = _from_table(job, workload, rates)
-        left[number] = found.left if found.left is not None else max(expected - (found.seconds or 0.0 if found.state == RUNNING else 0.0), 1.0)
+        left[number] = (
+            found.left if found.left is not None else max(expected - (found.seconds or 0.0 if found.state == RUNNING else 0.0), 1.0)
+        )
     return Progress(True, jobs, _end(schedule, left), tuple(sorted(guessed)))
 
 
@@ -128,7 +130,7 @@ def measured_seconds(jobs: Sequence[JobProgress], folder: Path) -> dict[str, flo
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process of this machine holds a lock on a file. Asked of the kernel: to try the lock could keep a workflow from starting."""
+    """Whether a process of this machine locks a file. Asked of the kernel: to try the lock could keep a workflow from starting."""
     try:
         status, table = path.stat(), Path("/proc/locks").read_text()
     except OSError:
@@ -168,7 +170,8 @@ def _made(job: Scheduled, folder: Path, started: float) -> bool:
         stamp = path / ".snakemake_timestamp" if path.is_dir() else path
         if not stamp.exists():
             return False
-        times.append(stamp.stat().st_mtime)
+        # what comes from a cache is a new link to an old file
+        times.append(max(stamp.stat().st_mtime, path.lstat().st_mtime if path.is_symlink() else 0.0))
     return bool(times) and min(times) >= started - 1
 
 

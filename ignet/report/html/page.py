@@ -16,7 +16,8 @@ from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
 
 SCRIPTS = tuple(
-    f"{name}.js" for name in ("core tables charts frames colors panels webgl raster points viewer ply start".split())
+    f"{name}.js"
+    for name in ("core", "tables", "charts", "frames", "colors", "panels", "webgl", "raster", "points", "viewer", "ply", "start")
 )
 """Of the page, in the order in which they run."""
 

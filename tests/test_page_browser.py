@@ -63,9 +63,8 @@ def shown(page, selector):
     """Picture of an element, scrolled into the window."""
     page.js(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
     page.wait("ignet.viewer.cloud.asked !== true")
-    left, top, width, height = page.js(
-        f"(() => {{ const r = document.querySelector('{selector}').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; }})()"
-    )
+    box = f"document.querySelector('{selector}').getBoundingClientRect()"
+    left, top, width, height = page.js(f"((r) => [r.left, r.top, r.width, r.height])({box})")
     return colors(page.picture(), (left + 2, top + 2, left + width - 2, min(top + height, 900) - 2)), (left, top, width, height)
 
 

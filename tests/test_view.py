@@ -25,6 +25,8 @@ from ignet.view.command import latest
 from ignet.view.curves import as_curve, events_folder
 from ignet.view.server import make_server
 from ignet.view.status import Status
+from ignet.workflow.costs import read_rates
+from ignet.workflow.facts import data_facts
 from ignet.workflow.progress import DONE, RUNNING, STOPPED, WAITING, is_locked, job_progress, look
 from ignet.workflow.schedule import FILE, Scheduled, read_schedule, record_schedule
 
@@ -42,10 +44,10 @@ def write(path, text="", at=None):
         os.utime(path, (at, at))
 
 
-def log_of(seconds_ago, *lines):
-    """A log whose first line was written so long ago."""
-    clock = time.strftime("%H:%M:%S", time.localtime(time.time() - seconds_ago))
-    return "".join(f"{clock} INFO {line}\n" for line in lines)
+def write_log(path, began, at, *lines):
+    """A log whose lines were written at ``began``, all of them, by their own clock; the file was changed last at ``at``."""
+    clock = time.strftime("%H:%M:%S", time.localtime(began))
+    write(path, "".join(f"{clock} INFO {line}\n" for line in lines), at)
 
 
 @pytest.fixture
@@ -69,7 +71,8 @@ def results(tmp_path):
     write_json(results / FILE, values)
     write(results / "00.json")
     write(results / "check.tsv", "s\th:m:s\n4.5\t0:00:04\n")
-    write(tmp_path / "train_3d.log", log_of(20, "train_3d on cpu", "step of 100 40/100, about 30 s left"))
+    now = time.time()
+    write_log(tmp_path / "train_3d.log", now - 20, now, "train_3d on cpu", "step of 100 40/100, about 30 s left")
     curves = Curves(results / "tensorboard" / "train_3d" / "full-seed0", 0)
     for step in range(40):
         curves.add_scalar("loss", 2.0 - step / 40, step)
@@ -128,29 +131,33 @@ def test_states_of_a_job(tmp_path):
 
 
 def test_a_running_job_says_how_far_it_is(tmp_path):
-    write(tmp_path / "predict.log", log_of(50, "predict on cpu", "scan 1/8, about 70 s left", "scan 2/8, about 60 s left", "hello"))
-    found = job_progress(job(), tmp_path, time.time() - 100, True, time.time())
+    lines = ("predict on cpu", "scan 1/8, about 70 s left", "scan 2/8, about 60 s left", "hello")
+    write_log(tmp_path / "predict.log", STARTED + 10, STARTED + 60, *lines)
+    found = job_progress(job(), tmp_path, STARTED, True, STARTED + 65)
     assert found.share == 0.25 and found.words.endswith("hello")
-    assert 48 <= found.seconds <= 55 and 50 <= found.left <= 60
-    later = job_progress(job(), tmp_path, time.time() - 100, True, time.time() + 20)
-    assert found.left - 21 <= later.left <= found.left - 19
+    # it said 60 seconds, 5 seconds ago
+    assert found.seconds == 55 and found.left == 55
+    assert job_progress(job(), tmp_path, STARTED, True, STARTED + 999).left == 1, "late, but not done"
 
 
 def test_a_job_that_began_yesterday(tmp_path):
-    now = time.time()
-    write(tmp_path / "predict.log", log_of(-7200, "begun"), at=now)
-    assert job_progress(job(), tmp_path, now - 90000, True, now).seconds == pytest.approx(86400 - 7200, abs=3)
+    write_log(tmp_path / "predict.log", STARTED + 7200, STARTED + 86400, "begun")
+    assert job_progress(job(), tmp_path, STARTED, True, STARTED + 86400).seconds == 86400 - 7200
 
 
 def test_what_is_left(results, tmp_path):
-    found = look(read_schedule(results), results, [], None, load_experiment(read_yaml(CONFIG), "tiny"))
+    experiment, now = load_experiment(read_yaml(CONFIG), "tiny"), (tmp_path / "train_3d.log").stat().st_mtime
+    found = look(read_schedule(results), results, [], None, experiment, now)
     assert [each.state for each in found.jobs] == [DONE, DONE, RUNNING, WAITING]
-    assert found.alive and found.guessed == ("predict",)
-    # the training's own 30 seconds, then a prediction that no one has timed
-    assert 25 <= found.left <= 32
+    # the training's own 30 seconds, then a prediction that no one has timed, which counts as one second
+    assert found.alive and found.guessed == ("predict",) and found.left == pytest.approx(31)
     write(tmp_path / "bench.tsv", "s\n12.5\n")
-    timed = look(read_schedule(results), results, [], None, load_experiment(read_yaml(CONFIG), "tiny"))
-    assert timed.guessed == () and 37 <= timed.left <= 45
+    timed = look(read_schedule(results), results, [], None, experiment, now)
+    assert timed.guessed == () and timed.left == pytest.approx(42.5)
+    # and by the table of throughputs
+    (tmp_path / "bench.tsv").unlink()
+    table = look(read_schedule(results), results, read_rates(), data_facts(experiment), experiment, now)
+    assert table.guessed == ("predict",) and table.left > 32
 
 
 def test_a_lock_is_seen_and_not_touched(tmp_path):
@@ -263,7 +270,8 @@ def test_the_view_in_a_browser(address, results, tmp_path, width):
         assert browser.js("document.documentElement.scrollWidth") <= width
         # it goes on by itself: the training ends, the report is made, the workflow dies
         write(results / "report" / "index.html", "the report")
-        write(tmp_path / "train_3d.log", log_of(20, "step of 100 80/100, about 9 s left"))
+        now = time.time()
+        write_log(tmp_path / "train_3d.log", now, now, "step of 100 80/100, about 9 s left")
         browser.wait("document.querySelector('#running tbody').textContent.includes('80/100')")
         browser.wait("!document.getElementById('report').hidden")
         assert browser.messages == [], browser.messages

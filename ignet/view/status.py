@@ -82,4 +82,4 @@ class Status:
             facts = data_facts(experiment)
         except IgnetError:
             facts = None
-        return look(schedule, self.results, self._rates, facts, experiment), schedule.started
+        return look(schedule, self.results, self._rates, facts, experiment, time.time()), schedule.started

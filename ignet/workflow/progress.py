@@ -59,7 +59,9 @@ class Progress:
     guessed: tuple[str, ...]
 
 
-def look(schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts | None, experiment: ExperimentConfig) -> Progress:
+def look(
+    schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts | None, experiment: ExperimentConfig, now: float
+) -> Progress:
     """Read the state of every job and foretell the end.
 
     Args:
@@ -68,10 +70,11 @@ def look(schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts 
         rates: measured throughputs, for rules that have not run here.
         facts: size of the data; none where the data cannot be counted.
         experiment: the settings.
+        now: the time, in seconds since 1970.
     """
     alive = is_locked(results / ".workflow.lock")
     folder = Path(schedule.directory)
-    jobs = tuple(job_progress(job, folder, schedule.started, alive, time.time()) for job in schedule.jobs)
+    jobs = tuple(job_progress(job, folder, schedule.started, alive, now) for job in schedule.jobs)
     if not alive:
         return Progress(False, jobs, None, ())
     known = measured_seconds(jobs, folder)
@@ -80,14 +83,15 @@ def look(schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts 
     for number, found in enumerate(jobs):
         if found.state == DONE:
             continue
-        job = found.job
-        expected = known.get(_key(job), known.get(job.rule))
+        if found.left is not None:
+            left[number] = found.left
+            continue
+        expected = known.get(_key(found.job), known.get(found.job.rule))
         if expected is None:
-            guessed.add(job.rule)
-            expected = _from_table(job, workload, rates)
-        left[number] = (
-            found.left if found.left is not None else max(expected - (found.seconds or 0.0 if found.state == RUNNING else 0.0), 1.0)
-        )
+            guessed.add(found.job.rule)
+            expected = _from_table(found.job, workload, rates)
+        spent = (found.seconds or 0.0) if found.state == RUNNING else 0.0
+        left[number] = max(expected - spent, 1.0)
     return Progress(True, jobs, _end(schedule, left), tuple(sorted(guessed)))
 
 

@@ -54,7 +54,7 @@ class Browser:
             self._process = subprocess.Popen(
                 [path, *OPTIONS, f"--user-data-dir={self._profile.name}", "about:blank"], stdout=log, stderr=log
             )
-        self._socket = websocket.create_connection(self._address(), timeout=120, suppress_origin=True)
+        self._socket = websocket.create_connection(self._address(), timeout=600, suppress_origin=True)
         self._number = 0
         self.messages: list[str] = []
         self.requests: list[str] = []

@@ -165,9 +165,11 @@ def test_both_ways_to_draw_show_the_same(browser, address):
         found, (left, top, *_) = shown(browser, "#viewer-canvas")
         pictures[renderer] = found
         # a point's colour stands where the point is projected to
-        place = browser.js("((p) => [p.left, p.top])(ignet.viewer.cloud.project(ignet.viewer.cloud.pick(400, 300, 300)))")
+        place = browser.js("((c, p) => [p.left + c.canvas.clientLeft, p.top + c.canvas.clientTop])"
+            "(ignet.viewer.cloud, ignet.viewer.cloud.project(ignet.viewer.cloud.pick(400, 300, 300)))"
+        )
         image = Image.open(io.BytesIO(browser.picture())).convert("RGB")
-        pixel = image.getpixel((round(left + place[0]), round(top + place[1])))
+        pixel = image.getpixel((int(left + place[0]), int(top + place[1])))
         palette = [tuple(each["color"]) for each in browser.js("ignet.classes.lidar")]
         assert pixel in palette, (renderer, pixel)
     common = set(pictures["webgl"]) & {tuple(color) for color in palette}
@@ -215,7 +217,7 @@ def test_the_point_under_the_pointer_is_named_and_marked_in_the_image(page, resu
       for (const i of {found.index.tolist()}) {{
         const p = cloud.project(i);
         if (p.left > 9 && p.top > 9 && p.left < box.width - 9 && p.top < box.height - 9 && cloud.pick(p.left, p.top) === i)
-          return [i, box.left + p.left, box.top + p.top];
+          return [i, box.left + cloud.canvas.clientLeft + p.left, box.top + cloud.canvas.clientTop + p.top];
       }}
     }})()""")
     number, x, y = place

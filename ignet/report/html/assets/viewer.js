@@ -87,8 +87,9 @@ ignet.Viewer = class {
   placeMark() {
     const place = this.hovered >= 0 && this.cloud.view ? this.cloud.project(this.hovered) : null;
     this.mark.hidden = !place;
-    if (place) this.mark.style.transform = `translate(${place.left}px, ${place.top}px)`;
-    Object.assign(this.mark.style, { left: "0", top: "0" });
+    // a projected place is counted from within the canvas's border, the mark from without
+    const { clientLeft, clientTop } = this.canvas;
+    if (place) Object.assign(this.mark.style, { left: `${place.left + clientLeft}px`, top: `${place.top + clientTop}px` });
   }
 
   listenToPointers() {

@@ -165,7 +165,8 @@ def test_both_ways_to_draw_show_the_same(browser, address):
         found, (left, top, *_) = shown(browser, "#viewer-canvas")
         pictures[renderer] = found
         # a point's colour stands where the point is projected to
-        place = browser.js("((c, p) => [p.left + c.canvas.clientLeft, p.top + c.canvas.clientTop])"
+        place = browser.js(
+            "((c, p) => [p.left + c.canvas.clientLeft, p.top + c.canvas.clientTop])"
             "(ignet.viewer.cloud, ignet.viewer.cloud.project(ignet.viewer.cloud.pick(400, 300, 300)))"
         )
         image = Image.open(io.BytesIO(browser.picture())).convert("RGB")

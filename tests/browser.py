@@ -156,9 +156,9 @@ class Browser:
                 self._loaded = True
             case "Runtime.exceptionThrown":
                 self.messages.append(str(params["exceptionDetails"].get("exception", params["exceptionDetails"])))
-            case "Runtime.consoleAPICalled" if params["type"] in ("error", "assert", "warning"):
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "assert"):
                 self.messages.append(" ".join(str(part.get("value", part.get("description"))) for part in params["args"]))
-            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+            case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.messages.append(params["entry"]["text"])
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"]["url"])

@@ -24,6 +24,7 @@ rule all:
     input:
         f"{RESULTS}/data/manifest.csv",
         f"{RESULTS}/compare/summary.txt",
+        f"{RESULTS}/report/index.html",
         f"{RESULTS}/report/contact_sheet.png",
         f"{RESULTS}/report/pictures",
         expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
@@ -38,7 +39,7 @@ onsuccess:
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():
         print(summary.read_text())
-    print(f"Tables and curves: {RESULTS}/compare   pictures: {RESULTS}/report   TensorBoard: {RESULTS}/tensorboard")
+    print(f"Report, opens in a browser: {RESULTS}/report/index.html   tables: {RESULTS}/compare   TensorBoard: {RESULTS}/tensorboard")
 
 
 onerror:

@@ -103,4 +103,6 @@ else
   "$python" -m ignet.doctor --brief || fail "the environment does not work; .venv/bin/python -m ignet.doctor says why"
   echo "$checked" > "$stamps/checked"
 fi
+command -v chromium chromium-browser google-chrome > /dev/null ||
+  echo "note: no Chromium, so make test leaves out what looks at the report in a browser (Debian, Ubuntu: apt install chromium)"
 echo "set-up done in $((SECONDS - start)) s"

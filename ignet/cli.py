@@ -7,6 +7,7 @@ from pathlib import Path
 from ignet import __version__
 from ignet.data_commands import add_data_commands
 from ignet.errors import IgnetError
+from ignet.view.command import add_view
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,6 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_why(commands.add_parser("why", help="what the workflow would run again, and what changed"))
     _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
     add_data_commands(commands)
+    add_view(commands.add_parser("view", help="watch a run in the browser: stages, curves so far, time that is left"))
     args = parser.parse_args(arguments)
     try:
         sys.exit(args.run(args))

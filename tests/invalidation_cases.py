@@ -23,14 +23,14 @@ def runs(*names: str, seed: int = 0) -> set[str]:
 
 def looked_at(*sequences: str) -> set[str]:
     """The check of sequences and the pictures of all data."""
-    return each("check_sequence", *sequences) | {"check_data", "contact_sheet"}
+    return each("check_sequence", *sequences) | {"check_data", "contact_sheet", "report"}
 
 
 def projected(*sequences: str) -> set[str]:
-    return each("project", *sequences) | each("draw_projection", *sequences)
+    return each("project", *sequences) | each("draw_projection", *sequences) | {"report"}
 
 
-REPORT = {"compare", "pictures"}
+REPORT = {"compare", "pictures", "report"}
 # the run 'self_trained' learns from the predictions of 'ignet'; 'ignet_50' reads the features of the network 'half'
 IGNET = runs("ignet", "self_trained") | {"pseudo_label ignet 0"} | REPORT
 GUIDED = runs("ignet_50") | IGNET
@@ -44,7 +44,7 @@ PREDICTED = each("predict", *(f"{run} 0 08" for run in RUNS)) | EVALUATED | REPO
 ALL_BUT_SOURCE = each("simulate_sequence", *SEQUENCES) | looked_at(*SEQUENCES) | projected(*SEQUENCES)
 ALL_BUT_SOURCE |= {"evaluate_2d source"} | ADAPTED | ALL_3D
 EVERYTHING = {"simulate_source", "pretrain_2d"} | ALL_BUT_SOURCE
-SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare"}
+SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare", "report"}
 NEW_VALIDATION = each("simulate_sequence", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
 NEW_VALIDATION |= EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT
 NEW_TRAINING = (
@@ -55,7 +55,7 @@ UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
 
 SETTINGS: dict[str, tuple[str, set[str]]] = {
     "nothing at all": ("results=results/tiny", NOTHING),
-    "world: source images": ("world={source_images: 9}", {"simulate_source", "contact_sheet"} | PRETRAINED),
+    "world: source images": ("world={source_images: 9}", {"simulate_source", "contact_sheet", "report"} | PRETRAINED),
     "world: sensors of the target": ("world={azimuths: 200}", ALL_BUT_SOURCE),
     "world: seed": ("world={seed: 5}", EVERYTHING),
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
@@ -74,7 +74,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     # the networks that guide are 'adapted' and 'half'; each gets a basis of its own
     "features: fewer channels": ("features={channels: 20}", each("feature_basis", "adapted", "half") | FEATURES),
     "features: frames of the basis, where there is none": ("features={basis_frames: 5}", NOTHING),
-    "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare"}),
+    "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
     "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
@@ -84,14 +84,16 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),
     "a run's share of labelled scans": ("runs={ignet_50: {labelled_frames: null}}", runs("ignet_50") | REPORT),
     "a new run": ("runs={more: {}}", runs("more") | REPORT),
-    "a new seed of one run": ("runs={baseline: {seeds: [0, 1]}}", runs("baseline", seed=1) | {"compare"}),
+    "a new seed of one run": ("runs={baseline: {seeds: [0, 1]}}", runs("baseline", seed=1) | {"compare", "report"}),
     "a new seed of all": ("seeds=[0, 1]", SECOND_SEEDS),
     "pseudo_label": ("pseudo_label={fraction: 0.4}", {"pseudo_label ignet 0"} | runs("self_trained") | REPORT),
     "predict": ("predict={engine: torch}", PREDICTED),
-    "evaluate": ("evaluate={ranges: [0, 20]}", EVALUATED | {"compare"}),
-    "compare": ("compare={baseline: full}", {"compare"}),
-    "report: frames": ("report={frames: 1}", {"pictures"}),
-    "report: extent": ("report={extent: 30}", {"pictures", "contact_sheet"}),
+    "evaluate": ("evaluate={ranges: [0, 20]}", EVALUATED | {"compare", "report"}),
+    "compare": ("compare={baseline: full}", {"compare", "report"}),
+    "report: frames": ("report={frames: 1}", {"pictures", "report"}),
+    "report: extent": ("report={extent: 30}", {"pictures", "contact_sheet", "report"}),
+    "page": ("page={frames: 1}", {"report"}),
+    "page: which training scans": ("page={training_frames: 0}", {"report"}),
     "execution": (
         "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, verify_features: false}",
         NOTHING,
@@ -151,10 +153,15 @@ CODE = {
     "the script of the projection": CodeChange(
         "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
     ),
-    "the picture of the projection": CodeChange("ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES)),
+    "the picture of the projection": CodeChange(
+        "ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
+    ),
     "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
-    "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare"}),
-    "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet"}),
+    "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare", "report"}),
+    "a part of the page": CodeChange("ignet/report/html/charts.py", append(CODE_LINE), {"report"}),
+    "a script of the page": CodeChange("ignet/report/html/assets/viewer.js", append("\nignet.changed = 1;\n"), {"report"}),
+    "the view of a running workflow": CodeChange("ignet/view/status.py", append(CODE_LINE), NOTHING),
+    "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet", "report"}),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
     "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING),
     "the training's command": CodeChange(

@@ -91,7 +91,7 @@ def make_empty(folder: Path, names: list[str]) -> None:
         os.close(os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY))
 
 
-EACH_ONCE = dict.fromkeys(("check_data", "contact_sheet", "pictures", "compare", "pretrain_2d"), 1)
+EACH_ONCE = dict.fromkeys(("check_data", "contact_sheet", "pictures", "compare", "report", "pretrain_2d"), 1)
 ALL_SEQUENCES = dict.fromkeys(("check_sequence", "project", "draw_projection"), 11)
 SCRIBBLEKITTI_JOBS = {
     **EACH_ONCE,

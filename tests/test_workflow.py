@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from invalidation_cases import SETTINGS
 from tiny_state import CONFIG, ROOT, names, plan, plans
 
 from ignet.files import read_weights
+from ignet.view.curves import as_curve, events_folder
+from ignet.view.status import Status
+from ignet.workflow.schedule import read_schedule
 
 
 def snakemake(folder: Path, *arguments: str, config: Path = CONFIG) -> subprocess.CompletedProcess:
@@ -46,9 +50,37 @@ def test_every_artifact_is_there(finished: Path) -> None:
     assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
     assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
     assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
-    for name in ("compare/table.md", "compare/table.tex", "compare/curves.png", "report/contact_sheet.png", "data/manifest.csv"):
+    for name in (
+        "compare/table.md",
+        "compare/table.tex",
+        "compare/curves.png",
+        "report/contact_sheet.png",
+        "report/index.html",
+        "data/manifest.csv",
+    ):
         assert (results / name).stat().st_size > 0
     assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
+
+
+def test_the_start_was_recorded_and_all_of_it_is_done(finished: Path) -> None:
+    """What `ignet view` shows, on a workflow that was really run."""
+    results = finished / "results" / "tiny"
+    schedule = read_schedule(results)
+    assert Path(schedule.directory) == finished and schedule.slots == 2
+    rules = Counter(job.rule for job in schedule.jobs)
+    assert rules["train_3d"] == 5 and rules["report"] == 1 and "all" not in rules
+    assert all(other < number for number, job in enumerate(schedule.jobs) for other in job.after)
+    found = Status(results)
+    state = found.read()
+    assert (state["alive"], state["done"], state["jobs"]) == (False, len(schedule.jobs), len(schedule.jobs))
+    assert all(stage["time"] for stage in state["stages"])
+    groups = {group["title"]: [run for run, _ in group["runs"]] for group in found.curves()}
+    assert sorted(groups["3D networks"]) == ["baseline", "full", "ignet", "ignet_50", "self_trained"]
+    assert sorted(groups["2D networks"]) == ["adapted", "half", "source"]
+    # what a running training writes is found from where its table will be
+    job = next(job for job in schedule.jobs if job.name == "train_3d ignet 0")
+    folder = events_folder(finished / next(path for path in job.outputs if path.endswith("curves.csv")))
+    assert list(folder.glob("events.out.*")) and as_curve({}) is None
 
 
 def test_second_run_has_nothing_to_do(finished: Path) -> None:
@@ -143,7 +175,16 @@ def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path
     assert result.returncode == 0, result.stderr
     assert "downloading" not in result.stderr
     html = page.read_text()
-    for name in ("table.csv", "networks_2d.csv", "gains.csv", "curves.png", "summary.txt", "contact_sheet.png", "_above.png"):
+    for name in (
+        "table.csv",
+        "networks_2d.csv",
+        "gains.csv",
+        "curves.png",
+        "summary.txt",
+        "contact_sheet.png",
+        "_above.png",
+        "report/index.html",
+    ):
         assert name in html, name
     for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
         assert words in html, words

@@ -29,6 +29,7 @@ ASKED = {
     "compare": (2000, 30),
     "contact_sheet": (2000, 20),
     "pictures": (3000, 20),
+    "report": (4000, 30),
 }
 """What a job of each other stage asks for: MB of memory, minutes."""
 

@@ -10,6 +10,7 @@ from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
 from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, PredictConfig, ReportConfig, Statement
 from ignet.config.execution import ExecutionConfig
+from ignet.config.page import PageConfig
 from ignet.config.projection import ProjectionConfig
 from ignet.config.self_training import PseudoLabelConfig
 from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureConfig, Pretrain2DConfig
@@ -64,6 +65,7 @@ class ExperimentConfig(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     compare: CompareConfig = CompareConfig()
     report: ReportConfig = ReportConfig()
+    page: PageConfig = PageConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
     @field_validator("runs", "adaptations", mode="before")

@@ -52,7 +52,7 @@ class _Inputs:
 
     def targets(self) -> list[Job]:
         """What the rule ``all`` asks for."""
-        return [Job("check_data"), Job("compare"), Job("contact_sheet"), Job("pictures"), *self._drawn()]
+        return [Job("check_data"), Job("compare"), Job("contact_sheet"), Job("pictures"), Job("report"), *self._drawn()]
 
     def of(self, job: Job) -> list[Job]:
         rule: Callable[[Job], list[Job]] = getattr(self, job.rule)
@@ -133,6 +133,18 @@ class _Inputs:
 
     def pictures(self, job: Job) -> list[Job]:
         found = [*self._target(*self.data.val_sequences), *self._project(self.data.val_sequences)]
+        for run in self.experiment.runs:
+            found += self._predictions(run, self.experiment.run_seeds(run)[0])
+        return found + [self._network(network) for network in self.networks]
+
+    def report(self, job: Job) -> list[Job]:
+        train = self.experiment.page.training_sequences(self.data.train_sequences)
+        found = [
+            *self._target(*self.data.val_sequences, *train),
+            *self._scribbles(train),
+            *self._project([*self.data.val_sequences, *train]),
+        ]
+        found += [Job("compare"), Job("check_data"), Job("contact_sheet"), Job("pictures"), *self._drawn()]
         for run in self.experiment.runs:
             found += self._predictions(run, self.experiment.run_seeds(run)[0])
         return found + [self._network(network) for network in self.networks]

@@ -22,6 +22,7 @@ SECTIONS = {
     "extract": "features",
     "contact_sheet": "report",
     "pictures": "report",
+    "report": "page",
 }
 """The section of the configuration that a rule reads, where it has another name than the rule."""
 

@@ -144,6 +144,9 @@ class Workload:
     def pictures(self, job: Job) -> list[Work]:
         return [Work("pictures", 1, 1)]
 
+    def report(self, job: Job) -> list[Work]:
+        return [Work("report", 1, 1)]
+
     def disk(self, job: Job) -> dict[str, float]:
         """Bytes that a job leaves, by kind; kinds that are missing are none."""
         facts, train = self.facts, self.experiment.dataset.train_sequences

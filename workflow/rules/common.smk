@@ -11,10 +11,12 @@ from ignet.errors import IgnetError
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.hold import hold
 from ignet.identity import code_hash
+from ignet.report.html.assets import assets_hash
 from ignet.scheduler import out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
+from ignet.workflow.schedule import record_schedule
 
 
 def stop(error):
@@ -65,6 +67,8 @@ PROJECTION = f"{SHARED}/{keyed('projection', '{projection}')}"
 PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train'].key)}"
 PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
+# training sequences of which the report shows a scan
+SHOWN_TRAIN = EXPERIMENT.page.training_sequences(DATA.train_sequences)
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
 PSEUDO_LABELS = f"{RESULTS}/pseudo_labels/{{run}}/seed{{seed}}"
@@ -106,6 +110,9 @@ def begin():
     # what `ignet why` needs to name the module, or the files of the dataset, that changed
     record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
     record_data(Path(RESULTS), TARGET, FINGERPRINTS)
+    # and what `ignet view` needs to say how far this call is
+    slots = workflow.cores or workflow.nodes or 1
+    record_schedule(Path(RESULTS), list(workflow.dag.jobs), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
 
 
 # Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot
@@ -292,6 +299,27 @@ def launcher(stage):
     """What starts the script of a training: one process, or torchrun's, which share each batch."""
     processes = EXECUTION.processes_of(stage)
     return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
+
+
+def records():
+    """Where the times of this experiment's jobs lie below `benchmarks/`, in the order of the workflow."""
+    shared = [keyed("simulate_source", ARTIFACTS.source.key), keyed("simulate_sequence", ARTIFACTS.target.key)]
+    shared += [keyed("simulate_scribbles", ARTIFACTS.scribbles.key)] + [
+        keyed("project", ARTIFACTS.projection[role].key) for role in ("train", "val")
+    ]
+    networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
+    networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
+    networks += [f"extract/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
+    runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", "evaluate") for run in EXPERIMENT.runs]
+    last = ["check_sequence", "check_data", "draw_projection", "contact_sheet", "pictures", "compare"]
+    return list(dict.fromkeys([*shared, PRETRAINED, *networks, *runs, *last]))
+
+
+def shown_features():
+    """The 2D network whose features the report shows: that of the run that carries the claim, else of the first run that reads any."""
+    runs = [run for run in (EXPERIMENT.compare.method, *EXPERIMENT.runs) if run in EXPERIMENT.runs]
+    read = [EXPERIMENT.run(run).features for run in runs if EXPERIMENT.run(run).needs_features]
+    return next(iter(read), NETWORKS_2D[-1])
 
 
 def run_files(pattern):

@@ -149,3 +149,53 @@ rule pictures:
         'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
         ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_PROJECTION_VAL"'
         " --networks-2d {params.networks} --scribbles-note {params.note:q} --out {output} > {log} 2>&1"
+
+
+# The last job: it also tells what the others cost. A sequence's correspondence is named with its file, as training and validation may differ.
+rule report:
+    input:
+        target_folders([*DATA.val_sequences, *SHOWN_TRAIN]),
+        scribble_folders(SHOWN_TRAIN),
+        rules.check_data.output,
+        rules.contact_sheet.output,
+        rules.pictures.output,
+        expand(rules.draw_projection.output, sequence=DATA.sequences),
+        multiext(f"{RESULTS}/compare/", "table.csv", "summary.txt"),
+        confusions=[rules.evaluate.output.confusion.format(run=run, seed=seed) for run, seed in RUNS],
+        curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
+        predictions=[
+            expand(PREDICTIONS, run=run, seed=EXPERIMENT.run_seeds(run)[0], sequence=DATA.val_sequences) for run in EXPERIMENT.runs
+        ],
+        projection=projections([*DATA.val_sequences, *SHOWN_TRAIN]),
+        networks=[network_file(network) for network in NETWORKS_2D],
+    output:
+        report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Report"),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        mem_mb=memory("report"),
+        runtime=minutes("report"),
+        gpu=EXECUTION.gpus_of("report"),
+    params:
+        settings=EXPERIMENT.page.canonical(),
+        code=code("report_page.py"),
+        assets=assets_hash(),
+        data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (*DATA.val_sequences, *SHOWN_TRAIN)),
+        runs=[f"{run}:{seed}" for run, seed in RUNS],
+        val=[f"{sequence}={projections([sequence])[0]}" for sequence in DATA.val_sequences],
+        train=["--train", *(f"{sequence}={projections([sequence])[0]}" for sequence in SHOWN_TRAIN)] if SHOWN_TRAIN else [],
+        networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
+        features=shown_features(),
+        records=records(),
+        note=f"Scribbles: {'those of the dataset' if DATA.scribbles == 'dataset' else 'simulated from the dense labels'}.",
+    message:
+        "Report: one page of tables, charts, scans and a 3D viewer"
+    shell:
+        'exec python "$IGNET_SCRIPTS/report_page.py" --settings {params.settings:q} --code {params.code} --assets {params.assets} --device cpu'
+        ' --results "$IGNET_RESULTS" --shared "$IGNET_SHARED" --runs {params.runs} --dataset "$IGNET_TARGET" --scribbles "$IGNET_SCRIBBLES"'
+        " --val {params.val} {params.train} --networks-2d {params.networks} --features-of {params.features} --records {params.records}"
+        " --note {params.note:q} --out {output} > {log} 2>&1"

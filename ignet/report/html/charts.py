@@ -1,0 +1,191 @@
+"""Charts of the page as plotly's figures; the page's script gives them the colours of its theme."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from ignet.data.labels import CLASSES
+from ignet.report.html.tables import PageTable
+from ignet.report.plots import Curve, smooth
+
+COLORS = (
+    "#4c78a8",
+    "#f58518",
+    "#54a24b",
+    "#e45756",
+    "#b279a2",
+    "#9d755d",
+    "#72b7b2",
+    "#eeca3b",
+    "#ff9da6",
+    "#8c8c8c",
+    "#2f9fd0",
+    "#a3a847",
+)
+"""Of the runs, by their place; all can be seen on white and on black."""
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def run_styles(runs: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and line style of each run; the style changes where the colours are used up."""
+    return {run: (COLORS[n % len(COLORS)], DASHES[n // len(COLORS) % len(DASHES)]) for n, run in enumerate(runs)}
+
+
+def chart(figure: go.Figure) -> dict[str, Any]:
+    """A figure as plain values."""
+    return json.loads(figure.to_json())
+
+
+def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.Figure | None:
+    """Each row's figure as a dot between its bounds; rows without bounds are left out, and with none of them there is no chart.
+
+    Args:
+        table: with ``value``, ``value low`` and ``value high`` among its numbers.
+        label: column that names the rows.
+        value: column that is drawn.
+        title: of the horizontal axis.
+    """
+    place = table.columns.index(label)
+    rows = [(row[place].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{value} low" in found]
+    if not rows:
+        return None
+    figure = go.Figure(_dots([name for name, _ in rows], [found for _, found in rows], value, "", COLORS[0]))
+    _horizontal(figure, title, len(rows))
+    return figure
+
+
+def gain_chart(table: PageTable, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str) -> go.Figure | None:
+    """Gains by slice or class with their intervals, one series a run; only ``shown`` is drawn at first, the legend brings the others."""
+    traces = []
+    for run in columns:
+        rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{run} low" in found]
+        trace = _dots([name for name, _ in rows], [found for _, found in rows], run, run, styles.get(run, (COLORS[0], ""))[0])
+        traces.append(trace.update(visible=True if run == shown else "legendonly"))
+    if not any(len(trace.x) for trace in traces):
+        return None
+    figure = go.Figure(traces)
+    _horizontal(figure, title, len(table.rows))
+    return figure.update_layout(showlegend=len(traces) > 1, scattermode="group")
+
+
+def class_chart(table: PageTable, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]) -> go.Figure:
+    """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend. Whiskers are standard deviations over seeds."""
+    rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if found.get("points")]
+    figure = go.Figure()
+    for run in runs:
+        values, deviations = [found.get(run) for _, found in rows], [found.get(f"{run} sd") for _, found in rows]
+        figure.add_bar(
+            x=[name for name, _ in rows],
+            y=values,
+            name=run,
+            marker_color=styles[run][0],
+            error_y={"array": deviations, "thickness": 1, "width": 0} if any(d is not None for d in deviations) else None,
+            hovertemplate="%{x}: %{y:.1f} %",
+            visible=True if run in shown else "legendonly",
+        )
+    return figure.update_layout(barmode="group", yaxis={"title": "IoU, %", "range": [0, 100]}, xaxis={"tickangle": -40}, height=420)
+
+
+def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
+    """Shares of each true class that were taken for each class, in per cent; classes that occur on neither side are left out.
+
+    Args:
+        confusion: int64 (C, C + 1), truth by prediction; the last column is nothing.
+    """
+    true, said = confusion.sum(axis=1), confusion.sum(axis=0)
+    classes = np.flatnonzero((true > 0) | (said[:-1] > 0))
+    columns = np.append(classes, len(CLASSES)) if said[-1] else classes
+    counts = confusion[np.ix_(classes, columns)]
+    shares = 100 * counts / np.maximum(true[classes], 1)[:, None]
+    names = [*CLASSES, "nothing"]
+    heatmap = go.Heatmap(
+        z=shares.round(2),
+        customdata=counts,
+        x=[names[n] for n in columns],
+        y=[names[n] for n in classes],
+        zmin=0,
+        zmax=100,
+        # clear at 0, so that it fits a light page and a dark one
+        colorscale=[[0, "rgba(76,130,190,0)"], [1, "rgb(76,130,190)"]],
+        text=np.where(shares >= 1, np.char.mod("%.0f", shares), ""),
+        texttemplate="%{text}",
+        xgap=1,
+        ygap=1,
+        colorbar={"title": "%", "thickness": 12},
+        hovertemplate="true %{y}, predicted %{x}: %{z:.1f} % (%{customdata:,} points)<extra></extra>",
+    )
+    figure = go.Figure(heatmap).update_layout(height=560)
+    figure.update_yaxes(title="true", autorange="reversed", showgrid=False)
+    return figure.update_xaxes(title="predicted", tickangle=-45, showgrid=False)
+
+
+def curve_charts(curves: Mapping[str, Sequence[Curve]], styles: Mapping[str, tuple[str, str]], points: int) -> dict[str, go.Figure]:
+    """One chart for each figure that a training logged, one line a training: the mean of its seeds, with a band from lowest to highest.
+
+    Args:
+        curves: of each training, its seeds' curves.
+        styles: colour and line style of each training.
+        points: at most so many a line are drawn.
+    """
+    names = list(dict.fromkeys(name for seeds in curves.values() for curve in seeds for name in curve if name != "step"))
+    names.sort(key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
+    charts = {}
+    for name in names:
+        figure = go.Figure()
+        for run, seeds in curves.items():
+            figure.add_traces(_curve([curve for curve in seeds if name in curve], name, run, styles[run], points))
+        charts[name] = figure.update_layout(height=260, showlegend=False, xaxis_title="step", title={"text": name, "font": {"size": 13}})
+    return charts
+
+
+def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str], points: int) -> list[go.Scatter]:
+    drawn = [(curve["step"][known], curve[name][known]) for curve in curves if (known := np.isfinite(curve[name])).any()]
+    if not drawn:
+        return []
+    steps = drawn[0][0]
+    # seeds may log a figure at other steps, such as one that exists only for samples with a pixel
+    values = np.stack([np.interp(steps, own, smooth(value, max(len(value) // 50, 1))) for own, value in drawn])
+    kept = np.unique(np.linspace(0, len(steps) - 1, min(points, len(steps))).round().astype(int))
+    steps, values = steps[kept].astype(int), _digits(values[:, kept])
+    common: dict[str, Any] = {"legendgroup": run, "name": run, "mode": "lines"}
+    line = {"color": style[0], "dash": style[1], "width": 1.5}
+    traces = [go.Scatter(x=steps, y=_digits(values.mean(axis=0)), line=line, hovertemplate="%{y:.4g}", **common)]
+    if len(values) > 1:
+        band = {"x": np.concatenate([steps, steps[::-1]]), "y": np.concatenate([values.min(axis=0), values.max(axis=0)[::-1]])}
+        hidden = {"line": {"width": 0}, "hoverinfo": "skip", "fill": "toself", "fillcolor": style[0], "opacity": 0.15}
+        traces.insert(0, go.Scatter(**band, **hidden, **common))
+    return traces
+
+
+def _digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Four digits are more than a chart shows; the page keeps the text of each number."""
+    scale = 10.0 ** (4 - np.ceil(np.log10(np.maximum(np.abs(values), 1e-30))))
+    return np.where(values == 0, 0, np.round(values * scale) / scale)
+
+
+def _dots(names: Sequence[str], rows: Sequence[Mapping[str, float]], value: str, run: str, color: str) -> go.Scatter:
+    middle = [found[value] for found in rows]
+    reach = {
+        "type": "data",
+        "symmetric": False,
+        "array": [found[f"{value} high"] - found[value] for found in rows],
+        "arrayminus": [found[value] - found[f"{value} low"] for found in rows],
+        "thickness": 1.6,
+        "width": 0,
+    }
+    bounds = [[found[f"{value} low"], found[f"{value} high"]] for found in rows]
+    hover = "%{y}: %{x:+.1f} [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>"
+    marker = {"color": color, "size": 9}
+    return go.Scatter(
+        x=middle, y=list(names), mode="markers", name=run, marker=marker, error_x=reach, customdata=bounds, hovertemplate=hover
+    )
+
+
+def _horizontal(figure: go.Figure, title: str, rows: int) -> None:
+    axes = {"yaxis": {"autorange": "reversed", "automargin": True}, "xaxis": {"title": title, "zeroline": True, "zerolinewidth": 2}}
+    figure.update_layout(height=110 + 26 * max(rows, 2), showlegend=False, **axes)

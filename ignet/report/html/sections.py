@@ -1,0 +1,162 @@
+"""The page's sections over the comparison: what each shows, or in which words it is left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.config.evaluation import CompareConfig
+from ignet.files import read_json
+from ignet.report.html.charts import chart, class_chart, confusion_chart, curve_charts, gain_chart, interval_chart, run_styles
+from ignet.report.html.tables import PageTable, read_table
+from ignet.report.plots import Curve
+
+FEW = 4
+"""Up to this many runs, the bars of the classes show them all at first."""
+
+
+@dataclass
+class Section:
+    """A part of the page that folds.
+
+    Attributes:
+        id: its anchor.
+        title: its heading.
+        text: paragraphs above the rest.
+        absent: why it is empty; '' where it is not.
+        table_first: the first table stands above the charts.
+        tables: tables, each sorted by a click on a column's head.
+        charts: plotly figures by name.
+        widget: name of a part that the template itself draws; '' for none.
+        data: what that part needs, for the template.
+    """
+
+    id: str
+    title: str
+    text: list[str] = field(default_factory=list)
+    absent: str = ""
+    table_first: bool = False
+    tables: list[PageTable] = field(default_factory=list)
+    charts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    widget: str = ""
+    data: Any = None
+
+
+def headline(folder: Path, names: CompareConfig) -> Section:
+    """The runs side by side, and what they say."""
+    words = read_json(folder / "statements.json")["paragraph"]
+    section = Section(
+        "headline", "Results", [line for line in words.splitlines() if line], tables=[read_table(folder, "table")], table_first=True
+    )
+    difference = interval_chart(section.tables[0], "run", f"difference to {names.baseline}", f"mIoU minus {names.baseline}, points")
+    if difference:
+        section.charts["difference"] = chart(difference)
+    statements = read_table(folder, "statements")
+    if statements.rows:
+        section.tables.append(statements)
+    if (folder / "labelled_frames.csv").exists():
+        section.tables.append(read_table(folder, "labelled_frames"))
+    return section
+
+
+def published(folder: Path) -> Section:
+    """Figures of others, each with its source."""
+    return Section("published", "Published figures", tables=[read_table(folder, "published")])
+
+
+def ablation(folder: Path) -> Section:
+    """Runs that remove or replace one part of the method."""
+    controls = read_table(folder, "controls")
+    if not controls.rows:
+        return Section("ablation", "Ablation", absent="this experiment names no controls (compare.controls)")
+    section = Section("ablation", "Ablation", tables=[controls], table_first=True)
+    drawn = interval_chart(controls, "control", "control minus other", "mIoU, control minus the other run, points")
+    if drawn:
+        section.charts["controls"] = chart(drawn)
+    return section
+
+
+def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
+    """What runs gain over the baseline, by slice of the points."""
+    table = read_table(folder, "gains")
+    columns = [run for run in table.columns[2:] if any(f"{run} low" in found for found in table.numbers)]
+    if not columns:
+        why = f"no run has seeds in common with a baseline run '{names.baseline}'"
+        return Section("gains", "Gains by slice", absent=why, tables=[read_table(folder, "slices")])
+    shown = names.method if names.method in columns else columns[0]
+    text = "By distance, boundary and interior, in and out of the camera's view, and small objects. The legend shows and hides runs."
+    drawn = gain_chart(table, columns, shown, run_styles(runs), f"mIoU minus {names.baseline}, points")
+    charts = {"gains": chart(drawn)} if drawn else {}
+    return Section("gains", "Gains by slice", [text], tables=[table, read_table(folder, "slices")], charts=charts)
+
+
+def classes(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
+    """IoU of each class."""
+    table, carrying = read_table(folder, "per_class"), (names.reference, names.baseline, names.method)
+    shown = list(runs) if len(runs) <= FEW else [run for run in runs if run in carrying] or list(runs[:FEW])
+    section = Section("classes", "IoU of each class", tables=[table, read_table(folder, "gains_per_class")])
+    section.charts["per_class"] = chart(class_chart(table, runs, shown, run_styles(runs)))
+    return section
+
+
+def confusion(matrices: Mapping[str, NDArray[np.int64]], first: str) -> Section:
+    """What each class was taken for; one chart a run, of which one is seen."""
+    order = sorted(matrices, key=lambda run: run != first)
+    text = "Share of the points of each true class that a run took for each class; all seeds together."
+    charts = {run: chart(confusion_chart(matrices[run])) for run in order if matrices[run].any()}
+    return Section("confusion", "Confusion matrix", [text], charts=charts, widget="choice", data="run")
+
+
+def training(curves: Mapping[str, Sequence[Curve]], curves_2d: Mapping[str, Sequence[Curve]], points: int) -> Section:
+    """Training curves of all networks."""
+    groups = [("3D networks", curves), ("2D networks", curves_2d)]
+    data = []
+    section = Section("curves", "Training curves", ["Running means over 2 % of the steps; bands span the lowest and the highest seed."])
+    for title, group in groups:
+        if not group:
+            continue
+        styles = run_styles(list(group))
+        drawn = {f"{title}: {name}": chart(figure) for name, figure in curve_charts(group, styles, points).items()}
+        section.charts |= drawn
+        data.append({"title": title, "runs": [(run, *styles[run]) for run in group], "charts": list(drawn)})
+    section.widget, section.data = "curves", data
+    return section
+
+
+def scans(folder: Path, networks: Sequence[str], features: str, explained: float | None) -> list[Section]:
+    """What is drawn from single scans; the page's scripts do so.
+
+    Args:
+        folder: of the comparison.
+        networks: 2D networks, in the order of their columns.
+        features: the network whose features are shown.
+        explained: share of the features' variance that the colours hold; none: no features.
+    """
+    words = "The camera image, projected labels and scribbles, and what each 2D network makes of it."
+    if explained is not None:
+        words += f" Features of '{features}': their first three principal components ({explained:.0%} of the variance) as red, green, blue."
+    images = Section("images", "2D segmentation before and after adaptation", [words], widget="images", data=list(networks))
+    images.tables.append(read_table(folder, "networks_2d"))
+    if not networks:
+        images.absent = "this experiment has no 2D networks"
+    above = Section(
+        "above",
+        "Scans from above",
+        ["Forward is up; the sector is the camera's. Each scan stands for itself: these are no averages."],
+        widget="above",
+    )
+    viewer = Section("viewer", "3D viewer", widget="viewer")
+    return [images, above, viewer]
+
+
+def read_confusions(files: Mapping[str, Sequence[Path]]) -> dict[str, NDArray[np.int64]]:
+    """Confusion matrices (C, C + 1) of ``confusion.csv`` files, summed over the seeds of each run."""
+    return {run: np.sum([_read_confusion(path) for path in paths], axis=0) for run, paths in files.items()}
+
+
+def _read_confusion(path: Path) -> NDArray[np.int64]:
+    lines = path.read_text().splitlines()[1:]
+    return np.array([[int(value) for value in line.split(",")[1:]] for line in lines], np.int64)

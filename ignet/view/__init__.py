@@ -1,0 +1,1 @@
+"""A look at a workflow while it runs: ``ignet view``."""

@@ -1,0 +1,51 @@
+"""The command ``ignet view``."""
+
+import argparse
+import webbrowser
+from pathlib import Path
+
+from ignet.errors import IgnetError
+from ignet.workflow.schedule import FILE
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("results", nargs="?", type=Path, help="folder of results (default: of those below results/, the one started last)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    parser.add_argument("--port", type=int, default=0, help="port on this machine (default: a free one)")
+    parser.set_defaults(run=view)
+
+
+def view(args: argparse.Namespace) -> int:
+    """Serve the view until it is interrupted.
+
+    Raises:
+        IgnetError: there are no results, or the port is taken.
+    """
+    from ignet.view.server import HOST, make_server
+    from ignet.workflow.schedule import read_schedule
+
+    results = args.results or latest(Path("results"))
+    read_schedule(results)
+    with make_server(results, args.port) as server:
+        address = f"http://{HOST}:{server.server_address[1]}/"
+        print(f"{results}: {address} (this machine alone; Ctrl-C ends it)", flush=True)
+        if not args.no_browser:
+            webbrowser.open(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def latest(below: Path) -> Path:
+    """The folder of results whose workflow was started last.
+
+    Raises:
+        IgnetError: none was.
+    """
+    found = sorted(below.rglob(FILE), key=lambda path: path.stat().st_mtime) if below.is_dir() else []
+    if not found:
+        raise IgnetError(f"{below}: found no results of a workflow that was started, expected {FILE} in a folder below it; give its path")
+    return found[-1].parents[1]

@@ -1,0 +1,97 @@
+"""The report: one HTML file with tables, charts, scans and a 3D viewer, which opens from disk and needs no network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ignet.config.base import validate
+from ignet.config.evaluation import CompareConfig
+from ignet.config.page import PageConfig
+from ignet.console import log
+from ignet.errors import IgnetError
+from ignet.files import read_json
+from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.report.arguments import name_and_path
+from ignet.report.html.assets import assets_hash
+from ignet.report.html.background import costs, data, settings
+from ignet.report.html.costs import made_files, read_costs, read_made
+from ignet.report.html.frames import Sources, choose_frames, feature_colors, frame_json, read_frames
+from ignet.report.html.page import write_page
+from ignet.report.html.sections import ablation, classes, confusion, gains, headline, published, read_confusions, scans, training
+from ignet.report.plots import read_curves
+from ignet.stage import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("page", PageConfig, __doc__)
+    stage.add("--results", type=Path, required=True, help="folder of the experiment's results")
+    stage.add("--runs", nargs="+", required=True, metavar="RUN:SEED", help="trained runs; of each, the first seed's predictions are shown")
+    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
+    stage.add("--val", nargs="+", required=True, metavar="NN=FILE", help="validation sequences and their correspondence files")
+    stage.add("--train", nargs="*", default=[], metavar="NN=FILE", help="training sequences to show, and their correspondence files")
+    stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are shown, where they are there")
+    stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
+    stage.add("--features-of", default="", help="that of them whose features are shown")
+    stage.add("--shared", type=Path, help="folder of results that experiments share; default: that of the results")
+    stage.add("--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two")
+    stage.add("--note", default="", help="a remark on the data")
+    stage.add("--assets", help="identity of the page's scripts and styles that this job was planned with; refused if they have changed")
+    stage.add("--out", type=Path, required=True, help="HTML file to make")
+    args, config = stage.start()
+    if args.assets and args.assets != assets_hash():
+        raise IgnetError(f"the page's scripts and styles are {assets_hash()} now, expected {args.assets}; start the workflow again")
+
+    results, compared = args.results, args.results / "compare"
+    names = validate(CompareConfig, read_json(compared / "settings.json")["settings"], str(compared / "settings.json"))
+    runs = seeds_by_run(args.runs)
+    networks = dict(map(name_and_path, args.networks_2d))
+    val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
+    predictions = {run: results / f"predictions/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
+    models = {name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in networks.items()}
+    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.features_of)
+    frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
+    colors = feature_colors(frames)
+
+    curves = {run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds] for run, seeds in runs.items()}
+    curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
+    confusions = {run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()}
+    records = [folder / "benchmarks" for folder in (results, args.shared or results)]
+    sections = [
+        headline(compared, names),
+        ablation(compared),
+        gains(compared, names, list(runs)),
+        classes(compared, names, list(runs)),
+        confusion(read_confusions(confusions), names.method),
+        training(curves, curves_2d, config.curve_points),
+        *scans(compared, list(networks), args.features_of, colors.explained if colors else None),
+        published(compared),
+        data(results / "data/manifest.csv", results / "report/contact_sheet.png", config.image_quality, args.note),
+        costs(read_costs(records, args.records)),
+        settings(read_made(made_files(results, runs, networks, val))),
+    ]
+    carrying = [run for run in (names.reference, names.baseline, names.method) if run in runs] or list(runs)[:3]
+    options = {"extent": config.extent, "runs": list(runs), "headline": carrying, "networks": list(networks)}
+    title = f"ignet: {results.name}"
+    subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
+    write_page(args.out, title, subtitle, sections, (frame_json(frame, colors, config) for frame in frames), {"options": options})
+    stage.write_settings(args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames])
+    log.info("%s: %.1f MB, %d scans", args.out, args.out.stat().st_size / 1e6, len(frames))
+
+
+def seeds_by_run(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Seeds of each run, of arguments ``RUN:SEED``.
+
+    Raises:
+        IgnetError: a text has another form.
+    """
+    runs: dict[str, list[str]] = {}
+    for text in texts:
+        run, colon, seed = text.rpartition(":")
+        if not (run and colon and seed.isdecimal()):
+            raise IgnetError(f"'{text}': expected RUN:SEED, where SEED is a number")
+        runs.setdefault(run, []).append(seed)
+    return runs
+
+
+if __name__ == "__main__":
+    main()

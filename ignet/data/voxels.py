@@ -40,9 +40,9 @@ def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, 
     inverse[index] = np.cumsum(starts) - 1
     keys, first = keys[starts], index[starts]
     coordinates = np.empty((len(keys), 3), np.int32)
-    for axis in (2, 1, 0):
-        coordinates[:, axis] = (keys & ((1 << bits[axis]) - 1)) + int(low[axis])
-        keys >>= bits[axis]
+    for column in (2, 1, 0):
+        coordinates[:, column] = (keys & ((1 << bits[column]) - 1)) + int(low[column])
+        keys >>= bits[column]
     return coordinates, inverse, first
 
 

@@ -224,7 +224,8 @@ def test_table_of_rates_survives_a_round_trip(tmp_path: Path) -> None:
 
 def test_the_table_of_the_package_covers_the_costly_stages() -> None:
     rates = read_rates()
-    assert {*GPU_RULES} - {"pseudo_label"} <= {row.stage for row in rates}
+    # counted by the rates of predict and extract
+    assert {*GPU_RULES} - {"pseudo_label", "feature_basis"} <= {row.stage for row in rates}
     assert all(row.machine and row.date and row.command for row in rates)
 
 

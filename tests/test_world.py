@@ -274,16 +274,19 @@ def test_source_set(tmp_path: Path) -> None:
 
 
 def test_looks_differ() -> None:
-    """The game's sky is blue and its road clean; the street's sky is pale and its image has grain."""
-    blue, grain = [], []
-    for drive in (source_drive(SMALL, 0), target_drive(SMALL, 0)):
+    """The game's days differ, most have a blue sky and a clean image; the street's sky is pale and its image has grain."""
+    blue, grain, road_colour = [], [], []
+    for drive in (*(source_drive(SMALL, street) for street in range(6)), target_drive(SMALL, 0), target_drive(SMALL, 1)):
         picture = drive.picture(0)
         image, sky, road = picture.image.astype(float), picture.city == 23, (picture.raw == 40) & (picture.depth < 20)
         blue.append((image[sky, 2] - image[sky, 0]).mean())
         beside = road[:, 1:] & road[:, :-1]
         grain.append(np.median(np.abs(np.diff(image, axis=1))[beside]))
-    assert blue[0] > 60 and blue[1] < 25
-    assert grain[1] > 2 * grain[0]
+        road_colour.append(image[road].mean())
+    game, street = slice(0, 6), slice(6, 8)
+    assert np.mean(blue[game]) > 40 and max(blue[street]) < 25
+    assert np.mean(grain[game]) < min(grain[street])
+    assert np.ptp(blue[game]) > 40 and np.ptp(road_colour[game]) > 10
 
 
 def test_bad_sequence_name_and_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,171 @@
+# What the rules read, where it lies, and the identity of the user's own files.
+FINGERPRINTS = {}
+# stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
+LISTINGS = {}
+
+
+@cache
+def fingerprint(kinds, sequences):
+    """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
+    if not DATA.root:
+        return "embedded world"
+    try:
+        found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
+    except IgnetError as error:
+        stop(error)
+    FINGERPRINTS[found] = (kinds, sequences)
+    return found
+
+
+@cache
+def source_fingerprint():
+    """Identity of the user's synthetic dataset."""
+    if not EXPERIMENT.source.root:
+        return "embedded world"
+    try:
+        return tree_fingerprint(Path(SOURCE))
+    except IgnetError as error:
+        stop(error)
+
+
+def weights_fingerprint(*names):
+    """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
+    folders = [Path(name).expanduser() for name in names if name]
+    return ",".join(tree_fingerprint(folder) if folder.is_dir() else str(folder) for folder in folders)
+
+
+def target_folders(sequences):
+    """The sequence folders of the embedded world; of a user's dataset nothing (it enters by its fingerprint)."""
+    return [] if DATA.root else [f"{TARGET}/sequences/{sequence}" for sequence in sequences]
+
+
+def source_folder():
+    """The source set of the embedded world; of a user's dataset nothing."""
+    return [] if EXPERIMENT.source.root else [SOURCE]
+
+
+def scribble_folders(sequences):
+    """Simulated scribbles are made by a rule; published ones lie in the dataset."""
+    return [] if DATA.scribbles == "dataset" else [f"{SCRIBBLES}/sequences/{s}/scribbles" for s in sequences]
+
+
+def scribble_kinds():
+    """Published scribbles are files of the dataset."""
+    return ("scribbles",) if DATA.scribbles == "dataset" else ()
+
+
+def network_file(network):
+    """Weights of a 2D network: the pretrained one or an adapted one."""
+    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{key_of(ARTIFACTS.networks, network)}"
+    return f"{SHARED}/{folder}/model.safetensors"
+
+
+def evaluation_2d(network):
+    """Figures of a 2D network."""
+    return f"{SHARED}/evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}/metrics.json"
+
+
+def features_folder(network):
+    """Feature stores of a 2D network."""
+    return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
+
+
+def feature_basis(network):
+    """Principal components of a 2D network's features, where stores have fewer channels."""
+    return [f"{SHARED}/feature_basis/{key_of(ARTIFACTS.bases, network)}/basis.safetensors"] if EXPERIMENT.features.channels else []
+
+
+def adaptation(wildcards):
+    """Settings of an adapted 2D network."""
+    return EXPERIMENT.adaptation(named(ARTIFACTS.networks, wildcards.network))
+
+
+def projections(sequences):
+    """Correspondence files."""
+    return [f"{PROJECTION_TRAIN if labelled(sequence) else PROJECTION_VAL}/{sequence}.h5" for sequence in sequences]
+
+
+def labelled(sequence):
+    """Only training sequences show their scribbles to the 2D network."""
+    return (sequence,) if sequence in DATA.train_sequences else ()
+
+
+def training_inputs(wildcards):
+    """A run depends only on what its losses read."""
+    settings = EXPERIMENT.run(wildcards.run)
+    sequences = DATA.train_sequences
+    scribbled = settings.supervision == "scribbles"
+    return {
+        "scans": target_folders(sequences),
+        "scribbles": scribble_folders(sequences) if scribbled else [],
+        "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
+        "projection": projections(sequences) if settings.needs_correspondence else [],
+        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if settings.needs_features else [],
+        "teacher": [network_file(settings.features)] if settings.needs_features else [],
+    }
+
+
+def labels_root(wildcards):
+    """Folder whose sequences hold the labels of the run's supervision."""
+    settings = EXPERIMENT.run(wildcards.run)
+    if settings.pseudo_labels_of:
+        return PSEUDO_LABELS.format(run=settings.pseudo_labels_of, seed=wildcards.seed)
+    return TARGET if settings.supervision == "dense" else SCRIBBLES
+
+
+def features_root(wildcards):
+    """Folder of the feature stores that the run reads, if any."""
+    settings = EXPERIMENT.run(wildcards.run)
+    return features_folder(settings.features) if settings.needs_features else f"{SHARED}/features"
+
+
+def training_data(wildcards):
+    """Fingerprint of the scans and of the labels that the run's supervision allows."""
+    labels = {"dense": ("labels",), "scribbles": scribble_kinds(), "pseudo": ()}
+    return fingerprint(("scans", *labels[EXPERIMENT.run(wildcards.run).supervision]), DATA.train_sequences)
+
+
+def labelled_frames():
+    """`RUN=PERCENT` for every run that has unlabelled scans."""
+    shares = {run: EXPERIMENT.run(run).labelled_frames for run in EXPERIMENT.runs}
+    return [f"{run}={share}" for run, share in shares.items() if share]
+
+
+def supervision_2d(network):
+    """What a 2D network learns from: its supervision, and the share of labelled frames where it is not all."""
+    if network == SOURCE_NETWORK:
+        return SOURCE_NETWORK
+    settings = EXPERIMENT.adaptation(network)
+    return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
+
+
+def launcher(stage):
+    """What starts the script of a training: one process, or torchrun's, which share each batch."""
+    processes = EXECUTION.processes_of(stage)
+    return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
+
+
+def records():
+    """Where the times of this experiment's jobs lie below `benchmarks/`, in the order of the workflow."""
+    shared = [keyed("simulate_source", ARTIFACTS.source.key), keyed("simulate_sequence", ARTIFACTS.target.key)]
+    shared += [keyed("simulate_scribbles", ARTIFACTS.scribbles.key)] + [
+        keyed("project", ARTIFACTS.projection[role].key) for role in ("train", "val")
+    ]
+    networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
+    networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
+    networks += [f"extract/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
+    runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", "evaluate") for run in EXPERIMENT.runs]
+    last = ["check_sequence", "check_data", "draw_projection", "contact_sheet", "pictures", "compare"]
+    return list(dict.fromkeys([*shared, PRETRAINED, *networks, *runs, *last]))
+
+
+def shown_features():
+    """The 2D network whose features the report shows: that of the run that carries the claim, else of the first run that reads any."""
+    runs = [run for run in (EXPERIMENT.compare.method, *EXPERIMENT.runs) if run in EXPERIMENT.runs]
+    read = [EXPERIMENT.run(run).features for run in runs if EXPERIMENT.run(run).needs_features]
+    return next(iter(read), NETWORKS_2D[-1])
+
+
+def run_files(pattern):
+    """`RUN:SEED=file` for every run and seed."""
+    return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]

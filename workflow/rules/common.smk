@@ -111,7 +111,8 @@ def begin():
     record_code(Path(RESULTS), sorted(SCRIPTS.glob("*.py")))
     record_data(Path(RESULTS), TARGET, FINGERPRINTS)
     # and what `ignet view` needs to say how far this call is
-    slots = workflow.cores or workflow.nodes or 1
+    # not workflow.cores, which a call without --cores, as on a cluster, refuses
+    slots = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
     record_schedule(Path(RESULTS), list(workflow.dag.jobs), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
 
 

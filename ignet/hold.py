@@ -7,6 +7,9 @@ from filelock import FileLock, Timeout
 from ignet.errors import IgnetError
 from ignet.files import explained
 
+LOCK = ".workflow.lock"
+"""Name of the locked file in a folder of results."""
+
 _held: list[FileLock] = []  # until the process ends, however it ends: the kernel frees them
 
 
@@ -18,9 +21,9 @@ def hold(results: Path) -> None:
     Raises:
         IgnetError: another process holds it, or it cannot be written to.
     """
-    lock = FileLock(results / ".workflow.lock")
+    lock = FileLock(results / LOCK)
     try:
-        with explained(results / ".workflow.lock"):
+        with explained(results / LOCK):
             results.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
     except Timeout:

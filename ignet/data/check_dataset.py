@@ -10,7 +10,7 @@ from typing import Any
 from ignet.config.experiment import ExperimentConfig
 from ignet.data import kitti
 from ignet.data.check import SequenceReport, check_sequence
-from ignet.data.faults import Fault, downloads_of
+from ignet.data.faults import Fault, downloads_of, number_of
 from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.tree import SequenceTree, alike
 
@@ -184,7 +184,7 @@ def _name_foreign_labels(trees: Sequence[SequenceTree]) -> None:
 
 
 def _fits(size: int, tree: SequenceTree, frame: str) -> bool:
-    return tree.readable("scans", frame) and size == 4 * tree.points(frame)
+    return tree.readable("scans", frame) and size == kitti.LABEL_BYTES * tree.points(frame)
 
 
 def _drop(tree: SequenceTree, kind: str, names: Sequence[str]) -> None:
@@ -210,7 +210,7 @@ def describe(report: DatasetReport) -> str:
     lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})", *report.notes]
     if not report.faults:
         return "\n".join([*lines, "no fault"])
-    lines.append("1 fault" if len(report.faults) == 1 else f"{len(report.faults)} faults")
+    lines.append(number_of(report.faults))
     downloads = downloads_of(report.faults)
     if downloads:
         lines.append("downloads that mend them:")

@@ -82,6 +82,11 @@ _REMEDIES: dict[type[OSError], str] = {
 }
 
 
+def number_of(faults: Sequence[object]) -> str:
+    """How many there are, in words."""
+    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+
+
 def named(files: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(files) - most} more" if len(files) > most else ""

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from ignet.errors import IgnetError
 from ignet.files import atomic
 
-_POINT_BYTES = 16  # x, y, z, remission: four float32
+POINT_BYTES = 16
+"""Of a scan's point: x, y, z, remission as four float32."""
+
+LABEL_BYTES = 4
+"""Of a point's label: one uint32."""
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -93,9 +98,9 @@ def read_scan(path: Path) -> NDArray[np.float32]:
         IgnetError: the file is missing, empty or cut short.
     """
     data = _read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
-    if not data or len(data) % _POINT_BYTES:
+    if not data or len(data) % POINT_BYTES:
         raise IgnetError(
-            f"{path}: found {len(data)} bytes, expected a positive multiple of {_POINT_BYTES} (4 float32 a point); "
+            f"{path}: found {len(data)} bytes, expected a positive multiple of {POINT_BYTES} (4 float32 a point); "
             "the file is cut short or is no scan: unpack it again"
         )
     return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
@@ -112,11 +117,11 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
         IgnetError: the file is missing, cut short, or of another length than its scan.
     """
     data = _read_bytes(path, "a label file", "unpack the labels again")
-    if len(data) % 4:
-        raise IgnetError(f"{path}: found {len(data)} bytes, expected a multiple of 4 (one uint32 a point); unpack it again")
-    if points is not None and len(data) != 4 * points:
+    if len(data) % LABEL_BYTES:
+        raise IgnetError(f"{path}: found {len(data)} bytes, expected a multiple of {LABEL_BYTES} (one uint32 a point); unpack it again")
+    if points is not None and len(data) != LABEL_BYTES * points:
         raise IgnetError(
-            f"{path}: found {len(data) // 4} labels, expected {points}, as many as its scan has points; "
+            f"{path}: found {len(data) // LABEL_BYTES} labels, expected {points}, as many as its scan has points; "
             "unpack the labels that belong to these scans"
         )
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)

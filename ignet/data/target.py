@@ -50,7 +50,8 @@ class TargetFrames:
 
     def class_counts(self) -> NDArray[np.int64]:
         """Projected labels of each class that may be used, int64 (frames, 19)."""
-        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES_CLASSES)) for ids in map(self._ids, range(len(self)))])
+        found = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
+        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES_CLASSES)) for ids in found])
 
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
@@ -58,14 +59,12 @@ class TargetFrames:
         image = read_image(image_path(self.root, sequence, frame))
         points = self.correspondence[sequence].read(frame)
         check_size(image, points, image_path(self.root, sequence, frame))
-        return image, sparse_label_image(points.pixel, self._ids(item), image.shape[1], image.shape[0])
+        return image, sparse_label_image(points.pixel, self._ids((sequence, frame), points), image.shape[1], image.shape[0])
 
-    def _ids(self, item: int) -> NDArray[np.uint8]:
-        sequence, frame = self.items[item]
-        points = self.correspondence[sequence].read(frame)
-        if self.supervision == "none" or (sequence, frame) not in self._labelled:
+    def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
+        if self.supervision == "none" or scan not in self._labelled:
             return np.full(len(points.pixel), IGNORE, np.uint8)
-        return projected_labels(self.root, sequence, frame, points) if self.supervision == "dense" else points.scribble
+        return projected_labels(self.root, *scan, points) if self.supervision == "dense" else points.scribble
 
 
 def projected_labels(root: Path, sequence: str, frame: str, points: FrameCorrespondence) -> NDArray[np.uint8]:

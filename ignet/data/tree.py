@@ -12,8 +12,6 @@ from ignet.data import kitti
 from ignet.data.faults import Fault, Faults, fault_of
 from ignet.data.official import KINDS, SEMANTICKITTI_FRAMES
 
-_POINT_BYTES, _LABEL_BYTES = 16, 4
-
 
 @dataclass
 class SequenceTree:
@@ -48,7 +46,7 @@ class SequenceTree:
 
     def points(self, frame: str) -> int:
         """Points of a scan, from its size."""
-        return self.sizes["scans"][frame] // _POINT_BYTES
+        return self.sizes["scans"][frame] // kitti.POINT_BYTES
 
     def readable(self, kind: str, frame: str) -> bool:
         """Whether the file is there and nothing is known to be wrong with it."""
@@ -244,20 +242,20 @@ def _check_sizes(tree: SequenceTree) -> None:
     scans = {frame: size for frame, size in tree.sizes.get("scans", {}).items() if frame not in tree.broken["scans"]}
     if empty := [frame for frame, size in scans.items() if not size]:
         tree.fault("empty-file", "scans", empty, "found 0 bytes", "a scan", "the disk was full or unpacking was stopped: unpack it again")
-    if cut := [frame for frame, size in scans.items() if size % _POINT_BYTES]:
+    if cut := [frame for frame, size in scans.items() if size % kitti.POINT_BYTES]:
         found = f"found {scans[min(cut)]} bytes"
-        expected = f"a positive multiple of {_POINT_BYTES} (4 float32 a point)"
+        expected = f"a positive multiple of {kitti.POINT_BYTES} (4 float32 a point)"
         tree.fault("scan-size", "scans", cut, found, expected, "the file is cut short or is no scan: unpack it again")
     for kind in ("labels", "scribbles"):
         sizes = tree.sizes.get(kind, {})
         other = [
             frame
             for frame, size in sizes.items()
-            if tree.readable(kind, frame) and tree.readable("scans", frame) and size != _LABEL_BYTES * tree.points(frame)
+            if tree.readable(kind, frame) and tree.readable("scans", frame) and size != kitti.LABEL_BYTES * tree.points(frame)
         ]
         if other:
             first = min(other)
-            found = f"found {sizes[first] / _LABEL_BYTES:g} labels"
+            found = f"found {sizes[first] / kitti.LABEL_BYTES:g} labels"
             expected = f"{tree.points(first)}, as many as its scan has points"
             remedy = f"unpack the {KINDS[kind].noun}s that belong to these scans"
             tree.fault("label-length", kind, other, found, expected, remedy)

@@ -14,6 +14,7 @@ from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring
 from ignet.files import atomic, write_png
+from ignet.models.segformer import image_batch
 
 CLASSES = len(CITYSCAPES_CLASSES)
 
@@ -21,9 +22,8 @@ CLASSES = len(CITYSCAPES_CLASSES)
 @torch.no_grad()
 def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
     """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB; ``model`` gives ``Segmentation``."""
-    batch = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
     with autocast(device):
-        logits = model(batch).logits
+        logits = model(image_batch(image, device)).logits
     return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ignet.console import progress
-from ignet.data.kitti import frame_ids, scan_path
+from ignet.data.faults import number_of
+from ignet.data.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.labels import IGNORE, to_train_ids
 from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
 from ignet.errors import IgnetError
@@ -26,7 +27,6 @@ TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQU
 DESCRIPTION = "description.txt"
 """The one further file that the benchmark takes, at the top: name of the method, links."""
 
-_POINT_BYTES, _LABEL_BYTES = 16, 4
 _DATE = (1980, 1, 1, 0, 0, 0)  # the format's first day: equal predictions give equal bytes
 
 Scans = dict[str, dict[str, int]]
@@ -41,8 +41,7 @@ class RefusedError(IgnetError):
     """
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
-        number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"{path}: found {number}, expected none in a submission; mend them and write it again")
+        super().__init__(f"{path}: found {number_of(faults)}, expected none in a submission; mend them and write it again")
         self.faults = list(faults)
 
 
@@ -62,10 +61,10 @@ def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
         folder = scan_path(dataset, sequence, "").parent
         if sequences is None and len(sizes) != TEST_SCANS[sequence]:
             raise IgnetError(f"{folder}: found {len(sizes)} scans, expected {TEST_SCANS[sequence]}; unpack data_odometry_velodyne again")
-        if broken := [frame for frame, size in sizes.items() if not size or size % _POINT_BYTES]:
+        if broken := [frame for frame, size in sizes.items() if not size or size % POINT_BYTES]:
             name = f"{folder / broken[0]}.bin"
-            raise IgnetError(f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {_POINT_BYTES}; unpack it again")
-        found[sequence] = {frame: size // _POINT_BYTES for frame, size in sizes.items()}
+            raise IgnetError(f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again")
+        found[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
     return found
 
 
@@ -157,8 +156,8 @@ def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans:
 
 def _fault_of(where: str, data: bytes, points: int) -> str | None:
     """What is wrong with one label file."""
-    if len(data) != _LABEL_BYTES * points:
-        return f"{where}: found {len(data)} bytes, expected {_LABEL_BYTES * points}, a uint32 for each of {points} points; predict it again"
+    if len(data) != LABEL_BYTES * points:
+        return f"{where}: found {len(data)} bytes, expected {LABEL_BYTES * points}, a uint32 for each of {points} points; predict it again"
     classes, counts = np.unique(np.frombuffer(data, "<u4") & 0xFFFF, return_counts=True)
     wrong = [(int(name), int(count)) for name, count in zip(classes, counts, strict=True) if not _is_class(int(name))]
     if not wrong:

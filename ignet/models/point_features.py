@@ -12,7 +12,7 @@ from ignet.data.correspondence import Correspondence
 from ignet.data.kitti import image_path, read_image
 from ignet.data.target import check_size
 from ignet.devices import autocast
-from ignet.models.segformer import FrozenTeacher, load_segmenter, sample_features
+from ignet.models.segformer import FrozenTeacher, image_batch, load_segmenter, sample_features
 
 
 class PointFeatures:
@@ -53,8 +53,7 @@ class PointFeatures:
             path, points = image_path(self.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)
             check_size(image, points, path)
-            batch = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255
             with autocast(self.device):
-                found = self._teacher(batch).features[0]
+                found = self._teacher(image_batch(image, self.device)).features[0]
             pixel = torch.from_numpy(points.pixel).to(self.device)
             yield frame, points.index, sample_features(found.float(), pixel).cpu().numpy()

@@ -29,7 +29,7 @@ STRIDE = 4
 ENCODER_STRIDE = 32
 """Image pixels along one side of a cell of the encoder's last stage."""
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _KINDS = "random, a folder with config.json and model.safetensors, or a hub id"
 
 
@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
         self.dropout, self.classifier = self.head.dropout, self.head.classifier
         for taken in ("dropout", "classifier"):
             setattr(self.head, taken, nn.Identity())
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @property
@@ -121,6 +121,11 @@ class FrozenTeacher(nn.Module):
     def train(self, mode: bool = True) -> "FrozenTeacher":
         """Has no effect."""
         return self
+
+
+def image_batch(image: np.ndarray, device: torch.device) -> Tensor:
+    """What a segmenter takes: float32 (1, 3, H, W), 0..1, on ``device``, of an image uint8 (H, W, 3) RGB."""
+    return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
 
 
 def sample_features(features: Tensor, pixel: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_MEAN_COLOUR = (0.485, 0.456, 0.406)
+from ignet.models.segformer import IMAGENET_MEAN
 
 
 def hide_blocks(images: Tensor, ratio: float, block: int, rng: np.random.Generator) -> Tensor:
@@ -24,4 +24,4 @@ def hide_blocks(images: Tensor, ratio: float, block: int, rng: np.random.Generat
     count, _, height, width = images.shape
     shown = rng.random((count, 1, -(-height // block), -(-width // block))) >= ratio
     mask = torch.from_numpy(shown.repeat(block, axis=2).repeat(block, axis=3)[..., :height, :width]).to(images.device)
-    return torch.where(mask, images, images.new_tensor(_MEAN_COLOUR).view(1, 3, 1, 1))
+    return torch.where(mask, images, images.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1))

@@ -12,7 +12,7 @@ from ignet.view.curves import CurveReader
 from ignet.workflow.costs import read_rates
 from ignet.workflow.facts import Facts, data_facts
 from ignet.workflow.progress import DONE, RUNNING, STOPPED, Progress, look
-from ignet.workflow.schedule import read_schedule
+from ignet.workflow.schedule import Schedule, read_schedule
 
 _POINTS = 300
 
@@ -27,7 +27,7 @@ class Status:
 
     def read(self) -> dict[str, Any]:
         """Stages, running jobs, time that is left."""
-        progress, started = self._look()
+        schedule, progress = self._look()
         jobs = progress.jobs
         needed = [found for found in jobs if found.job.needed]
         stages = []
@@ -55,7 +55,7 @@ class Status:
             "needed": len(needed),
             "done": sum(found.state == DONE for found in jobs),
             "share": sum(found.share if found.state != DONE else 1.0 for found in jobs) / max(len(jobs), 1),
-            "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
+            "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(schedule.started)),
             "left": None if progress.left is None else duration(progress.left),
             "guessed": list(progress.guessed),
             "stages": stages,
@@ -65,8 +65,8 @@ class Status:
 
     def curves(self) -> list[dict[str, Any]]:
         """Charts of all trainings so far, by kind of network."""
-        progress, _ = self._look()
-        groups = self._reader.read(progress.jobs, Path(read_schedule(self.results).directory))
+        schedule, progress = self._look()
+        groups = self._reader.read(progress.jobs, Path(schedule.directory))
         found = []
         for title, curves in groups.items():
             styles = run_styles(list(curves))
@@ -74,7 +74,7 @@ class Status:
             found.append({"title": title, "runs": [(run, styles[run][0]) for run in curves], "charts": charts})
         return found
 
-    def _look(self) -> tuple[Progress, float]:
+    def _look(self) -> tuple[Schedule, Progress]:
         schedule = read_schedule(self.results)
         experiment = load_experiment(schedule.experiment, str(self.results))
         facts: Facts | None
@@ -82,4 +82,4 @@ class Status:
             facts = data_facts(experiment)
         except IgnetError:
             facts = None
-        return look(schedule, self.results, self._rates, facts, experiment, time.time()), schedule.started
+        return schedule, look(schedule, self.results, self._rates, facts, experiment, time.time())

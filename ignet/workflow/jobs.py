@@ -6,10 +6,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ignet.config.execution import TRAININGS, USE_GPU
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
 from ignet.shared import find_artifacts
 
-GPU_RULES = ("pretrain_2d", "adapt_2d", "evaluate_2d", "feature_basis", "extract", "train_3d", "pseudo_label", "predict")
+GPU_RULES = (*TRAININGS, *USE_GPU)
 """Rules whose jobs take ``execution.device``; all others run on the CPU."""
 
 

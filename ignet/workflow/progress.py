@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ignet.config.experiment import ExperimentConfig
+from ignet.hold import LOCK
 from ignet.workflow.costs import Rate, cost
 from ignet.workflow.facts import Facts
 from ignet.workflow.jobs import Job
@@ -72,7 +73,7 @@ def look(
         experiment: the settings.
         now: the time, in seconds since 1970.
     """
-    alive = is_locked(results / ".workflow.lock")
+    alive = is_locked(results / LOCK)
     folder = Path(schedule.directory)
     jobs = tuple(job_progress(job, folder, schedule.started, alive, now) for job in schedule.jobs)
     if not alive:

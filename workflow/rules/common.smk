@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.errors import IgnetError
-from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.hold import hold
 from ignet.identity import code_hash
 from ignet.report.html.assets import assets_hash

@@ -1,4 +1,6 @@
 # What the rules read, where it lies, and the identity of the user's own files.
+from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+
 FINGERPRINTS = {}
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
 LISTINGS = {}

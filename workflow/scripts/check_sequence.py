@@ -9,6 +9,7 @@ from pathlib import Path
 from ignet.config.dataset import DatasetConfig
 from ignet.console import log
 from ignet.data.check import check_sequence
+from ignet.data.faults import number_of
 from ignet.errors import IgnetError
 from ignet.files import write_json
 from ignet.stage import Stage, command
@@ -31,7 +32,7 @@ def main() -> None:
         print(fault, file=sys.stderr)
     if report.faults:
         raise IgnetError(
-            f"{args.dataset}: sequence {args.sequence} has {_count(len(report.faults))}, each on its own line above; mend them all"
+            f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; mend them all"
         )
 
     points = sum(facts.points for facts in report.frames)
@@ -41,10 +42,6 @@ def main() -> None:
     )
     write_json(args.out, {"role": args.role, **report.as_json()})
     stage.write_settings(args.out.with_suffix(".settings.json"))
-
-
-def _count(faults: int) -> str:
-    return "1 fault" if faults == 1 else f"{faults} faults"
 
 
 if __name__ == "__main__":

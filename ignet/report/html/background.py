@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,12 +21,12 @@ _SHEET_WIDTH = 1400
 
 def data(manifest: Path, sheet: Path, quality: int, note: str) -> Section:
     """Frames, points and labels of each sequence, and the sheet that shows some of each."""
-    picture = read_image(sheet)
+    picture, records = read_image(sheet), _records(manifest)
     if picture.shape[1] > _SHEET_WIDTH:
         size = (_SHEET_WIDTH, round(picture.shape[0] * _SHEET_WIDTH / picture.shape[1]))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     uri = {"src": jpeg(picture, quality), "alt": "source images with labels; images, points, labels and scribbles of each target sequence"}
-    return Section("data", "Data", [note], tables=[_sequences(manifest), _class_counts(manifest)], widget="picture", data=uri)
+    return Section("data", "Data", [note], tables=[_sequences(records), _class_counts(records)], widget="picture", data=uri)
 
 
 def costs(found: Sequence[StageCost]) -> Section:
@@ -70,9 +70,8 @@ def _some(names: Sequence[str], all_of_them: int) -> str:
     return "all results" if len(names) == all_of_them else ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _sequences(manifest: Path) -> PageTable:
+def _sequences(records: Sequence[Mapping[str, str]]) -> PageTable:
     rows = []
-    records = _records(manifest)
     for sequence in dict.fromkeys(record["sequence"] for record in records):
         own = [record for record in records if record["sequence"] == sequence]
         points, labelled, scribbled = (sum(int(record[name]) for record in own) for name in ("points", "labelled", "scribbled"))
@@ -84,8 +83,7 @@ def _sequences(manifest: Path) -> PageTable:
     return _table("Sequences of the target dataset", columns, rows, ())
 
 
-def _class_counts(manifest: Path) -> PageTable:
-    records = _records(manifest)
+def _class_counts(records: Sequence[Mapping[str, str]]) -> PageTable:
     counts = {role: {name: sum(int(r[name]) for r in records if r["role"] == role) for name in CLASSES} for role in ("train", "val")}
     rows = []
     for name in CLASSES:

@@ -18,7 +18,7 @@ from ignet.data.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_i
 from ignet.data.target import check_size, nearest_pixels
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
-from ignet.models.segformer import FrozenTeacher, sample_features
+from ignet.models.segformer import FrozenTeacher, image_batch, sample_features
 from ignet.report.html.components import FeatureColors
 from ignet.report.html.pack import class_png, jpeg, packed, quantised
 
@@ -168,8 +168,7 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
 
 @torch.no_grad()
 def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bool, device: torch.device) -> None:
-    batch = torch.from_numpy(frame.image).to(device).permute(2, 0, 1)[None].float() / 255
-    found = model(batch)
+    found = model(image_batch(frame.image, device))
     frame.segmented[network] = found.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     if keep_features:
         features = found.features[0].float()

@@ -40,7 +40,7 @@ TAIL = """
 | file | is |
 |---|---|
 | `config/demo.yaml` | the shortest: full supervision, baseline and method on the embedded world |
-| `config/tiny.yaml` | every rule in a minute, for tests; nothing is learned |
+| `config/tiny.yaml` | most rules in a minute, for tests; nothing is learned |
 | `config/ablation.yaml` | what each part of the method adds: [ablation.md](ablation.md) |
 | `config/semi.yaml` | labels on a share of the scans: [semi-supervision.md](semi-supervision.md) |
 | `config/kitti-sample.yaml` | a few real frames |

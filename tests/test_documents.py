@@ -1,0 +1,145 @@
+"""What the pages say of formats, costs, published figures and rules is what the code does."""
+
+import re
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from packaging.version import Version
+
+from ignet.config.base import merge, read_yaml
+from ignet.config.experiment import load_experiment
+from ignet.data.basis import Basis, Classifier
+from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.features import FeatureWriter
+from ignet.evaluate.tensor import ConfusionTensor, write_tensor
+from ignet.report.published import published_table
+from ignet.workflow.costs import TABLE, read_rates
+from ignet.workflow.facts import data_facts
+from ignet.workflow.plan import make_plan
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs" / "site"))
+import rule_graph  # noqa: E402
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of all tables of a page."""
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page(name).splitlines() if line.startswith("| ")]
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------------
+
+
+def described() -> dict[str, str]:
+    """Dataset -> its type and shape by docs/data-formats.md, each as often as files have it."""
+    found = {}
+    for names, kind, *_ in (cells for cells in rows("data-formats.md") if len(cells) == 3):
+        for place, name in enumerate(re.findall(r"`([\w/]+)`", names)):
+            shapes = re.findall(r"\(([^)]*)\)", kind)
+            found[name] = f"{kind.split(' (')[0]} ({shapes[min(place, len(shapes) - 1)] if shapes else ''})"
+    return found
+
+
+def datasets(path: Path) -> dict[str, h5py.Dataset]:
+    found = {}
+    file = h5py.File(path)
+    file.visititems(lambda name, thing: found.update({name: thing}) if isinstance(thing, h5py.Dataset) else None)
+    return found
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """One of each kind of HDF5 file."""
+    index, feature = np.arange(5, dtype=np.int32), np.random.default_rng(0).random((5, 3)).astype(np.float32)
+    frame = FrameCorrespondence(index, np.zeros((5, 2), np.float32), np.full(5, 255, np.uint8), 9, 64, 32, (-0.7, 0.7))
+    with CorrespondenceWriter(tmp_path / "projection.h5") as writer:
+        writer.add("000000", frame)
+    classifier = Classifier(np.zeros((19, 4), np.float32), np.zeros(19, np.float32))
+    basis = Basis(np.zeros(4, np.float32), np.eye(3, 4, dtype=np.float32))
+    with FeatureWriter(tmp_path / "features.h5", 3, "int8", np.ones(3, np.float32), {}, classifier, basis) as store:
+        store.add("000000", index, feature)
+    names = {"range": ("0+ m",), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
+    write_tensor(tmp_path / "confusion.h5", ConfusionTensor(("08/000000",), names, np.ones((1, 1, 2, 2, 19, 20), np.int64)))
+    return sorted(tmp_path.glob("*.h5"))
+
+
+def test_every_dataset_is_described_with_its_type_and_its_axes(files: list[Path]) -> None:
+    words = described()
+    for path in files:
+        for name, data in datasets(path).items():
+            assert name in words, f"docs/data-formats.md lacks {name} of {path.name}"
+            kind, shape = words[name].split(" (")
+            expected = {"unsigned": "uint", "text": "|S"}.get(kind, data.dtype.name)
+            assert str(data.dtype).startswith(expected) or expected in kind, f"{name} is {data.dtype}, described as {kind}"
+            axes = [axis for axis in shape.rstrip(")").split(",") if axis.strip()]
+            assert not axes or len(axes) == data.ndim, f"{name} has {data.ndim} axes, described with {axes}"
+
+
+def test_layout_versions_are_those_of_the_page(files: list[Path]) -> None:
+    for path in files:
+        attributes = h5py.File(path).attrs
+        assert re.search(rf"{attributes['layout']}`?, version {attributes['version']}\b", page("data-formats.md"))
+
+
+# --- the paper's tables -----------------------------------------------------------------------------------------------------
+
+
+def test_published_figures_are_those_of_the_package() -> None:
+    expected = [[str(cell) for cell in row] for row in published_table().rows]
+    assert [row for row in rows("reproducing.md") if row[0].startswith(("ScribbleKITTI, val", "SemanticKITTI, val"))] == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "files"),
+    [
+        ("`config/scribblekitti.yaml`", ["scribblekitti"]),
+        ("the same", ["scribblekitti", "ablation/headline"]),
+        ("`config/semantickitti-semi.yaml`", ["semantickitti-semi"]),
+    ],
+)
+def test_costs_are_those_of_the_plan(start: str, files: list[str]) -> None:
+    values: dict[str, object] = {}
+    for name in files:
+        values = merge(values, read_yaml(ROOT / "config" / f"{name}.yaml"))
+    experiment = load_experiment(values, start)
+    plan = make_plan(experiment, data_facts(experiment), read_rates(TABLE), 4, 16).as_json()
+    disk = {**plan["disk_bytes"]}
+    state = disk.pop("training state")
+    expected = [sum(plan["jobs"].values()), plan["jobs"]["train_3d"], f"{sum(disk.values()) / 1e9:.3g} GB", f"{state / 1e9:.3g} GB"]
+    (row,) = [row for row in rows("reproducing.md") if row[0].startswith(start) and len(row) == 5]
+    assert row[1:] == [str(cell) for cell in expected]
+
+
+# --- the workflow's picture ---------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_shows_the_rules_as_they_are() -> None:
+    expected = rule_graph.workflow_edges()
+    assert {rule for edge in expected for rule in edge} == set(rule_graph.rule_files())
+    shown = rule_graph.edges_in(rule_graph.PICTURE.read_text())
+    assert shown == rule_graph.drawn_edges(expected), "docs/images/rules.svg is out of date; make docs-graph draws it anew"
+
+
+def test_an_edge_that_a_longer_way_implies_is_left_out() -> None:
+    assert rule_graph.drawn_edges({("a", "b"), ("b", "c"), ("a", "c")}) == {("a", "b"), ("b", "c")}
+
+
+# --- the site -----------------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    named = re.findall(r": ([\w-]+\.md)$", text, re.M)
+    assert sorted(named) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_tools_of_the_site_are_pinned() -> None:
+    pins = dict(line.split("==") for line in (ROOT / "envs" / "constraints.txt").read_text().splitlines() if not line.startswith("#"))
+    assert Version(pins["mkdocs"]) < Version("2"), "the theme is made for MkDocs 1"

@@ -3,7 +3,6 @@
 import re
 import xml.etree.ElementTree as etree
 from pathlib import Path
-from typing import Any
 
 from latex2mathml.converter import convert
 from markdown import Markdown
@@ -39,14 +38,14 @@ class _Blocks(Preprocessor):
 class _Inline(InlineProcessor):
     """A formula in a line, as code hosts render it: a dollar sign, a backtick, the formula, and both again."""
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | str, int, int]:  # type: ignore[override]  # noqa: N802
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | str, int, int]:  # type: ignore[override]
         return self.md.htmlStash.store(mathml(m[1], "inline")), m.start(0), m.end(0)
 
 
 class Formulas(Extension):
     """Formulas as MathML."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         md.preprocessors.register(_Blocks(md), "formulas", 27)  # after 30, which cleans the text, and before fences, at 25
         md.inlinePatterns.register(_Inline(r"\$`(.+?)`\$", md), "formula", 200)  # before code, which is at 190
 
@@ -84,5 +83,3 @@ def on_post_template(output: str, template_name: str, config: MkDocsConfig) -> s
 
 def _copy_of(name: str) -> str:
     return f"project/{name}.txt"
-
-

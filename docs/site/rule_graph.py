@@ -9,9 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "rules.svg"
 # settings under which every rule is there: simulated scribbles, principal components, a run that learns from another's predictions
-EVERY_RULE = [
-    "--configfile", "config/tiny.yaml", "--config", "dataset={scribbles: simulated}", "features={channels: 20}", "results=results/every-rule"
-]  # fmt: skip
+EVERY_RULE = ["dataset={scribbles: simulated}", "features={channels: 20}", "results=results/every-rule"]
 
 COLOURS = {"data.smk": "#7aa6d9", "training_2d.smk": "#e3a857", "training_3d.smk": "#74b88a", "results.smk": "#b3a6cf"}
 """Fill of the rules of each file; dark text on it is legible on light and dark pages."""
@@ -22,7 +20,18 @@ Edges = set[tuple[str, str]]
 def workflow_edges() -> Edges:
     """Pairs of rules (maker, user) by Snakemake, without `all`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    command = [sys.executable, "-m", "snakemake", *EVERY_RULE, "--quiet", "--rulegraph", "dot"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--configfile",
+        "config/tiny.yaml",
+        "--config",
+        *EVERY_RULE,
+        "--quiet",
+        "--rulegraph",
+        "dot",
+    ]
     text = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', text))
     edges = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", text)}

@@ -73,7 +73,7 @@ lint: setup ## ruff, mypy, snakefmt, snakemake's own checks, links of the docume
 	$(PY) -m mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 format: setup ## put the code into the project's form
 	$(PY) -m ruff check --fix .
@@ -117,9 +117,10 @@ bench-gpus: setup ## on a machine with several GPUs, offline once set up: do the
 	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
+# without --quiet, which hides the warnings from --strict
 docs: setup ## the documentation as a site in build/site, which opens from disk; dead links are errors
 	$(PY) -m ignet.config.reference docs/configuration.md
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "build/site/index.html"
 
 docs-graph: setup ## draws the picture of the workflow's rules anew; needs graphviz

@@ -1,6 +1,9 @@
 """What the pages say of formats, costs, published figures and rules is what the code does."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -143,3 +146,41 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_the_tools_of_the_site_are_pinned() -> None:
     pins = dict(line.split("==") for line in (ROOT / "envs" / "constraints.txt").read_text().splitlines() if not line.startswith("#"))
     assert Version(pins["mkdocs"]) < Version("2"), "the theme is made for MkDocs 1"
+
+
+# --quiet would hide the warnings from --strict as well
+def build_site(project: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", project / "mkdocs.yml", "--site-dir", target]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
+    done = build_site(ROOT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
+    assert {"index.html", "method.html", "configuration.html"} <= set(pages)
+    for name, text in pages.items():
+        loaded = re.findall(r"<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)=\"?(https?:[^\"\s>]+)", text)
+        assert loaded == [], f"{name} fetches {loaded}"
+    formulas = page("method.md").count("```math") + page("method.md").count("$`")
+    assert pages["method.html"].count("<math") == formulas > 20
+    assert (tmp_path / "project/NOTICE.txt").read_text() == (ROOT / "NOTICE").read_text()
+
+
+@pytest.mark.parametrize("link", ["[x](nowhere.md)", "[x](method.md#nowhere)", "[x](../no-file.yaml)"])
+def test_a_dead_link_fails(link: str, tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    shutil.copytree(ROOT / "docs", copy / "docs")
+    for name in ("mkdocs.yml", "NOTICE", "CITATION.cff"):
+        shutil.copy(ROOT / name, copy)
+    assert build_site(copy, tmp_path / "good").returncode == 0
+    with (copy / "docs" / "samples.md").open("a") as file:
+        file.write(f"\n{link}\n")
+    assert build_site(copy, tmp_path / "bad").returncode != 0
+
+
+def test_places_within_pages_that_the_readme_links_to_exist() -> None:
+    for name, place in re.findall(r"\]\(docs/([\w-]+\.md)#([\w-]+)\)", (ROOT / "README.md").read_text()):
+        headings = re.findall(r"^#+ (.+)$", page(name), re.M)
+        assert place in [re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in headings]

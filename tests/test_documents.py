@@ -184,3 +184,8 @@ def test_places_within_pages_that_the_readme_links_to_exist() -> None:
     for name, place in re.findall(r"\]\(docs/([\w-]+\.md)#([\w-]+)\)", (ROOT / "README.md").read_text()):
         headings = re.findall(r"^#+ (.+)$", page(name), re.M)
         assert place in [re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_is_short_and_its_pictures_small() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+    assert all(picture.stat().st_size < 300_000 for picture in (ROOT / "docs" / "images").iterdir())

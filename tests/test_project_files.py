@@ -109,7 +109,7 @@ def test_links_and_configurations_in_documents_exist(path: Path) -> None:
     targets = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     for target in targets:
         assert (path.parent / target).exists(), f"{relative(path)} links to {target}"
-    for target in re.findall(r"\b(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
+    for target in re.findall(r"(?<![\w./])(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
         assert (ROOT / target).exists(), f"{relative(path)} names {target}"
 
 

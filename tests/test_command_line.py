@@ -175,3 +175,10 @@ def test_fish_completes(words: str, expected: str, tmp_path: Path) -> None:
     command = ["fish", "--no-config", "-c", f"source {path}; complete -C '{words}'"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "HOME": str(tmp_path)})
     assert expected in [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+
+def test_why_needs_the_workflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wheel holds the package alone."""
+    monkeypatch.setattr("ignet.workflow.command.PROJECT", tmp_path)
+    assert code_of("why") == 1
+    assert re.fullmatch(r"error: \S+/Snakefile: found none beside the package, .*\n", capsys.readouterr().err)

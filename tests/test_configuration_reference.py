@@ -56,3 +56,14 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
     assert page.read_text() == reference()
     with pytest.raises(IgnetError, match="found 2 arguments"):
         main(["a", "b"])
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name)
+def test_keys_that_a_page_names_exist(page: Path) -> None:
+    """Words such as `train_3d.backbone.voxel`; other words with a point in them begin otherwise."""
+    known = {".".join(path.split(".")[:depth]) for path, _ in keys() for depth in range(1, path.count(".") + 2)}
+    named = set(re.findall(r"`((?:[a-z]\w*\.)+[a-z]\w*)`", page.read_text()))
+    sections = {path.split(".")[0] for path in known}
+    files = ("md", "py", "csv", "h5", "json", "html", "txt", "smk", "png")
+    wrong = [name for name in named if name.split(".")[0] in sections and name.split(".")[-1] not in files and name not in known]
+    assert wrong == []

@@ -122,6 +122,10 @@ def test_links_and_configurations_in_documents_exist(path: Path) -> None:
         assert (path.parent / target).exists(), f"{relative(path)} links to {target}"
     for target in re.findall(r"(?<![\w./])(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
         assert (ROOT / target).exists(), f"{relative(path)} names {target}"
+    examples = {"ignet/losses/entropy.py", "ignet/models/flat.py", "ignet/data/layouts/my_sensor.py"}
+    examples |= {"tests/test_losses_entropy.py", "tests/test_flat.py"}
+    for target in set(re.findall(r"(?<![\w./])(?:ignet|tests|benchmarks)/[\w/-]+\.\w+", text)) - examples:
+        assert (ROOT / target).exists(), f"{relative(path)} names {target}"
 
 
 @pytest.mark.parametrize("path", files("*.yaml", "*.yml", "*.cff"), ids=relative)

@@ -57,11 +57,11 @@ DRY_RUN = {
 
 PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml -- results/scribblekitti/predictions/ignet/seed0/sequences/"
-    "{11,12,13,14,15,16,17,18,19,20,21}/predictions": "needs the data sets and GPUs for weeks",
+    "{11,12,13,14,15,16,17,18,19,20,21}/predictions": "needs the data sets and GPUs",
     ".venv/bin/snakemake --dry-run --configfile config/scribblekitti.yaml": "needs the data sets; tests/test_plan.py has such a tree",
     ".venv/bin/snakemake --profile workflow/profiles/slurm --configfile config/scribblekitti.yaml": "needs the data sets and a cluster",
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/ablation/headline.yaml": "needs the data sets, GPUs",
-    ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs for weeks",
+    ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
     ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; tests/test_workflow.py",
     ".venv/bin/snakemake --cores all --cache": "needs SNAKEMAKE_OUTPUT_CACHE; tests/test_sharing.py",
     ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0 --out submission.zip": "needs the "

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLE = "\0"
-MESSAGES = re.findall(r"^```\n(.+)\n```$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
+MESSAGES = re.findall(r"^```text\n(.+)\n```$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
 
 
 def texts(node: ast.AST) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -75,9 +76,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
     parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
     parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_predict)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"found {text}, expected auto, cpu, cuda or cuda:N")
+    return text
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -88,6 +95,8 @@ def _predict(args: argparse.Namespace) -> int:
     from ignet.models.segmentor3d import load_network, predict_scan
     from ignet.models.sparse.engine import resolve_engine
 
+    if args.out.is_dir():
+        raise IgnetError(f"{args.out}: is a folder, expected the name of the .label file to write")
     device = pick_device(args.device)
     points = read_scan(args.scan)
     network, backbone, _ = load_network(args.weights)

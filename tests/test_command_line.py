@@ -182,3 +182,69 @@ def test_why_needs_the_workflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     monkeypatch.setattr("ignet.workflow.command.PROJECT", tmp_path)
     assert code_of("why") == 1
     assert re.fullmatch(r"error: \S+/Snakefile: found none beside the package, .*\n", capsys.readouterr().err)
+
+
+# --- faults -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nonsense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with files that are none of what a command expects; the working directory."""
+    (tmp_path / "bytes").write_bytes(bytes(range(128, 250)))
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "fine.yaml").write_text("results: r\nruns: {a: {}}\n")
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("predict --weights bytes --scan bytes --out o.label", "bytes: "),
+        ("predict --weights no --scan no --out keep", "keep: is a folder"),
+        ("predict --weights no --scan no --out .", "is a folder"),
+        ("plan --configfile bytes", "bytes: cannot be read"),
+        ("plan --configfile list.yaml", "list.yaml: found list"),
+        ("plan --configfile keep", "keep: cannot be read"),
+        ("plan --configfile fine.yaml --rates bytes", "bytes: cannot be read"),
+        ("plan --configfile fine.yaml --rates keep", "keep: cannot be read"),
+        ("plan --configfile fine.yaml --gpus -1", "found --gpus -1"),
+        ("check", "found neither or both"),
+        ("check --config fine.yaml", "found no dataset.root"),
+        ("import kitti_object keep out", "found no .bin file"),
+        ("import other keep out", "found layout 'other'"),
+        ("evaluate --dataset keep --predictions keep", "keep"),
+        ("submit --dataset keep --check bytes", "keep"),
+        ("submit --dataset keep", "found no --predictions and --out"),
+        ("view keep", "keep: holds no"),
+    ],
+)
+def test_nonsense_is_one_line(nonsense: Path, capsys: pytest.CaptureFixture[str], command: str, words: str) -> None:
+    assert code_of(*command.split()) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert words in last
+    assert (nonsense / "keep" / "file").exists()
+
+
+@pytest.mark.parametrize("command", ["view --port 70000", "view --port -1", "predict --weights w --scan s --out o --device tpu"])
+def test_values_that_no_one_can_mean_are_wrong_arguments(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert code_of(*command.split()) == 2
+    assert re.search(r"found \S+, expected ", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no_such_rule"], "No rule to produce no_such_rule"),
+        (["--configfile", "none.yaml"], "No such file"),
+        (["--profile", "nowhere"], "nowhere"),
+    ],
+)
+def test_why_hands_on_what_snakemake_says(nonsense: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert code_of("why", *arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: Snakemake has no plan: ")
+    assert words in line

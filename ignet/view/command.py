@@ -13,7 +13,7 @@ def add_view(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("results", nargs="?", type=Path, help="folder of results (default: of those below results/, the one started last)")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
-    parser.add_argument("--port", type=int, default=0, help="port on this machine (default: a free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port on this machine (default: a free one)")
     parser.add_argument("--json", action="store_true", help="print the address as JSON, for scripts")
     parser.set_defaults(run=view)
 
@@ -40,6 +40,12 @@ def view(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number from 0 to 65535")
+    return int(text)
 
 
 def latest(below: Path) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY_CALIBRATION, write_tree
-from snakemake.cli import parse_args
+from snakemake.cli import get_argument_parser, parse_args
 from test_own_sensor import write_object_calibration
 
 from ignet.cli import make_parser
@@ -223,3 +223,40 @@ def test_make_knows_what_it_would_do(sandbox: Path, command: str) -> None:
 
 def test_what_a_page_adds_is_noticed() -> None:
     assert list(commands("```bash\nmake x  # what\n# only words\na \\\n  b\n```\n```yaml\nc\n```\n")) == ["make x", "a b"]
+
+
+# --- commands within the text ---------------------------------------------------------------------------------------------------
+
+
+def within_text(*programs: str) -> Iterator[list[str]]:
+    """Commands of these programs in single backticks outside of blocks, as words after the program."""
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+        for code in re.findall(r"`([^`\n]+)`", text):
+            program, *arguments = code.split()
+            if program in programs and arguments:
+                yield arguments
+
+
+def test_commands_of_ignet_within_the_text_exist() -> None:
+    (below,) = (action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
+    found = [arguments for arguments in within_text("ignet", ".venv/bin/ignet") if arguments[0] not in ("COMMAND", "--help")]
+    assert len(found) > 20
+    for command, *arguments in found:
+        assert command in below, f"ignet {command}"
+        options = {word for word in arguments if word.startswith("--")}
+        assert options <= set(below[command]._option_string_actions), f"ignet {command} {arguments}"
+
+
+def test_options_of_snakemake_within_the_text_exist() -> None:
+    options = set(get_argument_parser()._option_string_actions)
+    found = {word for arguments in within_text("snakemake", ".venv/bin/snakemake") for word in arguments if word.startswith("--")}
+    assert len(found) > 3
+    assert found <= options
+
+
+def test_targets_in_the_readmes_table_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    cells = re.findall(r"^\| (`make[ `][^|]*) \|", (ROOT / "README.md").read_text(), re.M)
+    named = {code.removeprefix("make ").split()[0] for cell in cells for code in re.findall(r"`([^`]+)`", cell)} - {"make"}
+    assert named == targets - {"help"}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,5 +81,7 @@ def _reaches(edges: Edges, start: str, goal: str) -> bool:
 
 
 if __name__ == "__main__":
+    if not shutil.which("dot"):
+        sys.exit("error: found no dot, expected graphviz's; install it (Debian, Ubuntu: apt install graphviz)")
     graph = dot(drawn_edges(workflow_edges()))
     PICTURE.write_bytes(subprocess.run(["dot", "-Tsvg"], input=graph.encode(), check=True, capture_output=True).stdout)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -89,6 +90,19 @@ def test_layout_versions_are_those_of_the_page(files: list[Path]) -> None:
     for path in files:
         attributes = h5py.File(path).attrs
         assert re.search(rf"{attributes['layout']}`?, version {attributes['version']}\b", page("data-formats.md"))
+
+
+def test_the_code_that_reads_them_runs(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", page("data-formats.md"), re.M | re.S)
+    for name, place in (("features.h5", "features/adapted/00.h5"), ("projection.h5", "projection/00.h5")):
+        (tmp_path / "results/demo" / place).parent.mkdir(parents=True)
+        shutil.copy(tmp_path / name, tmp_path / "results/demo" / place)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/data-formats.md", "exec"), names)
+    assert names["index"].dtype == np.int32
+    assert names["feature"].shape == (5, 3)
+    assert names["found"].points == 9
 
 
 # --- the paper's tables -----------------------------------------------------------------------------------------------------

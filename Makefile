@@ -9,7 +9,7 @@ SEED ?= 0
 KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
 
-.PHONY: help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus bench-features bench-data feature-codings
+.PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,12 +67,13 @@ test-kills: setup ## kills the tiny workflow in every job, and compares the byte
 test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
 	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)
 
-lint: setup ## ruff, mypy, snakefmt and snakemake's own checks; changes nothing
+lint: setup ## ruff, mypy, snakefmt, snakemake's own checks, links of the documentation; changes no file of the project
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 format: setup ## put the code into the project's form
 	$(PY) -m ruff check --fix .
@@ -115,6 +116,15 @@ bench-gpus: setup ## on a machine with several GPUs, offline once set up: do the
 	$(PY) -m pytest tests/test_distributed.py
 	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
+
+# without --quiet, which hides the warnings from --strict
+docs: setup ## the documentation as a site in build/site, which opens from disk; dead links are errors
+	$(PY) -m ignet.config.reference docs/configuration.md
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "build/site/index.html"
+
+docs-graph: setup ## draws the picture of the workflow's rules anew; needs graphviz
+	$(PY) docs/site/rule_graph.py
 
 doctor: ## what is installed, what works, what is missing
 	@$(PY) -m ignet doctor

@@ -1,18 +1,35 @@
 """The ``ignet`` command: what a person does outside the workflow."""
 
 import argparse
+import json
+import os
+import re
 import sys
 from pathlib import Path
 
 from ignet import __version__
+from ignet.completion import add_completion
 from ignet.data_commands import add_data_commands
 from ignet.errors import IgnetError
 from ignet.view.command import add_view
 
+EXIT_CODES = """\
+exit codes: 0 done; 1 a fault, in one line on standard error, or faults that were found and listed; 2 wrong arguments;
+130 interrupted (Ctrl-C); 141 the reader of the output went away.
+With --json, standard output holds one JSON document, or nothing after a fault.
+"""
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run one command; a user's mistake is one line on standard error and exit code 1."""
-    parser = argparse.ArgumentParser(prog="ignet", description="LiDAR segmentation from cheap labels, with the help of a camera.")
+INTERRUPTED, NOBODY_READS = 128 + 2, 128 + 13  # as shells count SIGINT and SIGPIPE
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="ignet",
+        description="LiDAR segmentation from cheap labels, with the help of a camera.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"ignet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
@@ -21,12 +38,26 @@ def main(arguments: list[str] | None = None) -> None:
     _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
     add_data_commands(commands)
     add_view(commands.add_parser("view", help="watch a run in the browser: stages, curves so far, time that is left"))
-    args = parser.parse_args(arguments)
+    add_completion(commands.add_parser("completion", help="the script by which a shell completes these commands"), parser)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; a user's mistake is one line on standard error and exit code 1."""
+    args = make_parser().parse_args(arguments)
     try:
-        sys.exit(args.run(args))
+        code = args.run(args)
+        sys.stdout.flush()
     except IgnetError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        code = 1
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # what is still to be flushed at the end goes nowhere, so that the interpreter says nothing about it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = NOBODY_READS
+    sys.exit(code)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +76,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
     parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
     parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_predict)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"found {text}, expected auto, cpu, cuda or cuda:N")
+    return text
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -57,17 +95,22 @@ def _predict(args: argparse.Namespace) -> int:
     from ignet.models.segmentor3d import load_network, predict_scan
     from ignet.models.sparse.engine import resolve_engine
 
+    if args.out.is_dir():
+        raise IgnetError(f"{args.out}: is a folder, expected the name of the .label file to write")
     device = pick_device(args.device)
     points = read_scan(args.scan)
     network, backbone, _ = load_network(args.weights)
     classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
     with atomic(args.out) as temporary:
         write_array(temporary, to_raw_ids(classes))
-    print(f"{args.out}: {len(points)} points, mean confidence {confidence.mean():.3f}")
-    for index, name in enumerate(CLASSES):
-        count = int((classes == index).sum())
-        if count:
-            print(f"  {name:<14}{count:>8}")
+    found = {name: count for index, name in enumerate(CLASSES) if (count := int((classes == index).sum()))}
+    mean = float(confidence.mean()) if len(points) else None
+    if args.json:
+        print(json.dumps({"out": str(args.out), "points": len(points), "mean_confidence": mean, "classes": found}, indent=2))
+        return 0
+    print(f"{args.out}: {len(points)} points" + ("" if mean is None else f", mean confidence {mean:.3f}"))
+    for name, count in found.items():
+        print(f"  {name:<14}{count:>8}")
     return 0
 
 
@@ -101,8 +144,6 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    import json
-    import os
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml

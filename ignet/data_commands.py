@@ -76,6 +76,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("layout", help="name of a module in ignet/data/layouts, such as kitti_object")
     parser.add_argument("root", type=Path, help="folder of the data set; only read")
     parser.add_argument("out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are")
+    parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_import)
 
 
@@ -88,8 +89,11 @@ def _import(args: argparse.Namespace) -> int:
         raise IgnetError(f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md")
     start_logging()
     counts = convert(LAYOUTS[args.layout](args.root), args.out)
-    print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in counts.items()))
     faults = check_dataset(args.out, wanted_at(args.out, part=True)).faults
+    if args.json:
+        print(json.dumps({"out": str(args.out), "frames": counts, "faults": [fault.as_json() for fault in faults]}, indent=2))
+        return 1 if faults else 0
+    print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in counts.items()))
     for fault in faults:
         print(fault)
     return 1 if faults else 0
@@ -119,6 +123,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", type=Path, help="text that goes along as description.txt")
     parser.add_argument("--check", type=Path, metavar="FILE", help="check this zip file; write nothing")
     parser.add_argument("--sequences", nargs="+", help="other sequences than the benchmark's 11 to 21, which must be complete")
+    parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_submit)
 
 
@@ -138,9 +143,18 @@ def _submit(args: argparse.Namespace) -> int:
         if args.out:
             write_submission(args.out, args.predictions, scans, args.description)
     except RefusedError as error:
-        _print_faults(error.faults)
+        if args.json:
+            print(json.dumps({"file": str(file), "ready": False, "faults": error.faults}, indent=2))
+        else:
+            _print_faults(error.faults)
         raise
     count = sum(map(len, scans.values()))
+    if args.json:
+        size = file.stat().st_size
+        print(
+            json.dumps({"file": str(file), "ready": True, "faults": [], "scans": count, "sequences": list(scans), "bytes": size}, indent=2)
+        )
+        return 0
     print(f"{file}: ready, {count} scans of sequences {' '.join(scans)}, {file.stat().st_size / 1e6:.1f} MB")
     return 0
 

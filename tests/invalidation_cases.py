@@ -61,6 +61,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
+    "dataset: must the sequences be whole": ("dataset={complete: true}", looked_at(*SEQUENCES) - {"contact_sheet"}),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),

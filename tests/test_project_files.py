@@ -71,6 +71,17 @@ def test_conda_environment_asks_for_the_same() -> None:
             assert conda[CONDA.get(name, name)].specifier == requirement.specifier
 
 
+def test_a_wheel_takes_every_file_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]
+    taken = {path for package, names in patterns.items() for name in names for path in (ROOT / package.replace(".", "/")).glob(name)}
+    here = {path for path in files("*", below="ignet") if path.suffix not in {".py", ".pyc"}}
+    assert here == {path for path in taken if path.is_file()}
+    # setuptools finds a folder of modules only by this file
+    folders = {path.parent for path in files("*.py", below="ignet")}
+    assert [relative(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
 def test_minkowski_engine_is_no_requirement() -> None:
     assert "minkowskiengine" not in requirements(*PROJECT["optional-dependencies"])
 
@@ -109,7 +120,11 @@ def test_links_and_configurations_in_documents_exist(path: Path) -> None:
     targets = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     for target in targets:
         assert (path.parent / target).exists(), f"{relative(path)} links to {target}"
-    for target in re.findall(r"\b(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
+    for target in re.findall(r"(?<![\w./])(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
+        assert (ROOT / target).exists(), f"{relative(path)} names {target}"
+    examples = {"ignet/losses/entropy.py", "ignet/models/flat.py", "ignet/data/layouts/my_sensor.py"}
+    examples |= {"tests/test_losses_entropy.py", "tests/test_flat.py"}
+    for target in set(re.findall(r"(?<![\w./])(?:ignet|tests|benchmarks)/[\w/-]+\.\w+", text)) - examples:
         assert (ROOT / target).exists(), f"{relative(path)} names {target}"
 
 

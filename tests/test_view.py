@@ -220,6 +220,17 @@ def test_faults_are_one_line(tmp_path, monkeypatch, capsys, results):
             assert line.startswith("error: ") and words in line
 
 
+def test_a_script_can_read_the_address(monkeypatch, capsys, results):
+    def interrupted(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("socketserver.BaseServer.serve_forever", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["view", str(results), "--no-browser", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert stop.value.code == 0 and found["results"] == str(results) and found["address"].startswith("http://127.0.0.1:")
+
+
 @pytest.fixture
 def address(results):
     server = make_server(results)

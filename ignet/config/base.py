@@ -64,8 +64,10 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise IgnetError(f"{path}: cannot be read ({error.strerror}); give the path of a configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise IgnetError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); give the path of a configuration file"
+        ) from None
     except yaml.YAMLError as error:
         raise IgnetError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):

@@ -10,7 +10,7 @@ from ignet.config.base import Section
 class DatasetConfig(Section):
     """The target dataset: LiDAR scans, camera images and labels in the SemanticKITTI layout."""
 
-    root: str | None = Field(None, description="folder that holds sequences/; none: the embedded world is made. Never written to.")
+    root: str | None = Field(None, description="folder that holds sequences/; null: the embedded world is made. Never written to.")
     train_sequences: tuple[str, ...] = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
     val_sequences: tuple[str, ...] = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
     scribbles: Literal["dataset", "simulated"] = Field(
@@ -46,12 +46,12 @@ class ScribbleConfig(Section):
     """Simulated scribbles: lines along objects and surfaces, drawn from the dense labels. All values are our choice."""
 
     fraction: float = Field(0.08, gt=0, le=1, description="share of the points that carry a scribble (ScribbleKITTI reports about 8 %)")
-    margin: float = Field(0.3, ge=0, description="metres that a scribble keeps from the nearest point of another class")
+    margin: float = Field(0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class")
     seed: int = Field(0, ge=0, description="seed of the lines")
 
 
 class SourceConfig(Section):
     """The labelled synthetic images that the 2D network starts from."""
 
-    root: str | None = Field(None, description="folder of the dataset; none: the embedded world's source set is made. Never written to.")
-    layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folder and label layout of the dataset")
+    root: str | None = Field(None, description="folder of the dataset; null: the embedded world's source set is made. Never written to.")
+    layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folders and labels as in GTA-V, Synthia or Cityscapes")

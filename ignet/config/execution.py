@@ -37,8 +37,8 @@ ASKED = {
 class StageResources(Section):
     """What the jobs of one stage ask the scheduler for; a key that is left out keeps its default."""
 
-    mem_mb: int | None = Field(None, ge=100, description="MB of memory of a job; a retry asks for 1.5 times, then 2 times as much")
-    runtime: int | None = Field(None, ge=1, description="minutes of a job; a retry of a stage that is no training asks for twice as many")
+    mem_mb: int | None = Field(None, ge=100, description="MB: memory of a job; a retry asks for 1.5 times, then 2 times as much")
+    runtime: int | None = Field(None, ge=1, description="minutes: time of a job; a retry of no training asks for twice as many")
     gpus: int | None = Field(None, ge=0, description="GPUs of a job")
 
 
@@ -48,11 +48,11 @@ class ExecutionConfig(Section):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(1, ge=1, description="CPU threads of each training process, extraction and prediction job")
     workers: int = Field(0, ge=0, description="loader processes of each training process; 0: samples are made in it")
-    checkpoint_every: float = Field(60.0, gt=0, description="seconds between two checkpoints of a training")
-    mem_mb: int = Field(4000, ge=500, description="MB of memory that a training job asks the scheduler for")
-    runtime: int = Field(240, ge=1, description="minutes that a training job asks the scheduler for")
+    checkpoint_every: float = Field(60.0, gt=0, description="seconds: time between two checkpoints of a training")
+    mem_mb: int = Field(4000, ge=500, description="MB: memory that a training job asks the scheduler for")
+    runtime: int = Field(240, ge=1, description="minutes: time that a training job asks the scheduler for")
     gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for; one process runs on each")
-    processes: int | None = Field(None, ge=1, description="processes that share each training's batch; none: one a GPU, at least one")
+    processes: int | None = Field(None, ge=1, description="processes that share each training's batch; null: one a GPU, at least one")
     verify_features: bool = Field(True, description="compare the checksum of each scan's features when a training reads them")
     stages: dict[str, StageResources] = Field(
         default_factory=dict, description="what a stage's jobs ask for where that differs: rule -> {mem_mb, runtime, gpus}"

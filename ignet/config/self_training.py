@@ -11,5 +11,5 @@ class PseudoLabelConfig(Section):
     fraction: float = Field(
         0.5, gt=0, le=1, description="share of the predictions of each class in each ring that is kept, the most confident"
     )
-    ring_width: float = Field(10.0, gt=0, description="metres from one ring around the sensor to the next")
+    ring_width: float = Field(10.0, gt=0, description="metres: width of a ring around the sensor")
     rings: int = Field(6, ge=1, description="rings; the last has no outer edge")

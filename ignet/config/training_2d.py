@@ -24,7 +24,7 @@ MIT_SHAPES = {
 
 
 class SegformerConfig(Section):
-    """SegFormer's shape. The defaults are a network for the embedded world; docs name the values of MiT-B0 to B5."""
+    """SegFormer's shape. The defaults are a network for the embedded world; ``mit`` takes those of MiT-B0 to B5."""
 
     weights: str = Field(
         "random",
@@ -39,8 +39,10 @@ class SegformerConfig(Section):
     mit: Literal["b0", "b1", "b2", "b3", "b4", "b5"] | None = added(
         None, description="hidden_sizes, depths and decoder_channels of this published SegFormer; null: as these keys say"
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="before the classifier, in training (SegFormer: 0.1; off for short trainings)")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the last block, in training (SegFormer: 0.1)")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="probability, before the classifier, in training (SegFormer: 0.1; off for short trainings)"
+    )
+    drop_path: float = Field(0.0, ge=0, lt=1, description="probability of stochastic depth in the last block, in training (SegFormer: 0.1)")
 
     def effective(self) -> "SegformerConfig":
         """The same settings with the shape at its default where a checkpoint brings its own."""
@@ -70,7 +72,7 @@ class SegformerConfig(Section):
 class ImageConfig(Section):
     """Training images: crops and colours, the same for pretraining and adaptation."""
 
-    crop: tuple[int, int] = Field((96, 192), description="height and width in pixels of the training crops (DAFormer: 512 512)")
+    crop: tuple[int, int] = Field((96, 192), description="pixels: height and width of the training crops (DAFormer: 512 512)")
     source_scale: float = Field(1.0, gt=0, description="factor by which source images are resized first (DAFormer, GTA-V: 1280/1914)")
     source_scale_range: tuple[float, float] = added(
         (1.0, 1.0),
@@ -145,7 +147,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
 
     seed: int = Field(0, ge=0, description="seed of the sampling and of the mixing")
     steps: int = Field(500, ge=1, description="training steps (DAFormer: 40000)")
-    crop: tuple[int, int] = Field((128, 256), description="height and width in pixels of the training crops (DAFormer: 512 512)")
+    crop: tuple[int, int] = Field((128, 256), description="pixels: height and width of the training crops (DAFormer: 512 512)")
     batch: int = Field(2, ge=1, description="source images and target images a step, each (DAFormer: 2)")
     ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (DAFormer: 0.999)")
     confidence: float = Field(

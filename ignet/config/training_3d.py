@@ -35,9 +35,9 @@ class LocalContextConfig(Section):
 
 
 class BackboneConfig(Section):
-    """MinkUNet's shape. The defaults are a network for the embedded world; docs name the values of the published one."""
+    """MinkUNet's shape. The defaults are a network for the embedded world; the values of the published one stand in brackets."""
 
-    name: Literal["minkunet"] = Field("minkunet", description="backbone")
+    name: Literal["minkunet"] = Field("minkunet", description="the 3D network; there is one so far")
     engine: Literal["auto", "torch", "minkowski"] = Field(
         "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
     )
@@ -58,7 +58,7 @@ class BackboneConfig(Section):
 class MeanTeacherConfig(Section):
     """The ScribbleKITTI baseline: the teacher's predictions on unlabelled points."""
 
-    weight: float = Field(1.0, ge=0, description="of KL(teacher || student) on the unlabelled points; 0: off")
+    weight: float = Field(1.0, ge=0, description="weight of KL(teacher || student) on the unlabelled points; 0: off")
     ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)")
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
 
@@ -66,7 +66,7 @@ class MeanTeacherConfig(Section):
 class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 
-    weight: float = Field(0.0, ge=0, description="w_img; 0: off")
+    weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
     distance: Literal["cosine", "smooth_l1", "l2", "classes"] = Field(
         "cosine", description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both (our choice)"
     )
@@ -88,16 +88,16 @@ class ImageGuidanceConfig(Section):
 class ContrastiveConfig(Section):
     """One-way supervised contrastive loss from out-of-FOV anchors to in-FOV prototypes."""
 
-    weight: float = Field(0.0, ge=0, description="w_con; 0: off")
+    weight: float = Field(0.0, ge=0, description="w_con, of L_con in the total loss (our choice); 0: off")
     direction: Literal["one_way", "two_way"] = Field(
         "one_way", description="two_way: the gradient also reaches the in-FOV points that the prototypes stand for (a control)"
     )
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
-    temperature: float = Field(0.1, gt=0, description="tau")
+    temperature: float = Field(0.1, gt=0, description="tau, by which similarities are divided (our choice)")
     channels: int = Field(32, ge=2, description="width of z (our choice)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of the prototypes' moving average over steps (our choice)")
     confidence: float = Field(0.9, ge=0, le=1, description="teacher confidence from which an unlabelled point is an anchor (our choice)")
-    anchors: int = Field(4096, ge=1, description="largest number of anchors a step (our choice)")
+    anchors: int = Field(4096, ge=1, description="largest number of anchors a step, drawn at random (our choice)")
 
 
 class FOVMixConfig(Section):
@@ -136,9 +136,9 @@ class Train3DConfig(Section):
     steps: int = Field(400, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="scans a step")
     learning_rate: float = Field(1e-2, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
-    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW (our choice)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising learning rate")
-    lovasz_weight: float = Field(1.0, ge=0, description="of Lovász-softmax on labelled points")
+    lovasz_weight: float = Field(1.0, ge=0, description="weight of Lovász-softmax on labelled points")
     mean_teacher: MeanTeacherConfig = MeanTeacherConfig()
     image_guidance: ImageGuidanceConfig = ImageGuidanceConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()

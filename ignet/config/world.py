@@ -21,11 +21,11 @@ class WorldConfig(Section):
     source_images: int = Field(120, ge=1, description="images in the source set")
     beams: int = Field(32, ge=4, description="LiDAR beams")
     azimuths: int = Field(900, ge=36, description="LiDAR columns in a full turn")
-    image_width: int = Field(512, ge=64, description="pixels")
-    image_height: int = Field(160, ge=32, description="pixels")
-    spacing: float = Field(6.0, gt=0, description="metres that the vehicle drives between two frames")
+    image_width: int = Field(512, ge=64, description="pixels: width of all images")
+    image_height: int = Field(160, ge=32, description="pixels: height of all images")
+    spacing: float = Field(6.0, gt=0, description="metres: what the vehicle drives between two frames")
     scribble_fraction: float = Field(0.08, gt=0, le=1, description="share of a scan's points that its scribbles label")
-    scribble_margin: float = Field(0.3, ge=0, description="metres that a scribble keeps from the nearest point of another class")
+    scribble_margin: float = Field(0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class")
 
     def of_source(self) -> "WorldConfig":
         """What the source images depend on: the target's street, sensors and scribbles at their defaults."""

@@ -52,4 +52,6 @@ def make_view(
     for points, known, (_, _, first) in zip(scans, labels or [None] * len(scans), voxelized, strict=True):
         plain = voxel_features(points, first)
         features.append(add_local_context(plain, points, first, known, context) if context else plain)
-    return View(torch.from_numpy(coordinates), torch.from_numpy(np.concatenate(features)), torch.from_numpy(inverse))
+    # one scan with local context has tens of megabytes of features: not to be copied for nothing
+    joined = features[0] if len(features) == 1 else np.concatenate(features)
+    return View(torch.from_numpy(coordinates), torch.from_numpy(joined), torch.from_numpy(inverse))

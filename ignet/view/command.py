@@ -1,6 +1,7 @@
 """The command ``ignet view``."""
 
 import argparse
+import json
 import webbrowser
 from pathlib import Path
 
@@ -12,7 +13,8 @@ def add_view(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("results", nargs="?", type=Path, help="folder of results (default: of those below results/, the one started last)")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
-    parser.add_argument("--port", type=int, default=0, help="port on this machine (default: a free one)")
+    parser.add_argument("--port", type=_port, default=0, help="port on this machine (default: a free one)")
+    parser.add_argument("--json", action="store_true", help="print the address as JSON, for scripts")
     parser.set_defaults(run=view)
 
 
@@ -29,7 +31,8 @@ def view(args: argparse.Namespace) -> int:
     read_schedule(results)
     with make_server(results, args.port) as server:
         address = f"http://{HOST}:{server.server_address[1]}/"
-        print(f"{results}: {address} (this machine alone; Ctrl-C ends it)", flush=True)
+        plain = f"{results}: {address} (this machine alone; Ctrl-C ends it)"
+        print(json.dumps({"results": str(results), "address": address}) if args.json else plain, flush=True)
         if not args.no_browser:
             webbrowser.open(address)
         try:
@@ -37,6 +40,12 @@ def view(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number from 0 to 65535")
+    return int(text)
 
 
 def latest(below: Path) -> Path:

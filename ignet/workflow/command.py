@@ -22,7 +22,12 @@ def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int
         arguments: of Snakemake's command line: configuration, profile, targets.
         as_json: print JSON for scripts.
         directory: the working directory, in which the results lie.
+
+    Raises:
+        IgnetError: the package was installed without the workflow, or Snakemake has no plan.
     """
+    if not (PROJECT / "Snakefile").is_file():
+        raise IgnetError(f"{PROJECT}/Snakefile: found none beside the package, expected the project's folder; use .venv/bin/ignet there")
     plan = make_plan(arguments, directory=directory)
     results, root = directory / plan.config["results"], (plan.config.get("dataset") or {}).get("root")
     code = {code_hash(script): code_parts(script) for script in sorted((PROJECT / "workflow" / "scripts").glob("*.py"))}

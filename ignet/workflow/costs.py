@@ -83,10 +83,9 @@ def read_rates(path: Path = TABLE) -> list[Rate]:
     try:
         with Path(path).open(newline="") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise IgnetError(
-            f"{path}: cannot be read ({error.strerror}), expected a table of throughputs; make one with 'make bench'"
-        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise IgnetError(f"{path}: cannot be read ({reason}), expected a table of throughputs; make one with 'make bench'") from None
     return [_rate(path, number, row) for number, row in enumerate(rows, 2)]
 
 

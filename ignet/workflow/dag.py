@@ -8,6 +8,7 @@ would go on with half of the truth.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,7 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
         if done.returncode or not plan.exists():
-            raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr)}")
+            raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr, done.stdout)}")
         return read_plan(plan)
 
 
@@ -110,10 +111,13 @@ def read_plan(path: Path) -> Plan:
     return Plan([Job(**values) for values in found["jobs"]], found["config"])
 
 
-def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return errors[0].removeprefix("error: ") if errors else " ".join(lines[-5:]) or "it said nothing"
+def _last_words(*texts: str) -> str:
+    """The reason in what Snakemake said: this project's own line, else its last exception (of which some stand in the standard output)."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    if own := [line for line in lines if line.startswith("error: ")]:
+        return own[0].removeprefix("error: ")
+    faults = [number for number, line in enumerate(lines) if re.match(r"\w*(Error|Exception)\b.*:", line)]
+    return " ".join(lines[faults[-1] if faults else -5 :][:5]) or "it said nothing"
 
 
 def _describe(job: Any, dag: Any) -> Job:

@@ -1,0 +1,170 @@
+"""The configuration reference, made from the fields of the settings' classes: ``python -m ignet.config.reference [FILE]``."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from ignet.config.base import Section
+from ignet.config.evaluation import Control, Statement
+from ignet.config.execution import StageResources
+from ignet.config.experiment import ExperimentConfig
+from ignet.config.training_3d import LocalContextConfig
+from ignet.errors import IgnetError
+from ignet.files import atomic
+
+HEAD = """\
+# Configuration reference
+
+*Made from the classes in `ignet/config` by `make docs`; a test sees to it that both agree. Do not edit it by hand.*
+
+An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in the mapping `train_3d`.
+Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one line that names the key, before anything runs.
+Several files after `--configfile` are laid over each other, key by key; `null` removes an entry of `runs` or `adaptations` again.
+
+**Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that publication takes; the
+default may be another one. **A default without such a name is this project's own choice**, whether or not the meaning says so. Units stand
+first in the meaning; a key without a unit is a number of things, a share or a factor. What is published of the method, and which parts of
+it are ours: [method.md](method.md).
+
+[Examples](#examples) of whole files are at the end.
+"""
+
+TAIL = """
+## Examples
+
+| file | is |
+|---|---|
+| `config/demo.yaml` | the shortest: full supervision, baseline and method on the embedded world |
+| `config/tiny.yaml` | most rules in a minute, for tests; nothing is learned |
+| `config/ablation.yaml` | what each part of the method adds: [ablation.md](ablation.md) |
+| `config/semi.yaml` | labels on a share of the scans: [semi-supervision.md](semi-supervision.md) |
+| `config/kitti-sample.yaml` | a few real frames |
+| `config/scribblekitti.yaml`, `config/semantickitti-semi.yaml` | the paper's scale: [reproducing.md](reproducing.md) |
+"""
+
+# keys whose values are mappings or lists of a section of their own
+PARTS: dict[str, tuple[str, type[BaseModel]]] = {
+    "train_3d.backbone.local_context": ("train_3d.backbone.local_context", LocalContextConfig),
+    "compare.controls": ("compare.controls[]", Control),
+    "compare.statements": ("compare.statements[]", Statement),
+    "execution.stages": ("execution.stages.RULE", StageResources),
+}
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    return "\n".join([HEAD, *_tables("", ExperimentConfig, "The experiment itself."), TAIL.lstrip("\n")])
+
+
+def keys(section: type[BaseModel] = ExperimentConfig, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Path and field of every key that is no section, sections within sections included."""
+    for name, field in section.model_fields.items():
+        inner = _section(field)
+        yield from keys(inner, f"{path}{name}.") if inner else [(f"{path}{name}", field)]
+        if path + name in PARTS:
+            shown, part = PARTS[path + name]
+            yield from keys(part, f"{shown}.")
+
+
+def _tables(path: str, section: type[BaseModel], text: str) -> Iterator[str]:
+    """Heading and table of a section, then those of the sections in it."""
+    schema = section.model_json_schema()
+    plain = {name: field for name, field in section.model_fields.items() if not _section(field)}
+    level = "##" if "." not in path else "###"
+    yield f"{level} {f'`{path}`' if path else 'Top level'}\n\n{text}\n"
+    yield "| key | values | default | meaning |\n|---|---|---|---|"
+    for name, field in plain.items():
+        values = _values(schema["properties"][name])
+        yield f"| `{name}` | {values} | {_default(field)} | {_cell(field.description or '')} |"
+    yield ""
+    for name, field in section.model_fields.items():
+        inner, below = _section(field), f"{path}.{name}".lstrip(".")
+        if inner:
+            yield from _tables(below, inner, _words(inner))
+        elif below in PARTS:
+            yield from _tables(PARTS[below][0], PARTS[below][1], _words(PARTS[below][1]))
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _words(section: type[BaseModel]) -> str:
+    return " ".join((section.__doc__ or "").split()).replace("``", "`")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "*to be given*"
+    value = field.get_default(call_default_factory=True)
+    return f"`{value if isinstance(value, str) and value else json.dumps(value)}`"
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """Allowed values in words."""
+    if "anyOf" in schema:
+        return " or ".join(_values(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "pattern" in schema:
+        words = re.fullmatch(r"\^\(([\w|]+)\)\$", schema["pattern"])
+        return ", ".join(f"`{word}`" for word in words[1].split("|")) if words else "text, as the meaning says"
+    if "$ref" in schema:
+        return "mapping, below"
+    match schema["type"]:
+        case "array":
+            return _list(schema)
+        case "object":
+            inner = schema["additionalProperties"]
+            return "mapping of names to mappings" + (", below" if "$ref" in inner else "")
+        case "integer" | "number" as kind:
+            return " ".join(["whole number" if kind == "integer" else "number", _limits(schema)]).strip()
+        case "boolean":
+            return "`true`, `false`"
+        case "null":
+            return "`null`"
+        case _:
+            return "text"
+
+
+def _list(schema: dict[str, Any]) -> str:
+    """A list of fixed length has its items in ``prefixItems``, any other one in ``items``."""
+    items = schema.get("prefixItems") or [schema["items"]]
+    if "$ref" in items[0]:
+        return "list of mappings, below"
+    words = {"array": "pairs of whole numbers", "string": "texts"}.get(items[0]["type"]) or _values(items[0]).replace("number", "numbers")
+    least = ", not empty" if schema.get("minItems") else ""
+    return f"{len(items)} {words}" if "prefixItems" in schema else f"list of {words}{least}"
+
+
+def _limits(schema: dict[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return ", ".join(f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page to the file named, or print it."""
+    if len(arguments) > 1:
+        raise IgnetError(f"found {len(arguments)} arguments, expected the file to write at most")
+    if arguments:
+        with atomic(arguments[0]) as temporary:
+            temporary.write_text(reference())
+    else:
+        print(reference(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

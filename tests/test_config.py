@@ -19,6 +19,11 @@ def test_shipped_files_are_valid(path: Path) -> None:
     load_experiment(read_yaml(path), path.name)
 
 
+def test_labelled_scans_alone_need_no_even_batch() -> None:
+    values = {"results": "r", "runs": {"a": {"labelled_frames": 10, "batch": 1, "mean_teacher": {"weight": 0}}}}
+    assert load_experiment(values, "x").run("a").batch == 1
+
+
 def test_overlays_of_the_ablation_are_valid() -> None:
     folder = CONFIGS[0].parent
     base, headline = read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "headline.yaml")
@@ -166,6 +171,7 @@ def test_merge_keeps_its_arguments() -> None:
             {"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "labelled_frames": 1}, "b": {}}},
             ["runs.a", "scribbles of all"],
         ),
+        ({"runs": {"a": {"labelled_frames": 10, "batch": 1}}}, ["runs.a", "labelled_frames is 10", "batch is 1", "even batch"]),
         ({"adaptations": {"adapted": {"supervision": "none", "labelled_frames": 10}}}, ["adaptations.adapted", "labelled_frames is 10"]),
         ({"runs": {}}, ["runs"]),
         ({"adaptations": {"source": {}}}, ["source"]),

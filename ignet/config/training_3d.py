@@ -156,6 +156,15 @@ class Train3DConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _mixed_batch(self) -> "Train3DConfig":
+        if self.labelled_frames and self.uses_unlabelled and self.batch == 1:
+            raise ValueError(
+                f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no label at all; "
+                "take an even batch, half of which is labelled"
+            )
+        return self
+
     def effective(self) -> "Train3DConfig":
         """The same run with every key at its default that the training does not read, because what it belongs to is off."""
         guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()

@@ -104,7 +104,7 @@ def test_labels_of_unlabelled_scans_change_nothing(tiny_tree, projection, tmp_pa
         runpy.run_path(command[1], run_name="__main__")  # in this process, for its time
         return (tmp_path / name / "model.safetensors").read_bytes()
 
-    settings = {**SETTINGS, "steps": 6, "supervision": supervision, "labelled_frames": 50}
+    settings = {**SETTINGS, "steps": 6, "batch": 2, "supervision": supervision, "labelled_frames": 50}
     if not learns:
         settings |= {"contrastive": {"weight": 0}, "mean_teacher": {"weight": 0}, "fovmix": {"probability": 0}}
     split = labelled_scans({"00": ["000000", "000001"]}, 50)

@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 SEED ?= 0
 KILLS_ARGS ?=
 SNAKEMAKE_ARGS ?=
+# without --quiet, which hides the warnings from --strict
+SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 .PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus bench-features bench-data feature-codings
 
@@ -73,7 +75,7 @@ lint: setup ## ruff, mypy, snakefmt, snakemake's own checks, links of the docume
 	$(PY) -m mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(SITE)
 
 format: setup ## put the code into the project's form
 	$(PY) -m ruff check --fix .
@@ -117,10 +119,9 @@ bench-gpus: setup ## on a machine with several GPUs, offline once set up: do the
 	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
-# without --quiet, which hides the warnings from --strict
 docs: setup ## the documentation as a site in build/site, which opens from disk; dead links are errors
 	$(PY) -m ignet.config.reference docs/configuration.md
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(SITE)
 	@echo "build/site/index.html"
 
 docs-graph: setup ## draws the picture of the workflow's rules anew; needs graphviz

@@ -82,7 +82,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+    from ignet.config.execution import DEVICE
+
+    if not re.fullmatch(DEVICE, text):
         raise argparse.ArgumentTypeError(f"found {text}, expected auto, cpu, cuda or cuda:N")
     return text
 

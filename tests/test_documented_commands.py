@@ -14,7 +14,8 @@ import pytest
 import yaml
 from conftest import TINY_CALIBRATION, write_tree
 from snakemake.cli import get_argument_parser, parse_args
-from test_own_sensor import write_object_calibration
+from test_command_line import commands as commands_of_ignet
+from test_own_sensor import write_object_frame
 
 from ignet.cli import make_parser
 from ignet.config.base import merge, read_yaml
@@ -131,18 +132,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my-experiment.yaml").write_text(
         yaml.safe_dump({**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"})
     )
-    _object_data(tree, folder / "data/kitti/object")
-    return folder
-
-
-def _object_data(tree: Path, root: Path) -> None:
-    """Two frames in the layout of KITTI's object data."""
-    for kind, name in (("velodyne", "bin"), ("image_2", "png")):
-        (root / "training" / kind).mkdir(parents=True)
-        for frame in ("000000", "000001"):
-            shutil.copy(tree / f"sequences/00/{kind}/{frame}.{name}", root / f"training/{kind}/{frame}.{name}")
     for frame in ("000000", "000001"):
-        write_object_calibration(root / f"training/calib/{frame}.txt", TINY_CALIBRATION, np.eye(3))
+        write_object_frame(folder / "data/kitti/object", frame, tree, "00", frame, TINY_CALIBRATION, np.eye(3))
+    return folder
 
 
 def execute(sandbox: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -239,7 +231,7 @@ def within_text(*programs: str) -> Iterator[list[str]]:
 
 
 def test_commands_of_ignet_within_the_text_exist() -> None:
-    (below,) = (action.choices for action in make_parser()._actions if isinstance(action.choices, dict))
+    below = commands_of_ignet()
     found = [arguments for arguments in within_text("ignet", ".venv/bin/ignet") if arguments[0] not in ("COMMAND", "--help")]
     assert len(found) > 20
     for command, *arguments in found:

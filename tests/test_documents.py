@@ -182,16 +182,21 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "project/NOTICE.txt").read_text() == (ROOT / "NOTICE").read_text()
 
 
-@pytest.mark.parametrize("link", ["[x](nowhere.md)", "[x](method.md#nowhere)", "[x](../no-file.yaml)"])
-def test_a_dead_link_fails(link: str, tmp_path: Path) -> None:
-    copy = tmp_path / "project"
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the site is made of, which builds."""
+    copy = tmp_path_factory.mktemp("pages")
     shutil.copytree(ROOT / "docs", copy / "docs")
     for name in ("mkdocs.yml", "NOTICE", "CITATION.cff"):
         shutil.copy(ROOT / name, copy)
-    assert build_site(copy, tmp_path / "good").returncode == 0
-    with (copy / "docs" / "samples.md").open("a") as file:
-        file.write(f"\n{link}\n")
-    assert build_site(copy, tmp_path / "bad").returncode != 0
+    assert build_site(copy, copy / "good").returncode == 0
+    return copy
+
+
+@pytest.mark.parametrize("link", ["[x](nowhere.md)", "[x](method.md#nowhere)", "[x](../no-file.yaml)"])
+def test_a_dead_link_fails(link: str, pages: Path, tmp_path: Path) -> None:
+    (pages / "docs" / "samples.md").write_text(f"{page('samples.md')}\n{link}\n")
+    assert build_site(pages, tmp_path / "bad").returncode != 0
 
 
 def test_places_within_pages_that_the_readme_links_to_exist() -> None:

@@ -37,24 +37,30 @@ def write_object_calibration(path: Path, calibration: kitti.Calibration, rectify
     path.write_text("".join(lines) + "\n")  # the published files end with an empty line
 
 
+def write_object_frame(
+    root: Path, name: str, tree: Path, sequence: str, frame: str, calibration: kitti.Calibration, rectify: np.ndarray
+) -> None:
+    """A frame of a tree as the frame ``name`` of KITTI's object data."""
+    for source, target in (
+        (kitti.scan_path(tree, sequence, frame), root / f"training/velodyne/{name}.bin"),
+        (kitti.image_path(tree, sequence, frame), root / f"training/image_2/{name}.png"),
+    ):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    write_object_calibration(root / f"training/calib/{name}.txt", calibration, rectify)
+
+
 @pytest.fixture
 def object_tree(tiny_tree: Path, tmp_path: Path) -> Path:
     """Four frames in the layout of KITTI's object data; the third has another calibration."""
     root = tmp_path / "object"
     for number, (sequence, frame) in enumerate((("00", "000000"), ("00", "000001"), ("08", "000000"), ("08", "000001"))):
-        name = f"{number + 3:06d}"
-        for source, target in (
-            (kitti.scan_path(tiny_tree, sequence, frame), root / f"training/velodyne/{name}.bin"),
-            (kitti.image_path(tiny_tree, sequence, frame), root / f"training/image_2/{name}.png"),
-        ):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-        rectify = rotation(0.01, -0.02, 0.005) if number == 2 else np.eye(3)
-        write_object_calibration(root / f"training/calib/{name}.txt", TINY_CALIBRATION, rectify)
+        calibration, rectify = TINY_CALIBRATION, np.eye(3)
         if number == 2:
             moved = TINY_CALIBRATION.p2.copy()
             moved[0, 2] += 1
-            write_object_calibration(root / f"training/calib/{name}.txt", kitti.Calibration(moved, TINY_CALIBRATION.tr), rectify)
+            calibration, rectify = kitti.Calibration(moved, TINY_CALIBRATION.tr), rotation(0.01, -0.02, 0.005)
+        write_object_frame(root, f"{number + 3:06d}", tiny_tree, sequence, frame, calibration, rectify)
     return root
 
 

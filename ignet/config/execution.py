@@ -4,6 +4,9 @@ from pydantic import Field, field_validator, model_validator
 
 from ignet.config.base import Section
 
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+"""Pattern of a device's name."""
+
 TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 """Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
 
@@ -45,7 +48,7 @@ class StageResources(Section):
 class ExecutionConfig(Section):
     """Devices, threads and loader processes."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    device: str = Field("auto", pattern=DEVICE, description="auto, cpu, cuda or cuda:N")
     threads: int = Field(1, ge=1, description="CPU threads of each training process, extraction and prediction job")
     workers: int = Field(0, ge=0, description="loader processes of each training process; 0: samples are made in it")
     checkpoint_every: float = Field(60.0, gt=0, description="seconds: time between two checkpoints of a training")

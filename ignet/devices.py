@@ -16,13 +16,16 @@ def pick_device(name: str) -> torch.device:
     Of several processes that torchrun started, each takes the CUDA device of its number.
 
     Raises:
-        IgnetError: CUDA was named and there is none, or fewer devices than processes.
+        IgnetError: the name is no such device, CUDA was named and there is none, or fewer devices than processes or than the number.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    device = _device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise IgnetError(f"device {name}: no CUDA device is visible; use --device auto or cpu")
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise IgnetError(f"device {name}: found {found} CUDA devices, numbered from 0; use --device cuda or a lower number")
     rank, size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if device.type == "cuda" and size > 1:
         if device.index is not None or torch.cuda.device_count() < size:
@@ -31,6 +34,17 @@ def pick_device(name: str) -> torch.device:
                 "lower execution.gpus, or set device to cuda"
             )
         device = torch.device("cuda", rank)
+    return device
+
+
+def _device(name: str) -> torch.device:
+    """A device that this package runs on."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
+        raise IgnetError(f"device {name}: no device of this name is known, expected auto, cpu, cuda or cuda:N")
     return device
 
 

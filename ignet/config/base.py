@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 
 
 def _number(value: Any) -> Any:
@@ -65,9 +65,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise IgnetError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); give the path of a configuration file"
-        ) from None
+        raise IgnetError(f"{path}: cannot be read ({reason_of(error)}); give the path of a configuration file") from None
     except yaml.YAMLError as error:
         raise IgnetError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):

@@ -13,6 +13,7 @@ from ignet.data.check import SequenceReport, check_sequence
 from ignet.data.faults import Fault, downloads_of, number_of
 from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.tree import SequenceTree, alike
+from ignet.errors import reason_of
 
 Wanted = dict[str, frozenset[str]]
 """What must be there of each sequence: keys of `ignet.data.official.KINDS`."""
@@ -128,8 +129,7 @@ def _root_fault(root: Path) -> Fault | None:
     try:
         entries = os.listdir(root)
     except OSError as error:
-        found = os.strerror(error.errno) if error.errno else str(error)
-        return Fault("root", root, found, "a dataset that holds sequences/", remedy)
+        return Fault("root", root, reason_of(error), "a dataset that holds sequences/", remedy)
     if (root / "sequences").is_dir():
         return None
     expected = "the folder sequences/"

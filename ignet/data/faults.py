@@ -1,6 +1,5 @@
 """Faults of a dataset as values: what is wrong with which file, and what mends it."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,8 @@ class Faults(list[Fault]):
 def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:
     """The fault that an error of reading a file tells of."""
     if isinstance(error, OSError):
-        found = os.strerror(error.errno) if error.errno else str(error)
-        return Fault(
-            "unreadable", path, found, "a file that can be read", _REMEDIES.get(type(error), "mend the link or the disk"), download
-        )
+        remedy = _REMEDIES.get(type(error), "mend the link or the disk")
+        return Fault("unreadable", path, reason_of(error), "a file that can be read", remedy, download)
     text = str(error).removeprefix(f"{path}: ")
     parts = re.fullmatch(r"(?P<found>.*?), expected (?P<expected>.*); (?P<remedy>.*)", text, re.DOTALL)
     if not parts:

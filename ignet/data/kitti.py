@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
 
 POINT_BYTES = 16
@@ -215,5 +215,5 @@ def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
 
 
 def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
-    found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+    found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
     return IgnetError(f"{path}: {found}, expected {what}; {remedy}")

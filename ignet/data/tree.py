@@ -11,6 +11,7 @@ from pathlib import Path
 from ignet.data import kitti
 from ignet.data.faults import Fault, Faults, fault_of
 from ignet.data.official import KINDS, SEMANTICKITTI_FRAMES
+from ignet.errors import reason_of
 
 
 @dataclass
@@ -151,7 +152,7 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
         try:
             status = entry.stat()
         except OSError as error:
-            unreadable[(error.errno and os.strerror(error.errno)) or str(error)].append(frame)
+            unreadable[reason_of(error)].append(frame)
             tree.sizes[kind][frame] = 0
             continue
         tree.sizes[kind][frame] = status.st_size

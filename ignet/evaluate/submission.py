@@ -18,7 +18,7 @@ from ignet.data.faults import number_of
 from ignet.data.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.labels import IGNORE, to_train_ids
 from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
 
 TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQUENCES}
@@ -193,7 +193,7 @@ def _read(path: Path) -> tuple[bytes, str | None]:
     try:
         return path.read_bytes(), None
     except OSError as error:
-        return b"", f"{path}: {error.strerror}, expected the predictions of this scan; run the stage predict for its sequence"
+        return b"", f"{path}: {reason_of(error)}, expected the predictions of this scan; run the stage predict for its sequence"
 
 
 def _text(path: Path) -> bytes:

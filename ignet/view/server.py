@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 from ignet.view.status import Status
 
 HOST = "127.0.0.1"
@@ -88,6 +88,6 @@ def make_server(results: Path, port: int = 0) -> ThreadingHTTPServer:
     try:
         server = ThreadingHTTPServer((HOST, port), Handler)
     except OSError as error:
-        raise IgnetError(f"port {port}: {error.strerror}; leave --port out, and a free one is taken") from None
+        raise IgnetError(f"port {port}: {reason_of(error)}; leave --port out, and a free one is taken") from None
     server.daemon_threads = True
     return server

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
 from ignet.workflow.work import Work
 
@@ -84,8 +84,9 @@ def read_rates(path: Path = TABLE) -> list[Rate]:
         with Path(path).open(newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise IgnetError(f"{path}: cannot be read ({reason}), expected a table of throughputs; make one with 'make bench'") from None
+        raise IgnetError(
+            f"{path}: cannot be read ({reason_of(error)}), expected a table of throughputs; make one with 'make bench'"
+        ) from None
     return [_rate(path, number, row) for number, row in enumerate(rows, 2)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ignet.data.kitti import read_image
 from ignet.data.labels import CLASSES
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 from ignet.report.html.costs import Made, StageCost, duration, versions
 from ignet.report.html.pack import jpeg
 from ignet.report.html.sections import Section
@@ -101,7 +101,7 @@ def _records(manifest: Path) -> list[dict[str, str]]:
         with manifest.open(newline="") as file:
             return list(csv.DictReader(file))
     except OSError as error:
-        raise IgnetError(f"{manifest}: cannot be read ({error.strerror}); run the rule check_data again") from None
+        raise IgnetError(f"{manifest}: cannot be read ({reason_of(error)}); run the rule check_data again") from None
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[PageCell, ...]], notes: tuple[str, ...]) -> PageTable:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, reason_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise IgnetError(f"{path}: cannot be read ({error.strerror}); run the rule compare again") from None
+        raise IgnetError(f"{path}: cannot be read ({reason_of(error)}); run the rule compare again") from None
 
 
 def _cells(line: str) -> list[str]:

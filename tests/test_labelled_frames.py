@@ -12,8 +12,14 @@ from ignet.report.runs import network_table, run_table, training_words
 from ignet.report.summary import run_summary
 from ignet.report.tables import Spread, to_csv
 
-RUNS = {"full": {0: tensor(0.9)}, "ignet_10": {0: tensor(0.6), 1: tensor(0.8)}, "ignet-50": {0: tensor(0.8)}, "v1": {0: tensor(0.1)}}
-SHARES = {"ignet_10": 10, "ignet-50": 50, "v1": 1}
+RUNS = {
+    "full": {0: tensor(0.9)},
+    "ignet_10": {0: tensor(0.6), 1: tensor(0.8)},
+    "ignet-50": {0: tensor(0.8)},
+    "v1": {0: tensor(0.1)},
+    "scribbled": {0: tensor(0.7)},
+}
+SHARES = {"full": 100, "ignet_10": 10, "ignet-50": 50, "v1": 1}
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def test_one_row_a_method_one_column_a_share(runs: Comparison) -> None:
     table = share_table(runs, SHARES)
     assert table.columns == ("method", "source", "1 %", "10 %", "20 %", "50 %", "100 %")
     rows = {row[0]: row[1:] for row in table.rows}
-    assert list(rows)[:3] == ["full", "ignet", "v1"] and rows["ignet"][0] == OURS
+    assert list(rows)[:4] == ["full", "ignet", "v1", "IGNet"] and rows["ignet"][0] == OURS
     # cars and poles of 19 classes, poles at 0.5
     assert rows["full"][1:] == (None, None, None, None, Spread(pytest.approx(140 / 19), None))
     assert rows["ignet"][2].mean == pytest.approx(120 / 19) and rows["ignet"][2].deviation > 0

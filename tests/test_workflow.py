@@ -48,6 +48,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
     assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
     shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
     assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
+    assert "full" not in shares.index  # dense labels; the shares are of scribbles
     assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
     assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
     for name in (

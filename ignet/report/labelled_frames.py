@@ -9,7 +9,7 @@ from ignet.report.runs import BENCHMARK_NOTE
 from ignet.report.tables import Cell, Spread, Table, spread
 
 ALL = 100
-"""The share of runs that name none: all scans are labelled."""
+"""The share where all scans are labelled."""
 
 OURS = "this experiment"
 
@@ -21,11 +21,11 @@ def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
 
     Args:
         runs: all runs.
-        shares: per cent of labelled scans, by run; of runs that are not named all scans are labelled.
+        shares: per cent of labelled scans, by run; runs that are not named, such as those with other labels, have no row.
     """
     methods: dict[str, dict[int, Spread | None]] = {}
-    for run in runs.runs:
-        share = shares.get(run, ALL)
+    for run in (run for run in runs.runs if run in shares):
+        share = shares[run]
         method = re.sub(rf"[_-]{share}$", "", run) or run
         # two names that come to the same row and column keep rows of their own
         row = method if share not in methods.get(method, {}) else run

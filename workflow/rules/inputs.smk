@@ -128,9 +128,10 @@ def training_data(wildcards):
 
 
 def labelled_frames():
-    """`RUN=PERCENT` for every run that has unlabelled scans."""
-    shares = {run: EXPERIMENT.run(run).labelled_frames for run in EXPERIMENT.runs}
-    return [f"{run}={share}" for run, share in shares.items() if share]
+    """`RUN=PERCENT` for the runs with unlabelled scans, and for those with all of the same labels; none where no run has unlabelled scans."""
+    runs = {run: EXPERIMENT.run(run) for run in EXPERIMENT.runs}
+    kinds = {settings.supervision for settings in runs.values() if settings.labelled_frames}
+    return [f"{run}={settings.labelled_frames or 100}" for run, settings in runs.items() if settings.supervision in kinds]
 
 
 def supervision_2d(network):

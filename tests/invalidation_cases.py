@@ -79,7 +79,9 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
     "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
-    "train_3d: a key of another distance": ("train_3d={image_guidance: {confidence: 0.5}}", NOTHING),
+    # of the guided runs, 'ignet' compares features and 'ignet_50' labels
+    "train_3d: a key of one distance": ("train_3d={image_guidance: {confidence: 0.1}}", runs("ignet_50") | REPORT),
+    "train_3d: the probe of one distance": ("train_3d={image_guidance: {probe: {hidden: 64}}}", runs("ignet_50") | REPORT),
     "train_3d: whose features": ("train_3d={features: source}", each("extract", "source 00", "source 01") | IGNET),
     "a run's weight": ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET),
     "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),

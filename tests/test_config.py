@@ -40,6 +40,7 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
     for first, second, keys in (
         ("baseline", "guided", {"image_guidance"}),
         ("guided", "contrastive", {"contrastive"}),
+        ("guided", "guided_classes", {"image_guidance"}),
         ("contrastive", "ignet", {"fovmix"}),
         ("ignet", "four_frusta", {"fovmix"}),
         ("ignet", "source_features", {"features"}),

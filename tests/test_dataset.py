@@ -10,7 +10,7 @@ from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.dataset import Batch, TrainingSamples
 from ignet.data.features import FeatureWriter
 from ignet.data.kitti import label_path, scan_path, scribble_path
-from ignet.data.labels import to_raw_ids
+from ignet.data.labels import IGNORE, to_raw_ids
 from ignet.data.projection import in_sector
 from ignet.data.scan_source import ScanSource
 from ignet.errors import IgnetError
@@ -137,6 +137,21 @@ class TestScanSource:
         feature = np.concatenate([source.load(i).feature for i in range(len(source))])
         np.testing.assert_allclose(feature.mean(axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(feature.std(axis=0), 1, atol=1e-5)
+
+    @pytest.mark.parametrize(("most", "scans"), [(9, [0, 1, 2, 3, 4]), (3, [0, 2, 4])])
+    def test_features_and_labels_of_points_that_have_both(self, tree, most, scans):
+        features, labels = tree.source().labelled_features(most)
+        both = [tree.seen[i][::2][tree.scribbles[i][tree.seen[i][::2]] != IGNORE] for i in scans]
+        assert len(labels) > 0
+        assert np.array_equal(labels, np.concatenate([tree.scribbles[i][index] for i, index in zip(scans, both, strict=True)]))
+        expected = [feature_of(tree.points[i][index, 3]) for i, index in zip(scans, both, strict=True)]
+        assert np.array_equal(features, np.concatenate(expected))
+
+    def test_features_of_labelled_scans_alone(self, tree):
+        labelled = [("00", "000001")]
+        source = tree.source(labelled=labelled)
+        sample = tree.source().load(1)
+        assert len(source.labelled_features(9)[1]) == int(((sample.feature_of >= 0) & (sample.labels != IGNORE)).sum())
 
     def test_cache_keeps_scans(self, tree):
         source = tree.source(cache=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ignet.losses.guidance import class_guidance, guidance
+from ignet.losses.guidance import class_guidance, guidance, label_guidance
 
 DISTANCES = ("cosine", "smooth_l1", "l2")
 
@@ -118,3 +118,42 @@ class TestClassGuidance:
     def test_exception(self, shape):
         with pytest.raises(ValueError, match="expected"):
             class_guidance(torch.zeros(shape), torch.zeros(shape), self.WEIGHT, self.BIAS)
+
+
+class TestLabelGuidance:
+    TARGET = torch.tensor([[math.log(3.0), 0.0], [5.0, 0.0]])  # 3/4 and 1/4; sure of the first
+
+    def test_value_by_hand(self):
+        expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+        assert label_guidance(torch.zeros(1, 2), self.TARGET[:1]).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_unsure_points_do_not_guide_but_count(self):
+        sure = label_guidance(torch.zeros(1, 2), self.TARGET[1:], 0.8).item()
+        logits = torch.zeros(2, 2, requires_grad=True)
+        loss = label_guidance(logits, self.TARGET, 0.8)
+        loss.backward()
+        assert loss.item() == pytest.approx(sure / 2, rel=1e-5)
+        assert (logits.grad[0] == 0).all() and (logits.grad[1] != 0).any()
+
+    def test_equal_logits_are_at_distance_zero(self):
+        logits = torch.randn(5, 4)
+        assert label_guidance(logits, logits + 3.0).item() == pytest.approx(0, abs=1e-6)
+
+    def test_no_gradient_to_the_target(self):
+        logits, target = torch.randn(5, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+        label_guidance(logits, target).backward()
+        assert (logits.grad != 0).any() and target.grad is None
+
+    def test_no_point_is_zero_with_a_graph(self):
+        loss = label_guidance(torch.zeros(0, 3, requires_grad=True), torch.zeros(0, 3))
+        loss.backward()
+        assert loss.item() == 0
+
+    def test_gradcheck(self):
+        logits, target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True), torch.randn(4, 3, dtype=torch.float64)
+        assert gradcheck(lambda x: label_guidance(x, target), (logits,))
+
+    @pytest.mark.parametrize(("logits", "target"), [((4, 3), (4, 2)), ((4,), (4,))])
+    def test_exception(self, logits, target):
+        with pytest.raises(ValueError, match="expected"):
+            label_guidance(torch.zeros(logits), torch.zeros(target))

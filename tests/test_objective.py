@@ -12,6 +12,7 @@ from ignet.data.dataset import Batch
 from ignet.data.views import make_view
 from ignet.errors import IgnetError
 from ignet.models.heads import GuidanceHead, ProjectionHead
+from ignet.models.probe import fit_probe
 from ignet.models.segmentor3d import build_network
 from ignet.train.objective import Objective, Trainee
 
@@ -81,10 +82,10 @@ def test_gradient_reaches_the_student_and_never_teacher_or_prototypes() -> None:
     assert not objective.memory.prototypes.requires_grad
 
 
-def points_moved_by(term: str, objective: Objective, batch: Batch) -> torch.Tensor:
-    """bool (N,): the points whose features get a gradient from one term."""
+def points_moved_by(term: str, objective: Objective, batch: Batch, of: int = 1) -> torch.Tensor:
+    """bool (N,): the points whose features (or logits, ``of`` 0) get a gradient from one term."""
     captured = []
-    hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
+    hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[of]))
     found = losses(objective, batch)
     hook.remove()
     (gradient,) = torch.autograd.grad(found[term], captured[0])
@@ -129,6 +130,24 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
     assert int(moved.sum()) == len(batch.guided)
     with pytest.raises(IgnetError, match="needs the 2D network's classifier"):
         Objective(trainee, settings, "torch")
+
+
+def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
+    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels")})
+    torch.manual_seed(0)
+    network, batch = build_network(BACKBONE), make_batch()
+    labels = np.arange(len(batch.feature)) % 19
+    probe = fit_probe(batch.feature.numpy(), labels, 19, 8, 5, 0)
+    before = [weight.clone() for weight in probe.parameters()]
+    objective = Objective(Trainee(network, None, ProjectionHead(network.channels, 6)), settings, "torch", probe=probe)
+    moved = points_moved_by("image", objective, batch, of=0)
+    assert moved[batch.guided].all()
+    assert int(moved.sum()) == len(batch.guided)
+    (gradient,) = torch.autograd.grad(losses(objective, batch)["image"], [network.classifier.weight])
+    assert (gradient != 0).any()
+    losses(objective, batch)["loss"].backward()
+    assert all(weight.grad is None and torch.equal(weight, old) for weight, old in zip(probe.parameters(), before, strict=True))
+    assert any(name.startswith("probe.") for name in objective.state_dict())  # resumed with the state, not fitted anew
 
 
 def test_teacher_follows_the_student() -> None:

@@ -71,7 +71,7 @@ def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective:
     guidance = GuidanceHead(network.channels, 5).double() if settings.image_guidance.weight else None
     projection = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     classifier = Classifier(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.zeros(4, np.float32))
-    return Objective(Trainee(network, guidance, projection), settings, "torch", classifier, ranks)
+    return Objective(Trainee(network, guidance, projection), settings, "torch", classifier, ranks=ranks)
 
 
 def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, torch.Tensor]:

@@ -63,26 +63,50 @@ class MeanTeacherConfig(Section):
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
 
 
+class ProbeConfig(Section):
+    """The classifier that is fitted to the stored features of labelled points before the training, for guidance by labels (our choice)."""
+
+    hidden: int = Field(128, ge=1, description="width of its hidden layer")
+    steps: int = Field(300, ge=1, description="steps of its training, on up to 2048 points each")
+    scans: int = Field(512, ge=1, description="labelled scans, evenly spaced, whose points it learns from at most")
+
+
 class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 
     weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
-    distance: Literal["cosine", "smooth_l1", "l2", "classes"] = Field(
-        "cosine", description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both (our choice)"
+    distance: Literal["cosine", "smooth_l1", "l2", "classes", "labels"] = Field(
+        "cosine",
+        description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both features; labels: KL "
+        "divergence of the 3D network's classes from those that a probe reads from the stored feature (both our choice)",
     )
     standardize: bool = Field(
         False, description="bring each channel of the stored features to mean 0 and deviation 1 over the training points first (our choice)"
     )
 
     confidence: float = Field(
-        0.0, ge=0, le=1, description="probability that the 2D classifier gives its likeliest class, from which a point guides; classes only"
+        0.0,
+        ge=0,
+        le=1,
+        description="probability of the likeliest class by the stored feature, from which a point guides; classes and labels only",
     )
+    probe: ProbeConfig = added(ProbeConfig())
 
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
         if self.distance == "classes" and self.standardize:
             raise ValueError("the 2D network's classifier needs its features as they are; set standardize to false for distance 'classes'")
         return self
+
+    def effective(self) -> "ImageGuidanceConfig":
+        """The same settings, those that the distance does not read at their defaults."""
+        unread = {"classes": ("probe",), "labels": ("standardize",)}  # a probe standardises by itself
+        return self.without(*unread.get(self.distance, ("confidence", "probe")))
+
+    @property
+    def compares_features(self) -> bool:
+        """A head predicts the stored features."""
+        return self.weight > 0 and self.distance != "labels"
 
 
 class ContrastiveConfig(Section):
@@ -170,7 +194,7 @@ class Train3DConfig(Section):
         guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()
         values = {
             "mean_teacher": self.mean_teacher if self.mean_teacher.weight else self.mean_teacher.without("ramp"),
-            "image_guidance": guidance if guidance.distance == "classes" else guidance.without("confidence"),
+            "image_guidance": guidance.effective(),
             "contrastive": self.contrastive if self.contrastive.weight else ContrastiveConfig(),
             "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
         }

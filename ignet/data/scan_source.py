@@ -111,6 +111,25 @@ class ScanSource:
             self._kept_bytes += size
         return sample
 
+    def labelled_features(self, most: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Features float32 (n, D) and labels uint8 (n,) of the points that have both.
+
+        Args:
+            most: labelled scans to look at; of more, that many, evenly spaced.
+
+        Raises:
+            IgnetError: as `load`.
+        """
+        pool = self.pools[0]
+        spaced = np.linspace(0, len(pool) - 1, min(most, len(pool))).round().astype(int)
+        parts = []
+        for i in pool[spaced]:
+            sample = self.load(int(i))
+            both = np.flatnonzero((sample.feature_of >= 0) & (sample.labels != IGNORE))
+            parts.append((sample.feature[sample.feature_of[both]], sample.labels[both]))
+        features, labels = zip(*parts, strict=True)
+        return np.concatenate(features), np.concatenate(labels)
+
     def _read(self, sequence: str, frame: str) -> Sample:
         path = scan_path(self.dataset_root, sequence, frame)
         points = read_scan(path)

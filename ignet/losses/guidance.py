@@ -36,10 +36,35 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
             f"{tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
         )
     weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
-    ours = F.log_softmax(F.linear(predicted, weight, bias), dim=1)
-    theirs = F.log_softmax(F.linear(target.detach().to(predicted.dtype), weight, bias), dim=1)
+    ours, theirs = (F.linear(features, weight, bias) for features in (predicted, target.detach().to(predicted.dtype)))
+    return label_guidance(ours, theirs, confidence)
+
+
+def label_guidance(logits: Tensor, target: Tensor, confidence: float = 0.0) -> Tensor:
+    r"""Divergence of the 3D network's classes from those that a probe reads from the stored 2D features.
+
+    .. math::
+        L_{img} = \frac{1}{n} \sum_i [\max_c p_{ic} \ge \theta] \, KL(p_i \,\|\, softmax(x_i)), \quad p_i = softmax(y_i)
+
+    Distillation of class probabilities: Hinton et al., "Distilling the knowledge in a neural network", 2015. That a probe of the 2D
+    features is the one who teaches is this project's choice.
+
+    Args:
+        logits: float (n, C), the 3D network's x_i.
+        target: float (n, C), the probe's y_i; no gradient flows to them.
+        confidence: theta, the probability of the likeliest class from which a point counts.
+
+    Returns:
+        A scalar; 0, with a graph, where n is 0.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    if logits.ndim != 2 or target.shape != logits.shape:
+        raise ValueError(f"found logits {tuple(logits.shape)} and target {tuple(target.shape)}, expected (n, C) twice")
+    ours, theirs = F.log_softmax(logits, dim=1), F.log_softmax(target.detach().to(logits.dtype), dim=1)
     sure = theirs.max(dim=1).values.exp() >= confidence
-    return F.kl_div(ours[sure], theirs[sure], reduction="sum", log_target=True) / max(len(predicted), 1)
+    return F.kl_div(ours[sure], theirs[sure], reduction="sum", log_target=True) / max(len(logits), 1)
 
 
 def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -> Tensor:

@@ -13,9 +13,10 @@ from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, with_gradient
 from ignet.losses.cross_entropy import partial_cross_entropy
-from ignet.losses.guidance import class_guidance, guidance
+from ignet.losses.guidance import class_guidance, guidance, label_guidance
 from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.heads import GuidanceHead, ProjectionHead, PrototypeMemory
+from ignet.models.probe import Probe
 from ignet.models.segmentor3d import Network3D
 from ignet.models.sparse.engine import make_geometry
 from ignet.train.distributed import Ranks
@@ -27,7 +28,7 @@ class Trainee(nn.Module):
 
     Args:
         network: the network that inference keeps.
-        guidance_head: g, or none without image guidance.
+        guidance_head: g, or none where no loss compares features.
         projection_head: h, or none without the contrastive loss.
     """
 
@@ -46,6 +47,7 @@ class Objective(nn.Module):
         settings: the run.
         engine: sparse engine, resolved.
         classifier: the 2D network's last layer, for guidance by classes.
+        probe: what reads classes from stored features, for guidance by labels.
         ranks: the processes that share a batch; all terms are the whole batch's.
     """
 
@@ -53,11 +55,17 @@ class Objective(nn.Module):
     class_bias: Tensor
 
     def __init__(
-        self, student: Trainee, settings: Train3DConfig, engine: str, classifier: Classifier | None = None, ranks: Ranks | None = None
+        self,
+        student: Trainee,
+        settings: Train3DConfig,
+        engine: str,
+        classifier: Classifier | None = None,
+        probe: Probe | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__()
-        self.ranks = ranks or Ranks()
-        if settings.image_guidance.weight and settings.image_guidance.distance == "classes":
+        self.ranks, self.probe = ranks or Ranks(), probe
+        if settings.needs_features and settings.image_guidance.distance == "classes":
             if classifier is None:
                 raise IgnetError("image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again")
             self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
@@ -99,8 +107,8 @@ class Objective(nn.Module):
             weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
             unlabelled = labels == IGNORE
             terms["consistency"] = weight * self.ranks.mean(consistency(logits, teacher_logits, unlabelled), unlabelled.sum())
-        if self.student.guidance_head is not None:
-            distance = self._guide(self.student.guidance_head(points[batch.guided]), batch.feature)
+        if settings.needs_features:
+            distance = self._guide(logits[batch.guided], points[batch.guided], batch.feature)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:
             weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
@@ -114,8 +122,13 @@ class Objective(nn.Module):
             probabilities, labels = self.ranks.gather(probabilities[labelled]), self.ranks.gather(labels[labelled])
         return lovasz_softmax(probabilities, labels)
 
-    def _guide(self, predicted: Tensor, stored: Tensor) -> Tensor:
+    def _guide(self, logits: Tensor, points: Tensor, stored: Tensor) -> Tensor:
         settings = self.settings.image_guidance
+        if settings.distance == "labels":
+            assert self.probe is not None
+            return label_guidance(logits, self.probe(stored), settings.confidence)
+        assert self.student.guidance_head is not None
+        predicted = self.student.guidance_head(points)
         if settings.distance == "classes":
             return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias, settings.confidence)
         return guidance(predicted, stored, settings.distance)

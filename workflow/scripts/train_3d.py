@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from ignet.config.training_3d import Train3DConfig
+from ignet.config.training_3d import ImageGuidanceConfig, Train3DConfig
 from ignet.console import log
 from ignet.data.dataset import TrainingSamples
 from ignet.data.kitti import frame_ids
+from ignet.data.labels import CLASSES
 from ignet.data.scan_source import ScanSource
 from ignet.data.splits import labelled_scans
 from ignet.data.workers import leave_sigterm_to_the_training
@@ -20,6 +21,7 @@ from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import file_hash, write_json
 from ignet.fingerprint import sequence_fingerprint
 from ignet.models.heads import GuidanceHead, ProjectionHead
+from ignet.models.probe import Probe, fit_probe
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.scheduler import deadline
@@ -28,6 +30,16 @@ from ignet.train.distributed import join
 from ignet.train.objective import Objective, Trainee
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule import one_cycle
+
+
+def make_probe(source: ScanSource, guidance: ImageGuidanceConfig, seed: int) -> Probe | None:
+    """The probe of guidance by labels, fitted to what the run may see; None for another distance."""
+    if not guidance.weight or guidance.distance != "labels":
+        return None
+    features, labels = source.labelled_features(guidance.probe.scans)
+    probe = fit_probe(features, labels, len(CLASSES), guidance.probe.hidden, guidance.probe.steps, seed)
+    log.info("probe: fitted to %d labelled points that the camera sees", len(labels))
+    return probe
 
 
 @command
@@ -65,10 +77,11 @@ def main() -> None:
     source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
-    guidance_head = GuidanceHead(network.channels, source.channels) if features else None
+    guidance = settings.image_guidance
+    guidance_head = GuidanceHead(network.channels, source.channels) if guidance.compares_features else None
     projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     trainee = Trainee(network, guidance_head, projection_head)
-    objective = Objective(trainee, settings, engine, source.classifier, ranks).to(args.device)
+    objective = Objective(trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks).to(args.device)
     compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)

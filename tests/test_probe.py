@@ -1,0 +1,65 @@
+"""The probe that reads LiDAR classes from stored 2D features."""
+
+import numpy as np
+import pytest
+import torch
+
+from ignet.errors import IgnetError
+from ignet.models.probe import fit_probe
+
+
+def ring_and_middle(count: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Two channels far from 0; class 2 in the middle, class 5 in a ring around it: no line parts them."""
+    rng = np.random.default_rng(0)
+    radius, angle = np.where(np.arange(count) % 2, rng.uniform(2, 3, count), rng.uniform(0, 1, count)), rng.uniform(0, 2 * np.pi, count)
+    x = np.stack([100 + radius * np.cos(angle), 0.01 * radius * np.sin(angle)], axis=1)
+    return x.astype(np.float32), np.where(np.arange(count) % 2, 5, 2)
+
+
+def fitted(seed: int = 0, **rest):
+    return fit_probe(*ring_and_middle(), **{"classes": 7, "hidden": 32, "steps": 200, "seed": seed, **rest})
+
+
+def test_learns_what_a_line_cannot_part_whatever_the_channels_scales() -> None:
+    features, labels = ring_and_middle()
+    logits = fitted()(torch.from_numpy(features))
+    assert logits.shape == (len(features), 7) and logits.dtype == torch.float32
+    assert (logits.argmax(1).numpy() == labels).mean() > 0.98
+
+
+def test_a_rare_class_is_not_drowned() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(2000) < 20).astype(np.int64)
+    features = (labels[:, None] + rng.normal(0, 0.35, (2000, 4))).astype(np.float32)
+    found = fit_probe(features, labels, 2, 16, 200, 0)(torch.from_numpy(features)).argmax(1).numpy()
+    assert (found == labels)[labels == 1].mean() > 0.9
+
+
+def test_is_frozen_and_a_function_of_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    one, state = fitted(), torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)  # the global random numbers are as they were
+    torch.manual_seed(2)
+    two, other = fitted(), fitted(seed=1)
+    assert not any(p.requires_grad for p in one.parameters()) and not one.training
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_constant_channel_gives_finite_logits() -> None:
+    features, labels = ring_and_middle()
+    features[:, 1] = 3.0
+    assert fit_probe(features, labels, 7, 8, 20, 0)(torch.from_numpy(features)).isfinite().all()
+
+
+def test_takes_half_precision() -> None:
+    features, _ = ring_and_middle()
+    assert fitted()(torch.from_numpy(features).half()).dtype == torch.float32
+
+
+def test_exceptions() -> None:
+    with pytest.raises(IgnetError, match="found none"):
+        fit_probe(np.zeros((0, 3), np.float32), np.zeros(0, np.uint8), 19, 8, 5, 0)
+    with pytest.raises(ValueError, match="expected as many"):
+        fit_probe(np.zeros((2, 3), np.float32), np.zeros(3, np.uint8), 19, 8, 5, 0)

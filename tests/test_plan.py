@@ -100,7 +100,7 @@ SCRIBBLEKITTI_JOBS = {
     "evaluate_2d": 4,
     "feature_basis": 3,
     "extract": 3 * 10,
-    **dict.fromkeys(("train_3d", "predict", "evaluate"), 12 * 3),
+    **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
 }
 SEMI_JOBS = {
     **EACH_ONCE,
@@ -274,7 +274,7 @@ def test_disk_of_the_features() -> None:
     plan = make_plan(experiment, data_facts(experiment), [], 1, 1)
     # three 2D networks, 19,130 scans, 18,760 visible points (the mean of 18 real frames), 96 int8 channels and an index
     assert plan.disk["features"] == pytest.approx(3 * 19130 * 18760 * (96 + 4), rel=1e-3)
-    assert plan.disk["predictions"] == pytest.approx(36 * 4071 * 123681 * 4)
+    assert plan.disk["predictions"] == pytest.approx(39 * 4071 * 123681 * 4)
     for features, width in (({"dtype": "float32"}, 4 * 768), ({}, 768), ({"dtype": "float16", "channels": 64}, 2 * 64)):
         other = experiment_of("scribblekitti", features=features)
         found = make_plan(other, data_facts(other), [], 1, 1).disk["features"]

@@ -27,7 +27,7 @@ def test_labelled_scans_alone_need_no_even_batch() -> None:
 def test_overlays_of_the_ablation_are_valid() -> None:
     folder = CONFIGS[0].parent
     base, headline = read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "headline.yaml")
-    for name in ("avenue", "tuning", "worlds", "quick", "headline"):
+    for name in ("avenue", "tuning", "worlds", "quick", "headline", "ten-seeds"):
         whole = merge(base, read_yaml(folder / "ablation" / f"{name}.yaml"))
         assert set(load_experiment(whole, name).runs) >= {"full", "baseline", "ignet"}
         carried = load_experiment(merge(merge(base, headline), read_yaml(folder / "ablation" / f"{name}.yaml")), name)

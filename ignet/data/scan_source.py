@@ -12,6 +12,7 @@ from ignet.data.features import FeatureStore, channel_statistics, check_stores
 from ignet.data.fovmix import Sample
 from ignet.data.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.labels import IGNORE, to_train_ids
+from ignet.data.spacing import spaced
 from ignet.data.splits import Scan, pools
 from ignet.errors import IgnetError
 
@@ -121,9 +122,8 @@ class ScanSource:
             IgnetError: as `load`.
         """
         pool = self.pools[0]
-        spaced = np.linspace(0, len(pool) - 1, min(most, len(pool))).round().astype(int)
         parts = []
-        for i in pool[spaced]:
+        for i in pool[spaced(len(pool), most)]:
             sample = self.load(int(i))
             both = np.flatnonzero((sample.feature_of >= 0) & (sample.labels != IGNORE))
             parts.append((sample.feature[sample.feature_of[both]], sample.labels[both]))

@@ -36,7 +36,7 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
             f"{tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
         )
     weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
-    ours, theirs = (F.linear(features, weight, bias) for features in (predicted, target.detach().to(predicted.dtype)))
+    ours, theirs = (F.linear(features, weight, bias) for features in (predicted, target.to(predicted.dtype)))
     return label_guidance(ours, theirs, confidence)
 
 

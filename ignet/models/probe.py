@@ -69,16 +69,15 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.integer], classe
         )
     x, y = torch.from_numpy(features), torch.from_numpy(labels.astype(np.int64))
     weight = frequency_weights(np.bincount(labels, minlength=classes), _CLASS_WEIGHT)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         probe = Probe(x.mean(0), x.std(0, correction=0).clamp(min=1e-6), hidden, classes)
         optimizer = torch.optim.AdamW(probe.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         for chosen in _batches(len(y), steps):
             loss = F.cross_entropy(probe(x[chosen]), y[chosen], weight)
-            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    probe.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
     return probe.requires_grad_(False).eval()
 
 

@@ -108,7 +108,7 @@ class Objective(nn.Module):
             unlabelled = labels == IGNORE
             terms["consistency"] = weight * self.ranks.mean(consistency(logits, teacher_logits, unlabelled), unlabelled.sum())
         if settings.needs_features:
-            distance = self._guide(logits[batch.guided], points[batch.guided], batch.feature)
+            distance = self._guide(batch, logits, points)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:
             weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
@@ -122,13 +122,13 @@ class Objective(nn.Module):
             probabilities, labels = self.ranks.gather(probabilities[labelled]), self.ranks.gather(labels[labelled])
         return lovasz_softmax(probabilities, labels)
 
-    def _guide(self, logits: Tensor, points: Tensor, stored: Tensor) -> Tensor:
-        settings = self.settings.image_guidance
+    def _guide(self, batch: Batch, logits: Tensor, points: Tensor) -> Tensor:
+        settings, stored = self.settings.image_guidance, batch.feature
         if settings.distance == "labels":
             assert self.probe is not None
-            return label_guidance(logits, self.probe(stored), settings.confidence)
+            return label_guidance(logits[batch.guided], self.probe(stored), settings.confidence)
         assert self.student.guidance_head is not None
-        predicted = self.student.guidance_head(points)
+        predicted = self.student.guidance_head(points[batch.guided])
         if settings.distance == "classes":
             return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias, settings.confidence)
         return guidance(predicted, stored, settings.distance)

@@ -15,6 +15,7 @@ from ignet.data.basis import read_basis
 from ignet.data.correspondence import Correspondence
 from ignet.data.features import FeatureWriter, int8_scale
 from ignet.data.labels import CITYSCAPES_CLASSES
+from ignet.data.spacing import spaced
 from ignet.errors import IgnetError
 from ignet.files import file_hash
 from ignet.models.point_features import PointFeatures
@@ -46,9 +47,7 @@ def main() -> None:
 
     scale = None
     if settings.dtype == "int8":
-        count = min(settings.calibration_frames, len(correspondence.frames))
-        spaced = np.linspace(0, len(correspondence.frames) - 1, count).round().astype(int)
-        chosen = [correspondence.frames[i] for i in spaced]
+        chosen = [correspondence.frames[i] for i in spaced(len(correspondence.frames), settings.calibration_frames)]
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
     attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES_CLASSES)}

@@ -12,6 +12,7 @@ from ignet.config.training_2d import FeatureConfig
 from ignet.console import log, progress
 from ignet.data.basis import Moments, fit_basis, write_basis
 from ignet.data.correspondence import Correspondence
+from ignet.data.spacing import spaced
 from ignet.errors import IgnetError
 from ignet.files import file_hash
 from ignet.models.point_features import PointFeatures
@@ -35,14 +36,14 @@ def main() -> None:
         )
     files = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
     frames = [(sequence, frame) for sequence, file in files.items() for frame in file.frames]
-    spaced = np.linspace(0, len(frames) - 1, min(settings.basis_frames, len(frames))).round().astype(int)
+    chosen = spaced(len(frames), settings.basis_frames)
 
     moments = Moments(network.channels)
-    for sequence, frame in progress([frames[i] for i in spaced], "frame for the components"):
+    for sequence, frame in progress([frames[i] for i in chosen], "frame for the components"):
         for _, _, feature in network.of(sequence, files[sequence], [frame]):
             moments.add(feature)
     if not moments.count:
-        raise IgnetError(f"{args.projection}: found no visible point in {len(spaced)} frames, expected some; run the rule project again")
+        raise IgnetError(f"{args.projection}: found no visible point in {len(chosen)} frames, expected some; run the rule project again")
     basis = fit_basis(moments, settings.channels, network.classifier)
     total, kept = np.trace(moments.covariance), np.einsum("kd,de,ke->", basis.components, moments.covariance, basis.components)
     log.info("%d of %d channels keep %.2f %% of the variance", settings.channels, network.channels, 100 * kept / max(total, 1e-30))

@@ -47,10 +47,13 @@ def test_is_frozen_and_a_function_of_the_seed_alone() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_a_constant_channel_gives_finite_logits() -> None:
+@pytest.mark.parametrize("value", [0.0, 3.1])
+def test_a_channel_that_is_constant_where_labels_are_is_not_blown_up_elsewhere(value: float) -> None:
     features, labels = ring_and_middle()
-    features[:, 1] = 3.0
-    assert fit_probe(features, labels, 7, 8, 20, 0)(torch.from_numpy(features)).isfinite().all()
+    features[:, 1] = value
+    probe, elsewhere = fit_probe(features, labels, 7, 8, 20, 0), torch.from_numpy(features).clone()
+    elsewhere[:, 1] += 0.5
+    assert probe(elsewhere).abs().max() < 100
 
 
 def test_takes_half_precision() -> None:

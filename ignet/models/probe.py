@@ -71,7 +71,7 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.integer], classe
     weight = frequency_weights(np.bincount(labels, minlength=classes), _CLASS_WEIGHT)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = Probe(x.mean(0), x.std(0, correction=0).clamp(min=1e-6), hidden, classes)
+        probe = Probe(x.mean(0), _deviation(x), hidden, classes)
         optimizer = torch.optim.AdamW(probe.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         for chosen in _batches(len(y), steps):
             loss = F.cross_entropy(probe(x[chosen]), y[chosen], weight)
@@ -79,6 +79,12 @@ def fit_probe(features: NDArray[np.float32], labels: NDArray[np.integer], classe
             optimizer.step()
             optimizer.zero_grad()
     return probe.requires_grad_(False).eval()
+
+
+def _deviation(features: Tensor) -> Tensor:
+    """Standard deviation of each channel; 1 for a constant one, which may vary at the points that have no label."""
+    deviation = features.std(0, correction=0)
+    return torch.where(deviation > 1e-6 * features.abs().amax(0), deviation, torch.ones_like(deviation))
 
 
 def _batches(count: int, steps: int) -> list[Tensor]:

@@ -45,6 +45,7 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
         ("ignet", "four_frusta", {"fovmix"}),
         ("ignet", "source_features", {"features"}),
         ("ignet", "unsupervised_features", {"features"}),
+        ("ignet", "untrained_features", {"features"}),
         ("ignet", "two_way", {"contrastive"}),
         ("baseline", "contrastive_only", {"contrastive"}),
         ("ignet", "random_sectors", {"fovmix"}),

@@ -154,6 +154,19 @@ def test_adaptation_without_supervision_reads_neither_scribbles_nor_labels(work)
     assert (curves["scribble"] == 0).all() and (curves["source"] > 0).all()
 
 
+def test_a_random_start_knows_nothing_of_the_pretrained_network_but_its_shape(work):
+    found = {}
+    for start in ("pretrained", "random"):
+        adapt(work, work / start, {**ADAPT, "steps": 1, "warmup": 100, "start": start})
+        found[start] = load_segmenter(work / start / "model.safetensors").state_dict()
+    before = load_segmenter(work / "pretrain" / "model.safetensors").state_dict()
+    matrices = [name for name, tensor in before.items() if tensor.ndim > 1]
+    assert found["random"].keys() == before.keys() and len(matrices) > 10
+    for name in matrices:
+        correlation = {start: np.corrcoef(before[name].flatten(), tensors[name].flatten())[0, 1] for start, tensors in found.items()}
+        assert correlation["pretrained"] > 0.99 and abs(correlation["random"]) < 0.9, name
+
+
 @pytest.mark.parametrize("supervision", ["scribbles", "dense"])
 def test_labels_of_unlabelled_frames_do_not_reach_the_adaptation(work, tmp_path, supervision):
     settings = {**ADAPT, "steps": 4, "supervision": supervision, "labelled_frames": 50}

@@ -153,6 +153,10 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     confidence: float = Field(
         0.968, ge=0, le=1, description="teacher confidence from which a pixel counts in the weight q (DAFormer: 0.968)"
     )
+    start: Literal["pretrained", "random"] = added(
+        "pretrained",
+        description="weights to start from: those of pretrain_2d, or random ones in its shape, for controls (what does pretraining give?)",
+    )
     supervision: Literal["none", "scribbles", "dense"] = Field(
         "scribbles",
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected dense labels, "

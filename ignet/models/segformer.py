@@ -201,6 +201,11 @@ def load_segmenter(path: Path | str) -> Segmenter:
     return model.eval()
 
 
+def untrained_like(model: Segmenter) -> Segmenter:
+    """A segmenter of the same shape with random weights, from torch's global generator; on the CPU, in evaluation mode."""
+    return Segmenter(SegformerForSemanticSegmentation(model.shape)).eval()
+
+
 def _from_pretrained(name: str, changes: dict[str, Any]) -> SegformerForSemanticSegmentation:
     if Path(name).is_absolute() or name.startswith((".", "~")):
         folder = Path(name).expanduser()

@@ -22,7 +22,7 @@ from ignet.devices import seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
-from ignet.models.segformer import load_segmenter, save_segmenter
+from ignet.models.segformer import load_segmenter, save_segmenter, untrained_like
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
@@ -69,7 +69,8 @@ def main() -> None:
     if settings.class_weight:
         class_weights = frequency_weights(frames.class_counts().sum(axis=0), settings.class_weight).to(args.device)
     part = ranks.part(settings.batch)
-    student = load_segmenter(args.pretrained).to(args.device)
+    student = load_segmenter(args.pretrained)
+    student = (untrained_like(student) if settings.start == "random" else student).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
     segment, distance = ranks.wrap(student), FeatureDistance(settings.feature_distance, student, ranks)
     optimizer, schedule = make_optimizer(student, settings, settings.steps)

@@ -60,7 +60,8 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # the same as use_deterministic_algorithms(True, warn_only=True), which also loads torch's compiler: seconds in every job
+    torch.set_deterministic_debug_mode("warn")
     # filling every new tensor with NaN finds faults, repeats nothing better, and costs a fifth of a training step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

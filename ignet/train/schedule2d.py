@@ -22,5 +22,5 @@ def make_optimizer(model: Segmenter, settings: OptimizerConfig2D, steps: int) ->
         rate = settings.learning_rate * (1.0 if name.startswith("encoder.") else settings.head_learning_rate_factor)
         decay = settings.weight_decay if weight.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(weight)
-    optimizer = AdamW([{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()])
+    optimizer = AdamW([{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()], fused=True)
     return optimizer, LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup))

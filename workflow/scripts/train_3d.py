@@ -83,7 +83,7 @@ def main() -> None:
     trainee = Trainee(network, guidance_head, projection_head)
     objective = Objective(trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks).to(args.device)
     compute_losses = ranks.wrap(objective)
-    optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
     samples = TrainingSamples(
         source,

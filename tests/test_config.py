@@ -36,7 +36,10 @@ def test_overlays_of_the_ablation_are_valid() -> None:
 
 
 def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> None:
-    ablation = load_experiment(read_yaml(CONFIGS[0].parent / "ablation.yaml"), "ablation")
+    folder = CONFIGS[0].parent
+    ablation = load_experiment(
+        merge(read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation"
+    )
     for first, second, keys in (
         ("baseline", "guided", {"image_guidance"}),
         ("guided", "contrastive", {"contrastive"}),
@@ -54,7 +57,9 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
     ):
         one, other = (ablation.run(name).model_dump() for name in (first, second))
         assert {key for key in one if one[key] != other[key]} == keys
-    assert ablation.world.seed != read_yaml(CONFIGS[0].parent / "ablation" / "tuning.yaml")["world"]["seed"]
+    for name, run in load_experiment(read_yaml(folder / "ablation.yaml"), "ablation").runs.items():
+        assert ablation.runs[name] == run
+    assert ablation.world.seed != read_yaml(folder / "ablation" / "tuning.yaml")["world"]["seed"]
 
 
 def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:

@@ -64,6 +64,7 @@ PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/ablation/headline.yaml": "needs the data sets, GPUs",
     ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",
+    ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/further-controls.yaml": "a quarter of an hour",
     ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; tests/test_workflow.py",
     ".venv/bin/snakemake --cores all --cache": "needs SNAKEMAKE_OUTPUT_CACHE; tests/test_sharing.py",
     ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0 --out submission.zip": "needs the "

@@ -11,6 +11,7 @@ from ignet.config.training_2d import Evaluate2DConfig
 from ignet.console import log, progress
 from ignet.data.correspondence import Correspondence
 from ignet.data.kitti import image_path, read_image
+from ignet.data.spacing import spaced
 from ignet.data.target import check_size, nearest_pixels, projected_labels
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
@@ -35,7 +36,7 @@ def main() -> None:
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
-        shown = np.linspace(0, len(correspondence.frames) - 1, settings.images).round().astype(int).tolist()
+        shown = spaced(len(correspondence.frames), settings.images)
         for number, frame in enumerate(progress(correspondence.frames, f"image of sequence {sequence}")):
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from ignet.data.labels import CLASSES
+from ignet.data.spacing import spaced
 from ignet.report.html.tables import PageTable
 from ignet.report.plots import Curve, smooth
 
@@ -150,7 +151,7 @@ def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str],
     steps = drawn[0][0]
     # seeds may log a figure at other steps, such as one that exists only for samples with a pixel
     values = np.stack([np.interp(steps, own, smooth(value, max(len(value) // 50, 1))) for own, value in drawn])
-    kept = np.unique(np.linspace(0, len(steps) - 1, min(points, len(steps))).round().astype(int))
+    kept = spaced(len(steps), points)
     steps, values = steps[kept].astype(int), _digits(values[:, kept])
     common: dict[str, Any] = {"legendgroup": run, "name": run, "mode": "lines"}
     line = {"color": style[0], "dash": style[1], "width": 1.5}

@@ -33,6 +33,9 @@ def test_overlays_of_the_ablation_are_valid() -> None:
         carried = load_experiment(merge(merge(base, headline), read_yaml(folder / "ablation" / f"{name}.yaml")), name)
         assert set(carried.runs) - {"guided"} == {"full", "baseline", "ignet"}
         assert carried.train_3d == load_experiment(base, "ablation").train_3d
+        said = [*carried.compare.statements, *carried.compare.controls]
+        assert {"IGNet is better than the mean-teacher baseline"} < {pair.text for pair in said}
+        assert {pair.run for pair in said} | {pair.against for pair in said} <= {*carried.runs, "source", "adapted"}
 
 
 def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> None:
@@ -40,6 +43,8 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
     ablation = load_experiment(
         merge(read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation"
     )
+    assert {control.run for control in ablation.compare.controls} >= {"guided_classes", "untrained_features", "source_features"}
+    assert "untrained_features" not in str(load_experiment(read_yaml(folder / "ablation.yaml"), "ablation").compare)
     for first, second, keys in (
         ("baseline", "guided", {"image_guidance"}),
         ("guided", "contrastive", {"contrastive"}),
@@ -85,6 +90,34 @@ def test_null_takes_a_run_and_an_adaptation_out() -> None:
     experiment = load_experiment(values, "x")
     assert set(experiment.runs) == {"a"}
     assert set(experiment.adaptations) == {"adapted"}
+
+
+def test_what_is_said_of_a_run_that_was_taken_out_goes_with_it() -> None:
+    def said(run: str, against: str, **more: bool) -> dict:
+        return {"run": run, "against": against, "text": f"{run} {against}", **more}
+
+    values = {
+        "results": "r",
+        "runs": {"a": {}, "b": {}, "gone": None},
+        # a 2D network may have a run's name
+        "adaptations": {"adapted": {}, "b": None, "gone": {}},
+        "compare": {
+            "controls": [said("gone", "a"), said("b", "a")],
+            "statements": [
+                said("b", "gone"),
+                said("b", "a"),
+                said("b", "source", networks=True),
+                said("gone", "source", networks=True),
+            ],
+        },
+    }
+    compare = load_experiment(values, "x").compare
+    assert [control.text for control in compare.controls] == ["b a"]
+    assert [claim.text for claim in compare.statements] == ["b a", "gone source"]
+    # a name that no file ever had is a mistake still, at its place in the list
+    values["compare"]["statements"][3] = said("gnoe", "source", networks=True)
+    with pytest.raises(IgnetError, match=r"compare.statements.3.run: found 'gnoe', expected one of .*'gone'"):
+        load_experiment(values, "x")
 
 
 def test_run_merges_its_differences() -> None:

@@ -165,15 +165,21 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     Raises:
         IgnetError: one line that names the key, what was found and what was expected.
     """
-    experiment = validate(ExperimentConfig, _with_null(values), where)
+    values = _with_null(values)
+    experiment = validate(ExperimentConfig, values, where)
     for name in experiment.adaptations:
         experiment.adaptation(name)
     for name in experiment.runs:
         experiment.run(name)
         experiment.run_seeds(name)
-    _check_comparison(experiment)
+    runs, networks = (_set_to_null(values, key) for key in ("runs", "adaptations"))
+    _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
-    return experiment
+    return _without_claims_about(experiment, runs, networks)
+
+
+def _set_to_null(values: dict[str, Any], key: str) -> set[str]:
+    return {name for name, value in values.get(key, {}).items() if value is None}
 
 
 def _with_null(value: Any) -> Any:
@@ -196,11 +202,11 @@ def _check_batches(experiment: ExperimentConfig) -> None:
             )
 
 
-def _check_comparison(experiment: ExperimentConfig) -> None:
-    """Controls and statements name runs, or 2D networks, of the experiment."""
-    runs, networks = tuple(experiment.runs), (SOURCE_NETWORK, *experiment.adaptations)
+def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], left_out_networks: set[str]) -> None:
+    """Controls and statements name runs, or 2D networks, of the experiment, or such as were taken out of it."""
+    runs, networks = {*experiment.runs, *left_out_runs}, {SOURCE_NETWORK, *experiment.adaptations, *left_out_networks}
     claims, controls = experiment.compare.statements, experiment.compare.controls
-    named: list[tuple[str, Control | Statement, tuple[str, ...]]] = [(f"controls.{n}", pair, runs) for n, pair in enumerate(controls)]
+    named: list[tuple[str, Control | Statement, set[str]]] = [(f"controls.{n}", pair, runs) for n, pair in enumerate(controls)]
     named += [(f"statements.{n}", claim, networks if claim.networks else runs) for n, claim in enumerate(claims)]
     for where, pair, known in named:
         for key in ("run", "against"):
@@ -208,3 +214,11 @@ def _check_comparison(experiment: ExperimentConfig) -> None:
                 raise IgnetError(f"compare.{where}.{key}: found '{name}', expected one of {sorted(known)}")
         if pair.run == pair.against:
             raise IgnetError(f"compare.{where}: '{pair.run}' is compared with itself; name another in 'against'")
+
+
+def _without_claims_about(experiment: ExperimentConfig, runs: set[str], networks: set[str]) -> ExperimentConfig:
+    """The experiment without the controls and statements about runs and 2D networks that were taken out of it."""
+    compare = experiment.compare
+    controls = tuple(control for control in compare.controls if not {control.run, control.against} & runs)
+    statements = tuple(claim for claim in compare.statements if not {claim.run, claim.against} & (networks if claim.networks else runs))
+    return experiment.model_copy(update={"compare": compare.model_copy(update={"controls": controls, "statements": statements})})

@@ -24,8 +24,8 @@ HEAD = """\
 
 An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in the mapping `train_3d`.
 Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one line that names the key, before anything runs.
-Several files after `--configfile` are laid over each other, key by key; `null` takes an entry of `runs` or `adaptations` out again, and with it the
-controls and statements that name it.
+Several files after `--configfile` are laid over each other, key by key; `null` takes an entry of `runs` or `adaptations` out
+again, and with it the controls and statements that name it.
 
 **Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that publication takes; the
 default may be another one. **A default without such a name is this project's own choice**, whether or not the meaning says so. Units stand

@@ -40,11 +40,11 @@ def test_overlays_of_the_ablation_are_valid() -> None:
 
 def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> None:
     folder = CONFIGS[0].parent
-    ablation = load_experiment(
-        merge(read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation"
-    )
+    base = read_yaml(folder / "ablation.yaml")
+    alone = load_experiment(base, "ablation")
+    ablation = load_experiment(merge(base, read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation")
     assert {control.run for control in ablation.compare.controls} >= {"guided_classes", "untrained_features", "source_features"}
-    assert "untrained_features" not in str(load_experiment(read_yaml(folder / "ablation.yaml"), "ablation").compare)
+    assert "untrained_features" not in str(alone.compare)
     for first, second, keys in (
         ("baseline", "guided", {"image_guidance"}),
         ("guided", "contrastive", {"contrastive"}),
@@ -62,7 +62,7 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
     ):
         one, other = (ablation.run(name).model_dump() for name in (first, second))
         assert {key for key in one if one[key] != other[key]} == keys
-    for name, run in load_experiment(read_yaml(folder / "ablation.yaml"), "ablation").runs.items():
+    for name, run in alone.runs.items():
         assert ablation.runs[name] == run
     assert ablation.world.seed != read_yaml(folder / "ablation" / "tuning.yaml")["world"]["seed"]
 

@@ -206,9 +206,10 @@ def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], lef
     """Controls and statements name runs, or 2D networks, of the experiment, or such as were taken out of it."""
     runs, networks = {*experiment.runs, *left_out_runs}, {SOURCE_NETWORK, *experiment.adaptations, *left_out_networks}
     claims, controls = experiment.compare.statements, experiment.compare.controls
-    named: list[tuple[str, Control | Statement, set[str]]] = [(f"controls.{n}", pair, runs) for n, pair in enumerate(controls)]
-    named += [(f"statements.{n}", claim, networks if claim.networks else runs) for n, claim in enumerate(claims)]
-    for where, pair, known in named:
+    pairs: list[tuple[str, Control | Statement]] = [(f"controls.{n}", pair) for n, pair in enumerate(controls)]
+    pairs += [(f"statements.{n}", pair) for n, pair in enumerate(claims)]
+    for where, pair in pairs:
+        known = _of_its_kind(pair, runs, networks)
         for key in ("run", "against"):
             if (name := getattr(pair, key)) not in known:
                 raise IgnetError(f"compare.{where}.{key}: found '{name}', expected one of {sorted(known)}")
@@ -218,7 +219,15 @@ def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], lef
 
 def _without_claims_about(experiment: ExperimentConfig, runs: set[str], networks: set[str]) -> ExperimentConfig:
     """The experiment without the controls and statements about runs and 2D networks that were taken out of it."""
+
+    def stays(pair: Control | Statement) -> bool:
+        return not {pair.run, pair.against} & _of_its_kind(pair, runs, networks)
+
     compare = experiment.compare
-    controls = tuple(control for control in compare.controls if not {control.run, control.against} & runs)
-    statements = tuple(claim for claim in compare.statements if not {claim.run, claim.against} & (networks if claim.networks else runs))
-    return experiment.model_copy(update={"compare": compare.model_copy(update={"controls": controls, "statements": statements})})
+    kept = {"controls": tuple(filter(stays, compare.controls)), "statements": tuple(filter(stays, compare.statements))}
+    return experiment.model_copy(update={"compare": compare.model_copy(update=kept)})
+
+
+def _of_its_kind(pair: Control | Statement, runs: set[str], networks: set[str]) -> set[str]:
+    """The names that a comparison draws from: some statements are about 2D networks, all else about runs."""
+    return networks if isinstance(pair, Statement) and pair.networks else runs

@@ -180,6 +180,8 @@ def test_network_table():
     assert network_table(NETWORKS).rows == (("source", 25.0, 50.0), ("adapted", 50.0, 75.0))
     words = network_table(NETWORKS, {"source": "source", "adapted": "scribbles"})
     assert [row[1] for row in words.rows] == ["synthetic source images only", "adapted with projected scribbles"]
+    assert len(words.notes) == 2
+    assert network_table(NETWORKS, held_out={"miou": 0.486}).notes[2].endswith("mIoU 48.6")
 
 
 STATEMENTS = [

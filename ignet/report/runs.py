@@ -151,19 +151,24 @@ def training_words(kind: str) -> str:
     return f"adapted with projected {'scribbles' if supervision == 'scribbles' else 'dense labels'} of {share} % of the frames"
 
 
-def network_table(metrics: Mapping[str, Mapping[str, Any]], supervision: Mapping[str, str] | None = None) -> Table:
+def network_table(
+    metrics: Mapping[str, Mapping[str, Any]], supervision: Mapping[str, str] | None = None, held_out: Mapping[str, Any] | None = None
+) -> Table:
     """One row a 2D network: how it was trained, mIoU and accuracy on the target images, as ``evaluate_2d`` wrote them.
 
     Args:
         metrics: by the network's name.
         supervision: of ``training_words``, by the network's name; where it is not given, the column is left out.
+        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low figures on target images may be the distance between
+            the two domains; low ones here say that the pretraining itself failed.
     """
     words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
     rows = tuple((name, words.get(name), 100 * m["miou"], 100 * m["accuracy"]) for name, m in metrics.items())
-    notes = ("mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval")
-    table = Table(
-        "2D networks on the target images of the validation sequences, %", ("network", "training", "mIoU", "accuracy"), rows, notes
-    )
+    notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
+    if held_out:
+        notes.append(f"source on source images that its training did not see: mIoU {100 * held_out['miou']:.1f}")
+    columns = ("network", "training", "mIoU", "accuracy")
+    table = Table("2D networks on the target images of the validation sequences, %", columns, rows, tuple(notes))
     return table if words else table.only({name: name for name in ("network", "mIoU", "accuracy")})
 
 

@@ -36,6 +36,7 @@ rule compare:
         confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
+        metrics_source=rules.pretrain_2d.output.metrics,
     output:
         report(f"{RESULTS}/compare/table.csv", caption="../report/table.rst", category="Tables"),
         multiext(f"{RESULTS}/compare/table", ".md", ".tex"),
@@ -78,7 +79,8 @@ rule compare:
         "Tables, plots and verdicts over all runs"
     shell:
         'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d} {params.labelled_frames}"
+        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
+        " --metrics-source {input.metrics_source} {params.labelled_frames}"
         ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
 
 

@@ -34,6 +34,7 @@ def main() -> None:
     stage.add("--curves", nargs="*", default=[], metavar="RUN:SEED=FILE", help="curves.csv of each trained run")
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
     stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
+    stage.add("--metrics-source", type=Path, help="metrics.json of the source pretraining, of the images that it held out")
     stage.add("--labelled-frames", nargs="*", default=[], metavar="RUN=PERCENT", help="share of labelled scans, of runs that have others")
     stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
     args, settings = stage.start()
@@ -45,7 +46,8 @@ def main() -> None:
     findings = judge(settings.statements, runs, metrics_2d)
     words = paragraph(findings, runs, settings)
 
-    table, networks = run_table(runs, settings), network_table(metrics_2d, supervision)
+    held_out = read_json(args.metrics_source) if args.metrics_source else None
+    table, networks = run_table(runs, settings), network_table(metrics_2d, supervision, held_out)
     tables = {
         "table": table,
         "controls": control_table(runs, settings.controls, settings.draws),

@@ -22,6 +22,7 @@ from ignet.report.headline import (
     headline_table,
     networks_table,
     ordering,
+    read_held_out,
     read_networks,
 )
 
@@ -76,6 +77,19 @@ def test_shared_2d_networks_are_found_by_their_links(tmp_path):
     (folder / "shared" / "evaluate_2d").mkdir(parents=True)
     (folder / "shared" / "evaluate_2d" / "adapted").symlink_to(shared)
     assert {name: found["miou"] for name, found in read_networks({"a": folder})["a"].items()} == {"source": 0.25, "adapted": 0.75}
+
+
+def test_pretraining_that_failed_shows_in_the_table_of_2d_networks(tmp_path, monkeypatch):
+    own, shared, without = (experiment(tmp_path / name) for name in ("own", "shared", "without"))
+    for folder, miou in ((own / "pretrain_2d", 0.486), (tmp_path / "0123456789ab", 0.206)):
+        folder.mkdir()
+        (folder / "metrics.json").write_text(json.dumps({"miou": miou, "accuracy": 0.8}))
+    (shared / "shared").mkdir()
+    (shared / "shared" / "pretrain_2d").symlink_to(tmp_path / "0123456789ab")
+    assert read_held_out({"own": own, "shared": shared, "without": without}) == {"own": 0.486, "shared": 0.206}
+    arguments = [f"{folder.name}={folder}" for folder in (own, shared, without)]
+    headline(monkeypatch, "--experiment", *arguments, "--draws", 100, "--out", tmp_path / "out")
+    assert "its training did not see, mIoU: own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
 
 
 def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
-from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, SCANS, run_table, signed_cell, spread_notes
+from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, HELD_OUT_NOTE, SCANS, run_table, signed_cell, spread_notes
 from ignet.report.statements import FAILS, HOLDS, MANY, OPEN, verdict
 from ignet.report.tables import Cell, Table, interval_text, spread
 
@@ -128,8 +128,19 @@ def _networks_of(results: Path) -> dict[str, Path]:
     return {path.parent.name: path for path in files}
 
 
-def networks_table(networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool) -> Table:
-    """One row a 2D network, one column an experiment: its mIoU; of folds the mean too."""
+def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
+    """The pretrained 2D network's mIoU (0 to 1) on the source images that it held out, by experiment; nothing of one without."""
+    # links to shared results win, as with the evaluations
+    places = ("shared/pretrain_2d/metrics.json", "pretrain_2d/metrics.json")
+    paths = {name: [results / place for place in places] for name, results in experiments.items()}
+    found = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
+    return {name: read_json(path)["miou"] for name, path in found.items() if path}
+
+
+def networks_table(
+    networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool, held_out: Mapping[str, float] | None = None
+) -> Table:
+    """One row a 2D network, one column an experiment: its mIoU; of folds the mean too. ``held_out`` is that of ``read_held_out``."""
     names = dict.fromkeys(network for found in networks.values() for network in found)
     rows: list[tuple[Cell, ...]] = []
     for network in names:
@@ -137,6 +148,8 @@ def networks_table(networks: Mapping[str, Mapping[str, Mapping[str, Any]]], fold
         rows.append((network, *values, *([spread(values)] if folds else [])))
     notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
     notes += ["± is the sample standard deviation over the folds"] if folds else []
+    if held_out:
+        notes.append(f"{HELD_OUT_NOTE}, mIoU: {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
     columns = ("network", *networks, *(["mean of the folds"] if folds else []))
     return Table("2D networks on the target images of the validation sequences, mIoU in %", columns, tuple(rows), tuple(notes))
 

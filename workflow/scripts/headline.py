@@ -24,6 +24,7 @@ from ignet.report.headline import (
     headline_table,
     networks_table,
     ordering,
+    read_held_out,
     read_networks,
 )
 from ignet.report.runs import class_gain_table, class_table, gain_table, slice_table
@@ -41,7 +42,7 @@ def main() -> None:
     experiments = compare_all({name: find_confusions(path, names) for name, path in folders.items()}, names, args.pool)
 
     headline, words = headline_table(experiments, names), ordering(experiments, names)
-    networks = networks_table(read_networks(folders), args.pool)
+    networks = networks_table(read_networks(folders), args.pool, read_held_out(folders))
     tables = {"headline": headline, "networks_2d": networks}
     if args.pool:
         pooled = experiments[POOLED]

@@ -89,7 +89,7 @@ def test_pretraining_that_failed_shows_in_the_table_of_2d_networks(tmp_path, mon
     assert read_held_out({"own": own, "shared": shared, "without": without}) == {"own": 0.486, "shared": 0.206}
     arguments = [f"{folder.name}={folder}" for folder in (own, shared, without)]
     headline(monkeypatch, "--experiment", *arguments, "--draws", 100, "--out", tmp_path / "out")
-    assert "its training did not see, mIoU: own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
+    assert "its training did not see: mIoU own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
 
 
 def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):

@@ -149,7 +149,7 @@ def networks_table(
     notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
     notes += ["± is the sample standard deviation over the folds"] if folds else []
     if held_out:
-        notes.append(f"{HELD_OUT_NOTE}, mIoU: {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
+        notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
     columns = ("network", *networks, *(["mean of the folds"] if folds else []))
     return Table("2D networks on the target images of the validation sequences, mIoU in %", columns, tuple(rows), tuple(notes))
 

@@ -14,7 +14,7 @@ BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
 BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
-HELD_OUT_NOTE = "source on source images that its training did not see"
+HELD_OUT_NOTE = "source on source images that its training did not see: mIoU"
 _OCCURRING_NOTE = "mIoU over the classes that occur in the slice"
 
 SUPERVISION = {
@@ -167,7 +167,7 @@ def network_table(
     rows = tuple((name, words.get(name), 100 * m["miou"], 100 * m["accuracy"]) for name, m in metrics.items())
     notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
     if held_out:
-        notes.append(f"{HELD_OUT_NOTE}: mIoU {100 * held_out['miou']:.1f}")
+        notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou']:.1f}")
     columns = ("network", "training", "mIoU", "accuracy")
     table = Table("2D networks on the target images of the validation sequences, %", columns, rows, tuple(notes))
     return table if words else table.only({name: name for name in ("network", "mIoU", "accuracy")})

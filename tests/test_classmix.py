@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
+from ignet.train.class_weights import domain_weights, weight_each
 from ignet.train.classmix import add_known_labels, chosen_classes, classmix, pseudo_label
 
 
@@ -44,10 +45,12 @@ def test_classmix_by_hand():
     source_label, target_label = torch.tensor([[7, 255], [7, 255]]), torch.tensor([[1, 2], [3, 255]])
     source_image, target_image = torch.full((3, 2, 2), 0.25), torch.full((3, 2, 2), 0.5)
     weight = torch.tensor([[0.1, 0.2], [1.0, 0.4]])
-    image, label, mixed_weight = classmix(source_image, source_label, target_image, target_label, weight, np.random.default_rng(0))
+    source_weight = torch.tensor([[3.0, 4.0], [5.0, 6.0]])
+    source, target = (source_image, source_label, source_weight), (target_image, target_label, weight)
+    image, label, mixed_weight = classmix(*source, *target, np.random.default_rng(0))
     assert label.tolist() == [[7, 2], [7, 255]]  # the one class is pasted, the ignored pixels are not
     assert image[0].tolist() == [[0.25, 0.5], [0.25, 0.5]]
-    torch.testing.assert_close(mixed_weight, torch.tensor([[1.0, 0.2], [1.0, 0.4]]))
+    torch.testing.assert_close(mixed_weight, torch.tensor([[3.0, 0.2], [5.0, 0.4]]))
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,11 +61,12 @@ def test_each_pixel_comes_whole_from_one_side(seed):
     source_label, target_label = torch.randint(0, 5, (6, 7)), torch.randint(0, 5, (6, 7))
     source_label[0] = 255
     source_image, target_image, weight = torch.rand(3, 6, 7), torch.rand(3, 6, 7) + 1, torch.rand(6, 7) * 0.5
-    image, label, mixed = classmix(source_image, source_label, target_image, target_label, weight, rng)
+    source_weight = torch.rand(6, 7) + 1
+    image, label, mixed = classmix(source_image, source_label, source_weight, target_image, target_label, weight, rng)
     pasted = image[0] < 1
     assert torch.equal(image, torch.where(pasted, source_image, target_image))
     assert torch.equal(label, torch.where(pasted, source_label, target_label))
-    assert torch.equal(mixed, torch.where(pasted, torch.ones_like(weight), weight))
+    assert torch.equal(mixed, torch.where(pasted, source_weight, weight))
     whole, kept = set(source_label[pasted].tolist()), set(source_label[~pasted].tolist()) - {255}
     assert not whole & kept and 255 not in whole  # a class is pasted with all its pixels, or not at all
     assert len(whole) == (len(whole | kept) + 1) // 2
@@ -114,3 +118,25 @@ def test_frequency_weights_by_hand():
     even = frequency_weights(counts, 1.0).numpy()
     assert (even * counts)[[0, 2]] == pytest.approx([40, 40])
     assert frequency_weights(np.zeros(3, int), 0.5).numpy() == pytest.approx([1, 1, 1])
+
+
+def test_a_class_of_few_target_labels_does_not_rule_the_source_images():
+    shares, counts = np.array([0.6, 0.3, 0.1]), np.array([9000, 999, 1])  # one label of the last class, which fills a tenth of the source
+    source, target = domain_weights(shares, counts, 0.5, "target")
+    assert torch.equal(source, target) and target[2] > 50
+    assert (shares * source.numpy()).sum() > 5  # the mean labelled pixel of the source, five times what is meant
+    source, again = domain_weights(shares, counts, 0.5, "each")
+    assert torch.equal(again, target)
+    expected = shares**-0.5 / np.sqrt(shares).sum()
+    assert source.numpy() == pytest.approx(expected, rel=1e-5) and (shares * source.numpy()).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("of", ["target", "each"])
+def test_without_an_exponent_all_classes_weigh_alike(of):
+    weights = domain_weights(np.array([0.9, 0.1, 0.0]), np.array([7, 0, 2]), 0.0, of)
+    assert all(torch.equal(each, torch.ones(3)) for each in weights)
+
+
+def test_each_pixel_gets_the_weight_of_its_class():
+    weights = weight_each(torch.tensor([[0, 2], [255, 1]]), torch.tensor([1.0, 2.0, 3.0]))
+    assert weights[0].tolist() == [1.0, 3.0] and weights[1, 1] == 2.0

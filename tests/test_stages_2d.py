@@ -26,7 +26,7 @@ SKY, ROAD, CAR = 23, 7, 26  # Cityscapes label ids
 NETWORK = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 1, 1, 1], "decoder_channels": 12}
 COMMON = {"crop": [32, 48], "batch": 2, "warmup": 2}
 PRETRAIN = {**COMMON, "network": NETWORK, "steps": 40, "head_learning_rate_factor": 10.0}
-ADAPT = {**COMMON, "steps": 6}
+ADAPT = {**COMMON, "steps": 6, "class_weight": 0.5, "class_weight_of": "each"}
 
 
 def run_script(name: str, settings: dict, *arguments: object) -> None:

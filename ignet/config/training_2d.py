@@ -177,6 +177,12 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="e: the cross-entropies weigh class c by f_c^-e, where f_c is its share of the projected labels, with the mean 1 over "
         "them; 0: all alike (our choice)",
     )
+    class_weight_of: Literal["target", "each"] = added(
+        "target",
+        description="whose f_c: target: that of the projected labels, for all pixels; each: source pixels are weighed by the source's "
+        "shares, target pixels by the projected labels'. Take each where labelled frames are few: a class of one label would weigh "
+        "source pixels fifty-fold (our choice)",
+    )
     target_rare_class_temperature: float | None = Field(
         None,
         gt=0,
@@ -202,7 +208,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     def effective(self) -> "Adapt2DConfig":
         """The same settings, those that are not read at their defaults."""
         settings = _without_off(self, "feature_distance", "masked")
-        of_labels = ("scribble_weight", "class_weight", "target_rare_class_temperature")
+        of_labels = ("scribble_weight", "class_weight", "class_weight_of", "target_rare_class_temperature")
         return settings.without(*of_labels) if self.supervision == "none" else settings
 
 

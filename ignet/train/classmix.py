@@ -46,7 +46,13 @@ def chosen_classes(label: Tensor, rng: np.random.Generator, ignore: int = 255) -
 
 
 def classmix(
-    source_image: Tensor, source_label: Tensor, target_image: Tensor, target_label: Tensor, target_weight: Tensor, rng: np.random.Generator
+    source_image: Tensor,
+    source_label: Tensor,
+    source_weight: Tensor,
+    target_image: Tensor,
+    target_label: Tensor,
+    target_weight: Tensor,
+    rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Paste half of the source image's classes onto the target image.
 
@@ -55,15 +61,16 @@ def classmix(
     Args:
         source_image: float (3, H, W).
         source_label: int64 (H, W); ignored pixels (255) are never pasted.
+        source_weight: float (H, W).
         target_image: float (3, H, W).
         target_label: int64 (H, W).
         target_weight: float (H, W).
         rng: draws the classes.
 
     Returns:
-        image (3, H, W), label (H, W) and weight (H, W): the source's pixel with weight 1 where one was pasted, the target's elsewhere.
+        image (3, H, W), label (H, W) and weight (H, W): the source's pixel where one was pasted, the target's elsewhere.
     """
     pasted = torch.isin(source_label, chosen_classes(source_label, rng))
     image = torch.where(pasted, source_image, target_image)
     label = torch.where(pasted, source_label, target_label)
-    return image, label, torch.where(pasted, torch.ones_like(target_weight), target_weight)
+    return image, label, torch.where(pasted, source_weight, target_weight)

@@ -7,6 +7,7 @@ labels in evaluation mode (DAFormer keeps its dropout on). Only the sequences th
 import copy
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,17 +15,18 @@ from ignet.config.training_2d import Adapt2DConfig
 from ignet.console import log
 from ignet.data.images import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
 from ignet.data.kitti import frame_ids
-from ignet.data.labels import IGNORE
+from ignet.data.labels import CITYSCAPES_CLASSES, IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.splits import labelled_scans
 from ignet.data.target import TargetFrames
 from ignet.devices import seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
-from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
+from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter, untrained_like
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
+from ignet.train.class_weights import domain_weights, weight_each
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
 from ignet.train.distributed import join
 from ignet.train.ema import update_ema
@@ -33,15 +35,14 @@ from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
 
-Batch = tuple[Tensor, Tensor]
+Labelled = tuple[Tensor, Tensor, Tensor]
 
 
-def mix(source: Batch, target: Batch, pseudo: Batch, settings: Adapt2DConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mixed images (B, 3, H, W), labels and weights (B, H, W); ``pseudo`` are the target's labels and weights."""
+def mix(source: Labelled, target: Labelled, settings: Adapt2DConfig, step: int) -> Labelled:
+    """Mixed images (B, 3, H, W), labels and weights (B, H, W) from those of the source and of the target."""
     rng = step_generator(settings.seed, step, MIX_STREAM)
-    (source_images, source_labels), (target_images, _), (labels, weights) = source, target, pseudo
-    each = zip(source_images, source_labels, target_images, labels, weights, strict=True)
-    images, mixed_labels, mixed_weights = (torch.stack(part) for part in zip(*(classmix(*one, rng) for one in each), strict=True))
+    mixed = (classmix(*one, rng) for one in zip(*source, *target, strict=True))
+    images, mixed_labels, mixed_weights = (torch.stack(part) for part in zip(*mixed, strict=True))
     return strong_augmentation(images, settings.mix_jitter, settings.mix_blur, rng), mixed_labels, mixed_weights
 
 
@@ -65,9 +66,10 @@ def main() -> None:
     frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
     target_batches = TargetBatches(frames, settings, settings.batch, settings.seed, settings.target_rare_class_temperature)
-    class_weights = None
-    if settings.class_weight:
-        class_weights = frequency_weights(frames.class_counts().sum(axis=0), settings.class_weight).to(args.device)
+    # counting reads every frame's labels
+    counts = frames.class_counts().sum(axis=0) if settings.class_weight else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
+    domains = domain_weights(source.class_frequencies(), counts, settings.class_weight, settings.class_weight_of)
+    source_weights, target_weights = (weights.to(args.device) for weights in domains)
     part = ranks.part(settings.batch)
     student = load_segmenter(args.pretrained)
     student = (untrained_like(student) if settings.start == "random" else student).to(args.device)
@@ -85,10 +87,7 @@ def main() -> None:
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
 
-    def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-        if class_weights is not None:
-            each = class_weights[labels.clamp(max=len(class_weights) - 1)]
-            weight = each if weight is None else each * weight
+    def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         return ranks.mean(weighted_cross_entropy(logits, labels, weight), (labels != IGNORE).sum())
 
     with run:
@@ -101,8 +100,10 @@ def main() -> None:
                 # mixing draws its random numbers image by image, so each process mixes the whole batch and learns from its part
                 teacher_logits = ranks.gather(teacher(target_batch[0][part]).logits)
             pseudo, q = pseudo_label(teacher_logits, settings.confidence)
-            labels = add_known_labels(pseudo, q, target_batch[1])
-            mixed, mixed_labels, mixed_weights = mix(source_batch, target_batch, labels, settings, step)
+            labels, weights = add_known_labels(pseudo, q, target_batch[1])
+            weights = weights * weight_each(labels, target_weights)
+            on_source_pixels = weight_each(source_batch[1], source_weights)
+            mixed, mixed_labels, mixed_weights = mix((*source_batch, on_source_pixels), (target_batch[0], labels, weights), settings, step)
             images = [source_batch[0], mixed, target_batch[0]]
             if settings.masked.weight:
                 blocks = step_generator(settings.seed, step, MASK_STREAM)
@@ -110,16 +111,16 @@ def main() -> None:
             with arithmetic(args.device, settings.precision):
                 found = segment(torch.cat([image[part] for image in images]))
             on_source, on_mix, on_target, *on_masked = found.logits.float().chunk(len(images))
-            source_loss = cross_entropy(on_source, source_batch[1][part])
+            source_loss = cross_entropy(on_source, source_batch[1][part], on_source_pixels[part])
             mix_loss = cross_entropy(on_mix, mixed_labels[part], mixed_weights[part])
-            scribble_loss = cross_entropy(on_target, target_batch[1][part])
+            scribble_loss = cross_entropy(on_target, target_batch[1][part], weight_each(target_batch[1][part], target_weights))
             loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss + settings.scribble_weight * scribble_loss
             if distance:
                 apart = distance(source_batch[0][part], found.deep.chunk(len(images))[0], source_batch[1][part])
                 loss = loss + apart
                 run.log(feature_distance=apart)
             if on_masked:
-                masked_loss = cross_entropy(on_masked[0], labels[0][part], labels[1][part])
+                masked_loss = cross_entropy(on_masked[0], labels[part], weights[part])
                 loss = loss + settings.masked.weight * masked_loss
                 run.log(masked=masked_loss)
             optimizer.zero_grad()

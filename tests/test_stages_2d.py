@@ -110,6 +110,13 @@ def work(tmp_path_factory):
     return work
 
 
+def test_whose_shares_weigh_the_source_images_changes_their_loss_alone(work, tmp_path):
+    adapt(work, tmp_path, {**ADAPT, "class_weight_of": "target"})
+    files = (work / "adapted" / "curves.csv", tmp_path / "curves.csv")
+    each, target = (np.genfromtxt(path, delimiter=",", names=True)[0] for path in files)  # the first step: the same network and images
+    assert each["scribble"] == target["scribble"] and abs(each["source"] - target["source"]) > 1e-3
+
+
 def test_pretraining_learns_and_reports_held_out_images(work):
     curves = np.genfromtxt(work / "pretrain" / "curves.csv", delimiter=",", names=True)
     assert len(curves) == PRETRAIN["steps"] and curves["loss"][-5:].mean() < 0.6 * curves["loss"][:5].mean()

@@ -19,8 +19,8 @@ def domain_weights(
     """Class weights of source pixels and of target pixels, see :func:`ignet.losses.weighted_cross_entropy.frequency_weights`.
 
     A class of which the target's few frames have a handful of labels weighs dozens of times as much as the mean label. On source
-    images, where it may fill whole objects, nearly all of the gradient is then that class's: the network forgets the others. With
-    ``each`` the mean weight of a labelled pixel is 1 in either domain.
+    images, where it may fill whole objects, most of the loss can then be that class's. With ``each`` the mean weight of a labelled
+    pixel is 1 in either domain.
 
     Args:
         source_share: (C,), share of each class in the source's labelled pixels.

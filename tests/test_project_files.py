@@ -114,23 +114,21 @@ def test_every_target_has_a_help_line() -> None:
     assert phony == set(re.findall(r"^([a-z-]+):.*## \S", text, re.M))
 
 
-@pytest.mark.parametrize("path", READMES, ids=relative)
-def test_links_and_configurations_in_documents_exist(path: Path) -> None:
-    text = path.read_text()
-    targets = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
-    for target in targets:
-        assert (path.parent / target).exists(), f"{relative(path)} links to {target}"
-    for target in re.findall(r"(?<![\w./])(?:config|envs|workflow|docs)/[\w/-]+\.\w+", text):
-        assert (ROOT / target).exists(), f"{relative(path)} names {target}"
+def test_links_and_files_in_documents_exist() -> None:
     examples = {"ignet/losses/entropy.py", "ignet/models/flat.py", "ignet/data/layouts/my_sensor.py"}
     examples |= {"tests/test_losses_entropy.py", "tests/test_flat.py"}
-    for target in set(re.findall(r"(?<![\w./])(?:ignet|tests|benchmarks)/[\w/-]+\.\w+", text)) - examples:
-        assert (ROOT / target).exists(), f"{relative(path)} names {target}"
+    missing = []
+    for path in READMES:
+        text = path.read_text()
+        links = [path.parent / link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+        named = set(re.findall(r"(?<![\w./])(?:config|envs|workflow|docs|ignet|tests|benchmarks)/[\w/-]+\.\w+", text))
+        targets = [*links, *(ROOT / name for name in named - examples)]
+        missing += [f"{relative(path)}: {target}" for target in targets if not target.exists()]
+    assert missing == []
 
 
-@pytest.mark.parametrize("path", files("*.yaml", "*.yml", "*.cff"), ids=relative)
-def test_yaml_files_parse(path: Path) -> None:
-    assert isinstance(yaml.safe_load(path.read_text()), dict)
+def test_yaml_files_parse() -> None:
+    assert [relative(path) for path in files("*.yaml", "*.yml", "*.cff") if not isinstance(yaml.safe_load(path.read_text()), dict)] == []
 
 
 @pytest.mark.parametrize("name", [".ci/run", "envs/setup.sh", "envs/minkowski/build.sh"])
@@ -142,10 +140,10 @@ def test_shell_scripts_are_executable_and_parse(name: str) -> None:
 # --- code -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=relative)
-def test_no_path_of_one_machine(path: Path) -> None:
-    found = re.findall(r"(?<![\w.}~$])/(?:work|home|root|Users|tmp|mnt|media|scratch)/\S*", path.read_text())
-    assert not found, f"{relative(path)}: {found}"
+def test_no_path_of_one_machine() -> None:
+    private = re.compile(r"(?<![\w.}~$])/(?:work|home|root|Users|tmp|mnt|media|scratch)/\S*")
+    found = {relative(path): private.findall(path.read_text()) for path in TEXTS}
+    assert {name: places for name, places in found.items() if places} == {}
 
 
 def test_no_file_is_too_long() -> None:
@@ -157,11 +155,12 @@ def test_no_file_is_too_long() -> None:
     assert {name: lines for name, lines in sizes.items() if lines > 320} == {}
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if path.name == "__init__.py"], ids=relative)
-def test_packages_import_nothing(path: Path) -> None:
+def test_packages_import_nothing() -> None:
     """A stage is identified by what it imports; a package that imports its modules would tie each stage to all of them."""
-    body = [node for node in ast.parse(path.read_text()).body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
-    assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body)
+    for path in (path for path in CODE if path.name == "__init__.py"):
+        docstring, *body = ast.parse(path.read_text()).body
+        assert isinstance(docstring, ast.Expr), relative(path)
+        assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body), relative(path)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -192,9 +191,9 @@ def unsafe(source: str) -> list[str]:
 
 
 # the tests themselves pickle readers, to see that worker processes can be given them
-@pytest.mark.parametrize("path", [path for path in CODE if "tests" not in path.parts], ids=relative)
-def test_no_pickle_is_ever_loaded(path: Path) -> None:
-    assert unsafe(path.read_text()) == []
+def test_no_pickle_is_ever_loaded() -> None:
+    found = {relative(path): unsafe(path.read_text()) for path in CODE if "tests" not in path.parts}
+    assert {name: calls for name, calls in found.items() if calls} == {}
 
 
 @pytest.mark.parametrize(

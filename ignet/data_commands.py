@@ -32,6 +32,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> int:
     from ignet.data.check_dataset import check_dataset, describe, wanted_at
     from ignet.data.check_source import check_source
+    from ignet.data.faults import lines_of
 
     if (args.root is None) == (args.config is None):
         raise IgnetError("check: found neither or both of ROOT and --config, expected one of them")
@@ -50,8 +51,8 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.as_json(), indent=2))
     else:
-        for fault in report.faults:
-            print(fault)
+        for line in lines_of(report.faults):
+            print(line)
         print(describe(report))
     return 1 if report.faults else 0
 
@@ -82,6 +83,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from ignet.data.check_dataset import check_dataset, wanted_at
+    from ignet.data.faults import lines_of
     from ignet.data.layouts.convert import convert
     from ignet.data.layouts.registry import LAYOUTS
 
@@ -91,11 +93,12 @@ def _import(args: argparse.Namespace) -> int:
     counts = convert(LAYOUTS[args.layout](args.root), args.out)
     faults = check_dataset(args.out, wanted_at(args.out, part=True)).faults
     if args.json:
-        print(json.dumps({"out": str(args.out), "frames": counts, "faults": [fault.as_json() for fault in faults]}, indent=2))
+        found = {"faults": [fault.as_json() for fault in faults], "doubts": [doubt.as_json() for doubt in faults.doubts]}
+        print(json.dumps({"out": str(args.out), "frames": counts, **found}, indent=2))
         return 1 if faults else 0
     print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in counts.items()))
-    for fault in faults:
-        print(fault)
+    for line in lines_of(faults):
+        print(line)
     return 1 if faults else 0
 
 

@@ -59,7 +59,7 @@ class SequenceReport:
         sequence: its name.
         tree: its files.
         frames: facts of each frame that the scans name; empty where the files were not read.
-        faults: what is wrong; each as text is one line: file, found, expected, what to do.
+        faults: what is wrong, and in ``faults.doubts`` what is strange; each as text is one line: file, found, expected, what to do.
         fingerprint: SHA-256 over the names and contents of all files that were read.
     """
 
@@ -119,7 +119,7 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int) -> None:
         read = pool.map(lambda frame: _Frame(tree, frame), tree.frames)
         for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
             report.frames.append(frame.facts)
-            report.faults.extend(frame.faults)
+            report.faults.take(frame.faults)
             digest.update(frame.digest.digest())
     report.fingerprint = digest.hexdigest() if tree.frames else ""
     _check_shares(tree, report)

@@ -10,7 +10,7 @@ from typing import Any
 from ignet.config.experiment import ExperimentConfig
 from ignet.data import kitti
 from ignet.data.check import SequenceReport, check_sequence
-from ignet.data.faults import Fault, downloads_of, number_of
+from ignet.data.faults import Fault, Faults, downloads_of, number_of
 from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.tree import SequenceTree, alike
 from ignet.errors import reason_of
@@ -27,14 +27,14 @@ class DatasetReport:
         root: its folder.
         deep: whether every file was read.
         sequences: one report each; their faults stand in ``faults`` too.
-        faults: all of them.
+        faults: all of them, and all doubts.
         notes: what is no fault and yet good to know, one line each.
     """
 
     root: Path
     deep: bool
     sequences: list[SequenceReport] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
     notes: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -49,6 +49,7 @@ class DatasetReport:
             "deep": self.deep,
             "sequences": {report.sequence: _counts(report) for report in self.sequences},
             "faults": [fault.as_json() for fault in self.faults],
+            "doubts": [doubt.as_json() for doubt in self.faults.doubts],
             "downloads": [
                 {"archive": name, "faults": count, "where": DOWNLOADS.get(name)} for name, count in downloads_of(self.faults).items()
             ],
@@ -75,7 +76,8 @@ def check_dataset(root: Path, wanted: Wanted, complete: bool = False, deep: bool
     trees = [found.tree for found in report.sequences]
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)
-    report.faults += [fault for found in report.sequences for fault in found.faults]
+    for found in report.sequences:
+        report.faults.take(found.faults)
     report.faults += _packed_archives(root, report.faults)
     return report
 
@@ -208,9 +210,10 @@ def describe(report: DatasetReport) -> str:
     parts = ", ".join(f"{count:,} {KINDS[kind].noun}s" for kind, count in counts.items() if count)
     how = "everything read" if report.deep else "names, sizes and headers; --deep reads everything"
     lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})", *report.notes]
+    doubts = f", {number_of(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
     if not report.faults:
-        return "\n".join([*lines, "no fault"])
-    lines.append(number_of(report.faults))
+        return "\n".join([*lines, f"no fault{doubts}"])
+    lines.append(number_of(report.faults) + doubts)
     downloads = downloads_of(report.faults)
     if downloads:
         lines.append("downloads that mend them:")

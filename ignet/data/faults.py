@@ -1,7 +1,7 @@
-"""Faults of a dataset as values: what is wrong with which file, and what mends it."""
+"""Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what mends it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,27 @@ class Fault:
 
 
 class Faults(list[Fault]):
-    """Collects faults instead of stopping at the first."""
+    """Collects faults instead of stopping at the first, and doubts beside them.
+
+    A fault is what cannot be right: whoever finds one stops. A doubt is what is only strange, and may be right for a sensor or labels of
+    one's own: it is said in one line and stops nothing.
+
+    Attributes:
+        doubts: what is strange; `Fault` values that are no members of the list.
+    """
+
+    def __init__(self, faults: Iterable[Fault] = (), doubts: Iterable[Fault] = ()) -> None:
+        super().__init__(faults)
+        self.doubts = list(doubts)
+
+    def doubt(self, fault: Fault) -> None:
+        """Keep what is strange without being impossible."""
+        self.doubts.append(fault)
+
+    def take(self, other: "Faults") -> None:
+        """Keep the faults and the doubts of another collection, too."""
+        self.extend(other)
+        self.doubts.extend(other.doubts)
 
     @contextmanager
     def kept(self, kind: str, path: Path, download: str | None = None) -> Iterator[None]:
@@ -79,9 +99,15 @@ _REMEDIES: dict[type[OSError], str] = {
 }
 
 
-def number_of(faults: Sequence[object]) -> str:
+def number_of(faults: Sequence[object], noun: str = "fault") -> str:
     """How many there are, in words."""
-    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return f"1 {noun}" if len(faults) == 1 else f"{len(faults)} {noun}s"
+
+
+def lines_of(faults: Faults) -> Iterator[str]:
+    """Every fault, then every doubt, in one line each; a doubt says that it is one."""
+    yield from map(str, faults)
+    yield from (f"doubt: {doubt}" for doubt in faults.doubts)
 
 
 def named(files: Sequence[str], most: int = 3) -> str:

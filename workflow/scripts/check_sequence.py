@@ -1,6 +1,7 @@
 """Check one sequence of the target dataset: every scan, label, scribble, image and the calibration.
 
-Every fault is printed as one line with the file, what was found, what was expected and what to do; nothing is written then.
+Every fault is printed as one line with the file, what was found, what was expected and what to do; nothing is written then. A doubt, what
+is strange and may yet be right, is printed like it and stops nothing.
 """
 
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from ignet.config.dataset import DatasetConfig
 from ignet.console import log
 from ignet.data.check import check_sequence
-from ignet.data.faults import number_of
+from ignet.data.faults import lines_of, number_of
 from ignet.errors import IgnetError
 from ignet.files import write_json
 from ignet.stage import Stage, command
@@ -28,8 +29,8 @@ def main() -> None:
     scribbled = args.role == "train" and published
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
     report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, workers=args.threads or 1)
-    for fault in report.faults:
-        print(fault, file=sys.stderr)
+    for line in lines_of(report.faults):
+        print(line, file=sys.stderr)
     if report.faults:
         raise IgnetError(
             f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; mend them all"

@@ -138,7 +138,9 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("calibration-tr", calibration(tr="0 -2 0 0 0 0 -1 0 1 0 0 0"), "01/calib.txt", "no rotation", "data_odometry_calib"),
     ("calibration-tr", calibration(tr="0 1 0 0 0 0 -1 0 1 0 0 0"), "01/calib.txt", "determinant -1", "data_odometry_calib"),
     ("calibration-p2", calibration(p2="0 " * 12), "01/calib.txt", "cannot be inverted", "data_odometry_calib"),
-    ("calibration-view", calibration(tr="0 0 1 0 -1 0 0 0 0 -1 0 -90"), "01/calib.txt", "no point of scan 000000", "calib"),
+    ("calibration-view", calibration(tr="0 -1 0 0 0 0 -1 0 1 0 0 -45"), "01/calib.txt", "no point of 5 scans", "calib"),
+    ("calibration-axes", calibration(tr="0 0 1 0 -1 0 0 0 0 -1 0 0"), "01/calib.txt", "when it is inverted", "invert it"),
+    ("calibration-distance", calibration(tr="0 -1 0 0 0 0 -1 -100 1 0 0 -300"), "01/calib.txt", "m from the LiDAR", "to metres"),
 ]
 DEEP: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("image-broken", damaged_picture, "01/image_2/000002.png", "no whole image", "unpack it again"),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from spoilt_data import DEEP, SPOILT, remove
+from spoilt_data import DEEP, SPOILT, calibration, remove
 
 from ignet.cli import main
 from ignet.config.experiment import load_experiment
@@ -278,6 +278,20 @@ def test_command_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(data, "--json") == 1
     kinds = [fault["kind"] for fault in json.loads(capsys.readouterr().out)["faults"]]
     assert kinds.count("no-sequence") == 8 and kinds.count("missing") == 1
+
+
+def test_a_doubt_is_said_and_stops_nothing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calibration(tr="0 -1 0 8 0 0 -1 -0.1 1 0 0 -0.3")(data / "sequences/01")
+    assert run(data, "--part") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"doubt: {data}/sequences/01/calib.txt: found a camera 8.01 m from the LiDAR, expected at most some 5 m; ")
+    assert lines[-1] == "no fault, 1 doubt"
+    assert run(data, "--part", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["faults"] == [] and [doubt["kind"] for doubt in found["doubts"]] == ["calibration-distance"]
+    remove("image_2/000003.png")(data / "sequences/01")
+    assert run(data, "--part") == 1
+    assert "1 fault, 1 doubt" in capsys.readouterr().out
 
 
 def test_command_line_says_what_it_needs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,6 +239,32 @@ def test_evaluation_counts_the_visible_labelled_points(work):
     assert picture.shape[1] == WIDTH and picture.shape[0] > 3 * HEIGHT
 
 
+def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path, capsys):
+    write_target(tmp_path / "target", "00")
+    path = kitti.calibration_path(tmp_path / "target", "00")
+    right = kitti.read_calibration(path)
+    scan = kitti.scan_path(tmp_path / "target", "00", "000001")
+    points = kitti.read_scan(scan)
+    np.concatenate([points, points * [-1, 1, 1, 1], points * [-1, 1, 1, 1]]).astype("<f4").tofile(scan)  # two thirds lie behind
+    project(tmp_path, "00")
+    said = capsys.readouterr().err
+    assert f"sequence 00: {4 * len(points)} points, 50.0 % of them in the image, 50.0 % visible" in said and "WARNING" not in said
+    far = right.tr.copy()
+    far[0, 3] = 6.0  # strange, and no fault: a camera six metres aside
+    kitti.write_calibration(path, kitti.Calibration(right.p2, far))
+    project(tmp_path, "00")
+    assert "WARNING" in (said := capsys.readouterr().err) and "found a camera 6 m from the LiDAR" in said
+    behind = right.tr.copy()
+    behind[2, 3] = -20.0
+    for tr, found in ((np.linalg.inv(right.tr), "only when it is inverted"), (behind, "no point of 2 scans")):
+        (tmp_path / "projection/00.h5").unlink(missing_ok=True)
+        kitti.write_calibration(path, kitti.Calibration(right.p2, tr))
+        with pytest.raises(SystemExit):
+            project(tmp_path, "00")
+        assert f"error: {path}: " in (said := capsys.readouterr().err) and found in said
+        assert not (tmp_path / "projection/00.h5").exists()
+
+
 def test_a_missing_network_is_one_line(work, capsys):
     where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection", "--out", work / "x.json")
     with pytest.raises(SystemExit):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ignet.config.world import WorldConfig
 from ignet.data import kitti
+from ignet.data.check import check_sequence
 from ignet.data.labels import CITYSCAPES_LABEL_IDS, IGNORE, to_train_ids
 from ignet.data.projection import project, visible
 from ignet.data.source import SourceDataset
@@ -172,6 +173,11 @@ def test_sequence_layout(tree: Path) -> None:
     np.testing.assert_allclose(poses[0], np.eye(4)[:3], atol=1e-9)
     np.testing.assert_allclose(np.linalg.norm(np.diff(poses[:, :, 3], axis=0), axis=1), SMALL.spacing, rtol=0.02)
     assert len(np.loadtxt(folder / "times.txt")) == 3
+
+
+def test_the_check_has_no_fault_and_no_doubt(tree: Path) -> None:
+    found = check_sequence(tree, "08", ("scans", "images", "labels", "scribbles")).faults
+    assert [str(line) for line in [*found, *found.doubts]] == []
 
 
 def test_sequence_bytes_repeat(tree: Path, tmp_path: Path) -> None:

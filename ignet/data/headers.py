@@ -6,9 +6,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from ignet.data import kitti
+from ignet.data.calibration_check import calibration_faults
 from ignet.data.faults import Fault, fault_of
 from ignet.data.official import CALIBRATION, KINDS
 from ignet.data.tree import SequenceTree, alike
@@ -68,15 +67,8 @@ def check_calibration(tree: SequenceTree) -> None:
         tree.faults.append(Fault("file-name", path.with_name(other), f"found the name '{other}'", "'calib.txt'", "rename it"))
         return
     with tree.faults.kept("calibration", path, CALIBRATION):
-        tree.calibration = kitti.read_calibration(path)
-        rotation = tree.calibration.tr[:3, :3]
-        off = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
-        again = "unpack data_odometry_calib.zip again"
-        if off > 0.01 or np.linalg.det(rotation) < 0:
-            found = f"line 'Tr': found a matrix that is no rotation (off by {off:.2g}, determinant {np.linalg.det(rotation):.2g})"
-            tree.faults.append(Fault("calibration-tr", path, found, "a rotation and a translation, metres", again, CALIBRATION))
-            tree.calibration = None
-        elif abs(np.linalg.det(tree.calibration.p2[:, :3])) < 1e-9:
-            found = "line 'P2': found a matrix that cannot be inverted"
-            tree.faults.append(Fault("calibration-p2", path, found, "a camera's projection, pixels", again, CALIBRATION))
-            tree.calibration = None
+        calibration = kitti.read_calibration(path)
+        sizes = Counter(tree.image_sizes.values()).most_common(1)
+        found = calibration_faults(calibration, path, sizes[0][0] if sizes else None)
+        tree.faults.take(found)
+        tree.calibration = None if found else calibration

@@ -4,6 +4,7 @@
 Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own tree.
 """
 
+import codecs
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,12 @@ class Calibration:
     Attributes:
         p2: float64 (3, 4), projection of the left colour camera (`image_2`) in pixels.
         tr: float64 (4, 4), LiDAR frame to the frame of camera 0, in metres; the last row is 0 0 0 1.
+        size: width and height in pixels of the images that `p2` is of, where the file says them.
     """
 
     p2: NDArray[np.float64]
     tr: NDArray[np.float64]
+    size: tuple[int, int] | None = None
 
 
 def sequence_path(root: Path, sequence: str) -> Path:
@@ -169,13 +172,12 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4).
+    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4); and `S_rect_02`, two numbers, if it is there.
 
     Raises:
-        IgnetError: the file is missing, lacks one of the two, or holds something that is no number.
+        IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.
     """
-    text = _read_bytes(path, "a calibration", "unpack data_odometry_calib here").decode("utf-8", "replace")
-    lines = {key.strip(): values for key, colon, values in (line.partition(":") for line in text.splitlines()) if colon}
+    lines = _calibration_lines(path)
     found = ", ".join(lines) or "nothing"
     if "P2" not in lines:
         raise IgnetError(f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack data_odometry_calib here")
@@ -184,27 +186,41 @@ def read_calibration(path: Path) -> Calibration:
             f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI "
             "archives lacks; unpack data_odometry_calib over it"
         )
-    last_row = np.array([[0.0, 0.0, 0.0, 1.0]])
-    return Calibration(p2=_matrix(path, "P2", lines["P2"]), tr=np.vstack([_matrix(path, "Tr", lines["Tr"]), last_row]))
+    p2, tr = (_numbers(path, key, lines[key], 12).reshape(3, 4) for key in ("P2", "Tr"))
+    size = _numbers(path, "S_rect_02", lines["S_rect_02"], 2) if "S_rect_02" in lines else None
+    return Calibration(p2, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1])))
+
+
+def _calibration_lines(path: Path) -> dict[str, str]:
+    """Values by key; each key once."""
+    data = _read_bytes(path, "a calibration", "unpack data_odometry_calib here")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    lines: dict[str, str] = {}
+    for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():
+        key, colon, values = (part.strip() for part in line.partition(":"))
+        if colon and lines.setdefault(key, values) != values:
+            raise IgnetError(f"{path}: line '{key}': found twice with other numbers, expected once; remove the one that is wrong")
+    return lines
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write `P2` and `Tr` so that `read_calibration` gives the same float64 values."""
-    rows = {"P2": calibration.p2, "Tr": calibration.tr[:3]}
+    """Write `P2`, `Tr` and the images' size, where it is given, so that `read_calibration` gives the same values."""
+    rows = {"P2": calibration.p2.ravel(), "Tr": calibration.tr[:3].ravel()}
+    if calibration.size:
+        rows["S_rect_02"] = np.array(calibration.size, np.float64)
     with atomic(path) as temporary:
-        temporary.write_text("".join(f"{key}: {' '.join(repr(float(v)) for v in matrix.ravel())}\n" for key, matrix in rows.items()))
+        temporary.write_text("".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()))
 
 
-def _matrix(path: Path, key: str, values: str) -> NDArray[np.float64]:
+def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float64]:
     try:
-        matrix = np.array([float(value) for value in values.split()])
+        numbers = np.array([float(value) for value in values.split()])
     except ValueError as error:
-        raise IgnetError(f"{path}: line '{key}': {error}, expected 12 numbers; unpack data_odometry_calib again") from None
-    if matrix.size != 12 or not np.isfinite(matrix).all():
-        raise IgnetError(
-            f"{path}: line '{key}': found {int(np.isfinite(matrix).sum())} finite numbers, expected 12; unpack data_odometry_calib again"
-        )
-    return matrix.reshape(3, 4)
+        raise IgnetError(f"{path}: line '{key}': {error}, expected {count} numbers; unpack data_odometry_calib again") from None
+    if numbers.size != count or not np.isfinite(numbers).all():
+        finite = int(np.isfinite(numbers).sum())
+        raise IgnetError(f"{path}: line '{key}': found {finite} finite numbers, expected {count}; unpack data_odometry_calib again")
+    return numbers
 
 
 def _read_bytes(path: Path, what: str, remedy: str) -> bytes:

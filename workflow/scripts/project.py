@@ -1,7 +1,8 @@
 """Find the pixel of every point that the camera sees, for all frames of one sequence.
 
 Each scan is projected with the sequence's calibration; a z-buffer removes the occluded points. Kept are the visible points, their
-pixels and, where scribbles are given, the Cityscapes id of each point's scribble: a sparse scribble image.
+pixels and, where scribbles are given, the Cityscapes id of each point's scribble: a sparse scribble image. A calibration that cannot be
+right is refused; of a strange one a line is said, by the rules of the check.
 """
 
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 from ignet.config.projection import ProjectionConfig
 from ignet.console import log, progress
 from ignet.data import kitti
+from ignet.data.calibration_check import calibration_faults, view_faults
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.faults import Faults
 from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
 from ignet.data.projection import camera_sector, project, visible
 from ignet.errors import IgnetError
@@ -28,8 +31,10 @@ def main() -> None:
     args, settings = stage.start()
 
     frames = kitti.frame_ids(args.dataset, args.sequence)
-    calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
-    seen, total = 0, 0
+    path = kitti.calibration_path(args.dataset, args.sequence)
+    calibration = kitti.read_calibration(path)
+    _say(calibration_faults(calibration, path, kitti.image_size(kitti.image_path(args.dataset, args.sequence, frames[0]))))
+    inside, seen, total = 0, 0, 0
     with CorrespondenceWriter(args.out, {"settings": settings.canonical(), "sequence": args.sequence}) as writer:
         for frame in progress(frames, f"projecting {args.sequence}"):
             points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
@@ -40,11 +45,19 @@ def main() -> None:
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
             entry = FrameCorrespondence(index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector)
             writer.add(frame, entry)
-            seen, total = seen + len(index), total + len(points)
-        if not seen:
-            raise IgnetError(f"{args.dataset}: no point of sequence {args.sequence} falls into an image; check P2 and Tr in its calib.txt")
-    log.info("sequence %s: %d of %d points visible (%.1f %%)", args.sequence, seen, total, 100 * seen / total)
+            inside, seen, total = inside + int(projected.inside.sum()), seen + len(index), total + len(points)
+        _say(view_faults(inside, total, len(frames), path))
+    shares = 100 * inside / total, 100 * seen / total
+    log.info("sequence %s: %d points, %.1f %% of them in the image, %.1f %% visible", args.sequence, total, *shares)
     stage.write_settings(args.out.with_suffix(".settings.json"))
+
+
+def _say(found: Faults) -> None:
+    """Warn of what is strange about the calibration, and stop where it cannot be right."""
+    for doubt in found.doubts:
+        log.warning("%s", doubt)
+    if found:
+        raise IgnetError(str(found[0]))
 
 
 def _scribble(root: Path | None, sequence: str, frame: str, points: int) -> np.ndarray:

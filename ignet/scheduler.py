@@ -3,7 +3,10 @@
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
+
+from ignet.errors import IgnetError
 
 SAFETY, SAFETY_S = 0.2, 300.0
 """How long before a time limit a training stops: this share of the limit, at most so many seconds."""
@@ -51,3 +54,34 @@ def process_start() -> float:
     """When this process started, in seconds since 1970."""
     ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def check_places(program: str, paths: Iterable[str], arguments: Iterable[str] = ()) -> None:
+    """Refuse what does not reach the jobs of a scheduler as it is.
+
+    Snakemake writes a job's command line with Python's ``repr``, and the SLURM plugin puts that into quotes once more.
+
+    Args:
+        program: Python's executable, which is not put into quotes at all.
+        paths: what jobs are told of: results, the working directory, the project's own folder.
+        arguments: of ``--config``.
+
+    Raises:
+        IgnetError: one of them is changed, or ends the command line, on its way.
+    """
+    if not re.fullmatch(r"[\w./+@%:,=-]+", program):
+        raise IgnetError(
+            f"{program}: a path with white space or a shell's own characters, expected letters, digits and ._+@%:,=-/ where the jobs of a "
+            "cluster run it; put the project, or its .venv, into a folder of another name"
+        )
+    for path in paths:
+        if found := [character for character in "'\"$`\\" if character in path]:
+            raise IgnetError(
+                f"{path}: found {' '.join(found)}, expected none of ' \" $ ` \\ in a path that the jobs of a cluster are told of; rename it"
+            )
+    for argument in arguments:
+        if any(character in argument for character in "$`\\") or ("'" in argument and '"' in argument):
+            raise IgnetError(
+                f"--config {argument}: expected no $ ` \\ and one kind of quotes at most, since it is handed on to the jobs of a cluster; "
+                "put it into an experiment file"
+            )

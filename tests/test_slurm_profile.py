@@ -22,7 +22,7 @@ SETTINGS = yaml.safe_load((PROFILE / "config.yaml").read_text())
 TEXT = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
 RULES = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", TEXT, re.M | re.S))
 INSTALLED = importlib.util.find_spec("snakemake_executor_plugin_slurm")
-LIMIT = "${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
+LIMIT = '${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
 
 
 def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -127,7 +127,7 @@ def test_dry_run_with_the_profile(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("started", "expected"), [("", "train end"), ("170", "train --max-minutes 5 --job-start 170 end")])
 def test_without_a_scheduler_no_time_limit_reaches_the_training(started: str, expected: str) -> None:
-    line = LIMIT.format(resources=SimpleNamespace(runtime=5))
+    line = LIMIT.replace(":q}", "}").format(resources=SimpleNamespace(runtime=5))  # :q is Snakemake's own
     environment = {**os.environ, "IGNET_JOB_START": started}
     answer = subprocess.run(["bash", "-c", f"echo train {line} end"], capture_output=True, text=True, env=environment, check=True)
     assert answer.stdout.strip() == expected

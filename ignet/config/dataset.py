@@ -5,12 +5,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ignet.config.base import Section
+from ignet.config.folder import Folder
 
 
 class DatasetConfig(Section):
     """The target dataset: LiDAR scans, camera images and labels in the SemanticKITTI layout."""
 
-    root: str | None = Field(None, description="folder that holds sequences/; null: the embedded world is made. Never written to.")
+    root: Folder | None = Field(None, description="folder that holds sequences/; null: the embedded world is made. Never written to.")
     train_sequences: tuple[str, ...] = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
     val_sequences: tuple[str, ...] = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
     scribbles: Literal["dataset", "simulated"] = Field(
@@ -53,5 +54,5 @@ class ScribbleConfig(Section):
 class SourceConfig(Section):
     """The labelled synthetic images that the 2D network starts from."""
 
-    root: str | None = Field(None, description="folder of the dataset; null: the embedded world's source set is made. Never written to.")
+    root: Folder | None = Field(None, description="folder of the dataset; null: the embedded world's source set is made. Never written to.")
     layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folders and labels as in GTA-V, Synthia or Cityscapes")

@@ -11,7 +11,7 @@ from ignet.errors import IgnetError
 from ignet.hold import hold
 from ignet.identity import code_hash
 from ignet.report.html.assets import assets_hash
-from ignet.scheduler import out_of_memory, process_start
+from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
@@ -24,6 +24,8 @@ def stop(error):
     sys.exit(1)
 
 
+if os.pathsep in workflow.basedir:
+    stop(f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH; rename the folder")
 try:
     EXPERIMENT = load_experiment(dict(config), "configuration")
 except IgnetError as error:
@@ -100,6 +102,8 @@ os.environ.update(IGNET_JOB_START=JOB_START)
 def begin():
     """Before the first job: this workflow alone writes here, what killed jobs left half-written goes, and links and records are renewed."""
     try:
+        if workflow.non_local_exec:
+            check_places(sys.executable, [workflow.basedir, os.getcwd(), RESULTS, SHARED], workflow.config_settings.config_args)
         for folder in dict.fromkeys([RESULTS, SHARED]):
             hold(Path(folder))
             remove_dead_folders(Path(folder))

@@ -19,8 +19,8 @@ rule simulate_source:
     message:
         "Embedded world: source images"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_source.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device cpu --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/simulate_source.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --device cpu --out {output:q} > {log:q} 2>&1"
 
 
 rule simulate_sequence:
@@ -43,8 +43,8 @@ rule simulate_sequence:
     message:
         "Embedded world: sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_sequence.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device cpu --sequence {wildcards.sequence} --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/simulate_sequence.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
 # A check is no input of a stage: its result is no part of theirs. Its priority puts it before them, and a fault stops the workflow.
@@ -75,8 +75,8 @@ rule check_sequence:
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/check_sequence.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --role {params.role} --out {output} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/check_sequence.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --role {params.role:q} --out {output:q} > {log:q} 2>&1'
 
 
 rule check_data:
@@ -100,8 +100,8 @@ rule check_data:
     message:
         "Manifest of all frames"
     shell:
-        'exec python "$IGNET_SCRIPTS/check_data.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --sequences {input} --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/check_data.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
+        " --sequences {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule simulate_scribbles:
@@ -127,8 +127,8 @@ rule simulate_scribbles:
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_scribbles.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --out {output} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/simulate_scribbles.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1'
 
 
 rule project:
@@ -156,8 +156,8 @@ rule project:
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        " --sequence {wildcards.sequence} {params.scribbles} --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
+        " --sequence {wildcards.sequence:q} {params.scribbles} --out {output:q} > {log:q} 2>&1"
 
 
 # A rule of its own, so that a change of the drawing makes no correspondence again.
@@ -184,5 +184,5 @@ rule draw_projection:
     message:
         "Picture of the points in the image, sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/draw_projection.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence} --projection {input.projection} --out {output} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/draw_projection.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
+        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --projection {input.projection:q} --out {output:q} > {log:q} 2>&1'

@@ -26,9 +26,9 @@ rule evaluate:
     message:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences} --predictions "$IGNET_RESULTS/predictions/{wildcards.run}/seed{wildcards.seed}"'
-        ' --projection "$IGNET_PROJECTION_VAL" --out {output.metrics} --confusion {output.confusion} --tensor {output.tensor} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
+        ' --sequences {params.sequences:q} --predictions "$IGNET_RESULTS/predictions"/{wildcards.run:q}/seed{wildcards.seed:q}'
+        ' --projection "$IGNET_PROJECTION_VAL" --out {output.metrics:q} --confusion {output.confusion:q} --tensor {output.tensor:q} > {log:q} 2>&1'
 
 
 rule compare:
@@ -78,10 +78,10 @@ rule compare:
     message:
         "Tables, plots and verdicts over all runs"
     shell:
-        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code} --device cpu'
-        " --confusions {params.confusions} --curves {params.curves} --metrics-2d {params.metrics_2d} --supervision-2d {params.supervision_2d}"
-        " --metrics-source {input.metrics_source} {params.labelled_frames}"
-        ' --out "$IGNET_RESULTS/compare" > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
+        " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q} --supervision-2d {params.supervision_2d:q}"
+        " --metrics-source {input.metrics_source:q} {params.labelled_frames:q}"
+        ' --out "$IGNET_RESULTS/compare" > {log:q} 2>&1'
 
 
 rule contact_sheet:
@@ -111,8 +111,8 @@ rule contact_sheet:
     message:
         "Contact sheet of the data"
     shell:
-        'exec python "$IGNET_SCRIPTS/contact_sheet.py" --settings {params.settings:q} --code {params.code} --device cpu --source "$IGNET_SOURCE"'
-        ' --layout {params.layout} --target "$IGNET_TARGET" --sequences {params.sequences} --scribbles "$IGNET_SCRIBBLES" --out {output} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/contact_sheet.py" --settings {params.settings:q} --code {params.code:q} --device cpu --source "$IGNET_SOURCE"'
+        ' --layout {params.layout:q} --target "$IGNET_TARGET" --sequences {params.sequences:q} --scribbles "$IGNET_SCRIBBLES" --out {output:q} > {log:q} 2>&1'
 
 
 rule pictures:
@@ -148,9 +148,9 @@ rule pictures:
     message:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
-        'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences} --predictions {params.predictions} --projection "$IGNET_PROJECTION_VAL"'
-        " --networks-2d {params.networks} --scribbles-note {params.note:q} --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
+        ' --sequences {params.sequences:q} --predictions {params.predictions:q} --projection "$IGNET_PROJECTION_VAL"'
+        " --networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q} > {log:q} 2>&1"
 
 
 # The last job: it also tells what the others cost. A sequence's correspondence is named with its file, as training and validation may differ.
@@ -197,7 +197,7 @@ rule report:
     message:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:
-        'exec python "$IGNET_SCRIPTS/report_page.py" --settings {params.settings:q} --code {params.code} --assets {params.assets} --device cpu'
-        ' --results "$IGNET_RESULTS" --shared "$IGNET_SHARED" --runs {params.runs} --dataset "$IGNET_TARGET" --scribbles "$IGNET_SCRIBBLES"'
-        " --val {params.val} {params.train} --networks-2d {params.networks} --features-of {params.features} --records {params.records}"
-        " --note {params.note:q} --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/report_page.py" --settings {params.settings:q} --code {params.code:q} --assets {params.assets:q} --device cpu'
+        ' --results "$IGNET_RESULTS" --shared "$IGNET_SHARED" --runs {params.runs:q} --dataset "$IGNET_TARGET" --scribbles "$IGNET_SCRIBBLES"'
+        " --val {params.val:q} {params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q} --records {params.records:q}"
+        " --note {params.note:q} --out {output:q} > {log:q} 2>&1"

@@ -34,11 +34,11 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
-        ' --source "$IGNET_SOURCE" --layout {params.layout} --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}'
-        ' --curves "$IGNET_SHARED/tensorboard/$IGNET_PRETRAINED" --state "$IGNET_SHARED/state/pretrain_2d" > {log} 2>&1'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
+        ' --source "$IGNET_SOURCE" --layout {params.layout:q} --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}'
+        ' --curves "$IGNET_SHARED/tensorboard/$IGNET_PRETRAINED" --state "$IGNET_SHARED/state/pretrain_2d" > {log:q} 2>&1'
 
 
 rule adapt_2d:
@@ -81,13 +81,13 @@ rule adapt_2d:
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
-        'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
-        ' --source "$IGNET_SOURCE" --layout {params.layout} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
-        ' --projection "$IGNET_PROJECTION" --pretrained {input.pretrained}'
-        " --out {output.model} --metrics {output.metrics} --curves-csv {output.curves}"
-        ' --curves "$IGNET_SHARED/tensorboard/adapt_2d/{wildcards.network}" --state "$IGNET_SHARED/state/adapt_2d" > {log} 2>&1'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
+        ' --source "$IGNET_SOURCE" --layout {params.layout:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
+        ' --projection "$IGNET_PROJECTION" --pretrained {input.pretrained:q}'
+        " --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}"
+        ' --curves "$IGNET_SHARED/tensorboard/adapt_2d"/{wildcards.network:q} --state "$IGNET_SHARED/state/adapt_2d" > {log:q} 2>&1'
 
 
 rule evaluate_2d:
@@ -119,10 +119,10 @@ rule evaluate_2d:
     message:
         "2D network '{resources.network}' on target images"
     shell:
-        'exec python "$IGNET_SCRIPTS/evaluate_2d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences} --projection "$IGNET_PROJECTION_VAL" --out {output.metrics} --pictures {output.pictures}'
-        " > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/evaluate_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET"'
+        ' --sequences {params.sequences:q} --projection "$IGNET_PROJECTION_VAL" --out {output.metrics:q} --pictures {output.pictures:q}'
+        " > {log:q} 2>&1"
 
 
 rule feature_basis:
@@ -155,9 +155,9 @@ rule feature_basis:
     message:
         "Principal components of the features of '{resources.network}'"
     shell:
-        'exec python "$IGNET_SCRIPTS/feature_basis.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
-        ' --projection "$IGNET_PROJECTION" --out {output.basis} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/feature_basis.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
+        ' --projection "$IGNET_PROJECTION" --out {output.basis:q} > {log:q} 2>&1'
 
 
 rule extract:
@@ -191,9 +191,9 @@ rule extract:
     message:
         "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/extract.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        ' --device {resources.device} --network {input.network} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'
-        " --projection {input.projection} --basis {input.basis} --out {output.features} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/extract.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q}'
+        " --projection {input.projection:q} --basis {input.basis:q} --out {output.features:q} > {log:q} 2>&1"
 
 
 if CACHED:

@@ -32,13 +32,13 @@ rule train_3d:
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        " --device {resources.device} --workers {resources.workers} --checkpoint-every {resources.checkpoint_every}"
-        " ${{IGNET_JOB_START:+--max-minutes {resources.runtime} --job-start $IGNET_JOB_START}}"
-        ' --dataset "$IGNET_TARGET" --sequences {params.sequences} --labels {resources.labels} --projection "$IGNET_PROJECTION"'
-        " --features {resources.features} --{resources.verify} --teacher {input.teacher} --seed {wildcards.seed} --out {output.model} --metrics {output.metrics}"
-        ' --curves-csv {output.curves} --curves "$IGNET_RESULTS/tensorboard/train_3d/{wildcards.run}-seed{wildcards.seed}"'
-        ' --state "$IGNET_RESULTS/state/train_3d" > {log} 2>&1'
+        'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
+        ' --dataset "$IGNET_TARGET" --sequences {params.sequences:q} --labels {resources.labels:q} --projection "$IGNET_PROJECTION"'
+        " --features {resources.features:q} --{resources.verify:q} --teacher {input.teacher:q} --seed {wildcards.seed:q} --out {output.model:q} --metrics {output.metrics:q}"
+        ' --curves-csv {output.curves:q} --curves "$IGNET_RESULTS/tensorboard/train_3d"/{wildcards.run:q}-seed{wildcards.seed:q}'
+        ' --state "$IGNET_RESULTS/state/train_3d" > {log:q} 2>&1'
 
 
 rule predict:
@@ -66,9 +66,9 @@ rule predict:
     message:
         "Predictions of '{wildcards.run}', seed {wildcards.seed}, on sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/predict.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        ' --device {resources.device} --weights {input.weights} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence}'
-        " --out {output} > {log} 2>&1"
+        'exec python "$IGNET_SCRIPTS/predict.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        ' --device {resources.device:q} --weights {input.weights:q} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q}'
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule pseudo_label:
@@ -98,6 +98,6 @@ rule pseudo_label:
     message:
         "Pseudo-labels of '{wildcards.run}', seed {wildcards.seed}, for a second training"
     shell:
-        'exec python "$IGNET_SCRIPTS/pseudo_label.py" --settings {params.settings:q} --code {params.code} --threads {threads}'
-        ' --device {resources.device} --weights {input.weights} --dataset "$IGNET_TARGET" --sequences {params.sequences}'
-        ' --scribbles "$IGNET_SCRIBBLES" --out {output} > {log} 2>&1'
+        'exec python "$IGNET_SCRIPTS/pseudo_label.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        ' --device {resources.device:q} --weights {input.weights:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
+        ' --scribbles "$IGNET_SCRIBBLES" --out {output:q} > {log:q} 2>&1'

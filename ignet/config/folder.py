@@ -1,0 +1,38 @@
+"""Folders that settings name."""
+
+import os
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def as_folder(text: str) -> str:
+    """Path of a folder as the workflow and its jobs can have it; ``~`` in front is the home folder.
+
+    Raises:
+        ValueError: a path that Snakemake or a command line takes for something else.
+    """
+    path = os.path.expanduser(text)
+    if fault := _fault(path):
+        raise ValueError(f"expected a folder without it: {fault}; rename it, or give a link to it")
+    return path
+
+
+def _fault(path: str) -> str | None:
+    if not path:
+        return "the name is empty"
+    if path[0] == "~":
+        return "'~' in front means a home folder, and there is no such user"
+    if path[0] == "-":
+        return "what begins with '-' is an option to programs ('./' in front helps)"
+    if path != path.strip():
+        return "Snakemake strips white space at an end"
+    if any(character in path for character in "{}"):
+        return "braces are Snakemake's wildcards"
+    if not path.isprintable():
+        return "line breaks, tabs and other unprintable characters cannot be written in a line"
+    return None
+
+
+Folder = Annotated[str, AfterValidator(as_folder)]
+"""A folder's path, with the home folder for ``~``; refused where Snakemake cannot have it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ignet.errors import IgnetError
+from ignet.errors import IgnetError, writing_remedy
 from ignet.temporary import private_folder
 
 METADATA = "ignet"
@@ -84,22 +84,10 @@ def explained(path: Path) -> Iterator[None]:
         number = write_error(error, path)
         if number is None:
             raise
-        remedy = _REMEDIES.get(number, "look at the disk").format(folder=path.parent)
+        remedy = writing_remedy(number, path.parent)
         raise IgnetError(f"{path}: cannot be written ({os.strerror(number)}); {remedy}, then start again: finished files stay") from error
 
 
-_MAKE_ROOM = "make room on the disk of {folder}, or set results to a folder on another one"
-_OPEN_UP = "make {folder} writable, or set results to a folder that is"
-_REMEDIES = {
-    errno.ENOSPC: _MAKE_ROOM,
-    errno.EDQUOT: _MAKE_ROOM,
-    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
-    errno.EROFS: _OPEN_UP,
-    errno.EACCES: _OPEN_UP,
-    errno.EPERM: _OPEN_UP,
-    errno.ENOTDIR: "make {folder} a folder",
-    errno.EEXIST: "make {folder} a folder",
-}
 _ONLY_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """Errors that reading does not meet."""
 

@@ -1,4 +1,4 @@
-"""Code identity of a stage: a hash over the source that its script can reach, blind to comments, docstrings and layout."""
+"""Code identity of a stage: a hash over the source that its script can reach, blind to comments, layout and words for people."""
 
 import ast
 import hashlib
@@ -8,15 +8,16 @@ from pathlib import Path
 import grimp
 
 from ignet.errors import IgnetError
+from ignet.syntax import canonical_syntax
 
 PACKAGE = "ignet"
 ROOT = Path(__file__).resolve().parent
 
-NEUTRAL = frozenset({"ignet.console", "ignet.errors", "ignet.identity", "ignet.scheduler"})
+NEUTRAL = frozenset({"ignet.console", "ignet.errors", "ignet.identity", "ignet.scheduler", "ignet.syntax"})
 """Modules that only talk to people, name things, or say when to stop and go on later: a change in them cannot change a result."""
 
 SETTINGS = "ignet.config"
-"""Settings enter a stage's identity by their resolved values, so the code that defines and checks them need not."""
+"""Settings enter a stage's identity by their resolved values, so the classes that hold and check them need not: they have no behaviour."""
 
 
 def code_hash(script: Path | str) -> str:
@@ -26,20 +27,24 @@ def code_hash(script: Path | str) -> str:
         script: path of a Python file that imports from the package.
 
     Returns:
-        16 hexadecimal digits. Comments, docstrings and formatting do not enter.
+        16 hexadecimal digits. Files beside a module that it names, such as a table that it reads, enter by their content; comments,
+        docstrings, formatting, annotations and words for people do not enter, see `ignet.syntax.canonical_syntax`.
 
     Raises:
         IgnetError: the script or a module is not valid Python.
     """
     script = Path(script)
-    digest = hashlib.sha256(_syntax(script).encode())
+    digest = hashlib.sha256(_content(script).encode())
     for module in import_closure(script):
-        digest.update(f"\n{module}\n{_syntax(_file_of(module))}".encode())
+        digest.update(f"\n{module}\n{_content(_file_of(module))}".encode())
     return digest.hexdigest()[:16]
 
 
 def import_closure(script: Path | str) -> list[str]:
-    """Names of the modules that a script reaches, sorted; parents' ``__init__`` included, ``NEUTRAL`` and ``SETTINGS`` left out."""
+    """Names of the modules that a script reaches, sorted; parents' ``__init__`` included.
+
+    ``NEUTRAL`` and ``SETTINGS`` are left out, and so is what only they import.
+    """
     graph = _graph()
     reached: set[str] = set()
     for name in _imported(Path(script)):
@@ -48,13 +53,13 @@ def import_closure(script: Path | str) -> list[str]:
     for name in tuple(reached):
         parts = name.split(".")
         reached |= {".".join(parts[:n]) for n in range(1, len(parts))}
-    return sorted(name for name in reached - NEUTRAL if name != SETTINGS and not name.startswith(f"{SETTINGS}."))
+    return sorted(reached)
 
 
 def code_parts(script: Path | str) -> dict[str, str]:
     """What ``code_hash`` is made of: the script and each module that it reaches, as path in the project -> 16 hexadecimal digits."""
     files = [Path(script), *map(_file_of, import_closure(script))]
-    return {_name(path): hashlib.sha256(_syntax(path).encode()).hexdigest()[:16] for path in files}
+    return {_name(path): hashlib.sha256(_content(path).encode()).hexdigest()[:16] for path in files}
 
 
 def _name(path: Path) -> str:
@@ -64,7 +69,11 @@ def _name(path: Path) -> str:
 
 @cache
 def _graph() -> grimp.ImportGraph:
-    return grimp.build_graph(PACKAGE, cache_dir=None)
+    graph = grimp.build_graph(PACKAGE, cache_dir=None, exclude_type_checking_imports=True)
+    for name in tuple(graph.modules):
+        if name in NEUTRAL or name == SETTINGS or name.startswith(f"{SETTINGS}."):
+            graph.remove_module(name)
+    return graph
 
 
 def _imported(script: Path) -> set[str]:
@@ -85,22 +94,24 @@ def _file_of(module: str) -> Path:
 
 
 @cache
-def _syntax(path: Path) -> str:
-    tree = _parse(path)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_docstring(part)] or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.dump(tree, include_attributes=False)
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _content(path: Path) -> str:
+    """What a Python file computes, and hashes of the files beside it that it names."""
+    try:
+        text = canonical_syntax(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    named = {part.value for part in ast.walk(_parse(path)) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+    beside = sorted(file for file in path.parent.iterdir() if file.name in named and file.suffix != ".py" and file.is_file())
+    return "\n".join([text, *(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in beside)])
 
 
 @cache
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text())
-    except (OSError, SyntaxError) as error:
-        raise IgnetError(f"{path}: cannot be read as Python ({error})") from error
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> IgnetError:
+    return IgnetError(f"{path}: cannot be read as Python ({error}); mend or restore the file")

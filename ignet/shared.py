@@ -17,6 +17,7 @@ from ignet.config.base import Section
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
 from ignet.errors import IgnetError
 from ignet.files import write_json
+from ignet.train.needs import needs_features
 
 LINKS = "shared"
 """Folder of an experiment's results whose links lead to what it shares."""
@@ -104,17 +105,17 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     projection = {"train": Artifact("projection", {**seen, "scribbles": scribbles}), "val": Artifact("projection", seen)}
 
     images = {"source": source, "layout": experiment.source.layout}
-    pretrained = Artifact("pretrain_2d", {"settings": experiment.pretrain_2d.effective(), **images})
+    pretrained = Artifact("pretrain_2d", {"settings": experiment.pretrain_2d, **images})
     networks = {SOURCE_NETWORK: pretrained}
     learnt = {**images, "pretrained": pretrained, "dataset": target, "sequences": data.train_sequences, "projection": projection["train"]}
     for name in experiment.adaptations:
-        networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name).effective(), **learnt})
+        networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name), **learnt})
 
     fitted = {"settings": experiment.features.of_basis(), "dataset": target, "projection": projection["train"]}
     fitted["sequences"] = data.train_sequences
     bases = {name: Artifact("feature_basis", {**fitted, "network": network}) for name, network in networks.items()}
     bases = bases if experiment.features.channels else {}
-    stored = {"settings": experiment.features.effective(), "dataset": target, "projection": projection["train"]}
+    stored = {"settings": experiment.features.of_store(), "dataset": target, "projection": projection["train"]}
     based = {name: {"network": network, **({"basis": bases[name]} if bases else {})} for name, network in networks.items()}
     judged = {"settings": experiment.evaluate_2d, "dataset": target, "sequences": data.val_sequences, "projection": projection["val"]}
     return Artifacts(
@@ -140,7 +141,7 @@ def link_artifacts(experiment: ExperimentConfig) -> None:
     links = Path(experiment.results, LINKS)
     artifacts = find_artifacts(experiment).by_name() if experiment.shared else {}
     runs = [experiment.run(name) for name in experiment.runs]
-    read = {f"{stage}/{run.features}" for run in runs if run.needs_features for stage in _PER_NETWORK}
+    read = {f"{stage}/{run.features}" for run in runs if needs_features(run) for stage in _PER_NETWORK}
     artifacts = {name: artifact for name, artifact in artifacts.items() if artifact.stage not in _PER_NETWORK or name in read}
     for path in list(links.rglob("*")):
         if path.is_symlink() and str(path.relative_to(links)) not in artifacts:
@@ -173,4 +174,4 @@ def _dataset(root: str | None) -> Artifact | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Artifact):
         return value.place
-    return value.model_dump(mode="json") if isinstance(value, Section) else value
+    return value.identity() if isinstance(value, Section) else value

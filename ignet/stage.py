@@ -107,12 +107,13 @@ class Stage(Generic[S]):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write_settings(self, path: Path | str, **facts: Any) -> None:
-        """Write the resolved settings, the code identity and the versions that made a result, and other ``facts``, beside it."""
+        """Write all settings, the code identity, and versions, device and threads that made a result, and other ``facts``, beside it."""
         import torch
 
         versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
         values = {"section": self.section, "settings": self.settings.model_dump(mode="json"), "code": self.code, "versions": versions}
-        write_json(path, {**values, "device": str(self.args.device), "machine": platform.machine(), **facts})
+        where = {"device": str(self.args.device), "machine": platform.machine(), "threads": torch.get_num_threads()}
+        write_json(path, {**values, **where, **facts})
 
     def _settings(self) -> S:
         if self.args.settings:

@@ -9,6 +9,7 @@ from ignet.config.base import merge, read_yaml, validate
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_3d import Train3DConfig
 from ignet.errors import IgnetError
+from ignet.train.needs import needs_correspondence, needs_features
 
 CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
 SMALL = {"results": "r", "runs": {"a": {}, "b": {"image_guidance": {"weight": 2}, "seeds": [1, 2]}}}
@@ -127,8 +128,8 @@ def test_run_merges_its_differences() -> None:
     assert experiment.run("a").image_guidance.weight == 0
     assert experiment.run_seeds("a") == (0,)
     assert experiment.run_seeds("b") == (1, 2)
-    assert run.needs_features
-    assert not experiment.run("a").needs_correspondence
+    assert needs_features(run)
+    assert not needs_correspondence(experiment.run("a"))
 
 
 def test_controls_and_statements() -> None:

@@ -24,6 +24,7 @@ from ignet.errors import IgnetError
 from ignet.files import read_weights
 from ignet.train.distributed import Ranks
 from ignet.train.run import EXIT_UNFINISHED
+from ignet.workflow.resources import processes_of
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow" / "scripts"
@@ -293,7 +294,7 @@ def test_more_processes_than_samples_is_one_line() -> None:
     ],
 )
 def test_one_process_a_gpu(execution: dict, processes: int) -> None:
-    assert ExecutionConfig(**execution).processes_of("train_3d") == processes
+    assert processes_of(ExecutionConfig(**execution), "train_3d") == processes
 
 
 @pytest.mark.parametrize("execution", [{"gpus": 2, "processes": 3}, {"processes": 2, "device": "cuda:0"}])

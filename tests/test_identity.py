@@ -48,6 +48,31 @@ def test_no_stage_reaches_the_whole_experiment_or_pictures_that_it_does_not_make
         assert not {"ignet.report.pictures", "ignet.report.plots"} & closure
 
 
+def test_a_file_beside_a_module_that_it_names_counts(tmp_path: Path) -> None:
+    hashes = []
+    for number, (table, other) in enumerate((("a", "a"), ("b", "a"), ("a", "b"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "table.csv").write_text(table)
+        (folder / "other.csv").write_text(other)
+        (folder / "script.py").write_text('from pathlib import Path\nTABLE = Path(__file__).with_name("table.csv")\n')
+        hashes.append(identity.code_hash(folder / "script.py"))
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_every_file_that_the_package_ships_is_seen_or_known_not_to_matter() -> None:
+    """The page's assets enter the rule `report` by a hash of their own; the others belong to commands that make no result."""
+    known = {"ignet/report/html/assets", "ignet/view/assets", "ignet/workflow/throughput.csv"}
+    files = {path.relative_to(identity.ROOT.parent) for path in identity.ROOT.rglob("*") if path.is_file()}
+    shipped = {path for path in files if path.suffix not in (".py", ".pyc") and not {path.as_posix(), path.parent.as_posix()} & known}
+    assert {path.as_posix() for path in shipped} == {"ignet/data/labelled_scans.npz"}
+    reached = {"train_3d.py", "adapt_2d.py"}
+    for script in reached:
+        assert "labelled_scans.npz" in "".join(
+            identity._content(identity._file_of(name)) for name in identity.import_closure(SCRIPTS / script)
+        )
+
+
 def test_broken_python_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("def (")

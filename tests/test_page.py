@@ -12,7 +12,6 @@ import pytest
 from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
 
-from ignet.config.page import PageConfig
 from ignet.errors import IgnetError
 from ignet.identity import import_closure
 from ignet.report.html.assets import asset, assets_hash
@@ -86,12 +85,6 @@ def test_frames_are_spread_over_the_sequences():
     assert spread_over([("08", ten), ("09", ten)], 3) == [("08", "000002"), ("08", "000007"), ("09", "000005")]
     assert spread_over([("08", ten), ("09", ten[:1])], 6) == [*[("08", ten[n]) for n in (1, 5, 8)], ("09", "000000")]
     assert spread_over([], 2) == []
-
-
-def test_training_sequences_are_spread_too():
-    assert PageConfig(training_frames=2).training_sequences(["00", "01", "02", "03"]) == ["01", "03"]
-    assert PageConfig(training_frames=9).training_sequences(["00", "01"]) == ["00", "01"]
-    assert PageConfig(training_frames=0).training_sequences(["00", "01"]) == []
 
 
 def test_tables_come_back_with_their_numbers(tmp_path):

@@ -30,16 +30,16 @@ def test_published_shapes_by_name() -> None:
 
 def test_a_shape_by_name_is_the_same_result_as_its_numbers() -> None:
     numbers = {"hidden_sizes": [64, 128, 320, 512], "depths": [3, 4, 6, 3], "decoder_channels": 768}
-    named, spelt = (Pretrain2DConfig(network=network).effective().canonical() for network in ({"mit": "b2"}, numbers))
-    assert named == spelt == Pretrain2DConfig(network={"mit": "b2", **numbers}).effective().canonical()
+    named, spelt = (Pretrain2DConfig(network=network).canonical() for network in ({"mit": "b2"}, numbers))
+    assert named == spelt == Pretrain2DConfig(network={"mit": "b2", **numbers}).canonical()
 
 
 def test_what_is_off_is_no_part_of_a_settings_text() -> None:
     plain, off = Adapt2DConfig(), Adapt2DConfig(masked={"ratio": 0.5}, feature_distance={"weights": "some"})
-    assert plain.canonical() == off.effective().canonical()
-    for key in ("masked", "feature_distance", "precision", "source_scale_range"):
-        assert key not in plain.canonical()
-    assert all(key in Adapt2DConfig(masked={"weight": 1}, precision="float32").canonical() for key in ("masked", "precision"))
+    assert plain.canonical() == off.canonical()
+    assert plain.identity()["masked"] == plain.identity()["feature_distance"] == {"weight": 0.0}
+    assert "source_scale_range" not in plain.identity() and "source_scale_range" in plain.model_dump()
+    assert Adapt2DConfig(masked={"weight": 1}).identity()["masked"]["ratio"] == 0.7
 
 
 def test_wrong_values() -> None:

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from ignet.config.base import validate
-from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig
+from ignet.config.execution import ExecutionConfig
 from ignet.errors import IgnetError
 from ignet.scheduler import deadline, out_of_memory
+from ignet.workflow.resources import ASKED, TRAININGS, gpus_of, memory_of, runtime_of
 
 ROOT = Path(__file__).parents[1]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm"
@@ -46,7 +47,7 @@ def test_no_training_is_grouped() -> None:
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_asks_for_resources_of_its_own(rule: str) -> None:
     assert rule in (*TRAININGS, *ASKED), f"add '{rule}' to ASKED in ignet/config/execution.py"
-    for line in (f'mem_mb=memory("{rule}"),', f'runtime=minutes("{rule}"),', f'gpu=EXECUTION.gpus_of("{rule}"),'):
+    for line in (f'mem_mb=memory("{rule}"),', f'runtime=minutes("{rule}"),', f'gpu=gpus_of(EXECUTION, "{rule}"),'):
         assert line in RULES[rule]
 
 
@@ -59,13 +60,13 @@ def test_what_jobs_ask_for() -> None:
     execution = ExecutionConfig.model_validate(
         {"mem_mb": 8000, "runtime": 600, "gpus": 4, "stages": {"extract": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}}}
     )
-    assert [execution.memory_of("train_3d", attempt) for attempt in (1, 2, 3, 4)] == [8000, 12000, 16000, 16000]
-    assert [execution.memory_of("extract", attempt) for attempt in (1, 2)] == [9001, 13501]
-    assert [execution.runtime_of("train_3d", attempt) for attempt in (1, 5)] == [600, 600]
-    assert [execution.runtime_of("extract", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
-    asked = {stage: execution.gpus_of(stage) for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")}
+    assert [memory_of(execution, "train_3d", attempt) for attempt in (1, 2, 3, 4)] == [8000, 12000, 16000, 16000]
+    assert [memory_of(execution, "extract", attempt) for attempt in (1, 2)] == [9001, 13501]
+    assert [runtime_of(execution, "train_3d", attempt) for attempt in (1, 5)] == [600, 600]
+    assert [runtime_of(execution, "extract", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
+    asked = {stage: gpus_of(execution, stage) for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")}
     assert asked == {"train_3d": 4, "adapt_2d": 1, "extract": 1, "predict": 1, "project": 0, "compare": 0}
-    assert {ExecutionConfig().gpus_of(stage) for stage in (*TRAININGS, *ASKED)} == {0}
+    assert {gpus_of(ExecutionConfig(), stage) for stage in (*TRAININGS, *ASKED)} == {0}
 
 
 @pytest.mark.parametrize(

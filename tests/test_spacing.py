@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ignet.data.spacing import spaced
+from ignet.data.spacing import middles, spaced
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,9 @@ def test_each_once_and_in_order():
         for most in range(1, count + 2):
             found = spaced(count, most)
             assert len(found) == min(most, count) and (np.diff(found) > 0).all() and found[-1] < count
+
+
+def test_middles_of_equally_long_parts() -> None:
+    assert middles(["00", "01", "02", "03"], 2) == ["01", "03"]
+    assert middles(["00", "01"], 9) == ["00", "01"]
+    assert middles(["00", "01"], 0) == []

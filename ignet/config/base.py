@@ -1,8 +1,9 @@
 """What all settings have in common."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -20,25 +21,55 @@ LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
 
 
 def added(default: Any, **rest: Any) -> Any:
-    """A key that joined a section later, as pydantic's ``Field``.
+    """A key that joined a section later, as pydantic's ``Field``, whose default means "off": null, 0, or no change.
 
-    At its default, which must mean "off", it is left out of the settings' text: results that were made before it keep their identity.
+    At its default it is left out of what identifies a result, so that results that were made before it are still theirs. A default that
+    means anything else is an ordinary ``Field``: changed, it would change results and rerun nothing.
     """
-    return Field(default, exclude_if=lambda value: bool(value == default), **rest)
+    return Field(default, json_schema_extra={_ADDED: True}, **rest)
+
+
+_ADDED = "added"
 
 
 class Section(BaseModel):
-    """Settings of one stage: immutable, typed, and closed to unknown keys."""
+    """Settings of one stage: data, immutable, typed, and closed to unknown keys.
+
+    A section validates and says what identifies a result; what its values do stands in code that a stage's identity covers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
-    def canonical(self) -> str:
-        """All settings, resolved, as one line of JSON with sorted keys: equal settings give equal text."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    def unread(self) -> frozenset[str]:
+        """Keys that no stage reads while the other keys have these values; a section says so where it has such."""
+        return frozenset()
 
-    def without(self, *keys: str) -> Self:
-        """The same settings with some keys at their defaults: those that a stage does not read are no part of its identity."""
-        return self.model_copy(update={key: type(self).model_fields[key].get_default(call_default_factory=True) for key in keys})
+    def identity(self, *left_out: str) -> dict[str, Any]:
+        """What identifies a result, as plain values: all keys but the ``unread`` ones, those of ``added`` at their default, and some more.
+
+        A stage takes missing keys at their defaults, so that these plain values are settings, too.
+
+        Args:
+            left_out: keys of this section that the stage in question does not read.
+        """
+        missing = self.unread().union(left_out)
+        plain = self.model_dump(mode="json")
+        values: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            off = (field.json_schema_extra or {}).get(_ADDED) and value == field.get_default()  # type: ignore[union-attr]
+            if name not in missing and not off:
+                values[name] = value.identity() if isinstance(value, Section) else plain[name]
+        return values
+
+    def canonical(self) -> str:
+        """The ``identity`` as text: equal settings give equal text."""
+        return canonical_json(self.identity())
+
+
+def canonical_json(values: Mapping[str, Any]) -> str:
+    """Plain values as one line of JSON with sorted keys."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -1,6 +1,6 @@
 """Where the target dataset lies and how it is split."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,9 +33,9 @@ class DatasetConfig(Section):
             )
         return self
 
-    def of_check(self) -> "DatasetConfig":
+    def of_check(self) -> dict[str, Any]:
         """What the check of one sequence depends on; where the dataset lies and which other sequences it has is not."""
-        return self.without("root", "train_sequences", "val_sequences")
+        return self.identity("root", "train_sequences", "val_sequences")
 
     @property
     def sequences(self) -> tuple[str, ...]:

@@ -3,38 +3,10 @@
 from pydantic import Field, field_validator, model_validator
 
 from ignet.config.base import Section
+from ignet.workflow.resources import ASKED, TRAININGS, gpus_of, processes_of
 
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 """Pattern of a device's name."""
-
-TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
-"""Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
-
-USE_GPU = ("evaluate_2d", "feature_basis", "extract", "predict", "pseudo_label")
-"""Stages that run a network once over the data; they take one GPU where the trainings have any."""
-
-# MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job add about 250; the
-# rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
-ASKED = {
-    "simulate_source": (1500, 30),
-    "simulate_sequence": (1500, 30),
-    "simulate_scribbles": (1500, 60),
-    "check_sequence": (1500, 60),
-    "check_data": (1000, 10),
-    "project": (1500, 120),
-    "draw_projection": (1500, 20),
-    "evaluate_2d": (3000, 60),
-    "feature_basis": (3000, 120),
-    "extract": (3000, 120),
-    "predict": (3000, 120),
-    "pseudo_label": (3000, 240),
-    "evaluate": (2000, 60),
-    "compare": (2000, 30),
-    "contact_sheet": (2000, 20),
-    "pictures": (3000, 20),
-    "report": (4000, 30),
-}
-"""What a job of each other stage asks for: MB of memory, minutes."""
 
 
 class StageResources(Section):
@@ -72,36 +44,9 @@ class ExecutionConfig(Section):
     @model_validator(mode="after")
     def _one_process_a_gpu(self) -> "ExecutionConfig":
         for stage in TRAININGS:
-            gpus, processes = self.gpus_of(stage), self.processes_of(stage)
+            gpus, processes = gpus_of(self, stage), processes_of(self, stage)
             if self.device != "cpu" and gpus and processes > gpus:
                 raise ValueError(f"processes is {processes}, but the gpus of {stage} are {gpus}; a GPU takes one process of a training")
             if ":" in self.device and processes > 1:
                 raise ValueError(f"device is {self.device}, one GPU for {processes} processes of {stage}; set it to cuda")
         return self
-
-    def processes_of(self, stage: str) -> int:
-        """Processes of a training; one on the CPU has one unless ``processes`` says otherwise."""
-        if self.processes is not None:
-            return self.processes
-        return max(1, self.gpus_of(stage)) if self.device != "cpu" else 1
-
-    def memory_of(self, stage: str, attempt: int = 1) -> int:
-        """MB that the ``attempt``-th try (from 1) of a job asks for: 1, 1.5, then always 2 times the setting."""
-        asked = self._own(stage).mem_mb or (self.mem_mb if stage in TRAININGS else ASKED[stage][0])
-        return asked * min(attempt + 1, 4) // 2
-
-    def runtime_of(self, stage: str, attempt: int = 1) -> int:
-        """Minutes that the ``attempt``-th try (from 1) of a job asks for; a training goes on where it stopped, so it needs no more."""
-        if stage in TRAININGS:
-            return self._own(stage).runtime or self.runtime
-        return (self._own(stage).runtime or ASKED[stage][1]) * min(attempt, 2)
-
-    def gpus_of(self, stage: str) -> int:
-        """GPUs that a job asks for."""
-        own = self._own(stage).gpus
-        if own is not None:
-            return own
-        return self.gpus if stage in TRAININGS else min(self.gpus, 1) if stage in USE_GPU else 0
-
-    def _own(self, stage: str) -> StageResources:
-        return self.stages.get(stage, StageResources())

@@ -18,6 +18,8 @@ from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureCon
 from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
 from ignet.errors import IgnetError
+from ignet.train.needs import needs_features
+from ignet.workflow.resources import processes_of
 
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
@@ -114,7 +116,7 @@ class ExperimentConfig(Section):
             raise IgnetError(f"runs: found no '{name}', expected one of {sorted(self.runs)}")
         override = {key: value for key, value in self.runs[name].items() if key != "seeds"}
         settings = validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
-        if settings.needs_features and settings.features not in (SOURCE_NETWORK, *self.adaptations):
+        if needs_features(settings) and settings.features not in (SOURCE_NETWORK, *self.adaptations):
             known = [SOURCE_NETWORK, *sorted(self.adaptations)]
             raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
         self._check_teacher(name, settings)
@@ -147,7 +149,7 @@ class ExperimentConfig(Section):
 
     def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
         """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as unlabelled."""
-        if settings.labelled_frames is None or not settings.needs_features or settings.features == SOURCE_NETWORK:
+        if settings.labelled_frames is None or not needs_features(settings) or settings.features == SOURCE_NETWORK:
             return
         network, allowed = self.adaptation(settings.features), settings.labelled_frames
         seen = network.labelled_frames
@@ -196,7 +198,7 @@ def _check_batches(experiment: ExperimentConfig) -> None:
     batches |= {f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations}
     batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
     for where, (stage, batch) in batches.items():
-        processes = experiment.execution.processes_of(stage)
+        processes = processes_of(experiment.execution, stage)
         if batch < processes:
             raise IgnetError(
                 f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower execution.gpus or processes"

@@ -1,7 +1,5 @@
 """Settings of the browsable report."""
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from ignet.config.base import Section
@@ -16,8 +14,3 @@ class PageConfig(Section):
     image_width: int = Field(1280, ge=64, description="pixels: wider camera images are made smaller")
     image_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the camera images")
     curve_points: int = Field(400, ge=10, description="at most this many points are drawn of each training curve")
-
-    def training_sequences(self, sequences: Sequence[str]) -> list[str]:
-        """Of the training sequences those whose scans are shown: the middles of equally long parts."""
-        count = min(self.training_frames, len(sequences))
-        return [sequences[int((part + 0.5) * len(sequences) / count)] for part in range(count)]

@@ -1,12 +1,10 @@
 """Settings of the 2D stages: source pretraining, adaptation, feature extraction, evaluation."""
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
-
-S = TypeVar("S", bound=Section)
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
@@ -44,9 +42,9 @@ class SegformerConfig(Section):
     )
     drop_path: float = Field(0.0, ge=0, lt=1, description="probability of stochastic depth in the last block, in training (SegFormer: 0.1)")
 
-    def effective(self) -> "SegformerConfig":
-        """The same settings with the shape at its default where a checkpoint brings its own."""
-        return self.without(*(() if self.weights == "random" else ("hidden_sizes", "depths", "decoder_channels")), "mit")
+    def unread(self) -> frozenset[str]:
+        """A checkpoint brings its own shape; `mit` stands for the three keys that it sets."""
+        return frozenset({"mit"} if self.weights == "random" else {"hidden_sizes", "depths", "decoder_channels", "mit"})
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +99,10 @@ class FeatureDistanceConfig(Section):
         0.75, gt=0.5, le=1, description="share of a cell of 32 pixels that one thing class must fill for the cell to count (DAFormer: 0.75)"
     )
 
+    def unread(self) -> frozenset[str]:
+        """Of a term that is off all but the weight."""
+        return frozenset() if self.weight else frozenset({"weights", "share"})
+
     @model_validator(mode="after")
     def _named(self) -> "FeatureDistanceConfig":
         if self.weight and not self.weights:
@@ -115,6 +117,10 @@ class MaskConfig(Section):
     ratio: float = Field(0.7, gt=0, lt=1, description="share of the blocks that are hidden (MIC: 0.7)")
     block: int = Field(64, ge=1, description="pixels: side of the blocks (MIC: 64; a quarter of the crop's height is nearer to that here)")
 
+    def unread(self) -> frozenset[str]:
+        """Of a term that is off all but the weight."""
+        return frozenset() if self.weight else frozenset({"ratio", "block"})
+
 
 class OptimizerConfig2D(Section):
     """AdamW with linear warm-up and polynomial decay (power 1)."""
@@ -123,7 +129,7 @@ class OptimizerConfig2D(Section):
     head_learning_rate_factor: float = Field(1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
     warmup: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
-    precision: Literal["auto", "float32", "bfloat16"] = added(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the networks' arithmetic; auto: bfloat16 on a GPU that has it, else float32 (DAFormer: float32)"
     )
 
@@ -135,11 +141,7 @@ class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
     network: SegformerConfig = SegformerConfig()
     steps: int = Field(1200, ge=1, description="training steps")
     batch: int = Field(2, ge=1, description="images a step (DAFormer: 2)")
-    feature_distance: FeatureDistanceConfig = added(FeatureDistanceConfig())
-
-    def effective(self) -> "Pretrain2DConfig":
-        """The same settings, those that are not read at their defaults."""
-        return _without_off(self, "feature_distance").model_copy(update={"network": self.network.effective()})
+    feature_distance: FeatureDistanceConfig = FeatureDistanceConfig()
 
 
 class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
@@ -153,7 +155,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     confidence: float = Field(
         0.968, ge=0, le=1, description="teacher confidence from which a pixel counts in the weight q (DAFormer: 0.968)"
     )
-    start: Literal["pretrained", "random"] = added(
+    start: Literal["pretrained", "random"] = Field(
         "pretrained",
         description="weights to start from: those of pretrain_2d, or random ones in its shape, for controls (what does pretraining give?)",
     )
@@ -177,7 +179,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="e: the cross-entropies weigh class c by f_c^-e, where f_c is its share of the projected labels, with the mean 1 over "
         "them; 0: all alike (our choice)",
     )
-    class_weight_of: Literal["target", "each"] = added(
+    class_weight_of: Literal["target", "each"] = Field(
         "target",
         description="whose f_c: target: that of the projected labels, for all pixels; each: source pixels are weighed by the source's "
         "shares, target pixels by the projected labels'. Take each where labelled frames are few: a class of one label would weigh "
@@ -196,8 +198,8 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         1.15, ge=0, description="pixels: largest sigma of the blur of mixed images, with probability 0.5 (DAFormer: 1.15)"
     )
 
-    feature_distance: FeatureDistanceConfig = added(FeatureDistanceConfig())
-    masked: MaskConfig = added(MaskConfig())
+    feature_distance: FeatureDistanceConfig = FeatureDistanceConfig()
+    masked: MaskConfig = MaskConfig()
 
     @model_validator(mode="after")
     def _labels(self) -> "Adapt2DConfig":
@@ -205,16 +207,10 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
             raise ValueError(f"labelled_frames is {self.labelled_frames}, but supervision 'none' uses no label; leave labelled_frames out")
         return self
 
-    def effective(self) -> "Adapt2DConfig":
-        """The same settings, those that are not read at their defaults."""
-        settings = _without_off(self, "feature_distance", "masked")
-        of_labels = ("scribble_weight", "class_weight", "class_weight_of", "target_rare_class_temperature")
-        return settings.without(*of_labels) if self.supervision == "none" else settings
-
-
-def _without_off(settings: S, *parts: str) -> S:
-    """The same settings; parts whose weight is 0 at their defaults."""
-    return settings.without(*(part for part in parts if not getattr(settings, part).weight))
+    def unread(self) -> frozenset[str]:
+        """Without labels, what weighs them."""
+        of_labels = frozenset({"scribble_weight", "class_weight", "class_weight_of", "target_rare_class_temperature"})
+        return of_labels if self.supervision == "none" else frozenset()
 
 
 class FeatureConfig(Section):
@@ -228,17 +224,25 @@ class FeatureConfig(Section):
         description="channels to keep, by principal components (our choice); 20 of them keep the mean and what the 2D network's 19 classes "
         "depend on, so fewer cannot do; null: all, as they are",
     )
-    basis_frames: int = added(
+    basis_frames: int = Field(
         64, ge=1, description="frames, evenly spaced over the training sequences, from which the components are fitted; with channels only"
     )
 
-    def effective(self) -> "FeatureConfig":
-        """What the store itself depends on, all else at its default; the components are a result of their own, see `of_basis`."""
-        return self.without(*(() if self.dtype == "int8" else ("calibration_frames",)), "basis_frames")
+    def unread(self) -> frozenset[str]:
+        """Only int8 has scales, and only fewer channels have a basis."""
+        of_scales, of_basis = (
+            {"calibration_frames"} if self.dtype != "int8" else set(),
+            {"basis_frames"} if self.channels is None else set(),
+        )
+        return frozenset(of_scales | of_basis)
 
-    def of_basis(self) -> "FeatureConfig":
-        """What the components depend on, all else at its default."""
-        return self.without("dtype", "calibration_frames")
+    def of_store(self) -> dict[str, Any]:
+        """What the store itself depends on; the components are a result of their own."""
+        return self.identity("basis_frames")
+
+    def of_basis(self) -> dict[str, Any]:
+        """What the components depend on."""
+        return self.identity("dtype", "calibration_frames")
 
 
 class Evaluate2DConfig(Section):

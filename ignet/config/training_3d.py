@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
+from ignet.train.needs import needs_features, uses_unlabelled
 
 
 class LocalContextConfig(Section):
@@ -62,6 +63,10 @@ class MeanTeacherConfig(Section):
     ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)")
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
 
+    def unread(self) -> frozenset[str]:
+        """The average is always taken; it is what is exported."""
+        return frozenset() if self.weight else frozenset({"ramp"})
+
 
 class ProbeConfig(Section):
     """The classifier that is fitted to the stored features of labelled points before the training, for guidance by labels (our choice)."""
@@ -90,7 +95,7 @@ class ImageGuidanceConfig(Section):
         le=1,
         description="probability of the likeliest class by the stored feature, from which a point guides; classes and labels only",
     )
-    probe: ProbeConfig = added(ProbeConfig())
+    probe: ProbeConfig = ProbeConfig()
 
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
@@ -98,15 +103,12 @@ class ImageGuidanceConfig(Section):
             raise ValueError("the 2D network's classifier needs its features as they are; set standardize to false for distance 'classes'")
         return self
 
-    def effective(self) -> "ImageGuidanceConfig":
-        """The same settings, those that the distance does not read at their defaults."""
-        unread = {"classes": ("probe",), "labels": ("standardize",)}  # a probe standardises by itself
-        return self.without(*unread.get(self.distance, ("confidence", "probe")))
-
-    @property
-    def compares_features(self) -> bool:
-        """A head predicts the stored features."""
-        return self.weight > 0 and self.distance != "labels"
+    def unread(self) -> frozenset[str]:
+        """What the distance does not read; of a loss that is off all but the weight."""
+        if not self.weight:
+            return _all_but(self, "weight")
+        by_distance = {"classes": {"probe"}, "labels": {"standardize"}}  # a probe standardises by itself
+        return frozenset(by_distance.get(self.distance, {"confidence", "probe"}))
 
 
 class ContrastiveConfig(Section):
@@ -123,6 +125,10 @@ class ContrastiveConfig(Section):
     confidence: float = Field(0.9, ge=0, le=1, description="teacher confidence from which an unlabelled point is an anchor (our choice)")
     anchors: int = Field(4096, ge=1, description="largest number of anchors a step, drawn at random (our choice)")
 
+    def unread(self) -> frozenset[str]:
+        """Of a loss that is off all but the weight."""
+        return frozenset() if self.weight else _all_but(self, "weight")
+
 
 class FOVMixConfig(Section):
     """Mixing of camera sectors between scans."""
@@ -132,6 +138,10 @@ class FOVMixConfig(Section):
     sector: Literal["camera", "random"] = Field(
         "camera", description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)"
     )
+
+    def unread(self) -> frozenset[str]:
+        """Of mixing that is off all but the probability."""
+        return frozenset() if self.probability else _all_but(self, "probability")
 
 
 class AugmentConfig(Section):
@@ -182,35 +192,17 @@ class Train3DConfig(Section):
 
     @model_validator(mode="after")
     def _mixed_batch(self) -> "Train3DConfig":
-        if self.labelled_frames and self.uses_unlabelled and self.batch == 1:
+        if self.labelled_frames and uses_unlabelled(self) and self.batch == 1:
             raise ValueError(
                 f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no label at all; "
                 "take an even batch, half of which is labelled"
             )
         return self
 
-    def effective(self) -> "Train3DConfig":
-        """The same run with every key at its default that the training does not read, because what it belongs to is off."""
-        guidance = self.image_guidance if self.needs_features else ImageGuidanceConfig()
-        values = {
-            "mean_teacher": self.mean_teacher if self.mean_teacher.weight else self.mean_teacher.without("ramp"),
-            "image_guidance": guidance.effective(),
-            "contrastive": self.contrastive if self.contrastive.weight else ContrastiveConfig(),
-            "fovmix": self.fovmix if self.fovmix.probability else FOVMixConfig(),
-        }
-        return (self if self.needs_features else self.without("features")).model_copy(update=values)
+    def unread(self) -> frozenset[str]:
+        """Which 2D network guides, where none does."""
+        return frozenset() if needs_features(self) else frozenset({"features"})
 
-    @property
-    def uses_unlabelled(self) -> bool:
-        """A loss learns from scans without any label."""
-        return self.mean_teacher.weight > 0 or self.image_guidance.weight > 0 or self.contrastive.weight > 0
 
-    @property
-    def needs_features(self) -> bool:
-        """The training reads the feature store."""
-        return self.image_guidance.weight > 0
-
-    @property
-    def needs_correspondence(self) -> bool:
-        """The training asks which points the camera covers."""
-        return self.needs_features or self.contrastive.weight > 0 or self.fovmix.probability > 0
+def _all_but(section: Section, key: str) -> frozenset[str]:
+    return frozenset(type(section).model_fields) - {key}

@@ -1,6 +1,6 @@
 """Settings of the embedded world."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -27,10 +27,10 @@ class WorldConfig(Section):
     scribble_fraction: float = Field(0.08, gt=0, le=1, description="share of a scan's points that its scribbles label")
     scribble_margin: float = Field(0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class")
 
-    def of_source(self) -> "WorldConfig":
-        """What the source images depend on: the target's street, sensors and scribbles at their defaults."""
-        return self.without("preset", "frames", "beams", "azimuths", "spacing", "scribble_fraction", "scribble_margin")
+    def of_source(self) -> dict[str, Any]:
+        """What the source images depend on: not the target's street, sensors and scribbles."""
+        return self.identity("preset", "frames", "beams", "azimuths", "spacing", "scribble_fraction", "scribble_margin")
 
-    def of_target(self) -> "WorldConfig":
+    def of_target(self) -> dict[str, Any]:
         """What the target sequences depend on."""
-        return self.without("source_images")
+        return self.identity("source_images")

@@ -21,6 +21,7 @@ from ignet.models.segmentor3d import Network3D
 from ignet.models.sparse.engine import make_geometry
 from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
+from ignet.train.needs import needs_features, needs_teacher
 
 
 class Trainee(nn.Module):
@@ -65,7 +66,7 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.ranks, self.probe = ranks or Ranks(), probe
-        if settings.needs_features and settings.image_guidance.distance == "classes":
+        if needs_features(settings) and settings.image_guidance.distance == "classes":
             if classifier is None:
                 raise IgnetError("image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again")
             self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
@@ -75,11 +76,6 @@ class Objective(nn.Module):
         self.teacher = deepcopy(student).requires_grad_(False).eval()
         contrastive = settings.contrastive
         self.memory = PrototypeMemory(len(CLASSES), contrastive.channels, contrastive.momentum) if contrastive.weight else None
-
-    @property
-    def needs_teacher(self) -> bool:
-        """A loss asks the teacher for predictions; otherwise it is only averaged."""
-        return self.settings.mean_teacher.weight > 0 or self.memory is not None
 
     def forward(self, batch: Batch, step: int, chosen: Tensor) -> dict[str, Tensor]:
         """Losses of one batch.
@@ -101,13 +97,13 @@ class Objective(nn.Module):
             "ce": self.ranks.mean(partial_cross_entropy(logits, labels), (labels != IGNORE).sum()),
             "lovasz": settings.lovasz_weight * self._lovasz(logits.softmax(1), labels),
         }
-        if self.needs_teacher:
+        if needs_teacher(settings):
             teacher_logits, teacher_points = self._teach(batch)
         if settings.mean_teacher.weight:
             weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
             unlabelled = labels == IGNORE
             terms["consistency"] = weight * self.ranks.mean(consistency(logits, teacher_logits, unlabelled), unlabelled.sum())
-        if settings.needs_features:
+        if needs_features(settings):
             distance = self._guide(batch, logits, points)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:

@@ -6,9 +6,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ignet.config.execution import TRAININGS, USE_GPU
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
+from ignet.data.spacing import middles
 from ignet.shared import find_artifacts
+from ignet.train.needs import needs_correspondence, needs_features
+from ignet.workflow.resources import TRAININGS, USE_GPU
 
 GPU_RULES = (*TRAININGS, *USE_GPU)
 """Rules whose jobs take ``execution.device``; all others run on the CPU."""
@@ -106,9 +108,9 @@ class _Inputs:
             found += self._scribbles(train)
         if settings.pseudo_labels_of:
             found.append(Job("pseudo_label", run=settings.pseudo_labels_of, seed=job.seed))
-        if settings.needs_correspondence:
+        if needs_correspondence(settings):
             found += self._project(train)
-        if settings.needs_features:
+        if needs_features(settings):
             network = self.alias[settings.features]
             found += [Job("extract", sequence=sequence, network=network) for sequence in train]
         return found
@@ -139,7 +141,7 @@ class _Inputs:
         return found + [self._network(network) for network in self.networks]
 
     def report(self, job: Job) -> list[Job]:
-        train = self.experiment.page.training_sequences(self.data.train_sequences)
+        train = middles(self.data.train_sequences, self.experiment.page.training_frames)
         found = [
             *self._target(*self.data.val_sequences, *train),
             *self._scribbles(train),

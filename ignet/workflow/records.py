@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ignet.files import read_json, write_json
-from ignet.fingerprint import KINDS, sequence_fingerprint
+from ignet.fingerprint import KINDS, read_files, sequence_fingerprint
 from ignet.identity import code_hash, code_parts
 
 FOLDER = "identity"
@@ -76,7 +76,7 @@ class Records:
             if not folder.is_dir():
                 found.append(f"{folder} (gone)")
             elif sequence_fingerprint(self.root, (sequence,), (kind,)) != recorded:
-                found.append(f"{kind} of sequence {sequence}: {_newer(folder / KINDS[kind], since)}")
+                found.append(f"{kind} of sequence {sequence}: {_newer(folder / KINDS[kind], kind, since)}")
         return found
 
     def _read(self, name: str) -> dict[str, str] | None:
@@ -84,10 +84,9 @@ class Records:
         return read_json(path) if path.is_file() else None
 
 
-def _newer(path: Path, since: float, shown: int = 3) -> str:
+def _newer(path: Path, kind: str, since: float, shown: int = 3) -> str:
     """Names of files that changed after a time; a folder's own time tells that files came or went."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
-    names = [str(file) for file in files if file.stat().st_mtime > since]
+    names = [str(file) for file in read_files(path, kind) if file.stat().st_mtime > since]
     if not names:
         return f"files added, removed or replaced in {path}"
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

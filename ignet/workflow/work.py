@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import Train3DConfig
+from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
 from ignet.workflow.jobs import Job
 from ignet.workflow.sizes import Shares, minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
@@ -60,8 +61,7 @@ def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
 
 def train_3d_load(settings: Train3DConfig, points: float, voxels: Shares) -> float:
     """Multiply-adds of one step of a 3D training; the teacher takes one forward pass where a loss asks for it."""
-    teacher = settings.mean_teacher.weight > 0 or settings.contrastive.weight > 0
-    return settings.batch * (BACKWARD + teacher) * minkunet_work(settings.backbone, points, voxels)
+    return settings.batch * (BACKWARD + needs_teacher(settings)) * minkunet_work(settings.backbone, points, voxels)
 
 
 class Workload:

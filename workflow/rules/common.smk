@@ -6,7 +6,9 @@ import time
 from functools import cache
 from pathlib import Path
 
+from ignet.config.base import canonical_json
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
+from ignet.data.spacing import middles
 from ignet.errors import IgnetError
 from ignet.hold import hold
 from ignet.identity import code_hash
@@ -15,6 +17,7 @@ from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.records import record_code, record_data
+from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
 from ignet.workflow.schedule import record_schedule
 
 
@@ -69,7 +72,7 @@ PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train']
 PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
 # training sequences of which the report shows a scan
-SHOWN_TRAIN = EXPERIMENT.page.training_sequences(DATA.train_sequences)
+SHOWN_TRAIN = middles(DATA.train_sequences, EXPERIMENT.page.training_frames)
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
 PSEUDO_LABELS = f"{RESULTS}/pseudo_labels/{{run}}/seed{{seed}}"
@@ -151,9 +154,9 @@ def report_killed_jobs():
 
 def memory(stage):
     """MB for the scheduler; a retry gets more."""
-    return lambda wildcards, attempt: EXECUTION.memory_of(stage, attempt)
+    return lambda wildcards, attempt: memory_of(EXECUTION, stage, attempt)
 
 
 def minutes(stage):
     """Time limit for the scheduler; a retry gets more, but for a training, which goes on from its state."""
-    return lambda wildcards, attempt: EXECUTION.runtime_of(stage, attempt)
+    return lambda wildcards, attempt: runtime_of(EXECUTION, stage, attempt)

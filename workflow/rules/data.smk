@@ -12,9 +12,9 @@ rule simulate_source:
     resources:
         mem_mb=memory("simulate_source"),
         runtime=minutes("simulate_source"),
-        gpu=EXECUTION.gpus_of("simulate_source"),
+        gpu=gpus_of(EXECUTION, "simulate_source"),
     params:
-        settings=EXPERIMENT.world.of_source().canonical(),
+        settings=canonical_json(EXPERIMENT.world.of_source()),
         code=code("simulate_source.py"),
     message:
         "Embedded world: source images"
@@ -36,9 +36,9 @@ rule simulate_sequence:
     resources:
         mem_mb=memory("simulate_sequence"),
         runtime=minutes("simulate_sequence"),
-        gpu=EXECUTION.gpus_of("simulate_sequence"),
+        gpu=gpus_of(EXECUTION, "simulate_sequence"),
     params:
-        settings=EXPERIMENT.world.of_target().canonical(),
+        settings=canonical_json(EXPERIMENT.world.of_target()),
         code=code("simulate_sequence.py"),
     message:
         "Embedded world: sequence {wildcards.sequence}"
@@ -64,9 +64,9 @@ rule check_sequence:
     resources:
         mem_mb=memory("check_sequence"),
         runtime=minutes("check_sequence"),
-        gpu=EXECUTION.gpus_of("check_sequence"),
+        gpu=gpus_of(EXECUTION, "check_sequence"),
     params:
-        settings=DATA.of_check().canonical(),
+        settings=canonical_json(DATA.of_check()),
         code=code("check_sequence.py"),
         role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
         data=lambda w: fingerprint(
@@ -93,9 +93,9 @@ rule check_data:
     resources:
         mem_mb=memory("check_data"),
         runtime=minutes("check_data"),
-        gpu=EXECUTION.gpus_of("check_data"),
+        gpu=gpus_of(EXECUTION, "check_data"),
     params:
-        settings=DATA.of_check().canonical(),
+        settings=canonical_json(DATA.of_check()),
         code=code("check_data.py"),
     message:
         "Manifest of all frames"
@@ -119,7 +119,7 @@ rule simulate_scribbles:
     resources:
         mem_mb=memory("simulate_scribbles"),
         runtime=minutes("simulate_scribbles"),
-        gpu=EXECUTION.gpus_of("simulate_scribbles"),
+        gpu=gpus_of(EXECUTION, "simulate_scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("simulate_scribbles.py"),
@@ -147,7 +147,7 @@ rule project:
     resources:
         mem_mb=memory("project"),
         runtime=minutes("project"),
-        gpu=EXECUTION.gpus_of("project"),
+        gpu=gpus_of(EXECUTION, "project"),
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
@@ -176,9 +176,9 @@ rule draw_projection:
     resources:
         mem_mb=memory("draw_projection"),
         runtime=minutes("draw_projection"),
-        gpu=EXECUTION.gpus_of("draw_projection"),
+        gpu=gpus_of(EXECUTION, "draw_projection"),
     params:
-        settings=EXPERIMENT.report.without("frames", "extent").canonical(),
+        settings=canonical_json(EXPERIMENT.report.identity("frames", "extent")),
         code=code("draw_projection.py"),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
     message:

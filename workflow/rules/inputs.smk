@@ -1,5 +1,6 @@
 # What the rules read, where it lies, and the identity of the user's own files.
-from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
+from ignet.train.needs import needs_correspondence, needs_features
 
 FINGERPRINTS = {}
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
@@ -33,7 +34,7 @@ def source_fingerprint():
 def weights_fingerprint(*names):
     """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
     folders = [Path(name).expanduser() for name in names if name]
-    return ",".join(tree_fingerprint(folder) if folder.is_dir() else str(folder) for folder in folders)
+    return ",".join(tree_fingerprint(folder, WEIGHTS) if folder.is_dir() else str(folder) for folder in folders)
 
 
 def target_folders(sequences):
@@ -101,9 +102,9 @@ def training_inputs(wildcards):
         "scans": target_folders(sequences),
         "scribbles": scribble_folders(sequences) if scribbled else [],
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
-        "projection": projections(sequences) if settings.needs_correspondence else [],
-        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if settings.needs_features else [],
-        "teacher": [network_file(settings.features)] if settings.needs_features else [],
+        "projection": projections(sequences) if needs_correspondence(settings) else [],
+        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if needs_features(settings) else [],
+        "teacher": [network_file(settings.features)] if needs_features(settings) else [],
     }
 
 
@@ -118,7 +119,7 @@ def labels_root(wildcards):
 def features_root(wildcards):
     """Folder of the feature stores that the run reads, if any."""
     settings = EXPERIMENT.run(wildcards.run)
-    return features_folder(settings.features) if settings.needs_features else f"{SHARED}/features"
+    return features_folder(settings.features) if needs_features(settings) else f"{SHARED}/features"
 
 
 def training_data(wildcards):
@@ -144,7 +145,7 @@ def supervision_2d(network):
 
 def launcher(stage):
     """What starts the script of a training: one process, or torchrun's, which share each batch."""
-    processes = EXECUTION.processes_of(stage)
+    processes = processes_of(EXECUTION, stage)
     return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
 
 
@@ -165,7 +166,7 @@ def records():
 def shown_features():
     """The 2D network whose features the report shows: that of the run that carries the claim, else of the first run that reads any."""
     runs = [run for run in (EXPERIMENT.compare.method, *EXPERIMENT.runs) if run in EXPERIMENT.runs]
-    read = [EXPERIMENT.run(run).features for run in runs if EXPERIMENT.run(run).needs_features]
+    read = [EXPERIMENT.run(run).features for run in runs if needs_features(EXPERIMENT.run(run))]
     return next(iter(read), NETWORKS_2D[-1])
 
 

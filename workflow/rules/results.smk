@@ -17,7 +17,7 @@ rule evaluate:
     resources:
         mem_mb=memory("evaluate"),
         runtime=minutes("evaluate"),
-        gpu=EXECUTION.gpus_of("evaluate"),
+        gpu=gpus_of(EXECUTION, "evaluate"),
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
@@ -66,7 +66,7 @@ rule compare:
     resources:
         mem_mb=memory("compare"),
         runtime=minutes("compare"),
-        gpu=EXECUTION.gpus_of("compare"),
+        gpu=gpus_of(EXECUTION, "compare"),
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
@@ -100,9 +100,9 @@ rule contact_sheet:
     resources:
         mem_mb=memory("contact_sheet"),
         runtime=minutes("contact_sheet"),
-        gpu=EXECUTION.gpus_of("contact_sheet"),
+        gpu=gpus_of(EXECUTION, "contact_sheet"),
     params:
-        settings=EXPERIMENT.report.without("frames").canonical(),
+        settings=canonical_json(EXPERIMENT.report.identity("frames")),
         code=code("contact_sheet.py"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
@@ -136,7 +136,7 @@ rule pictures:
     resources:
         mem_mb=memory("pictures"),
         runtime=minutes("pictures"),
-        gpu=EXECUTION.gpus_of("pictures"),
+        gpu=gpus_of(EXECUTION, "pictures"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),
@@ -181,7 +181,7 @@ rule report:
     resources:
         mem_mb=memory("report"),
         runtime=minutes("report"),
-        gpu=EXECUTION.gpus_of("report"),
+        gpu=gpus_of(EXECUTION, "report"),
     params:
         settings=EXPERIMENT.page.canonical(),
         code=code("report_page.py"),

@@ -16,17 +16,17 @@ rule pretrain_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * EXECUTION.processes_of("pretrain_2d")
+    threads: EXECUTION.threads * processes_of(EXECUTION, "pretrain_2d")
     resources:
         mem_mb=memory("pretrain_2d"),
         runtime=minutes("pretrain_2d"),
-        gpu=EXECUTION.gpus_of("pretrain_2d"),
+        gpu=gpus_of(EXECUTION, "pretrain_2d"),
         device=EXECUTION.device,
         launcher=launcher("pretrain_2d"),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
     params:
-        settings=EXPERIMENT.pretrain_2d.effective().canonical(),
+        settings=EXPERIMENT.pretrain_2d.canonical(),
         code=code("pretrain_2d.py"),
         layout=EXPERIMENT.source.layout,
         data=source_fingerprint(),
@@ -60,18 +60,18 @@ rule adapt_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * EXECUTION.processes_of("adapt_2d")
+    threads: EXECUTION.threads * processes_of(EXECUTION, "adapt_2d")
     resources:
         mem_mb=memory("adapt_2d"),
         runtime=minutes("adapt_2d"),
-        gpu=EXECUTION.gpus_of("adapt_2d"),
+        gpu=gpus_of(EXECUTION, "adapt_2d"),
         device=EXECUTION.device,
         launcher=launcher("adapt_2d"),
         workers=EXECUTION.workers,
         checkpoint_every=int(EXECUTION.checkpoint_every),
         network=lambda w: named(ARTIFACTS.networks, w.network),
     params:
-        settings=lambda w: adaptation(w).effective().canonical(),
+        settings=lambda w: adaptation(w).canonical(),
         code=code("adapt_2d.py"),
         layout=EXPERIMENT.source.layout,
         source=source_fingerprint(),
@@ -108,7 +108,7 @@ rule evaluate_2d:
     resources:
         mem_mb=memory("evaluate_2d"),
         runtime=minutes("evaluate_2d"),
-        gpu=EXECUTION.gpus_of("evaluate_2d"),
+        gpu=gpus_of(EXECUTION, "evaluate_2d"),
         device=EXECUTION.device,
         network=lambda w: named(ARTIFACTS.evaluations, w.network),
     params:
@@ -144,11 +144,11 @@ rule feature_basis:
     resources:
         mem_mb=memory("feature_basis"),
         runtime=minutes("feature_basis"),
-        gpu=EXECUTION.gpus_of("feature_basis"),
+        gpu=gpus_of(EXECUTION, "feature_basis"),
         device=EXECUTION.device,
         network=lambda w: named(ARTIFACTS.bases, w.network),
     params:
-        settings=EXPERIMENT.features.of_basis().canonical(),
+        settings=canonical_json(EXPERIMENT.features.of_basis()),
         code=code("feature_basis.py"),
         data=fingerprint(("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
@@ -181,10 +181,10 @@ rule extract:
     resources:
         mem_mb=memory("extract"),
         runtime=minutes("extract"),
-        gpu=EXECUTION.gpus_of("extract"),
+        gpu=gpus_of(EXECUTION, "extract"),
         device=EXECUTION.device,
     params:
-        settings=EXPERIMENT.features.effective().canonical(),
+        settings=canonical_json(EXPERIMENT.features.of_store()),
         code=code("extract.py"),
         sequence=lambda w: w.sequence,
         data=lambda w: fingerprint(("images",), (w.sequence,)),

@@ -12,11 +12,11 @@ rule train_3d:
         f"{RESULTS}/benchmarks/train_3d/{{run}}/seed{{seed}}.tsv"
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * EXECUTION.processes_of("train_3d")
+    threads: EXECUTION.threads * processes_of(EXECUTION, "train_3d")
     resources:
         mem_mb=memory("train_3d"),
         runtime=minutes("train_3d"),
-        gpu=EXECUTION.gpus_of("train_3d"),
+        gpu=gpus_of(EXECUTION, "train_3d"),
         device=EXECUTION.device,
         launcher=launcher("train_3d"),
         workers=EXECUTION.workers,
@@ -25,7 +25,7 @@ rule train_3d:
         features=features_root,
         verify="verify" if EXECUTION.verify_features else "no-verify",
     params:
-        settings=lambda w: EXPERIMENT.run(w.run).effective().canonical(),
+        settings=lambda w: EXPERIMENT.run(w.run).canonical(),
         code=code("train_3d.py"),
         data=training_data,
         sequences=DATA.train_sequences,
@@ -57,7 +57,7 @@ rule predict:
     resources:
         mem_mb=memory("predict"),
         runtime=minutes("predict"),
-        gpu=EXECUTION.gpus_of("predict"),
+        gpu=gpus_of(EXECUTION, "predict"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.predict.canonical(),
@@ -88,7 +88,7 @@ rule pseudo_label:
     resources:
         mem_mb=memory("pseudo_label"),
         runtime=minutes("pseudo_label"),
-        gpu=EXECUTION.gpus_of("pseudo_label"),
+        gpu=gpus_of(EXECUTION, "pseudo_label"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.pseudo_label.canonical(),

@@ -65,10 +65,13 @@ def main() -> None:
     split = labelled_scans({sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames)
     frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
-    target_batches = TargetBatches(frames, settings, settings.batch, settings.seed, settings.target_rare_class_temperature)
+    supervised = settings.supervision != "none"
+    temperature = settings.target_rare_class_temperature if supervised else None
+    target_batches = TargetBatches(frames, settings, settings.batch, settings.seed, temperature)
+    exponent, weights_of = (settings.class_weight, settings.class_weight_of) if supervised else (0.0, "target")
     # counting reads every frame's labels
-    counts = frames.class_counts().sum(axis=0) if settings.class_weight else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
-    domains = domain_weights(source.class_frequencies(), counts, settings.class_weight, settings.class_weight_of)
+    counts = frames.class_counts().sum(axis=0) if exponent else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
+    domains = domain_weights(source.class_frequencies(), counts, exponent, weights_of)
     source_weights, target_weights = (weights.to(args.device) for weights in domains)
     part = ranks.part(settings.batch)
     student = load_segmenter(args.pretrained)
@@ -114,7 +117,9 @@ def main() -> None:
             source_loss = cross_entropy(on_source, source_batch[1][part], on_source_pixels[part])
             mix_loss = cross_entropy(on_mix, mixed_labels[part], mixed_weights[part])
             scribble_loss = cross_entropy(on_target, target_batch[1][part], weight_each(target_batch[1][part], target_weights))
-            loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss + settings.scribble_weight * scribble_loss
+            loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss
+            if supervised:
+                loss = loss + settings.scribble_weight * scribble_loss
             if distance:
                 apart = distance(source_batch[0][part], found.deep.chunk(len(images))[0], source_batch[1][part])
                 loss = loss + apart

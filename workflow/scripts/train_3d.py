@@ -27,6 +27,15 @@ from ignet.models.sparse.engine import resolve_engine
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import join
+from ignet.train.needs import (
+    compares_features,
+    needs_correspondence,
+    needs_features,
+    needs_probe,
+    needs_teacher,
+    standardizes,
+    uses_unlabelled,
+)
 from ignet.train.objective import Objective, Trainee
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule import one_cycle
@@ -34,7 +43,7 @@ from ignet.train.schedule import one_cycle
 
 def make_probe(source: ScanSource, guidance: ImageGuidanceConfig, seed: int) -> Probe | None:
     """The probe of guidance by labels, fitted to what the run may see; None for another distance."""
-    if not guidance.weight or guidance.distance != "labels":
+    if not needs_probe(guidance):
         return None
     features, labels = source.labelled_features(guidance.probe.scans)
     probe = fit_probe(features, labels, len(CLASSES), guidance.probe.hidden, guidance.probe.steps, seed)
@@ -63,22 +72,22 @@ def main() -> None:
     ranks = join(args.device)
     seed_everything(args.seed)
 
-    projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if settings.needs_correspondence else None
-    features = {s: args.features / f"{s}.h5" for s in args.sequences} if settings.needs_features else None
+    projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if needs_correspondence(settings) else None
+    features = {s: args.features / f"{s}.h5" for s in args.sequences} if needs_features(settings) else None
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
     split = labelled_scans(frames, settings.labelled_frames)
     if split:
         log.info("%s", split)
         # the others would only cost time where no loss learns from them
-        frames = frames if settings.uses_unlabelled else split.only(frames)
-    standardize = settings.image_guidance.standardize
+        frames = frames if uses_unlabelled(settings) else split.only(frames)
+    standardize = standardizes(settings.image_guidance)
     labelled = split and split.scans
     labels, teacher = (settings.supervision, args.labels), file_hash(args.teacher) if args.teacher else None
     source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance = settings.image_guidance
-    guidance_head = GuidanceHead(network.channels, source.channels) if guidance.compares_features else None
+    guidance_head = GuidanceHead(network.channels, source.channels) if compares_features(guidance) else None
     projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     trainee = Trainee(network, guidance_head, projection_head)
     objective = Objective(trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks).to(args.device)
@@ -92,7 +101,7 @@ def main() -> None:
         settings.backbone.voxel,
         settings.fovmix,
         settings.augment,
-        objective.needs_teacher,
+        needs_teacher(settings),
         ranks.part(settings.batch),
         settings.backbone.local_context,
     )

@@ -30,8 +30,8 @@ def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[s
         root: folder that holds ``sequences/``.
         sequences: names of the sequences.
         kinds: keys of ``KINDS``.
-        listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is read and kept there. For a
-            caller that asks for many combinations of the same folders within a moment.
+        listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is read and kept
+            there. For a caller that asks for many combinations of the same folders within a moment.
 
     Returns:
         16 hexadecimal digits; contents are not read, so 40,000 scans take about a second.

@@ -31,6 +31,9 @@ rule all:
         expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
 
 
+after_planning(workflow, check_plan)
+
+
 onstart:
     begin()
 

@@ -121,7 +121,7 @@ def _add_why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="experiment files, as for snakemake")
     parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single settings, as for snakemake")
     parser.add_argument("--profile", help="profile, as for snakemake")
-    parser.add_argument("--directory", type=Path, default=Path("."), help="where results/ and .snakemake lie (default: here)")
+    parser.add_argument("--directory", type=Path, default=Path("."), help="working directory of the workflow (default: here)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_why)
 

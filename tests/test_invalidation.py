@@ -85,7 +85,7 @@ def test_software_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
     """As if all had been made in another environment; versions stand beside the results."""
     state = tmp_path / "state"
     shutil.copytree(tiny_finished, state)
-    records = list((state / ".snakemake" / "metadata").iterdir())
+    records = list((state / "results" / "tiny" / "records").rglob("*.json"))
     for path in records:
         path.write_text(json.dumps({**json.loads(path.read_text()), "software_stack_hash": "another", "conda_env": "another"}))
     assert len(records) > 50

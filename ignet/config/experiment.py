@@ -10,7 +10,7 @@ from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
 from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, PredictConfig, ReportConfig, Statement
 from ignet.config.execution import ExecutionConfig
-from ignet.config.folder import Folder
+from ignet.config.folder import OutputFolder
 from ignet.config.page import PageConfig
 from ignet.config.projection import ProjectionConfig
 from ignet.config.self_training import PseudoLabelConfig
@@ -38,10 +38,10 @@ def _one_adaptation() -> dict[str, dict[str, Any]]:
 class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
-    results: Folder = Field(
+    results: OutputFolder = Field(
         description="folder that all outputs go to, but those in shared; several experiments may have one only if their sections agree"
     )
-    shared: Folder | None = Field(
+    shared: OutputFolder | None = Field(
         None,
         description="folder for results that experiments with the same settings share (world, projection, scribbles, 2D networks, "
         "features, 2D evaluation), each under the hash of what it comes from; null: all below results",

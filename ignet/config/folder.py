@@ -18,6 +18,15 @@ def as_folder(text: str) -> str:
     return path
 
 
+def one_spelling(text: str) -> str:
+    """``as_folder`` with one path for each folder: without ``//``, ``.`` and ``..``, and relative where it lies in the working directory.
+
+    Snakemake takes two spellings of a file for two files. Links are left as they are.
+    """
+    path, here = os.path.abspath(as_folder(text)), os.getcwd()
+    return os.path.relpath(path, here) if path.startswith(f"{here.rstrip(os.sep)}/") else path
+
+
 def _fault(path: str) -> str | None:
     if not path:
         return "the name is empty"
@@ -36,3 +45,6 @@ def _fault(path: str) -> str | None:
 
 Folder = Annotated[str, AfterValidator(as_folder)]
 """A folder's path, with the home folder for ``~``; refused where Snakemake cannot have it."""
+
+OutputFolder = Annotated[str, AfterValidator(one_spelling)]
+"""A folder that outputs go to."""

@@ -10,6 +10,7 @@ from ignet.files import read_json
 from ignet.identity import code_hash, code_parts
 from ignet.workflow.dag import PROJECT, make_plan
 from ignet.workflow.records import Records
+from ignet.workflow.unrecorded import REMEDY, some
 from ignet.workflow.why import as_text, as_values, explain
 
 _TRAINED = ("pretrain_2d", "adapt_2d", "train_3d")
@@ -31,14 +32,21 @@ def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int
     plan = make_plan(arguments, directory=directory)
     results, root = directory / plan.config["results"], (plan.config.get("dataset") or {}).get("root")
     code = {code_hash(script): code_parts(script) for script in sorted((PROJECT / "workflow" / "scripts").glob("*.py"))}
-    records = Records(results, code, directory / root if root else None)
+    records = Records(results, code, directory / Path(root).expanduser() if root else None)
     explained = explain(plan.jobs, records.changed_code, records.changed_data)
-    note = versions_note(results)
+    notes = [note for note in (records_note(plan.without_record), versions_note(results)) if note]
     if as_json:
-        print(json.dumps({"jobs": as_values(explained), "notes": [note] if note else []}, indent=2))
+        print(json.dumps({"jobs": as_values(explained), "without_record": plan.without_record, "notes": notes}, indent=2))
     else:
-        print(as_text(explained) + (f"\n\nnote: {note}" if note else ""))
+        print("\n\n".join([as_text(explained, len(plan.without_record)), *(f"note: {note}" for note in notes)]))
     return 0
+
+
+def records_note(outputs: list[str]) -> str:
+    """One line where outputs have no record, so that nobody can say whether what they depend on has changed."""
+    if not outputs:
+        return ""
+    return f"{some(outputs)}: there is no record of how it was made, so the workflow refuses to go on; {REMEDY}"
 
 
 def versions_note(results: Path) -> str:

@@ -66,10 +66,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs that would run, each after those that it waits for, without the target rule; and the whole configuration."""
+    """What Snakemake would run.
+
+    Attributes:
+        jobs: those that would run, each after those that it waits for, without the target rule.
+        config: the whole configuration.
+        without_record: outputs that are there and that no job makes again, although nothing says how they were made.
+    """
 
     jobs: list[Job]
     config: dict[str, Any]
+    without_record: list[str] = field(default_factory=list)
 
 
 def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakefile", directory: Path | str = ".") -> Plan:
@@ -78,7 +85,7 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
     Args:
         arguments: of Snakemake's command line, such as ``--configfile config/demo.yaml``.
         snakefile: the workflow.
-        directory: the working directory, in which ``results`` and ``.snakemake`` lie.
+        directory: the working directory, to which ``results`` is relative.
 
     Raises:
         IgnetError: Snakemake found a fault; its words are in the message.
@@ -108,7 +115,7 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
 def read_plan(path: Path) -> Plan:
     """What ``write_plan`` wrote."""
     found = json.loads(path.read_text())
-    return Plan([Job(**values) for values in found["jobs"]], found["config"])
+    return Plan([Job(**values) for values in found["jobs"]], found["config"], found["without_record"])
 
 
 def _last_words(*texts: str) -> str:
@@ -179,13 +186,18 @@ def write_plan(out: str, arguments: list[str]) -> None:
     from snakemake import cli
     from snakemake.api import DAGApi
 
+    from ignet.workflow.persistence import without_record
+    from ignet.workflow.unrecorded import only_plan
+
+    only_plan()
     execute = DAGApi.execute_workflow
 
     def execute_and_tell(self: Any, *args: Any, **options: Any) -> Any:
         result = execute(self, *args, **options)
         dag = self.workflow_api._workflow.dag
         jobs = [asdict(_describe(job, dag)) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
-        Path(out).write_text(json.dumps({"jobs": jobs, "config": dag.workflow.globals["config"]}))
+        plan = {"jobs": jobs, "config": dag.workflow.globals["config"], "without_record": without_record(dag)}
+        Path(out).write_text(json.dumps(plan))
         return result
 
     DAGApi.execute_workflow = execute_and_tell

@@ -182,8 +182,15 @@ def _show(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def as_text(explained: list[Explanation]) -> str:
-    """The explanations for people: jobs with the same causes stand together, those that only follow are counted by rule."""
+def as_text(explained: list[Explanation], unknown: int = 0) -> str:
+    """The explanations for people: jobs with the same causes stand together, those that only follow are counted by rule.
+
+    Args:
+        explained: the jobs of the plan.
+        unknown: number of outputs of which there is no record, so that nobody can say whether they have to be made again.
+    """
+    if not explained and unknown:
+        return f"Nothing that there is a record of has changed; {unknown} of the outputs have none."
     if not explained:
         return "Nothing to do: every result is there and nothing that it depends on has changed."
     groups: dict[tuple[str, ...], dict[str, list[str]]] = {}

@@ -16,9 +16,12 @@ from ignet.report.html.assets import assets_hash
 from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
+from ignet.workflow.persistence import after_planning, keep_records, without_record
+from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data
 from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
 from ignet.workflow.schedule import record_schedule
+from ignet.workflow.unrecorded import refuse_without_record
 
 
 def stop(error):
@@ -27,6 +30,8 @@ def stop(error):
     sys.exit(1)
 
 
+# a scheduler's job gets the plan in the place of the experiment file, which may have been edited since
+PLANNED = take_plan(config)
 if os.pathsep in workflow.basedir:
     stop(f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH; rename the folder")
 try:
@@ -35,13 +40,14 @@ except IgnetError as error:
     stop(error)
 
 STARTED = time.time()
-RESULTS = EXPERIMENT.results
+RESULTS = config["results"] = EXPERIMENT.results
 DATA = EXPERIMENT.dataset
 EXECUTION = EXPERIMENT.execution
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 # what experiments can share has the same paths below SHARED in all of them; see docs/sharing.md
 SHARED = EXPERIMENT.shared or RESULTS
 ARTIFACTS = find_artifacts(EXPERIMENT)
+keep_records({"results": RESULTS, "shared": SHARED})
 
 
 def keyed(folder, key):
@@ -102,6 +108,18 @@ JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workfl
 os.environ.update(IGNET_JOB_START=JOB_START)
 
 
+def check_plan(dag):
+    """Stop before anything runs, or is said to need no run, where the plan cannot be right."""
+    try:
+        if PLANNED:
+            refuse_unplanned(PLANNED, dag.needrun_jobs())
+        # commands such as --unlock or --summary have no executor; --touch makes records
+        elif workflow.is_main_process and workflow.executor_plugin and not workflow.touch:
+            refuse_without_record(without_record(dag))
+    except IgnetError as error:
+        stop(error)
+
+
 def begin():
     """Before the first job: this workflow alone writes here, what killed jobs left half-written goes, and links and records are renewed."""
     try:
@@ -111,6 +129,10 @@ def begin():
             hold(Path(folder))
             remove_dead_folders(Path(folder))
         link_artifacts(EXPERIMENT)
+        if not workflow.local_exec:
+            codes = {script.name: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))}
+            plan = write_plan(Path(RESULTS), EXPERIMENT.model_dump(mode="json"), codes, workflow.dag.needrun_jobs())
+            workflow.config_settings.configfiles = [plan.absolute()]
     except IgnetError as error:
         stop(error)
     # what `ignet why` needs to name the module, or the files of the dataset, that changed
@@ -142,8 +164,8 @@ wildcard_constraints:
 
 @cache
 def code(script):
-    """Identity of the code that a stage's script can reach."""
-    return code_hash(SCRIPTS / script)
+    """Identity of the code that a stage's script can reach; in a scheduler's job the planned one, and its script refuses another."""
+    return PLANNED.code[script] if PLANNED and script in PLANNED.code else code_hash(SCRIPTS / script)
 
 
 def report_killed_jobs():

@@ -1,0 +1,117 @@
+"""A job that waits in a scheduler's queue does what was planned, or refuses: whatever is edited meanwhile."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ignet.config.experiment import load_experiment
+from ignet.errors import IgnetError
+from ignet.workflow.planned import KEPT, Planned, refuse_unplanned, take_plan, write_plan
+
+ROOT = Path(__file__).parents[1]
+TARGET = "results/queued/data/08.json"
+
+
+def job(**changes: object) -> SimpleNamespace:
+    """What is read of one of Snakemake's jobs."""
+    values = {"params": {"settings": "{}", "code": "0123", "data": "abcd"}, "input": ["x.h5"], "log": [], **changes}
+    rule = SimpleNamespace(name="project", shellcmd=values.pop("command", "python {params.code}"))
+    return SimpleNamespace(rule=rule, wildcards_dict={"sequence": "08"}, **values)
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    experiment = load_experiment(yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text()), "tiny")
+    path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"project.py": "0123"}, [job()])
+    values = json.loads(path.read_text())
+    planned = take_plan(values)
+    assert planned is not None and planned.code == {"project.py": "0123"}
+    again = load_experiment(values, "plan")
+    assert again == experiment
+    assert [again.run(name) for name in again.runs] == [experiment.run(name) for name in experiment.runs]
+    refuse_unplanned(planned, [job()])
+    assert take_plan({"results": "x"}) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (job(params={"settings": '{"a": 1}', "code": "0123", "data": "abcd"}), "its settings"),
+        (job(params={"settings": "{}", "code": "0123", "data": "abce"}), "files of the dataset"),
+        (job(params={"settings": "{}", "code": "0123"}), "files of the dataset"),
+        (job(params={"settings": "{}", "code": "0123", "data": "abcd", "places": "x"}), "places"),
+        (job(input=["x.h5", "y.h5"]), "the list of its input files"),
+        (job(command="python --more {params.code}"), "the rule's command"),
+    ],
+)
+def test_what_has_changed_is_named_also_in_the_log(tmp_path: Path, changed: SimpleNamespace, words: str) -> None:
+    planned = take_plan(json.loads(write_plan(tmp_path, {}, {}, [job()]).read_text()))
+    assert planned is not None
+    changed.log = [tmp_path / "logs" / "08.log"]
+    with pytest.raises(IgnetError) as caught:
+        refuse_unplanned(planned, [changed])
+    assert str(caught.value) == f"project sequence=08: {words} changed since this job was planned; start the workflow again"
+    assert changed.log[0].read_text() == f"error: {caught.value}\n"
+    with pytest.raises(IgnetError, match="the workflow changed"):
+        refuse_unplanned(Planned({}, {}), [changed])
+
+
+def test_old_plans_go(tmp_path: Path) -> None:
+    paths = []
+    for number in range(KEPT + 3):
+        paths.append(write_plan(tmp_path, {"number": number}, {}, []))
+        os.utime(paths[-1], (number, number))
+    write_plan(tmp_path, {"number": 2}, {}, [])  # planned again: the newest now
+    write_plan(tmp_path, {"number": "last"}, {}, [])
+    assert [path.exists() for path in paths[:6]] == [False, False, True, False, False, True]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project that a test may edit."""
+    copy = tmp_path_factory.mktemp("project")
+    for folder in ("ignet", "workflow", "config", "envs"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "Snakefile", copy)
+    return copy
+
+
+def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_tree(frames=1)
+    tiny = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
+    dataset = {"root": str(root), "train_sequences": ["00"], "val_sequences": ["08"], "complete": False}
+    experiment = tmp_path / "experiment.yaml"
+    right = yaml.safe_dump({**tiny, "results": "results/queued", "dataset": dataset})
+    experiment.write_text(right)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (project, ROOT / "tests" / "queue"))), "OMP_NUM_THREADS": "1"}
+
+    def start(meanwhile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "snakemake", "-s", project / "Snakefile", "--configfile", experiment, "--executor", "queued"]
+        words += ["--jobs", "1", "--latency-wait", "5", "--seconds-between-status-checks", "0", *arguments, "--", TARGET]
+        more = {**environment, "QUEUED_MEANWHILE": meanwhile}
+        return subprocess.run(list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False)
+
+    log = tmp_path / "results" / "queued" / "logs" / "check_sequence" / "08.log"
+    module, rules, scan = project / "ignet/data/check.py", project / "workflow/rules/data.smk", root / "sequences/08/velodyne/000000.bin"
+
+    done = start(f"printf '\\n_CHANGED = True\\n' >> {module}")
+    assert done.returncode == 1 and "the code is" in log.read_text() and "this job was planned with" in log.read_text(), done.stderr
+    done = start(f"touch {scan}")
+    assert done.returncode == 1 and log.read_text().startswith("error: check_sequence sequence=08: files of the dataset changed")
+
+    # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of which Snakemake's
+    # main process keeps a copy for its jobs
+    spoil = f"sed -i 's/complete: false/complete: perhaps/' {experiment}; sed -i 's/--role/--rule/' {rules}"
+    done = start(spoil, "--config", "seeds=[0, 1]")
+    assert done.returncode == 0, done.stderr
+    experiment.write_text(right)
+    rules.write_text((ROOT / "workflow/rules/data.smk").read_text())
+    dry = [sys.executable, "-m", "snakemake", "-s", project / "Snakefile", "--configfile", experiment, "--dry-run", "--", TARGET]
+    assert "Nothing to be done" in subprocess.run(dry, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout

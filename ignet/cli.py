@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ignet import __version__
 from ignet.completion import add_completion
+from ignet.console import log, start_logging
 from ignet.data_commands import add_data_commands
 from ignet.errors import IgnetError
 from ignet.view.command import add_view
@@ -75,10 +76,23 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="model.safetensors of a 3D network")
     parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
     parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
+    parser.add_argument(
+        "--remission-scale", type=_positive, default=1.0, help="what stands for a remission of 1 in the scan, such as 255 (default: 1)"
+    )
     parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_predict)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
+    return value
 
 
 def _device(text: str) -> str:
@@ -90,27 +104,33 @@ def _device(text: str) -> str:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from ignet.data.kitti import read_scan
+    from ignet.data.kitti import read_live_scan
     from ignet.data.labels import CLASSES, to_raw_ids
+    from ignet.data.scan_check import scan_doubts
     from ignet.devices import pick_device
     from ignet.files import atomic, write_array
-    from ignet.models.segmentor3d import load_network, predict_scan
+    from ignet.models.segmentor3d import load_network, predict_live_scan
     from ignet.models.sparse.engine import resolve_engine
 
     if args.out.is_dir():
         raise IgnetError(f"{args.out}: is a folder, expected the name of the .label file to write")
     device = pick_device(args.device)
-    points = read_scan(args.scan)
+    start_logging()
+    points, there = read_live_scan(args.scan, args.remission_scale)
+    for _, doubt in scan_doubts(points[there]):
+        log.warning("%s: %s", args.scan, doubt)
     network, backbone, _ = load_network(args.weights)
-    classes, confidence = predict_scan(network.to(device).eval(), backbone, resolve_engine(args.engine, device), points, device)
+    engine = resolve_engine(args.engine, device)
+    classes, confidence = predict_live_scan(network.to(device).eval(), backbone, engine, points, there, device)
     with atomic(args.out) as temporary:
         write_array(temporary, to_raw_ids(classes))
     found = {name: count for index, name in enumerate(CLASSES) if (count := int((classes == index).sum()))}
-    mean = float(confidence.mean()) if len(points) else None
+    mean, lost = float(confidence[there].mean()), int((~there).sum())
     if args.json:
-        print(json.dumps({"out": str(args.out), "points": len(points), "mean_confidence": mean, "classes": found}, indent=2))
+        facts = {"points": len(points), "without_return": lost, "mean_confidence": mean, "classes": found}
+        print(json.dumps({"out": str(args.out), **facts}, indent=2, allow_nan=False))
         return 0
-    print(f"{args.out}: {len(points)} points" + ("" if mean is None else f", mean confidence {mean:.3f}"))
+    print(f"{args.out}: {len(points)} points" + (f", {lost} of them without a return" if lost else "") + f", mean confidence {mean:.3f}")
     for name, count in found.items():
         print(f"  {name:<14}{count:>8}")
     return 0

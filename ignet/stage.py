@@ -70,6 +70,10 @@ class Stage(Generic[S]):
         """Add an argument, as ``argparse`` does."""
         self.parser.add_argument(*names, **options)
 
+    def add_remission_scale(self) -> None:
+        """Add the argument of every stage whose network is given remissions."""
+        self.add("--remission-scale", type=float, default=1.0, help="what stands for a remission of 1 in the scans (dataset.remission_scale)")
+
     def add_training(self, weights: str) -> None:
         """Add the arguments of every training; ``weights`` says what ``--out`` is."""
         self.add("--out", type=Path, required=True, help=f"{weights} to write (safetensors)")

@@ -23,6 +23,12 @@ class DatasetConfig(Section):
     complete: bool = Field(
         False, description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or another dataset"
     )
+    remission_scale: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="what stands for a remission of 1 in the scans, such as 255 or 65535: networks are given remissions divided by it",
+    )
 
     @model_validator(mode="after")
     def _disjoint(self) -> "DatasetConfig":

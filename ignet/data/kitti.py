@@ -6,6 +6,7 @@ Nothing here writes into a dataset but `write_calibration`, which the embedded w
 
 import codecs
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data.scan_check import position_faults, returns, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
 
@@ -94,8 +96,54 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
     return frames
 
 
-def read_scan(path: Path) -> NDArray[np.float32]:
+def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
     """Read a scan: float32 (N, 4), x forward, y left, z up in metres, remission 0-1.
+
+    Args:
+        path: a ``.bin`` file.
+        remission_scale: what stands for a remission of 1 in the file; remissions are divided by it.
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short, or its values are none that a scan can have (`ignet.data.scan_check`).
+    """
+    points = scan_values(path)
+    _refuse(path, scan_faults(points, remission_scale))
+    return _divided(points, remission_scale)
+
+
+def read_positions(path: Path) -> NDArray[np.float32]:
+    """Read the coordinates of a scan, for what does not ask for remissions: float32 (N, 3), x forward, y left, z up in metres.
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short, or its coordinates are none that a scan can have.
+    """
+    points = scan_values(path)
+    _refuse(path, position_faults(points))
+    return np.ascontiguousarray(points[:, :3])
+
+
+def read_live_scan(path: Path, remission_scale: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read a scan as a sensor gives it, with points that no pulse came back from.
+
+    Args:
+        path: a ``.bin`` file.
+        remission_scale: as of `read_scan`.
+
+    Returns:
+        points float32 (N, 4) as `read_scan` gives them, and bool (N,): false for a point with a NaN, or at exactly 0 0 0.
+
+    Raises:
+        IgnetError: as `read_scan`, of the points with a return; or there is none.
+    """
+    points = scan_values(path)
+    there = returns(points)
+    there = np.ones(len(points), bool) if there is None else there
+    _refuse(path, scan_faults(points[there] if there.any() else points, remission_scale))
+    return _divided(points, remission_scale), there
+
+
+def scan_values(path: Path) -> NDArray[np.float32]:
+    """The values of a scan as they stand in its file, whatever they are: float32 (N, 4).
 
     Raises:
         IgnetError: the file is missing, empty or cut short.
@@ -107,6 +155,17 @@ def read_scan(path: Path) -> NDArray[np.float32]:
             "the file is cut short or is no scan: unpack it again"
         )
     return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
+
+
+def _refuse(path: Path, faults: Iterator[tuple[str, IgnetError]]) -> None:
+    for _, fault in faults:
+        raise IgnetError(f"{path}: {fault}")
+
+
+def _divided(points: NDArray[np.float32], remission_scale: float) -> NDArray[np.float32]:
+    if remission_scale != 1:
+        points[:, 3] /= remission_scale
+    return points
 
 
 def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
@@ -135,9 +194,13 @@ def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
     return (np.asarray(raw) & 0xFFFF).astype(np.uint16)
 
 
-def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
-    """Instance of each point, uint16: the high 16 bits of its label."""
-    return (np.asarray(raw) >> 16).astype(np.uint16)
+def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Number of the object that each point belongs to, uint32, 0 where it belongs to none.
+
+    It is the whole label: the instance in its high 16 bits counts within the raw class, so that car 7 and moving-car 7 are two objects.
+    """
+    raw = np.asarray(raw, np.uint32)
+    return np.where(raw >> 16, raw, np.uint32(0))
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -35,6 +35,7 @@ class ScanSource:
         labelled: the (sequence, frame) whose label files may be opened; all points of other scans are without a label. None: all.
         teacher: hash of the 2D network whose features are expected; None: any, but one.
         verify: compare the checksum of the features of each scan that is read.
+        remission_scale: what stands for a remission of 1 in the scans.
 
     Attributes:
         scans: (sequence, frame) of each scan, in the order of ``frames``.
@@ -60,6 +61,7 @@ class ScanSource:
         labelled: Collection[Scan] | None = None,
         teacher: str | None = None,
         verify: bool = True,
+        remission_scale: float = 1.0,
     ) -> None:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
         if not self.scans:
@@ -85,7 +87,7 @@ class ScanSource:
         self.channels = stores[0].channels if stores else 0
         self._statistics = channel_statistics(stores) if stores and standardize else None
         self.classifier = stores[0].classifier if stores else None
-        self._cache = cache
+        self._cache, self._remission_scale = cache, remission_scale
         self._kept: dict[int, Sample] = {}
         self._kept_bytes = 0
 
@@ -131,13 +133,8 @@ class ScanSource:
         return np.concatenate(features), np.concatenate(labels)
 
     def _read(self, sequence: str, frame: str) -> Sample:
-        path = scan_path(self.dataset_root, sequence, frame)
-        points = read_scan(path)
+        points = read_scan(scan_path(self.dataset_root, sequence, frame), self._remission_scale)
         count = len(points)
-        finite = np.isfinite(points)
-        if not finite.all():
-            broken = int((~finite).any(axis=1).sum())
-            raise IgnetError(f"{path}: found {broken} points that are not finite, expected none; unpack the scan again")
         labels = self._read_labels(sequence, frame, count) if (sequence, frame) in self._labelled else np.full(count, IGNORE, np.uint8)
 
         in_fov, sector = np.zeros(count, bool), (0.0, 0.0)

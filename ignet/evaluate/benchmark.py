@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.console import progress
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
+from ignet.data.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, iou, mean_iou_official
@@ -95,7 +95,7 @@ def evaluate(dataset: Path, predictions: Path, sequences: list[str]) -> dict[str
     frames = [(sequence, frame) for sequence in sequences for frame in frame_ids(dataset, sequence)]
     counts = BenchmarkCounts.empty()
     for sequence, frame in progress(frames, "evaluated frame"):
-        points = read_scan(scan_path(dataset, sequence, frame))
+        points = read_positions(scan_path(dataset, sequence, frame))
         labels = label_path(dataset, sequence, frame)
         truth = to_train_ids(read_labels(labels, len(points)), str(labels))
         counts.add(points, truth, read_predictions(predictions, sequence, frame, len(points)))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
+from ignet.data.labels import IGNORE
 from ignet.data.local_context import context_channels
 from ignet.data.views import make_view
 from ignet.errors import IgnetError
@@ -107,11 +108,42 @@ def predict_scan(
         train ids uint8 (N,) and the softmax probability of each, float32 (N,).
 
     Raises:
-        IgnetError: points that are not finite or too far away.
+        IgnetError: points that are not finite or too far away, or a network that gives no probabilities.
     """
     if len(points) == 0:
         return np.zeros(0, np.uint8), np.zeros(0, np.float32)
     view = make_view([points], config.voxel, config.local_context, [labels]).to(device)
     logits, _ = network.eval()(view.features, make_geometry(engine, view.coordinates), view.inverse)
     confidence, ids = logits.float().softmax(1).max(1)
+    if not torch.isfinite(confidence).all():
+        raise IgnetError("network: found probabilities that are not finite, expected 0 to 1; its weights are spoilt: train it again")
     return ids.byte().cpu().numpy(), confidence.cpu().numpy()
+
+
+def predict_live_scan(
+    network: Network3D,
+    config: BackboneConfig,
+    engine: str,
+    points: np.ndarray,
+    there: np.ndarray,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Segment one scan as a sensor gives it: a point without a return takes no part and gets no class.
+
+    Args:
+        network: as of `predict_scan`, as are ``config``, ``engine`` and ``device``.
+        config: as there.
+        engine: as there.
+        points: float32 (N, 4); those without a return may hold anything.
+        there: bool (N,), true for a point with a return.
+        device: as there.
+
+    Returns:
+        train ids uint8 (N,) and the softmax probability of each, float32 (N,): 255 and 0 for a point without a return.
+
+    Raises:
+        IgnetError: as `predict_scan`.
+    """
+    ids, confidence = np.full(len(points), IGNORE, np.uint8), np.zeros(len(points), np.float32)
+    ids[there], confidence[there] = predict_scan(network, config, engine, points[there], device)
+    return ids, confidence

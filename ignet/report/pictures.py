@@ -36,7 +36,7 @@ def from_above(
     """A scan from above, forward up: its labels, each prediction, and below each prediction its errors; all to one scale.
 
     Args:
-        points: float32 (N, 4), x forward, y left, z up in metres.
+        points: float32 (N, >= 3), x forward, y left, z up in metres.
         truth: uint8 (N,), LiDAR train ids, 255 for none.
         predictions: names and train ids (N,), at least one.
         sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the back.

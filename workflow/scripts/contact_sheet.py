@@ -69,7 +69,7 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
     """Draw the middle frame; returns the classes that occur in it."""
     frames = kitti.frame_ids(root, sequence)
     (frame,) = evenly_spaced(frames, 1)
-    points = kitti.read_scan(kitti.scan_path(root, sequence, frame))
+    points = kitti.read_positions(kitti.scan_path(root, sequence, frame))
     labels = _read(kitti.label_path(root, sequence, frame), len(points))
     scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points))
     image = kitti.read_image(kitti.image_path(root, sequence, frame))

@@ -23,7 +23,7 @@ def main() -> None:
     correspondence = Correspondence(args.projection)
     frame = correspondence.frames[0]
     found = correspondence.read(frame)
-    points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
+    points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
     image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
     calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
     projected = project(points, calibration.p2, calibration.tr, found.width, found.height)

@@ -11,7 +11,7 @@ import numpy as np
 from ignet.config.evaluation import EvaluateConfig
 from ignet.console import log, progress
 from ignet.data.correspondence import Correspondence
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
+from ignet.data.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
 from ignet.data.labels import CLASSES, to_train_ids
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
@@ -43,7 +43,7 @@ def main() -> None:
     benchmark = BenchmarkCounts.empty()
 
     for number, (sequence, frame) in enumerate(progress(frames, "evaluated frame")):
-        points = read_scan(scan_path(args.dataset, sequence, frame))
+        points = read_positions(scan_path(args.dataset, sequence, frame))
         labels = label_path(args.dataset, sequence, frame)
         truth = to_train_ids(read_labels(labels, len(points)), str(labels))
         predicted = read_predictions(args.predictions, sequence, frame, len(points))

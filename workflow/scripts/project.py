@@ -37,7 +37,7 @@ def main() -> None:
     inside, seen, total = 0, 0, 0
     with CorrespondenceWriter(args.out, {"settings": settings.canonical(), "sequence": args.sequence}) as writer:
         for frame in progress(frames, f"projecting {args.sequence}"):
-            points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
+            points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
             width, height = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frame))
             projected = project(points, calibration.p2, calibration.tr, width, height)
             index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))

@@ -27,11 +27,13 @@ def given_labels(path: Path, points: int) -> np.ndarray:
     return to_train_ids(read_labels(path, points), str(path))
 
 
-def predict_all(scans: list[tuple[Path, Path]], predict: Predict, settings: PseudoLabelConfig, scratch: Path) -> np.ndarray:
+def predict_all(
+    scans: list[tuple[Path, Path]], predict: Predict, settings: PseudoLabelConfig, scratch: Path, remission_scale: float
+) -> np.ndarray:
     """First pass: keep each scan's predictions in ``scratch``; returns the threshold of each class and ring."""
     total = np.zeros((len(CLASSES), settings.rings, BINS), np.int64)
     for number, (path, scribbles) in enumerate(progress(scans, "predicted scan")):
-        points = read_scan(path)
+        points = read_scan(path, remission_scale)
         classes, confidence = predict(points, given_labels(scribbles, len(points)))
         ring = rings(points, settings.ring_width, settings.rings)
         np.savez(scratch / f"{number}.npz", classes=classes, confidence=confidence, ring=ring)
@@ -53,6 +55,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequences", nargs="+", required=True, help="training sequences")
     stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are the given labels")
+    stage.add_remission_scale()
     stage.add("--out", type=Path, required=True, help="folder to make, with sequences/NN/labels/*.label")
     args, settings = stage.start()
 
@@ -66,7 +69,11 @@ def main() -> None:
         scratch.mkdir()
         scans = [(scan_path(args.dataset, *frame), scribble_path(args.scribbles, *frame)) for frame in frames]
         threshold = predict_all(
-            scans, lambda points, given: predict_scan(network, backbone, engine, points, args.device, given), settings, scratch
+            scans,
+            lambda points, given: predict_scan(network, backbone, engine, points, args.device, given),
+            settings,
+            scratch,
+            args.remission_scale,
         )
         for number, (sequence, frame) in enumerate(progress(frames, "labelled scan")):
             labels = label(scribble_path(args.scribbles, sequence, frame), scratch / f"{number}.npz", threshold)
@@ -75,7 +82,7 @@ def main() -> None:
             write_array(path, to_raw_ids(labels))
             shares.append((labels != IGNORE).mean())
     log.info("labels on %.1f %% of the points of %d scans", 100 * np.mean(shares), len(frames))
-    stage.write_settings(args.out.parent / f"{args.out.name}.settings.json")
+    stage.write_settings(args.out.parent / f"{args.out.name}.settings.json", remission_scale=args.remission_scale)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ignet.config.evaluation import ReportConfig
 from ignet.console import log, progress
 from ignet.data.correspondence import Correspondence, FrameCorrespondence
-from ignet.data.kitti import image_path, label_path, read_image, read_labels, read_scan, scan_path
+from ignet.data.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
 from ignet.data.labels import lidar_to_cityscapes, to_train_ids
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
@@ -40,7 +40,7 @@ def main() -> None:
         chosen += [(sequence, frame, correspondence.read(frame)) for frame in evenly_spaced(correspondence.frames, settings.frames)]
 
     for sequence, frame, found in progress(chosen, "drawn frame"):
-        points = read_scan(scan_path(args.dataset, sequence, frame))
+        points = read_positions(scan_path(args.dataset, sequence, frame))
         image = read_image(image_path(args.dataset, sequence, frame))
         check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
         labels = label_path(args.dataset, sequence, frame)

@@ -28,7 +28,7 @@ def main() -> None:
     with atomic(args.out) as temporary:
         temporary.mkdir()
         for frame in progress(kitti.frame_ids(args.dataset, args.sequence), f"scribbles of {args.sequence}"):
-            points = kitti.read_scan(kitti.scan_path(args.dataset, args.sequence, frame))
+            points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
             path = kitti.label_path(args.dataset, args.sequence, frame)
             raw = kitti.read_labels(path, len(points))
             # a frame's lines do not depend on which other frames there are; its name need not be a number

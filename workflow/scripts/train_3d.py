@@ -66,6 +66,7 @@ def main() -> None:
         default=True,
         help="compare the checksums of the features that are read",
     )
+    stage.add_remission_scale()
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
     args, settings = stage.start()
@@ -83,7 +84,7 @@ def main() -> None:
     standardize = standardizes(settings.image_guidance)
     labelled = split and split.scans
     labels, teacher = (settings.supervision, args.labels), file_hash(args.teacher) if args.teacher else None
-    source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify)
+    source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify, args.remission_scale)
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance = settings.image_guidance
@@ -109,7 +110,8 @@ def main() -> None:
     kind = "scribbles" if settings.supervision == "scribbles" else "labels"
     data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(args.labels, frames, [kind])]
     files = [*(projection or {}).values(), *(features or {}).values()]
-    identity = stage.identity(seed=args.seed, sequences=args.sequences, data=data, files=files, engine=engine)
+    facts = {"data": data, "files": files, "remission_scale": args.remission_scale}
+    identity = stage.identity(seed=args.seed, sequences=args.sequences, engine=engine, **facts)
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
@@ -135,7 +137,7 @@ def main() -> None:
             return
         save_network(args.out, objective.teacher.network, settings.backbone, engine)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
+        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes, remission_scale=args.remission_scale)
         last = run.history[-max(1, settings.steps // 10) :]
         metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
         size = sum(p.numel() for p in network.parameters())

@@ -50,7 +50,7 @@ class Frame:
 
     Attributes:
         sequence, frame, role: its place; the role is ``val`` or ``train``.
-        points: float32 (N, 4).
+        points: float32 (N, 3), metres.
         image: uint8 (H, W, 3), not enlarged or reduced.
         found: the points that the camera sees.
         layers: uint8 (N,) each: ``truth``, ``scribble`` and ``run:NAME`` where they are there.
@@ -107,7 +107,7 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
         path = kitti.image_path(sources.dataset, sequence, name)
         image = kitti.read_image(path)
         check_size(image, found, path)
-        points = kitti.read_scan(kitti.scan_path(sources.dataset, sequence, name))
+        points = kitti.read_positions(kitti.scan_path(sources.dataset, sequence, name))
         if len(points) != found.points:
             where = kitti.scan_path(sources.dataset, sequence, name)
             raise IgnetError(f"{where}: found {len(points)} points, expected {found.points} as in its projection; run project again")

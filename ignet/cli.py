@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ignet import __version__
 from ignet.completion import add_completion
-from ignet.console import log, start_logging
-from ignet.data_commands import add_data_commands
+from ignet.data_commands import add_data_commands, positive
 from ignet.errors import IgnetError
 from ignet.view.command import add_view
 
@@ -77,22 +76,12 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
     parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
     parser.add_argument(
-        "--remission-scale", type=_positive, default=1.0, help="what stands for a remission of 1 in the scan, such as 255 (default: 1)"
+        "--remission-scale", type=positive, default=1.0, help="what stands for a remission of 1 in the scan, such as 255 (default: 1)"
     )
     parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_predict)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
-    return value
 
 
 def _device(text: str) -> str:
@@ -115,10 +104,9 @@ def _predict(args: argparse.Namespace) -> int:
     if args.out.is_dir():
         raise IgnetError(f"{args.out}: is a folder, expected the name of the .label file to write")
     device = pick_device(args.device)
-    start_logging()
     points, there = read_live_scan(args.scan, args.remission_scale)
     for _, doubt in scan_doubts(points[there]):
-        log.warning("%s: %s", args.scan, doubt)
+        print(f"doubt: {args.scan}: {doubt}", file=sys.stderr)
     network, backbone, _ = load_network(args.weights)
     engine = resolve_engine(args.engine, device)
     classes, confidence = predict_live_scan(network.to(device).eval(), backbone, engine, points, there, device)

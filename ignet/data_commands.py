@@ -24,6 +24,9 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, nargs="+", metavar="FILE", help="experiment files: what they read is expected, and no more")
     parser.add_argument("--part", action="store_true", help="with ROOT: a part of SemanticKITTI, or another dataset in its layout")
     parser.add_argument("--deep", action="store_true", help="read every file (default: names, sizes and headers)")
+    parser.add_argument(
+        "--remission-scale", type=positive, default=1.0, help="with ROOT: what stands for a remission of 1 in the scans (default: 1)"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_check)
@@ -40,10 +43,12 @@ def _check(args: argparse.Namespace) -> int:
         raise IgnetError(f"check: found --jobs {args.jobs}, expected at least 1")
     start_logging()
     if args.config:
-        root, wanted, complete, source = _from_experiment(args.config)
+        root, wanted, data, source = _from_experiment(args.config)
+        complete, remission_scale = data.complete, data.remission_scale
     else:
         root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
-    report = check_dataset(root, wanted, complete, args.deep, args.jobs)
+        remission_scale = args.remission_scale
+    report = check_dataset(root, wanted, complete, args.deep, args.jobs, remission_scale)
     if source:
         report.faults += check_source(Path(source.root), source.layout, args.deep, args.jobs)
     if not args.config and not any("scribbles" in kinds for kinds in wanted.values()):
@@ -57,8 +62,8 @@ def _check(args: argparse.Namespace) -> int:
     return 1 if report.faults else 0
 
 
-def _from_experiment(files: list[Path]) -> tuple[Path, Any, bool, Any]:
-    """Root, what must be there, whether all of SemanticKITTI's scans must be, and the source dataset of an experiment, if it has one."""
+def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
+    """Root, what must be there, the section ``dataset`` and, if it has a source dataset, the section ``source`` of an experiment."""
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml
@@ -70,7 +75,18 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, bool, Any]:
     if not experiment.dataset.root:
         raise IgnetError(f"{name}: found no dataset.root, expected one: the embedded world is made by the workflow, and checked there")
     source = experiment.source if experiment.source.root else None
-    return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset.complete, source
+    return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset, source
+
+
+def positive(text: str) -> float:
+    """A number above 0 on the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
+    return value
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:

@@ -72,7 +72,7 @@ class Stage(Generic[S]):
 
     def add_remission_scale(self) -> None:
         """Add the argument of every stage whose network is given remissions."""
-        self.add("--remission-scale", type=float, default=1.0, help="what stands for a remission of 1 in the scans (dataset.remission_scale)")
+        self.add("--remission-scale", type=float, default=1.0, help="what stands for a remission of 1 in the scans")
 
     def add_training(self, weights: str) -> None:
         """Add the arguments of every training; ``weights`` says what ``--out`` is."""

@@ -68,7 +68,7 @@ def damaged_picture(folder: Path) -> None:
 def scan(change: Callable[[np.ndarray], Any]) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         path = folder / "velodyne/000001.bin"
-        points = kitti.read_scan(path)
+        points = kitti.scan_values(path)
         change(points)
         points.astype("<f4").tofile(path)
 
@@ -146,8 +146,17 @@ DEEP: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("image-broken", damaged_picture, "01/image_2/000002.png", "no whole image", "unpack it again"),
     ("not-finite", point(1, np.nan), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
     ("not-finite", point(3, np.inf), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
-    ("remission", scan(lambda points: points[:, 3].__imul__(255)), "01/velodyne/000001.bin", "expected 0 to 1", "convert it"),
+    ("remission", scan(lambda points: points[:, 3].__imul__(255)), "01/velodyne/000001.bin", "expected 0 to 1", "remission_scale"),
     ("units", scan(lambda points: points[:, :3].__imul__(1000)), "01/velodyne/000001.bin", "expected metres", "convert it"),
+    ("units", scan(lambda points: points[:, :3].__imul__(0.01)), "01/velodyne/000001.bin", "some beyond 1", "convert it"),
+    ("no-return", scan(lambda points: points.fill(0)), "01/velodyne/000001.bin", "found no point with a return", "unpack it again"),
+    (
+        "text",
+        content("velodyne/000001.bin", b"12.5 -3.25 0.5 0\n" * 470 + b"0.10 0 0 0"),
+        "01/velodyne/000001.bin",
+        "found text",
+        "convert it",
+    ),
     ("unknown-id", labels("labels/000001.label", 77), "01/labels/000001.label", "found raw class 77 on 500 points", "convert"),
     ("unknown-id", labels("scribbles/000004.label", 300), "01/scribbles/000004.label", "found raw class 300", "convert"),
     ("no-class", labels("labels/*.label", 0), "01/labels", "found no point with a class", "data_odometry_labels"),

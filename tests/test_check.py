@@ -65,7 +65,7 @@ def test_all_faults_are_collected(make_tree: Callable[..., Path]) -> None:
         ("image_2/000004.png", "no such file", "data_odometry_color"),
         ("image_2/000005.png", "found 200 bytes", "unpack it again"),
         ("scribbles/000006.label", "no such file", "unpack"),
-        ("velodyne/000007.bin", "expected 0 to 1", "convert"),
+        ("velodyne/000007.bin", "expected 0 to 1", "remission_scale"),
     )
     assert len(faults) == len(expected)
     for file, found, remedy in expected:

@@ -103,7 +103,7 @@ def test_the_codes_of_the_page_are_those_of_the_help() -> None:
 def test_predict(points: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
-    np.random.default_rng(0).random((points, 4), np.float32).tofile(tmp_path / "scan.bin")
+    (np.random.default_rng(0).random((points, 4), np.float32) * np.float32([9, 9, 2, 1])).tofile(tmp_path / "scan.bin")
     paths = ["--weights", tmp_path / "model.safetensors", "--scan", tmp_path / "scan.bin", "--out", tmp_path / "scan.label"]
     code = code_of("predict", *paths, "--device", "cpu", "--json")
     if not points:  # a scan without points is a fault of the file

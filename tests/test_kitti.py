@@ -31,7 +31,7 @@ def test_label_holds_class_and_instance(tmp_path: Path) -> None:
     raw = kitti.read_labels(path, 3)
     assert raw.dtype == np.uint32
     np.testing.assert_array_equal(kitti.semantic_ids(raw), np.array([10, 259, 0], np.uint16))
-    np.testing.assert_array_equal(kitti.instance_ids(raw), np.array([7, 0, 65535], np.uint16))
+    np.testing.assert_array_equal(kitti.instance_ids(raw), np.array([10 | 7 << 16, 0, 0xFFFF_0000], np.uint32))
 
 
 @pytest.mark.parametrize("size", [0, 15, 17])

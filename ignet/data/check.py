@@ -1,9 +1,10 @@
 """Every fault of a sequence, found before anything is trained on it, and the facts of its frames."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 from ignet.console import progress
 from ignet.data import kitti
 from ignet.data.calibration_check import view_faults
-from ignet.data.faults import Fault, Faults
+from ignet.data.faults import Fault, Faults, fault_of
 from ignet.data.headers import check_calibration, check_images
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
 from ignet.data.official import KINDS
 from ignet.data.projection import project
+from ignet.data.scan_check import returns, scan_doubts, scan_faults
 from ignet.data.tree import SequenceTree, read_tree
 
-FARTHEST = 1000.0
-"""Metres that no LiDAR of a car reaches: larger coordinates are in another unit."""
+Judge = Callable[[Path, NDArray[np.float32]], Faults]
+"""The file of a scan and its values -> faults and doubts."""
 
 _VIEWS, _MOST_VIEWS = 5, 50  # scans that are projected; the larger number where nothing is in front of the camera in the others
 
@@ -88,7 +90,13 @@ class SequenceReport:
 
 
 def check_sequence(
-    root: Path, sequence: str, wanted: Collection[str], complete: bool = False, deep: bool = True, workers: int = 1
+    root: Path,
+    sequence: str,
+    wanted: Collection[str],
+    complete: bool = False,
+    deep: bool = True,
+    workers: int = 1,
+    remission_scale: float = 1.0,
 ) -> SequenceReport:
     """Collect all faults of a sequence; raises none of them.
 
@@ -100,26 +108,47 @@ def check_sequence(
         complete: the sequence must hold all scans that SemanticKITTI has of it.
         deep: read every file; otherwise names, sizes and headers, and a few scans, which the calibration must bring into their images.
         workers: threads that read.
+        remission_scale: what stands for a remission of 1 in the scans.
     """
     tree = read_tree(root, sequence, wanted, complete)
+    # of scans alone only predictions can be made, in which points without a return have a place
+    judge = partial(judge_scan, remission_scale=remission_scale, live=set(wanted) == {"scans"})
     if "images" in wanted and tree.sizes:
         check_images(tree)
         check_calibration(tree)
-        _check_view(tree)
+    _check_some_scans(tree, judge, deep)
     report = SequenceReport(sequence, tree=tree, faults=tree.faults)
     if deep:
-        _read_all(tree, report, workers)
+        _read_all(tree, report, workers, judge)
     return report
 
 
-def _read_all(tree: SequenceTree, report: SequenceReport, workers: int) -> None:
+def judge_scan(path: Path, points: NDArray[np.float32], remission_scale: float = 1.0, live: bool = False) -> Faults:
+    """Faults and doubts of the values of a scan.
+
+    Args:
+        path: its file, which they name.
+        points: float32 (N, 4), as they stand in the file.
+        remission_scale: what stands for a remission of 1 there.
+        live: points without a return are only strange.
+    """
+    there = returns(points) if live else None
+    valid = points if there is None or not there.any() else points[there]
+    download = KINDS["scans"].download
+    faults = Faults(fault_of(error, kind, path, download) for kind, error in scan_faults(valid, remission_scale))
+    if not faults:
+        faults.doubts += [fault_of(error, kind, path, download) for kind, error in scan_doubts(points, remission_scale)]
+    return faults
+
+
+def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: Judge) -> None:
     """Read every file that no fault is known of; facts, faults and the fingerprint go into the report."""
     digest = hashlib.sha256()
     calibration = tree.folder / "calib.txt"
     if tree.calibration:
         digest.update(calibration.read_bytes())
     with ThreadPoolExecutor(workers) as pool:
-        read = pool.map(lambda frame: _Frame(tree, frame), tree.frames)
+        read = pool.map(lambda frame: _Frame(tree, frame, judge), tree.frames)
         for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
             report.frames.append(frame.facts)
             report.faults.take(frame.faults)
@@ -128,10 +157,13 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int) -> None:
     _check_shares(tree, report)
 
 
-def _check_view(tree: SequenceTree) -> None:
-    """The calibration brings points of some scans into their images: few scans, and more where these show none."""
-    frames = [frame for frame in tree.frames if tree.readable("scans", frame) and frame in tree.image_sizes]
-    if tree.calibration is None:
+def _check_some_scans(tree: SequenceTree, judge: Judge, deep: bool) -> None:
+    """Values of a few scans, which the calibration brings into their images; of more scans where these show none there."""
+    readable = [frame for frame in tree.frames if tree.readable("scans", frame)]
+    frames = [frame for frame in readable if frame in tree.image_sizes] if tree.calibration else []
+    if tree.calibration is None or not frames:
+        for frame in readable[:1]:
+            _judged(tree, frame, judge, deep)
         return
     inside = points = 0
     looked = dict.fromkeys(_spread(frames, _VIEWS))
@@ -139,11 +171,26 @@ def _check_view(tree: SequenceTree) -> None:
         if inside and frame not in looked:
             break
         looked[frame] = None
-        with tree.faults.kept("unreadable", tree.path("scans", frame), KINDS["scans"].download):
-            scan = kitti.read_scan(tree.path("scans", frame))
+        if (scan := _judged(tree, frame, judge, deep)) is not None:
             seen = project(scan, tree.calibration.p2, tree.calibration.tr, *tree.image_sizes[frame]).inside
             inside, points = inside + int(seen.sum()), points + len(seen)
-    tree.faults.take(view_faults(inside, points, len(looked), tree.folder / "calib.txt"))
+    if points:
+        tree.faults.take(view_faults(inside, points, len(looked), tree.folder / "calib.txt"))
+
+
+def _judged(tree: SequenceTree, frame: str, judge: Judge, deep: bool) -> NDArray[np.float32] | None:
+    """The values of a scan, if they are such as a scan can have; a calibration is not blamed for others."""
+    path = tree.path("scans", frame)
+    with tree.faults.kept("unreadable", path, KINDS["scans"].download):
+        points = kitti.scan_values(path)
+        found = judge(path, points)
+        if not found:
+            if not deep:  # who reads all scans finds the doubts again
+                tree.faults.doubts.extend(found.doubts)
+            return points
+        tree.faults.extend(found)
+    tree.broken["scans"].add(frame)
+    return None
 
 
 def _spread(frames: Sequence[str], most: int) -> list[str]:
@@ -169,8 +216,8 @@ def _check_shares(tree: SequenceTree, report: SequenceReport) -> None:
 class _Frame:
     """Reads the files of one frame: ``facts``, ``faults``, and a ``digest`` of what was read."""
 
-    def __init__(self, tree: SequenceTree, frame: str) -> None:
-        self.tree, self.frame, self.faults, self.digest = tree, frame, Faults(), hashlib.sha256()
+    def __init__(self, tree: SequenceTree, frame: str, judge: Judge) -> None:
+        self.tree, self.frame, self.judge, self.faults, self.digest = tree, frame, judge, Faults(), hashlib.sha256()
         points = self._scan()
         counts, drawn = self._classes("labels", points), self._classes("scribbles", points)
         width, height = self._image()
@@ -187,23 +234,13 @@ class _Frame:
             return path
         return None
 
-    def _fault(self, name: str, kind: str, found: str, expected: str, remedy: str) -> None:
-        self.faults.append(Fault(name, self.tree.path(kind, self.frame), found, expected, remedy, KINDS[kind].download))
-
     def _scan(self) -> int | None:
         """Number of points; None where the scan cannot be read."""
         if (path := self._file("scans")) is None:
             return None
         with self.faults.kept("scan-size", path, KINDS["scans"].download):
-            points = kitti.read_scan(path)
-            if broken := int((~np.isfinite(points).all(axis=1)).sum()):
-                self._fault("not-finite", "scans", f"found {broken} points that are not finite", "none", "unpack it again")
-                return len(points)
-            low, high, far = points[:, 3].min(), points[:, 3].max(), np.abs(points[:, :3]).max()
-            if low < 0 or high > 1:
-                self._fault("remission", "scans", f"found remission {low:g} to {high:g}", "0 to 1", "convert it")
-            if far > FARTHEST:
-                self._fault("units", "scans", f"found a coordinate of {far:g}", f"metres, {FARTHEST:g} at most", "convert it")
+            points = kitti.scan_values(path)
+            self.faults.take(self.judge(path, points))
             return len(points)
         return None
 

@@ -57,7 +57,9 @@ class DatasetReport:
         }
 
 
-def check_dataset(root: Path, wanted: Wanted, complete: bool = False, deep: bool = False, workers: int = 1) -> DatasetReport:
+def check_dataset(
+    root: Path, wanted: Wanted, complete: bool = False, deep: bool = False, workers: int = 1, remission_scale: float = 1.0
+) -> DatasetReport:
     """Collect all faults of a dataset; raises none of them.
 
     Args:
@@ -66,13 +68,14 @@ def check_dataset(root: Path, wanted: Wanted, complete: bool = False, deep: bool
         complete: the sequences must hold all scans that SemanticKITTI has of them.
         deep: read every file.
         workers: threads that read.
+        remission_scale: what stands for a remission of 1 in the scans.
     """
     report = DatasetReport(root, deep)
     if fault := _root_fault(root):
         report.faults.append(fault)
         return report
     for sequence, kinds in wanted.items():
-        report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers))
+        report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers, remission_scale))
     trees = [found.tree for found in report.sequences]
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)

@@ -124,7 +124,7 @@ def _metres(points: Values, scale: float) -> None:
 
 def _remission(points: Values, scale: float) -> None:
     low, high = _span(points[:, 3:4])
-    if 0 <= low and high <= scale:
+    if low >= 0 and high <= scale:
         return
     found = f"found remission {low:g} to {high:g}, expected 0 to {scale:g}"
     if low < 0 or high > 65535:
@@ -148,7 +148,7 @@ def _visible_remission(points: Values, scale: float) -> None:
 
 def _most_returned(points: Values, scale: float) -> None:
     there = returns(points)
-    if there is not None and (share := 1 - float(there.mean())) > _FEW:
+    if there is not None and (share := float((~there).mean())) > _FEW:
         raise IgnetError(f"found {share:.0%} of the points without a return, expected few; leave them out as ignet import does")
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     published = settings.scribbles == "dataset"
     scribbled = args.role == "train" and published
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
-    report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, workers=args.threads or 1)
+    report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale)
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)
     if report.faults:

@@ -84,7 +84,9 @@ def main() -> None:
     standardize = standardizes(settings.image_guidance)
     labelled = split and split.scans
     labels, teacher = (settings.supervision, args.labels), file_hash(args.teacher) if args.teacher else None
-    source = ScanSource(args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify, args.remission_scale)
+    source = ScanSource(
+        args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify, args.remission_scale
+    )
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance = settings.image_guidance

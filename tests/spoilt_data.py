@@ -141,9 +141,6 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("calibration-view", calibration(tr="0 -1 0 0 0 0 -1 0 1 0 0 -45"), "01/calib.txt", "no point of 5 scans", "calib"),
     ("calibration-axes", calibration(tr="0 0 1 0 -1 0 0 0 0 -1 0 0"), "01/calib.txt", "when it is inverted", "invert it"),
     ("calibration-distance", calibration(tr="0 -1 0 0 0 0 -1 -100 1 0 0 -300"), "01/calib.txt", "m from the LiDAR", "to metres"),
-]
-DEEP: list[tuple[str, Callable[[Path], None], str, str, str]] = [
-    ("image-broken", damaged_picture, "01/image_2/000002.png", "no whole image", "unpack it again"),
     ("not-finite", point(1, np.nan), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
     ("not-finite", point(3, np.inf), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
     ("remission", scan(lambda points: points[:, 3].__imul__(255)), "01/velodyne/000001.bin", "expected 0 to 1", "remission_scale"),
@@ -157,6 +154,9 @@ DEEP: list[tuple[str, Callable[[Path], None], str, str, str]] = [
         "found text",
         "convert it",
     ),
+]
+DEEP: list[tuple[str, Callable[[Path], None], str, str, str]] = [
+    ("image-broken", damaged_picture, "01/image_2/000002.png", "no whole image", "unpack it again"),
     ("unknown-id", labels("labels/000001.label", 77), "01/labels/000001.label", "found raw class 77 on 500 points", "convert"),
     ("unknown-id", labels("scribbles/000004.label", 300), "01/scribbles/000004.label", "found raw class 300", "convert"),
     ("no-class", labels("labels/*.label", 0), "01/labels", "found no point with a class", "data_odometry_labels"),

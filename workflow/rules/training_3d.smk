@@ -27,12 +27,14 @@ rule train_3d:
     params:
         settings=lambda w: EXPERIMENT.run(w.run).canonical(),
         code=code("train_3d.py"),
+        remission_scale=DATA.remission_scale,
         data=training_data,
         sequences=DATA.train_sequences,
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
         'exec {resources.launcher} "$IGNET_SCRIPTS/train_3d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --remission-scale {params.remission_scale:q}"
         " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
         ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
         ' --dataset "$IGNET_TARGET" --sequences {params.sequences:q} --labels {resources.labels:q} --projection "$IGNET_PROJECTION"'
@@ -62,11 +64,13 @@ rule predict:
     params:
         settings=EXPERIMENT.predict.canonical(),
         code=code("predict.py"),
+        remission_scale=DATA.remission_scale,
         data=lambda w: fingerprint(("scans",), (w.sequence,)),
     message:
         "Predictions of '{wildcards.run}', seed {wildcards.seed}, on sequence {wildcards.sequence}"
     shell:
         'exec python "$IGNET_SCRIPTS/predict.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --remission-scale {params.remission_scale:q}"
         ' --device {resources.device:q} --weights {input.weights:q} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q}'
         " --out {output:q} > {log:q} 2>&1"
 
@@ -93,11 +97,13 @@ rule pseudo_label:
     params:
         settings=EXPERIMENT.pseudo_label.canonical(),
         code=code("pseudo_label.py"),
+        remission_scale=DATA.remission_scale,
         data=fingerprint(("scans", *scribble_kinds()), DATA.train_sequences),
         sequences=DATA.train_sequences,
     message:
         "Pseudo-labels of '{wildcards.run}', seed {wildcards.seed}, for a second training"
     shell:
         'exec python "$IGNET_SCRIPTS/pseudo_label.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        " --remission-scale {params.remission_scale:q}"
         ' --device {resources.device:q} --weights {input.weights:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
         ' --scribbles "$IGNET_SCRIBBLES" --out {output:q} > {log:q} 2>&1'

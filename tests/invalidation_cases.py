@@ -62,6 +62,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
     "dataset: must the sequences be whole": ("dataset={complete: true}", looked_at(*SEQUENCES) - {"contact_sheet"}),
+    "dataset: what a remission of 1 is": ("dataset={remission_scale: 255}", (looked_at(*SEQUENCES) - {"contact_sheet"}) | ALL_3D),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ignet.console import start_logging
 from ignet.errors import IgnetError
+from ignet.names import Sequences
 
 
 def add_data_commands(commands: Any) -> None:
@@ -121,7 +122,7 @@ def _import(args: argparse.Namespace) -> int:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_dataset(parser, "with the scans and the dense labels")
     parser.add_argument("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
-    parser.add_argument("--sequences", nargs="+", default=["08"], help="sequences to evaluate on (default: 08)")
+    parser.add_argument("--sequences", action=Sequences, nargs="+", default=["08"], help="sequences to evaluate on (default: 08)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_evaluate)
 
@@ -141,7 +142,9 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="zip file to write")
     parser.add_argument("--description", type=Path, help="text that goes along as description.txt")
     parser.add_argument("--check", type=Path, metavar="FILE", help="check this zip file; write nothing")
-    parser.add_argument("--sequences", nargs="+", help="other sequences than the benchmark's 11 to 21, which must be complete")
+    parser.add_argument(
+        "--sequences", action=Sequences, nargs="+", help="other sequences than the benchmark's 11 to 21, which must be complete"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_submit)
 

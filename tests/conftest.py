@@ -12,6 +12,7 @@ import pytest
 from tiny_state import finish
 
 from ignet.data import kitti
+from ignet.world.files import number_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_CALIBRATION = kitti.Calibration(
@@ -71,7 +72,7 @@ def write_tree(root: Path, sequences: tuple[str, ...], frames: int, points: int)
         kitti.sequence_path(root, sequence).mkdir(parents=True)
         kitti.write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
         for frame in range(frames):
-            _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([int(sequence), frame]))
+            _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([number_of(sequence), frame]))
     return root
 
 

@@ -105,7 +105,7 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("file-name", rename("calib.txt", "Calib.txt"), "01/Calib.txt", "'Calib.txt'", "rename it"),
     ("empty-folder", empty_folder("labels"), "01/labels", "found no .label file", "data_odometry_labels"),
     ("missing", remove("image_2/000003.png"), "01/image_2/000003.png", "found 4 of 5 images", "data_odometry_color"),
-    ("padding", rename("velodyne/000001.bin", "velodyne/1.bin"), "01/velodyne/1.bin", "'1.bin'", "six digits"),
+    ("padding", rename("velodyne/000001.bin", "velodyne/1.bin"), "01/velodyne/1.bin", "'1.bin'", "6 digits"),
     ("padding", rename("image_2/000001.png", "image_2/0000000001.png"), "01/image_2/0000000001.png", "'0000000001.png'", "rename"),
     ("case", rename("image_2/000001.png", "image_2/000001.PNG"), "01/image_2/000001.PNG", "'000001.PNG'", "small letters"),
     (

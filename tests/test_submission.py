@@ -120,7 +120,7 @@ FAULTS = [
     (first_label(put(0)), [f"{LABELS[0]}: found id 0 on 3 points"]),
     (first_label(put(99)), ["found id 99 on 3 points"]),
     (first_label(put(300)), ["found id 300 on 3 points"]),
-    (first_label(lambda labels: np.arange(400, dtype="<u4") % 19 + 1), ["the 19 train ids must be written as raw ids"]),
+    (first_label(lambda labels: np.arange(400, dtype="<u4") % 19 + 1), ["may be train ids"]),
     (lambda name, data: [(name, data), (f"__MACOSX/{name}", b"")] if name == LABELS[0] else [(name, data)], ["found '__MACOSX/"]),
     (lambda name, data: [(name.replace("21", "22"), data)], None),
     (lambda name, data: [(f"mine/{name}", data)], None),
@@ -189,7 +189,9 @@ def test_scans_must_be_there(scans: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(TEST_SCANS.values()) == 20351 and list(TEST_SCANS) == [str(number) for number in range(11, 22)]
     assert scans_of(scans, SEQUENCES) == {sequence: {"000000": 400, "000001": 400} for sequence in SEQUENCES}
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 921})
-    with pytest.raises(IgnetError, match=r"11/velodyne: found 2 scans, expected 921; unpack data_odometry_velodyne"):
+    with pytest.raises(
+        IgnetError, match=r"11/velodyne: found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_odometry_velodyne"
+    ):
         scans_of(scans, None)
     with pytest.raises(IgnetError, match="no such sequence"):
         scans_of(scans, ["12"])

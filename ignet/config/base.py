@@ -122,7 +122,8 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
         return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
-    return f"key '{key}': found {fault['input']!r}, {fault['msg'][0].lower() + fault['msg'][1:]}{more}"
+    text = fault["msg"].removeprefix("Value error, ")
+    return f"key '{key}': found {fault['input']!r}, {text[0].lower() + text[1:]}{more}"
 
 
 def _keys_at(section: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

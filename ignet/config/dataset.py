@@ -1,19 +1,39 @@
 """Where the target dataset lies and how it is split."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ignet.config.base import Section
 from ignet.config.folder import Folder
+from ignet.names import SETTINGS, in_order, is_name
+
+
+def _sequence_names(values: Any) -> Any:
+    if not isinstance(values, list | tuple):
+        return values  # pydantic's own words
+    if numbers := [value for value in values if not isinstance(value, str)]:
+        raise ValueError(
+            f"expected names in quotes, such as ['00', '08']: without them {numbers[0]!r} is no text, for YAML reads 00 as the number 0 "
+            "and 010 as 8"
+        )
+    if wrong := [value for value in values if not is_name(value)]:
+        raise ValueError(f"expected letters, digits, '_', '-' and '.' in '{wrong[0]}', a name that does not end in {SETTINGS}")
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"expected each sequence once, and '{twice[0]}' stands there {values.count(twice[0])} times")
+    return values
+
+
+SequenceNames = Annotated[tuple[str, ...], BeforeValidator(_sequence_names)]
+"""Names of sequences, each once."""
 
 
 class DatasetConfig(Section):
     """The target dataset: LiDAR scans, camera images and labels in the SemanticKITTI layout."""
 
     root: Folder | None = Field(None, description="folder that holds sequences/; null: the embedded world is made. Never written to.")
-    train_sequences: tuple[str, ...] = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
-    val_sequences: tuple[str, ...] = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
+    train_sequences: SequenceNames = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
+    val_sequences: SequenceNames = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
     scribbles: Literal["dataset", "simulated"] = Field(
         "dataset",
         description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense labels (our choice, "
@@ -45,8 +65,8 @@ class DatasetConfig(Section):
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """All sequences, sorted."""
-        return tuple(sorted({*self.train_sequences, *self.val_sequences}))
+        """All sequences, in natural order."""
+        return tuple(in_order([*self.train_sequences, *self.val_sequences]))
 
 
 class ScribbleConfig(Section):

@@ -18,6 +18,7 @@ from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureCon
 from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
 from ignet.errors import IgnetError
+from ignet.names import is_run
 from ignet.train.needs import needs_features
 from ignet.workflow.resources import processes_of
 
@@ -89,8 +90,8 @@ class ExperimentConfig(Section):
         if not self.runs:
             raise ValueError("runs is empty; name at least one run")
         for name in (*self.runs, *self.adaptations):
-            if not name.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(f"'{name}' names a folder; use letters, digits, '_' and '-'")
+            if not is_run(name):
+                raise ValueError(f"'{name}' names a folder; use letters from A to Z, digits, '_' and '-', and no '-' in front")
         if SOURCE_NETWORK in self.adaptations:
             raise ValueError(f"'{SOURCE_NETWORK}' is the pretrained network's name; call the adaptation something else")
         return self

@@ -14,7 +14,7 @@ def as_folder(text: str) -> str:
     """
     path = os.path.expanduser(text)
     if fault := _fault(path):
-        raise ValueError(f"expected a folder without it: {fault}; rename it, or give a link to it")
+        raise ValueError(f"expected a folder of another name: {fault}; rename it, or give a link to it")
     return path
 
 

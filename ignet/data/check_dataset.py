@@ -14,6 +14,7 @@ from ignet.data.faults import Fault, Faults, downloads_of, number_of
 from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.tree import SequenceTree, alike
 from ignet.errors import reason_of
+from ignet.names import in_order, is_name
 
 Wanted = dict[str, frozenset[str]]
 """What must be there of each sequence: keys of `ignet.data.official.KINDS`."""
@@ -74,13 +75,18 @@ def check_dataset(
     if fault := _root_fault(root):
         report.faults.append(fault)
         return report
+    if not wanted:
+        download = "data_odometry_velodyne.zip"
+        found, expected = "found no sequence in it", "a folder for each, with velodyne/ in it"
+        report.faults.append(Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download))
     for sequence, kinds in wanted.items():
         report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers, remission_scale))
-    trees = [found.tree for found in report.sequences]
+    trees = [one.tree for one in report.sequences]
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)
-    for found in report.sequences:
-        report.faults.take(found.faults)
+    for one in report.sequences:
+        report.faults.take(one.faults)
+        report.notes += one.tree.notes
     report.faults += _packed_archives(root, report.faults)
     return report
 
@@ -106,7 +112,7 @@ def wanted_at(root: Path, part: bool) -> Wanted:
         root: folder that holds ``sequences/``.
         part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder of them.
     """
-    present = sorted(entry for entry in _entries(root / "sequences") if entry.isdecimal())
+    present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
     scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
     if part:
         return {sequence: _present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
@@ -114,7 +120,14 @@ def wanted_at(root: Path, part: bool) -> Wanted:
     wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
     wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
     wanted |= {sequence: {"scans"} for sequence in TEST_SEQUENCES if sequence in present}
-    return {sequence: frozenset(wanted[sequence]) for sequence in sorted(wanted)}
+    return {sequence: frozenset(wanted[sequence]) for sequence in in_order(wanted)}
+
+
+def _is_sequence(folder: Path) -> bool:
+    """Whether a folder is meant as a sequence: by its name as in SemanticKITTI, or by what lies in it."""
+    if folder.name.isdecimal():
+        return True
+    return is_name(folder.name) and any((folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values())
 
 
 def _present_kinds(folder: Path) -> frozenset[str]:
@@ -141,7 +154,7 @@ def _root_fault(root: Path) -> Fault | None:
     if other := alike(root, "sequences"):
         return Fault("root-name", root / other, f"found the name '{other}'", "'sequences'", "rename it to sequences")
     inside = next((root / entry for entry in sorted(entries) if (root / entry / "sequences").is_dir()), None)
-    if root.name == "sequences" and any(entry.isdecimal() for entry in entries):
+    if root.name == "sequences" and any(_is_sequence(root / entry) for entry in entries):
         inside = root.parent
     remedy = f"set dataset.root to {inside}" if inside else "unpack data_odometry_velodyne.zip here"
     return Fault("root", root, "found no folder sequences/ in it", expected, remedy, None if inside else "data_odometry_velodyne.zip")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ignet.data.flat import Column, FlatReader, FlatWriter
 
-LAYOUT = ("correspondence", 1)
+LAYOUT = ("correspondence", 2)
 _SCANS = {"points": Column(np.int32), "size": Column(np.int32, (2,)), "sector": Column(np.float32, (2,))}
 _COLUMNS = {"index": Column(np.int32), "pixel": Column(np.float32, (2,)), "scribble": Column(np.uint8)}
 
@@ -50,7 +50,7 @@ class CorrespondenceWriter(FlatWriter):
         """Add one frame.
 
         Raises:
-            IgnetError: the frame's name is no six-digit number, or was added before.
+            IgnetError: no scan can be called that, or it was added before.
             ValueError: the arrays differ in length.
         """
         facts = {"points": found.points, "size": (found.width, found.height), "sector": found.sector}

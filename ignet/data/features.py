@@ -12,7 +12,7 @@ from ignet.data.basis import Basis, Classifier
 from ignet.data.flat import Column, FlatReader, FlatWriter
 from ignet.errors import IgnetError
 
-LAYOUT = ("features", 3)
+LAYOUT = ("features", 4)
 DTYPES = ("int8", "float16", "float32")
 _SCANS = {"checksum": Column(np.uint32)}
 _SCALE, _MOMENTS, _WEIGHT, _BIAS = "scale", "moments", "classifier_weight", "classifier_bias"
@@ -82,7 +82,7 @@ class FeatureWriter(FlatWriter):
         """Add one frame: point numbers (n,) and their features, float32 (n, D).
 
         Raises:
-            IgnetError: the frame's name is no six-digit number or was added before, or a feature is not finite in this dtype.
+            IgnetError: no scan can be called that, it was added before, or a feature is not finite in this dtype.
             ValueError: the arrays do not fit each other or D.
         """
         stored = self._encode(frame, np.asarray(feature, np.float32))

@@ -1,6 +1,6 @@
 """Flat HDF5 files of one sequence: rows of all scans one after the other, found by an offset for each scan.
 
-Datasets: ``scan`` (S,) int32 frame numbers, ``offset`` (S+1,) int64, one dataset (S, ...) for each fact of a scan and one (P, ...)
+Datasets: ``scan`` (S,) names of the scans, ASCII, ``offset`` (S+1,) int64, one dataset (S, ...) for each fact of a scan and one (P, ...)
 for each column, where the rows of scan s are ``offset[s]:offset[s+1]``. Attributes: ``layout``, ``version`` and the writer's own strings.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from ignet.data.hdf5 import create_hdf5
 from ignet.errors import IgnetError
 from ignet.files import atomic
+from ignet.names import is_name
 
 _CHUNK_BYTES = 1 << 18
 _RESERVED = ("layout", "version")
@@ -52,6 +53,7 @@ class FlatWriter:
             raise ValueError(f"attributes {sorted(clash)} are the file's own")
         self._columns, self._scan_columns = columns, scans
         self._scans: dict[str, list[Any]] = {name: [] for name in ("scan", *scans)}
+        self._seen: set[str] = set()
         self._offset = [0]
 
     def __enter__(self) -> Self:
@@ -75,11 +77,11 @@ class FlatWriter:
         """Add one scan: its facts, and (n, ...) rows for every column.
 
         Raises:
-            IgnetError: the frame's name is no six-digit number, or was added before.
+            IgnetError: no scan can be called that, or it was added before.
             ValueError: the columns differ in length or have another shape than was declared.
         """
-        if len(frame) != 6 or not frame.isdecimal() or int(frame) in self._scans["scan"]:
-            raise IgnetError(f"{self._path}: frame '{frame}' added, expected a six-digit name, each once; name scans as NNNNNN.bin")
+        if not is_name(frame) or frame in self._seen:
+            raise IgnetError(f"{self._path}: frame '{frame}' added, expected a name of letters, digits, '_', '-' and '.', each once")
         lengths = {len(values) for values in rows.values()}
         if len(lengths) != 1 or any(np.shape(rows[name])[1:] != column.shape for name, column in self._columns.items()):
             raise ValueError(f"frame {frame}: columns of shapes { {name: np.shape(values) for name, values in rows.items()} }")
@@ -91,11 +93,12 @@ class FlatWriter:
         self._check_disk()
         for name in self._scan_columns:
             self._scans[name].append(facts[name])
-        self._scans["scan"].append(int(frame))
+        self._scans["scan"].append(frame.encode())
+        self._seen.add(frame)
         self._offset.append(end)
 
     def _finish(self) -> None:
-        for name, (dtype, shape) in {"scan": Column(np.int32), **self._scan_columns}.items():
+        for name, (dtype, shape) in {"scan": Column("S"), **self._scan_columns}.items():
             self._file[name] = np.array(self._scans[name], dtype).reshape(-1, *shape)
         self._file["offset"] = np.array(self._offset, np.int64)
         for key, value in {**self._attributes, "layout": self._layout[0], "version": self._layout[1]}.items():
@@ -122,7 +125,7 @@ class FlatReader:
             self._check(file, ("scan", "offset", *scans, *columns))
             self._scans = {name: file[name][:] for name in scans}
             self._offset = file["offset"][:]
-            self.frames: list[str] = [f"{scan:06d}" for scan in file["scan"][:]]
+            self.frames: list[str] = [scan.decode() for scan in file["scan"][:]]
             self.attributes: dict[str, str] = {key: str(value) for key, value in file.attrs.items() if key not in _RESERVED}
             if len(self._offset) != len(self.frames) + 1 or any(len(file[name]) != self._offset[-1] for name in columns):
                 raise self._fault("found columns that end before its last scan")

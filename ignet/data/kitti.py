@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ignet.data.scan_check import position_faults, returns, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
+from ignet.names import in_order, scan_of
 
 POINT_BYTES = 16
 """Of a scan's point: x, y, z, remission as four float32."""
@@ -73,7 +74,7 @@ def calibration_path(root: Path, sequence: str) -> Path:
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:
-    """Sorted names of the frames of a sequence: the stems of its scans.
+    """Names of the frames of a sequence, in natural order: those of its scans, `ignet.names` says which files are one.
 
     Raises:
         IgnetError: the root, the sequence or its scans are not there.
@@ -85,12 +86,12 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
         raise IgnetError(f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder above it")
     folder = sequence_path(root, sequence)
     if not folder.is_dir():
-        found = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+        found = in_order(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
         raise IgnetError(
             f"{folder}: no such sequence, found {', '.join(found) or 'none'}; "
             "unpack it, or take it out of dataset.train_sequences and dataset.val_sequences"
         )
-    frames = sorted(path.stem for path in (folder / "velodyne").glob("*.bin") if not path.name.startswith("."))
+    frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_of(path.name, ".bin")))
     if not frames:
         raise IgnetError(f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack data_odometry_velodyne here")
     return frames

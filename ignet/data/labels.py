@@ -195,10 +195,15 @@ def to_train_ids(raw: NDArray[np.unsignedinteger], where: str = "labels") -> NDA
         ids = [str(value) for value in np.unique(classes[unknown])]
         listed = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
         raise IgnetError(
-            f"{where}: found raw class {listed} on {int(unknown.sum())} points, expected SemanticKITTI's classes (0-99, 252-259 as its "
-            "benchmark lists them); unpack labels of SemanticKITTI or convert these"
+            f"{where}: found raw class {listed} on {int(unknown.sum())} points, expected SemanticKITTI's raw classes, such as 10 for "
+            "car and 40 for road; unpack labels of SemanticKITTI or convert these"
         )
     return train
+
+
+def is_raw_class(raw: int) -> bool:
+    """Whether SemanticKITTI defines a raw class."""
+    return bool(_TO_TRAIN[raw] != _UNKNOWN)
 
 
 def to_raw_ids(train: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -8,6 +8,7 @@ from typing import Any
 from ignet.data.labels import CLASSES
 from ignet.errors import IgnetError
 from ignet.files import atomic, read_json
+from ignet.names import natural
 
 COLUMNS = ("sequence", "frame", "role", "points", "labelled", "scribbled", "width", "height", *CLASSES)
 _LISTS = ("frames", "points", "labelled", "scribbled", "image_sizes", "class_counts")
@@ -23,7 +24,7 @@ def write_manifest(path: Path, sequences: Sequence[Path]) -> None:
     Raises:
         IgnetError: a file is missing or is none of those, or a sequence is given twice.
     """
-    reports = sorted((_report(file) for file in sequences), key=lambda report: report["sequence"])
+    reports = sorted((_report(file) for file in sequences), key=lambda report: natural(report["sequence"]))
     names = [report["sequence"] for report in reports]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise IgnetError(f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once")

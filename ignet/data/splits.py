@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.errors import IgnetError
+from ignet.names import in_order
 
 Scan = tuple[str, str]
 """Sequence and frame, for example ``("00", "000011")``."""
@@ -77,7 +78,7 @@ def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> 
     """
     if percent is None:
         return None
-    scans = [(sequence, frame) for sequence in sorted(frames) for frame in sorted(frames[sequence])]
+    scans = [(sequence, frame) for sequence in in_order(frames) for frame in in_order(frames[sequence])]
     if not scans:
         raise IgnetError(f"labelled_frames: found no scan in sequences {', '.join(frames) or 'none'}, expected one at least")
     if scans == benchmark_scans():

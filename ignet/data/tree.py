@@ -1,7 +1,6 @@
 """The files of one sequence by their names and sizes: what can be known without opening one."""
 
 import os
-import re
 import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -9,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ignet.data import kitti
-from ignet.data.faults import Fault, Faults, fault_of
+from ignet.data.faults import Fault, Faults, fault_of, named
 from ignet.data.official import KINDS, SEMANTICKITTI_FRAMES
+from ignet.data.tree_names import shape, sort_names, spellings
 from ignet.errors import reason_of
+from ignet.names import in_order, scan_of
 
 
 @dataclass
@@ -23,6 +24,7 @@ class SequenceTree:
         folder: its folder.
         sizes: bytes of each file by kind (`ignet.data.official.KINDS`) and frame.
         broken: frames of each kind whose file needs no reading, because it is known to be faulty.
+        ignored: files of each kind's folder that no stage looks at and that do no harm.
         image_sizes: width and height in pixels by frame.
         calibration: where it can be read.
         faults: what is wrong.
@@ -32,14 +34,24 @@ class SequenceTree:
     folder: Path
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    ignored: dict[str, list[str]] = field(default_factory=dict)
     image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     calibration: kitti.Calibration | None = None
     faults: Faults = field(default_factory=Faults)
 
     @property
     def frames(self) -> list[str]:
-        """Names of the scans, sorted."""
-        return sorted(self.sizes.get("scans", {}))
+        """Names of the scans, in natural order."""
+        return in_order(self.sizes.get("scans", {}))
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each folder with files that no stage looks at."""
+        return [
+            f"{self.folder / KINDS[kind].folder}: no stage reads {named(files)}, by the name of no scan"
+            for kind, files in self.ignored.items()
+            if files
+        ]
 
     def path(self, kind: str, frame: str) -> Path:
         """File of a frame."""
@@ -55,7 +67,7 @@ class SequenceTree:
 
     def fault(self, name: str, kind: str, frames: Iterable[str], found: str, expected: str, remedy: str) -> None:
         """Keep one fault of some frames' files of one kind."""
-        frames = sorted(frames)
+        frames = in_order(frames)
         files = tuple(f"{frame}{KINDS[kind].suffix}" for frame in frames)
         self.broken[kind] |= set(frames)
         self.faults.append(Fault(name, self.path(kind, frames[0]), found, expected, remedy, KINDS[kind].download, files))
@@ -76,7 +88,9 @@ def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool
     for kind in KINDS:
         if kind in wanted or (kind == "labels" and os.path.lexists(tree.folder / KINDS[kind].folder)):
             _list(tree, kind)
-    _check_counts(tree, SEMANTICKITTI_FRAMES.get(sequence) if complete else None)
+    official = SEMANTICKITTI_FRAMES.get(sequence) if complete else None
+    _name_spellings(tree, official)
+    _check_counts(tree, official)
     _check_sizes(tree)
     return tree
 
@@ -146,8 +160,8 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
     unreadable: dict[str, list[str]] = defaultdict(list)
     folders = []
     for entry in entries:
-        frame, fault = classify(entry.name, KINDS[kind].suffix)
-        if frame is None or fault:
+        frame = scan_of(entry.name, KINDS[kind].suffix)
+        if frame is None:
             continue
         try:
             status = entry.stat()
@@ -165,51 +179,42 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
 
 
 def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
-    """Faults of names that no stage would find, one for each way of being wrong."""
+    """Faults of names that no stage would find, one for each way of being wrong; the others that none looks at are kept apart."""
     suffix, download = KINDS[kind].suffix, KINDS[kind].download
-    wrong: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        frame, fault = classify(name, suffix)
-        if frame is not None and fault:
-            wrong[fault].append(name)
-            if fault in ("padding", "case"):  # it is there, by another name: not missing, and not readable
-                tree.sizes[kind][frame] = 0
-                tree.broken[kind].add(frame)
+    found = sort_names(names, suffix, tree.sizes.get("scans", {}))
+    tree.ignored[kind] = found.ignored
     remedies = {
-        "padding": "rename them: six digits",
         "case": f"rename them: {suffix} in small letters",
         "format": f"convert them to {suffix}, or unpack {download} again",
         "leftover": f"downloading or unpacking was stopped: remove them and unpack {download} again",
     }
-    for fault, files in wrong.items():
-        path = tree.folder / KINDS[kind].folder / files[0]
-        expected = f"names such as 000000{suffix}"
-        tree.faults.append(Fault(fault, path, f"found the name '{files[0]}'", expected, remedies[fault], download, tuple(files)))
+    for fault, files in found.wrong.items():
+        if fault == "case":  # it is there, by another name: not missing, and not readable
+            _keep_broken(tree, kind, files.values())
+        _misnamed(tree, kind, fault, files, f"{next(iter(files.values()))}{suffix}", remedies[fault])
 
 
-_OTHER_FORMATS = (".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".npy", ".npz", ".pcd", ".ply", ".txt")
+def _name_spellings(tree: SequenceTree, official: int | None) -> None:
+    """Faults of numbers that are written otherwise than those of the other folders."""
+    for kind, other in spellings(tree.sizes, official).items():
+        if other:
+            for frame in other:
+                del tree.sizes[kind][frame]
+            _keep_broken(tree, kind, other.values())
+            files, right = [f"{frame}{KINDS[kind].suffix}" for frame in other], next(iter(other.values()))
+            _misnamed(tree, kind, "padding", files, f"{right}{KINDS[kind].suffix}", f"rename them: {len(right)} digits")
 
 
-def classify(name: str, suffix: str) -> tuple[str | None, str | None]:
-    """The frame that a file's name means, None where it is none of ours, and what is wrong with the name, if anything.
+def _keep_broken(tree: SequenceTree, kind: str, frames: Iterable[str]) -> None:
+    for frame in frames:
+        tree.sizes[kind][frame] = 0
+        tree.broken[kind].add(frame)
 
-    Args:
-        name: of the file.
-        suffix: that the file should have.
 
-    Returns:
-        ``("000007", None)``, ``("000007", "padding")`` (other digits), ``"case"``, ``"format"`` (another file format), ``"leftover"`` (of a
-        download or of unpacking), or ``(None, None)``.
-    """
-    match = re.fullmatch(r"(\d+)(\..*)?", name)
-    if not match:
-        return None, None
-    frame, ending = f"{int(match[1]):06d}", match[2] or ""
-    if ending == suffix:
-        return frame, None if match[1] == frame else "padding"
-    if ending.casefold() == suffix:
-        return frame, "case"
-    return frame, "format" if ending.casefold() in _OTHER_FORMATS else "leftover"
+def _misnamed(tree: SequenceTree, kind: str, fault: str, files: Iterable[str], right: str, remedy: str) -> None:
+    first, *_ = files = tuple(files)
+    path = tree.folder / KINDS[kind].folder / first
+    tree.faults.append(Fault(fault, path, f"found the name '{first}'", f"names such as {right}", remedy, KINDS[kind].download, files))
 
 
 def _check_counts(tree: SequenceTree, official: int | None) -> None:
@@ -218,9 +223,14 @@ def _check_counts(tree: SequenceTree, official: int | None) -> None:
     if not scans:
         return
     wanted = scans if official is None else {f"{number:06d}" for number in range(official)}
-    for kind, sizes in tree.sizes.items():
+    for kind, sizes in list(tree.sizes.items()):
         noun, download = KINDS[kind].noun, KINDS[kind].download
         lacking, more = wanted - set(sizes), set(sizes) - wanted - (scans if kind != "scans" else set())
+        if kind != "scans":
+            strays = {frame for frame in more if shape(frame) not in {shape(scan) for scan in scans}}
+            more -= strays
+            tree.ignored[kind] += [f"{frame}{KINDS[kind].suffix}" for frame in in_order(strays)]
+            tree.sizes[kind] = {frame: size for frame, size in sizes.items() if frame not in strays}
         if lacking:
             count = "no such file" if official is None else f"no such file: found {len(sizes)} of {official} {noun}s{_other(sizes, tree)}"
             expected = f"a {noun} for its scan" if official is None else f"all that SemanticKITTI has of sequence {tree.sequence}"

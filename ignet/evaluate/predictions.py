@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ignet.data.correspondence import Correspondence
 from ignet.data.kitti import read_labels
-from ignet.data.labels import to_train_ids
+from ignet.data.labels import CLASSES, IGNORE, is_raw_class, to_train_ids
 from ignet.errors import IgnetError
 from ignet.evaluate.slices import camera_coverage
 
@@ -33,7 +33,31 @@ def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDAr
     raw = read_labels(path)
     if len(raw) != points:
         raise IgnetError(f"{path}: found {len(raw)} predictions, expected {points}, one for each point of its scan; predict again")
+    if found := foreign_ids(raw):
+        raise IgnetError(f"{path}: found {found}, expected {RAW_IDS}; write the predictions so")
     return to_train_ids(raw, str(path))
+
+
+RAW_IDS = "uint32 raw ids of SemanticKITTI's classes, such as 10 for car and 40 for road, as its learning_map_inv gives them"
+"""What a prediction holds."""
+
+
+def foreign_ids(raw: NDArray[np.uint32]) -> str | None:
+    """What the labels of a scan are instead of raw ids, in words, where that is plain: floats, or train ids.
+
+    Args:
+        raw: (N,), as they were read.
+    """
+    with np.errstate(invalid="ignore"):
+        numbers = raw.view(np.float32)
+        floats = raw.any() and bool(((raw == 0) | ((numbers >= 1) & (numbers < 2**16) & (numbers == np.floor(numbers)))).all())
+    if floats:
+        return f"float32 numbers, {numbers.min():g} to {numbers.max():g}"
+    classes = np.unique(raw & 0xFFFF)
+    unknown = [int(name) for name in classes if not is_raw_class(int(name))]
+    if unknown and all(name <= len(CLASSES) or name == IGNORE for name in unknown):
+        return f"{', '.join(map(str, unknown))}, which are no raw ids but may be train ids"
+    return None
 
 
 def read_camera_slices(correspondence: Correspondence, frame: str, points: int) -> NDArray[np.uint8]:

@@ -7,18 +7,19 @@ each scan with one uint32 for each point. Beyond them: no other file, no damaged
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ignet.console import progress
-from ignet.data.faults import number_of
+from ignet.data.faults import named, number_of
 from ignet.data.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.labels import IGNORE, to_train_ids
 from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
 from ignet.errors import IgnetError, reason_of
+from ignet.evaluate.predictions import RAW_IDS, foreign_ids
 from ignet.files import atomic
 
 TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQUENCES}
@@ -59,13 +60,25 @@ def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
     for sequence in sequences or TEST_SCANS:
         sizes = {frame: scan_path(dataset, sequence, frame).stat().st_size for frame in frame_ids(dataset, sequence)}
         folder = scan_path(dataset, sequence, "").parent
-        if sequences is None and len(sizes) != TEST_SCANS[sequence]:
-            raise IgnetError(f"{folder}: found {len(sizes)} scans, expected {TEST_SCANS[sequence]}; unpack data_odometry_velodyne again")
+        if sequences is None:
+            _check_names(folder, sizes, TEST_SCANS[sequence])
         if broken := [frame for frame, size in sizes.items() if not size or size % POINT_BYTES]:
             name = f"{folder / broken[0]}.bin"
             raise IgnetError(f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again")
         found[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
     return found
+
+
+def _check_names(folder: Path, scans: Collection[str], count: int) -> None:
+    """The scans are those of the benchmark by name: as many with other names would be refused there."""
+    official = [f"{number:06d}" for number in range(count)]
+    lacking = [f"{name}.bin" for name in official if name not in scans]
+    more = [f"{name}.bin" for name in sorted(set(scans) - set(official))]
+    if not lacking and not more:
+        return
+    found = " and ".join([f"no {named(lacking)}"] * bool(lacking) + [f"{named(more)} beyond the benchmark's"] * bool(more))
+    remedy = "unpack data_odometry_velodyne again" if lacking else "remove what is too much"
+    raise IgnetError(f"{folder}: found {len(scans)} scans, {found}, expected {count}, 000000.bin to {official[-1]}.bin; {remedy}")
 
 
 def write_submission(path: Path, predictions: Path, scans: Scans, description: Path | None = None) -> None:
@@ -158,13 +171,15 @@ def _fault_of(where: str, data: bytes, points: int) -> str | None:
     """What is wrong with one label file."""
     if len(data) != LABEL_BYTES * points:
         return f"{where}: found {len(data)} bytes, expected {LABEL_BYTES * points}, a uint32 for each of {points} points; predict it again"
-    classes, counts = np.unique(np.frombuffer(data, "<u4") & 0xFFFF, return_counts=True)
+    raw = np.frombuffer(data, "<u4").astype(np.uint32)
+    if foreign := foreign_ids(raw):
+        return f"{where}: found {foreign}, expected {RAW_IDS}; predict it again"
+    classes, counts = np.unique(raw & 0xFFFF, return_counts=True)
     wrong = [(int(name), int(count)) for name, count in zip(classes, counts, strict=True) if not _is_class(int(name))]
     if not wrong:
         return None
     ids, number = ", ".join(str(name) for name, _ in wrong[:8]), sum(count for _, count in wrong)
-    hint = " (the 19 train ids must be written as raw ids)" if any(1 < name < 20 for name, _ in wrong) else ""
-    return f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0{hint}; predict it again"
+    return f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0; predict it again"
 
 
 @cache

@@ -1,5 +1,6 @@
 """The embedded world on disk: the source set in GTA-V's layout, target sequences in SemanticKITTI's and ScribbleKITTI's."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from ignet.console import progress
 from ignet.data.kitti import instance_ids
 from ignet.data.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
 from ignet.data.scribbles import simulate_scribbles
-from ignet.errors import IgnetError
 from ignet.files import atomic, write_array, write_png
 from ignet.world.camera import Camera
 from ignet.world.drive import IMAGES_PER_STREET, Drive, source_drive, target_drive
@@ -43,14 +43,8 @@ def write_source(config: WorldConfig, folder: Path) -> None:
 
 
 def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
-    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or nothing.
-
-    Raises:
-        IgnetError: the sequence's name is no number.
-    """
-    if not sequence.isdecimal():
-        raise IgnetError(f"{folder}: found sequence '{sequence}', expected digits such as 08; rename it in the section dataset")
-    drive = target_drive(config, int(sequence))
+    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or nothing."""
+    drive = target_drive(config, number_of(sequence))
     with atomic(folder) as temporary:
         for name in ("velodyne", "labels", "scribbles", "image_2"):
             (temporary / name).mkdir(parents=True)
@@ -59,6 +53,11 @@ def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
         _write_calibration(temporary / "calib.txt", drive.camera)
         _write_poses(temporary / "poses.txt", [drive.pose(frame) for frame in range(config.frames)], drive.camera)
         (temporary / "times.txt").write_text("".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)))
+
+
+def number_of(sequence: str) -> int:
+    """Number of a sequence's street: its name where that is a number, else one beyond all such that the name alone decides."""
+    return int(sequence) if sequence.isdecimal() else 10**6 + zlib.crc32(sequence.encode())
 
 
 def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) -> None:

@@ -12,6 +12,7 @@ from ignet.data.spacing import middles
 from ignet.errors import IgnetError
 from ignet.hold import hold
 from ignet.identity import code_hash
+from ignet.names import RUN as RUN_NAME, SEQUENCE as SEQUENCE_NAME
 from ignet.report.html.assets import assets_hash
 from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
@@ -155,9 +156,9 @@ if workflow.workflow_settings.cache:
 
 
 wildcard_constraints:
-    sequence=r"\d+",
-    run=r"[A-Za-z0-9_-]+",
-    network=r"[A-Za-z0-9_-]+",
+    sequence=SEQUENCE_NAME,
+    run=RUN_NAME,
+    network=RUN_NAME,
     seed=r"\d+",
     projection=r"[0-9a-f]+",
 

@@ -24,6 +24,7 @@ from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter, untrained_like
+from ignet.names import Sequences
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.class_weights import domain_weights, weight_each
@@ -52,7 +53,7 @@ def main() -> None:
     stage.add("--source", type=Path, required=True, help="folder of the source dataset")
     stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
     stage.add("--pretrained", type=Path, required=True, help="weights of pretrain_2d")
     stage.add_training("weights of the teacher")

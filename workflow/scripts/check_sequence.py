@@ -31,6 +31,8 @@ def main() -> None:
     report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale)
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)
+    for note in report.tree.notes:
+        log.info("%s", note)
     if report.faults:
         raise IgnetError(
             f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; mend them all"

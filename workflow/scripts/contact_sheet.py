@@ -14,6 +14,7 @@ from ignet.data import kitti
 from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize, to_train_ids
 from ignet.data.projection import project
 from ignet.data.source import SourceDataset
+from ignet.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
 from ignet.report.pictures import UNLABELLED_COLOR, colors_of, evenly_spaced
 from ignet.stage import Stage, command
@@ -29,7 +30,7 @@ def main() -> None:
     stage.add("--source", type=Path, required=True, help="folder of the source dataset")
     stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
     stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
-    stage.add("--sequences", nargs="+", required=True, help="target sequences to show")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="target sequences to show")
     stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's")
     stage.add("--out", type=Path, required=True, help="PNG to make")
     args, settings = stage.start()

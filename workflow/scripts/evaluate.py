@@ -20,6 +20,7 @@ from ignet.evaluate.predictions import read_camera_slices, read_predictions
 from ignet.evaluate.slices import BOUNDARY_SLICES, CAMERA_SLICES, boundary_points, distance_bins, distance_names
 from ignet.evaluate.tensor import ConfusionTensor, count_cells, write_tensor
 from ignet.files import write_json
+from ignet.names import Sequences
 from ignet.stage import Stage, command
 
 
@@ -27,7 +28,7 @@ from ignet.stage import Stage, command
 def main() -> None:
     stage = Stage("evaluate", EvaluateConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with the scans and the dense labels")
-    stage.add("--sequences", nargs="+", required=True, help="sequences to evaluate on")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to evaluate on")
     stage.add("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
     stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5: which points the camera covers")
     stage.add("--out", type=Path, required=True, help="metrics.json")

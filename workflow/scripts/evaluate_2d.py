@@ -17,6 +17,7 @@ from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
 from ignet.files import write_json
 from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.names import Sequences
 from ignet.stage import Stage, command
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
     stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", nargs="+", required=True, help="validation sequences")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
     stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
     stage.add("--pictures", type=Path, required=True, help="folder for pictures NN_NNNNNN.png: image, prediction, projected labels")

@@ -16,6 +16,7 @@ from ignet.data.spacing import spaced
 from ignet.errors import IgnetError
 from ignet.files import file_hash
 from ignet.models.point_features import PointFeatures
+from ignet.names import Sequences
 from ignet.stage import Stage, command
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     stage = Stage("features", FeatureConfig, __doc__)
     stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
     stage.add("--projection", type=Path, required=True, help="folder of their correspondence files NN.h5")
     stage.add("--out", type=Path, required=True, help="basis to write (safetensors)")
     args, settings = stage.start()

@@ -16,6 +16,7 @@ from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, 
 from ignet.files import atomic, write_array
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
+from ignet.names import Sequences
 from ignet.stage import Stage, command
 
 Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -53,7 +54,7 @@ def main() -> None:
     stage = Stage("pseudo_label", PseudoLabelConfig, __doc__)
     stage.add("--weights", type=Path, required=True, help="weights of a 3D network, safetensors")
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequences", nargs="+", required=True, help="training sequences")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
     stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are the given labels")
     stage.add_remission_scale()
     stage.add("--out", type=Path, required=True, help="folder to make, with sequences/NN/labels/*.label")

@@ -14,6 +14,7 @@ from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
 from ignet.evaluate.segmentation2d import predict_image
 from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.names import Sequences
 from ignet.report.arguments import name_and_path
 from ignet.report.figures import save_figure
 from ignet.report.pictures import before_after, evenly_spaced, from_above, in_image
@@ -24,7 +25,7 @@ from ignet.stage import Stage, command
 def main() -> None:
     stage = Stage("report", ReportConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with scans, labels and images")
-    stage.add("--sequences", nargs="+", required=True, help="validation sequences")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
     stage.add("--predictions", nargs="+", required=True, metavar="RUN=DIR", help="folder that holds sequences/NN/predictions of each run")
     stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")

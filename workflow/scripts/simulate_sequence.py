@@ -1,6 +1,6 @@
 """Make one target sequence of the embedded world: scans, labels, scribbles, images and calibration in SemanticKITTI's layout.
 
-Every sequence drives along a street of its own, drawn from the section `world` and the sequence's number alone.
+Every sequence drives along a street of its own, drawn from the section `world` and the sequence's name alone.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from ignet.world.files import write_sequence
 @command
 def main() -> None:
     stage = Stage("world", WorldConfig, __doc__)
-    stage.add("--sequence", required=True, help="number of the sequence, such as 08")
+    stage.add("--sequence", required=True, help="name of the sequence, such as 08")
     stage.add("--out", type=Path, required=True, help="folder of the sequence to make")
     args, settings = stage.start()
 

@@ -24,6 +24,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.probe import Probe, fit_probe
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
+from ignet.names import Sequences
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import join
@@ -55,7 +56,7 @@ def make_probe(source: ScanSource, guidance: ImageGuidanceConfig, seed: int) -> 
 def main() -> None:
     stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequences", nargs="+", required=True, help="sequences to train on")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to train on")
     stage.add("--labels", type=Path, required=True, help="folder whose sequences/NN hold the labels of the run's supervision")
     stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
     stage.add("--features", type=Path, help="folder of NN.h5, the feature store")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ignet.data.kitti import Calibration
 from ignet.data.layouts.frame import SensorFrame
 from ignet.errors import IgnetError
+from ignet.names import scan_of
 
 _MATRICES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
 
@@ -24,7 +25,7 @@ def kitti_object(root: Path) -> Iterator[SensorFrame]:
         IgnetError: there is no frame, or a calibration is missing or broken.
     """
     folder = root / "training"
-    scans = sorted((folder / "velodyne").glob("*.bin"))
+    scans = sorted(path for path in (folder / "velodyne").glob("*.bin") if scan_of(path.name, ".bin"))
     if not scans:
         raise IgnetError(f"{folder / 'velodyne'}: found no .bin file, expected KITTI's object data; unpack data_object_velodyne.zip here")
     for scan in scans:

@@ -89,7 +89,7 @@ def test_letters_and_time_stamps_work(stamped: Path, run_script: Callable[..., A
     done = run_script("project.py", "--dataset", stamped, "--sequence", "drive_A", "--out", tmp_path / "drive_A.h5")
     assert done.returncode == 0, done.stderr
     assert Correspondence(tmp_path / "drive_A.h5").frames == list(FRAMES)
-    assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == dict.fromkeys(SEQUENCES, list(FRAMES))
+    assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == {key: list(FRAMES) for key in SEQUENCES}
 
 
 def test_stray_files_are_ignored_by_all_and_said_once(tiny_tree: Path) -> None:

@@ -189,9 +189,7 @@ def test_scans_must_be_there(scans: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(TEST_SCANS.values()) == 20351 and list(TEST_SCANS) == [str(number) for number in range(11, 22)]
     assert scans_of(scans, SEQUENCES) == {sequence: {"000000": 400, "000001": 400} for sequence in SEQUENCES}
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 921})
-    with pytest.raises(
-        IgnetError, match=r"11/velodyne: found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_odometry_velodyne"
-    ):
+    with pytest.raises(IgnetError, match=r"found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_od"):
         scans_of(scans, None)
     with pytest.raises(IgnetError, match="no such sequence"):
         scans_of(scans, ["12"])

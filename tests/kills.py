@@ -26,7 +26,7 @@ import yaml
 from ignet.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", "progress", "records", "index.html", ".workflow.lock"}
+UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", "progress", "records", "index.html", ".workflow.lock", ".identity"}
 """What may differ below a folder of results: times (the report shows them), and what only helps to go on."""
 MOMENTS = ("begin", "temporary", "checkpoint", "finished")
 TRAINING = re.compile("2D network from|.*: adaptation to|3D network")

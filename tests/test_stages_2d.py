@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from ignet.data.correspondence import Correspondence
 from ignet.data.features import FeatureStore
 from ignet.data.splits import labelled_scans
 from ignet.models.segformer import load_segmenter, sample_features
+from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_UNFINISHED, TrainingRun
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -134,6 +136,25 @@ def test_adaptation_moves_the_network_and_names_its_losses(work):
     np.testing.assert_allclose(curves["loss"], curves["source"] + curves["mix"] + curves["scribble"], rtol=1e-4)
     before, after = (load_segmenter(work / name / "model.safetensors").state_dict() for name in ("pretrain", "adapted"))
     assert before.keys() == after.keys() and not torch.equal(before["classifier.weight"], after["classifier.weight"])
+
+
+def test_an_adaptation_that_was_set_aside_is_taken_back(work, tmp_path, monkeypatch):
+    out = tmp_path / "adapted"
+    shutil.copytree(work / "adapted", out)
+    names = ("model.safetensors", "metrics.json", "curves.csv")
+    assert set_aside(out / "state", [out / name for name in names])
+    for name in (*names, "model.settings.json"):
+        (out / name).unlink()
+
+    def train(run):
+        raise RuntimeError("trains")
+
+    monkeypatch.setattr(TrainingRun, "__enter__", train)
+    with pytest.raises(RuntimeError, match="trains"):
+        adapt(work, out, {**ADAPT, "class_weight_of": "target"})
+    adapt(work, out, ADAPT)
+    for name in (*names, "model.settings.json"):
+        assert (out / name).read_bytes() == (work / "adapted" / name).read_bytes()
 
 
 def test_a_killed_adaptation_ends_bit_identical(work, monkeypatch):

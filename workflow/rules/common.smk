@@ -22,6 +22,7 @@ from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data
 from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
 from ignet.workflow.schedule import record_schedule
+from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.unrecorded import refuse_without_record
 
 
@@ -109,6 +110,10 @@ JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workfl
 os.environ.update(IGNET_JOB_START=JOB_START)
 
 
+# where trainings keep what only helps to go on: no outputs of Snakemake, which would remove them
+STATES = {stage: Path(root, "state", stage) for stage, root in {"pretrain_2d": SHARED, "adapt_2d": SHARED, "train_3d": RESULTS}.items()}
+
+
 def check_plan(dag):
     """Stop before anything runs, or is said to need no run, where the plan cannot be right."""
     try:
@@ -130,6 +135,9 @@ def begin():
             hold(Path(folder))
             remove_dead_folders(Path(folder))
         link_artifacts(EXPERIMENT)
+        if not workflow.touch and (kept := set_trainings_aside(workflow.dag, STATES)):
+            folders = " and ".join(dict.fromkeys(str(state.parent) for state in STATES.values()))
+            print(f"set aside in {folders}, to be taken back with the same settings: {', '.join(kept)}", file=sys.stderr)
         if not workflow.local_exec:
             codes = {script.name: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))}
             plan = write_plan(Path(RESULTS), EXPERIMENT.model_dump(mode="json"), codes, workflow.dag.needrun_jobs())

@@ -31,6 +31,7 @@ from ignet.train.class_weights import domain_weights, weight_each
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
 from ignet.train.distributed import join
 from ignet.train.ema import update_ema
+from ignet.train.finished import note_identity, take_back
 from ignet.train.masking import hide_blocks
 from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
@@ -87,6 +88,8 @@ def main() -> None:
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
     data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
+    if ranks.any(ranks.main and take_back(args, identity)):
+        return
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
@@ -143,6 +146,7 @@ def main() -> None:
         write_json(args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name != "step"})
         write_curves(args.curves_csv, run.history)
         stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
+        note_identity(args.out, identity)
         run.clean()
 
 

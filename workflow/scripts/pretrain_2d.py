@@ -23,6 +23,7 @@ from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import Ranks, join
+from ignet.train.finished import note_identity, take_back
 from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
@@ -59,6 +60,8 @@ def main() -> None:
     log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
 
     identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
+    if ranks.any(ranks.main and take_back(args, identity)):
+        return
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
@@ -87,6 +90,7 @@ def main() -> None:
         write_json(args.metrics, figures)
         write_curves(args.curves_csv, run.history)
         stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
+        note_identity(args.out, identity)
         run.clean()
 
 

@@ -28,6 +28,7 @@ from ignet.names import Sequences
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import join
+from ignet.train.finished import note_identity, take_back
 from ignet.train.needs import (
     compares_features,
     needs_correspondence,
@@ -115,6 +116,8 @@ def main() -> None:
     files = [*(projection or {}).values(), *(features or {}).values()]
     facts = {"data": data, "files": files, "remission_scale": args.remission_scale}
     identity = stage.identity(seed=args.seed, sequences=args.sequences, engine=engine, **facts)
+    if ranks.any(ranks.main and take_back(args, identity)):
+        return
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
@@ -141,6 +144,7 @@ def main() -> None:
         save_network(args.out, objective.teacher.network, settings.backbone, engine)
         write_curves(args.curves_csv, run.history)
         stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes, remission_scale=args.remission_scale)
+        note_identity(args.out, identity)
         last = run.history[-max(1, settings.steps // 10) :]
         metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
         size = sum(p.numel() for p in network.parameters())

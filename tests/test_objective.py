@@ -68,6 +68,29 @@ def test_terms_and_their_sum(settings: Train3DConfig, terms: set[str]) -> None:
     assert all(value.item() > 0 for value in found.values())
 
 
+def test_weights_scale_their_terms_and_nothing_else() -> None:
+    weighed = FULL.model_copy(
+        update={
+            "lovasz_weight": 0.25,
+            "mean_teacher": MeanTeacherConfig(weight=0.4),
+            "image_guidance": ImageGuidanceConfig(weight=3.0),
+            "contrastive": FULL.contrastive.model_copy(update={"weight": 0.1}),
+        }
+    )
+    ones, found = losses(make_objective(FULL), make_batch()), losses(make_objective(weighed), make_batch())
+    ratios = {name: found[name].item() / ones[name].item() for name in ones if name != "loss"}
+    assert ratios == pytest.approx({"ce": 1, "lovasz": 0.25, "consistency": 0.4, "image": 3, "contrastive": 0.1 / 0.5}, rel=1e-5)
+    assert found["loss"].item() == pytest.approx(sum(found[name].item() for name in ratios), rel=1e-6)
+
+
+def test_without_lovasz_the_gradient_is_that_of_the_cross_entropy() -> None:
+    objective = make_objective(SUPERVISED.model_copy(update={"lovasz_weight": 0.0}))
+    found, weight = losses(objective, make_batch()), objective.student.network.classifier.weight
+    (whole,) = torch.autograd.grad(found["loss"], [weight], retain_graph=True)
+    assert torch.equal(whole, torch.autograd.grad(found["ce"], [weight])[0])
+    assert whole.abs().max() > 0
+
+
 def test_a_run_without_teacher_losses_needs_no_teacher_view() -> None:
     batch = replace(make_batch(), teacher=None)
     assert losses(make_objective(SUPERVISED), batch)["loss"].isfinite()

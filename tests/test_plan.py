@@ -7,24 +7,34 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from ignet.config.experiment import ExperimentConfig, load_experiment
-from ignet.config.training_2d import SegformerConfig
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
+from ignet.config.training_3d import BackboneConfig, MeanTeacherConfig, Train3DConfig
+from ignet.data.views import make_view
 from ignet.errors import IgnetError
 from ignet.models.segformer import build_segmenter
 from ignet.models.segmentor3d import build_network
+from ignet.models.sparse.engine import make_geometry
 from ignet.workflow.costs import Rate, cost, merge_rates, read_rates, write_rates
 from ignet.workflow.facts import SEMANTICKITTI_FRAMES, data_facts
 from ignet.workflow.jobs import GPU_RULES, Job, plan_jobs
 from ignet.workflow.plan import CPU, GPU, list_schedule, make_plan, paths
 from ignet.workflow.plan_text import plan_text
-from ignet.workflow.sizes import KITTI_VOXELS, minkunet_parameters, occupied_voxels, segformer_parameters, segformer_work
-from ignet.workflow.work import Work, Workload
+from ignet.workflow.sizes import (
+    KITTI_VOXELS,
+    minkunet_parameters,
+    minkunet_work,
+    occupied_voxels,
+    segformer_parameters,
+    segformer_work,
+)
+from ignet.workflow.work import BACKWARD, Work, Workload, adapt_load, crop_pixels, pretrain_load, train_3d_load
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ("tiny", "demo", "ablation", "scribblekitti", "semantickitti-semi")
@@ -176,6 +186,29 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
 @pytest.mark.parametrize("config", [BackboneConfig(), BackboneConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
 def test_size_of_the_3d_network(config: BackboneConfig) -> None:
     assert minkunet_parameters(config) == pytest.approx(sum(p.numel() for p in build_network(config).parameters()), rel=0.01)
+
+
+def test_a_training_pass_costs_three_forward_passes() -> None:
+    """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D network."""
+    pretraining, adaptation, network = Pretrain2DConfig(), Adapt2DConfig(batch=3), Pretrain2DConfig().network
+    assert pretrain_load(pretraining) == pytest.approx(2 * 3 * segformer_work(network, crop_pixels(pretraining)))
+    # three images of each sample are learned from, and the teacher looks at one of them
+    assert adapt_load(adaptation, network) == pytest.approx(3 * (3 * 3 + 1) * segformer_work(network, crop_pixels(adaptation)))
+
+    supervised = Train3DConfig(batch=4, mean_teacher=MeanTeacherConfig(weight=0))
+    shares = KITTI_VOXELS
+    forward = minkunet_work(supervised.backbone, 1e5, shares)
+    assert train_3d_load(supervised, 1e5, shares) == pytest.approx(4 * 3 * forward)
+    assert train_3d_load(Train3DConfig(batch=4), 1e5, shares) == pytest.approx(4 * (3 + 1) * forward)
+    model, scan = build_network(supervised.backbone), np.random.default_rng(0).uniform(-8, 8, (2000, 4)).astype(np.float32)
+    view, flops = make_view([scan], 0.5), []
+    for learns in (False, True):
+        with FlopCounterMode(display=False) as counter:
+            logits, _ = model(view.features, make_geometry("torch", view.coordinates), view.inverse)
+            if learns:
+                logits.sum().backward()
+        flops.append(counter.get_total_flops())
+    assert flops[1] / flops[0] == pytest.approx(BACKWARD, rel=0.1)
 
 
 def test_occupied_voxels_fall_with_their_size() -> None:

@@ -1,9 +1,15 @@
 """Class-range balanced pseudo-labels, by hand and by property."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ignet.config.self_training import PseudoLabelConfig
+from ignet.data import kitti
+from ignet.data.labels import to_train_ids
 from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 
 
@@ -47,3 +53,30 @@ def test_given_labels_are_never_overwritten() -> None:
     classes = rng.integers(0, 19, 50).astype(np.uint8)
     found = choose(labels, classes, np.ones(50, np.float32), np.zeros(50, np.int64), np.zeros((19, 1)))
     assert (found == labels).all()
+
+
+def test_the_stage_keeps_its_share_of_each_ring_over_all_scans(tiny_tree: Path, tmp_path: Path) -> None:
+    """A network that is the surer the nearer a point is: with one ring for all, no far point would be kept."""
+    stage = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/pseudo_label.py"))
+    settings = PseudoLabelConfig(rings=4, ring_width=10.0, fraction=0.5)
+    frames = [("00", "000000"), ("00", "000001")]
+    scans = [(kitti.scan_path(tiny_tree, *frame), kitti.scribble_path(tiny_tree, *frame)) for frame in frames]
+    asked = []
+
+    def predict(points: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(labels)
+        return np.zeros(len(points), np.uint8), np.exp(-np.hypot(points[:, 0], points[:, 1]) / 40).astype(np.float32)
+
+    threshold = stage["predict_all"](scans, predict, settings, tmp_path)
+    assert threshold.shape == (19, 4)
+    # points lie 3 to 40 m away, evenly: half of a ring is nearer than its middle
+    np.testing.assert_allclose(threshold[0], np.exp(-np.array([6.5, 15, 25, 35]) / 40), atol=0.02)
+    assert (threshold[1:] == 1).all()
+    for number, ((path, scribbles), given_labels) in enumerate(zip(scans, asked, strict=True)):
+        known = to_train_ids(kitti.read_labels(scribbles, 400), "")
+        assert np.array_equal(given_labels, known)
+        labels = stage["label"](scribbles, tmp_path / f"{number}.npz", threshold)
+        assert np.array_equal(labels[known != 255], known[known != 255])
+        ring = rings(kitti.read_scan(path), 10.0, 4)
+        kept = [(labels[(ring == each) & (known == 255)] != 255).mean() for each in range(4)]
+        np.testing.assert_allclose(kept, 0.5, atol=0.12)

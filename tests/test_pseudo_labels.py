@@ -67,7 +67,7 @@ def test_the_stage_keeps_its_share_of_each_ring_over_all_scans(tiny_tree: Path, 
         asked.append(labels)
         return np.zeros(len(points), np.uint8), np.exp(-np.hypot(points[:, 0], points[:, 1]) / 40).astype(np.float32)
 
-    threshold = stage["predict_all"](scans, predict, settings, tmp_path)
+    threshold = stage["predict_all"](scans, predict, settings, tmp_path, 1.0)
     assert threshold.shape == (19, 4)
     # points lie 3 to 40 m away, evenly: half of a ring is nearer than its middle
     np.testing.assert_allclose(threshold[0], np.exp(-np.array([6.5, 15, 25, 35]) / 40), atol=0.02)

@@ -16,6 +16,7 @@ from ignet.data import kitti
 from ignet.data.calibration_check import view_faults
 from ignet.data.faults import Fault, Faults, fault_of
 from ignet.data.headers import check_calibration, check_images
+from ignet.data.label_check import FrameLabels, label_faults
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
 from ignet.data.official import KINDS
 from ignet.data.projection import project
@@ -143,7 +144,7 @@ def judge_scan(path: Path, points: NDArray[np.float32], remission_scale: float =
 
 def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: Judge) -> None:
     """Read every file that no fault is known of; facts, faults and the fingerprint go into the report."""
-    digest = hashlib.sha256()
+    digest, labels = hashlib.sha256(), []
     calibration = tree.folder / "calib.txt"
     if tree.calibration:
         digest.update(calibration.read_bytes())
@@ -152,9 +153,10 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: J
         for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
             report.frames.append(frame.facts)
             report.faults.take(frame.faults)
+            labels.append(frame.labels)
             digest.update(frame.digest.digest())
     report.fingerprint = digest.hexdigest() if tree.frames else ""
-    _check_shares(tree, report)
+    report.faults.take(label_faults(tree.folder, labels))
 
 
 def _check_some_scans(tree: SequenceTree, judge: Judge, deep: bool) -> None:
@@ -198,30 +200,18 @@ def _spread(frames: Sequence[str], most: int) -> list[str]:
     return [frames[number] for number in sorted({*np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int)})]
 
 
-def _check_shares(tree: SequenceTree, report: SequenceReport) -> None:
-    """Labels without any class, and dense labels in the place of scribbles."""
-    points, labelled, scribbled = (sum(getattr(facts, name) for facts in report.frames) for name in ("points", "labelled", "scribbled"))
-    for kind, count in (("labels", labelled), ("scribbles", scribbled)):
-        whole = points and tree.sizes.get(kind) and not tree.broken[kind]
-        if whole and not count and not any(fault.path.parent.name == KINDS[kind].folder for fault in report.faults):
-            folder, download = tree.folder / KINDS[kind].folder, KINDS[kind].download
-            remedy = f"unpack {download} again"
-            report.faults.append(Fault("no-class", folder, "found no point with a class", "some in every sequence", remedy, download))
-    if points and labelled == scribbled > points / 2:
-        found, download = f"found {scribbled / points:.0%} of the points labelled, as in labels/", KINDS["scribbles"].download
-        remedy = f"unpack {download}, or set dataset.scribbles to simulated"
-        report.faults.append(Fault("dense-scribbles", tree.folder / "scribbles", found, "scribbles (about 8 %)", remedy, download))
-
-
 class _Frame:
-    """Reads the files of one frame: ``facts``, ``faults``, and a ``digest`` of what was read."""
+    """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest`` of what was read."""
 
     def __init__(self, tree: SequenceTree, frame: str, judge: Judge) -> None:
         self.tree, self.frame, self.judge, self.faults, self.digest = tree, frame, judge, Faults(), hashlib.sha256()
         points = self._scan()
-        counts, drawn = self._classes("labels", points), self._classes("scribbles", points)
+        labels, scribbles = self._classes("labels", points), self._classes("scribbles", points)
+        counts = np.bincount(() if labels is None else labels, minlength=IGNORE + 1)[: len(CLASSES)]
+        self.labels = _count(frame, points or 0, labels, scribbles)
         width, height = self._image()
-        self.facts = FrameFacts(frame, points or 0, int(counts.sum()), int(drawn.sum()), width, height, tuple(counts.tolist()))
+        facts = points or 0, self.labels.labelled or 0, self.labels.scribbled or 0
+        self.facts = FrameFacts(frame, *facts, width, height, tuple(counts.tolist()))
 
     def _file(self, kind: str) -> Path | None:
         """Path of a file to read, which enters the digest; None where it is not there or known to be faulty."""
@@ -244,13 +234,12 @@ class _Frame:
             return len(points)
         return None
 
-    def _classes(self, kind: str, points: int | None) -> NDArray[np.int64]:
-        """Points of each class, int64 (19,); zeros where the labels cannot be read."""
+    def _classes(self, kind: str, points: int | None) -> NDArray[np.uint8] | None:
+        """Train id of each point; None where the labels cannot be read."""
         if (path := self._file(kind)) is not None:
             with self.faults.kept("unknown-id", path, KINDS[kind].download):
-                train = to_train_ids(kitti.read_labels(path, points), str(path))
-                return np.bincount(train, minlength=IGNORE + 1)[: len(CLASSES)]
-        return np.zeros(len(CLASSES), np.int64)
+                return to_train_ids(kitti.read_labels(path, points), str(path))
+        return None
 
     def _image(self) -> tuple[int, int]:
         """Width and height; zeros where the image cannot be read."""
@@ -259,3 +248,13 @@ class _Frame:
                 height, width = kitti.read_image(path).shape[:2]
                 return width, height
         return 0, 0
+
+
+def _count(frame: str, points: int, labels: NDArray[np.uint8] | None, scribbles: NDArray[np.uint8] | None) -> FrameLabels:
+    """Points with a class, in the dense labels, in the scribbles and in both."""
+    labelled, scribbled = (None if ids is None else int(np.count_nonzero(ids != IGNORE)) for ids in (labels, scribbles))
+    if labels is None or scribbles is None or len(labels) != len(scribbles):
+        return FrameLabels(frame, points, labelled, scribbled)
+    both, differing = (labels != IGNORE) & (scribbles != IGNORE), labels != scribbles
+    same = not differing.any()
+    return FrameLabels(frame, points, labelled, scribbled, same, int(np.count_nonzero(both)), int(np.count_nonzero(both & differing)))

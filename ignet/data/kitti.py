@@ -177,7 +177,7 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
         points: the number of points of its scan, where it is known.
 
     Raises:
-        IgnetError: the file is missing, cut short, or of another length than its scan.
+        IgnetError: the file is missing, cut short, of another length than its scan, or holds floating-point numbers.
     """
     data = _read_bytes(path, "a label file", "unpack the labels again")
     if len(data) % LABEL_BYTES:
@@ -187,7 +187,15 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
             f"{path}: found {len(data) // LABEL_BYTES} labels, expected {points}, as many as its scan has points; "
             "unpack the labels that belong to these scans"
         )
+    if _are_floats(data):
+        raise IgnetError(f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them")
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
+
+
+def _are_floats(data: bytes) -> bool:
+    """Whether labels were written as float32: whole numbers, some of them not 0; as float32, labels of few instances are all but 0."""
+    values = np.frombuffer(data, "<f4")
+    return bool((values >= 1).any() and (values == np.round(values)).all())
 
 
 def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:

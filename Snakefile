@@ -43,6 +43,10 @@ onsuccess:
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():
         print(summary.read_text())
+    doubts = Path(RESULTS, "data", "doubts.txt")
+    if doubts.exists():
+        for line in doubts.read_text(encoding="utf-8").splitlines():
+            print(f"doubt: {line}")
     print(f"Report, opens in a browser: {RESULTS}/report/index.html   tables: {RESULTS}/compare   TensorBoard: {RESULTS}/tensorboard")
 
 

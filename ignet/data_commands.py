@@ -51,7 +51,8 @@ def _check(args: argparse.Namespace) -> int:
         remission_scale = args.remission_scale
     report = check_dataset(root, wanted, complete, args.deep, args.jobs, remission_scale)
     if source:
-        report.faults += check_source(Path(source.root), source.layout, args.deep, args.jobs)
+        report.source = check_source(Path(source.root), source.layout, args.deep, args.jobs)
+        report.faults += report.source.faults
     if not args.config and not any("scribbles" in kinds for kinds in wanted.values()):
         report.notes.append("no scribbles: unpack scribblekitti.zip, or set dataset.scribbles to simulated")
     if args.json:

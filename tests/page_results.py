@@ -40,7 +40,7 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
         checked = ("--role", "val" if sequence == VAL else "train", "--out", results / f"data/{sequence}.json")
         run_stage("check_sequence.py", "--dataset", data, "--sequence", sequence, *checked)
     parts = [results / f"data/{sequence}.json" for sequence in (TRAIN, VAL)]
-    run_stage("check_data.py", "--sequences", *parts, "--out", results / "data/manifest.csv")
+    run_stage("check_data.py", "--sequences", *parts, "--out", results / "data/manifest.csv", "--doubts", results / "data/doubts.txt")
     for number, (run, wrong) in enumerate(RUNS.items()):
         _predict(data, results / f"predictions/{run}/seed0", wrong)
         folder = results / f"evaluate/{run}/seed0"

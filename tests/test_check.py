@@ -140,6 +140,48 @@ def test_manifest_has_a_row_for_each_frame(tiny_tree: Path, tmp_path: Path) -> N
     ]
 
 
+def test_manifest_counts_the_scribbles_that_trainings_see(tiny_tree: Path, tmp_path: Path) -> None:
+    """Those of the dataset, or those drawn from its dense labels; validation sequences show none."""
+
+    def rows(wanted: tuple[str, ...], simulated: Path | None) -> list[tuple[str, str, str]]:
+        files = []
+        for sequence, role, kinds in (("00", "train", wanted), ("08", "val", ("scans", "images", "labels"))):
+            files.append(tmp_path / f"{sequence}.json")
+            write_json(files[-1], {"role": role, **check(tiny_tree, sequence, kinds).as_json()})
+        assert write_manifest(tmp_path / "manifest.csv", files, simulated) == []
+        with (tmp_path / "manifest.csv").open() as file:
+            return [(row["frame"], row["scribbled"], row["scribbles"]) for row in csv.DictReader(file)]
+
+    none = [("000000", "", ""), ("000001", "", "")]
+    counts = [str(facts.scribbled) for facts in check(tiny_tree).frames]
+    assert rows(("scans", "images", "scribbles"), None) == [("000000", counts[0], "dataset"), ("000001", counts[1], "dataset"), *none]
+    drawn = tmp_path / "drawn"
+    for frame, points in (("000000", 7), ("000001", 30)):
+        path = kitti.scribble_path(drawn, "00", frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.r_[np.full(points, 40), np.zeros(400 - points)].astype("<u4").tofile(path)
+    simulated = [("000000", "7", "simulated"), ("000001", "30", "simulated")]
+    assert rows(("scans", "images", "labels"), drawn) == [*simulated, *none]
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(IgnetError, match=r"000001\.label: found 399 labels, expected 400"):
+        rows(("scans", "images", "labels"), drawn)
+
+
+def test_manifest_tells_of_doubts(make_tree: Callable[..., Path], tmp_path: Path) -> None:
+    """Those of each sequence, and of the one that is unlike the others."""
+    root, files = make_tree(sequences=("00", "01", "02", "08")), []
+    for sequence in ("00", "01", "02", "08"):
+        if sequence == "01":
+            for path in sorted((root / "sequences/01/labels").iterdir()):
+                raw = np.fromfile(path, "<u4")
+                np.where(np.arange(len(raw)) % 10 == 5, raw, 0).astype("<u4").tofile(path)
+        files.append(tmp_path / f"{sequence}.json")
+        write_json(files[-1], {"role": "train", **check(root, sequence, ("scans", "images", "labels")).as_json()})
+    own, other = write_manifest(tmp_path / "manifest.csv", files)
+    assert own.startswith(f"{root}/sequences/01/labels: found ") and "most of them in dense labels" in own
+    assert other.startswith("sequences/01/labels: found ") and "as in the other sequences" in other
+
+
 def test_manifest_of_something_else(tiny_tree: Path, tmp_path: Path) -> None:
     good = tmp_path / "00.json"
     write_json(good, {"role": "train", **check(tiny_tree).as_json()})
@@ -163,8 +205,10 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
     assert done.returncode == 0, done.stderr
     written = read_json(out)
     assert (written["role"], written["frames"], written["image_sizes"]) == ("train", ["000000", "000001"], [[64, 32], [64, 32]])
-    merged = run_script("check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv")
+    doubts = tmp_path / "data" / "doubts.txt"
+    merged = run_script("check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv", "--doubts", doubts)
     assert merged.returncode == 0, merged.stderr
+    assert doubts.read_text() == ""
     assert len((tmp_path / "data" / "manifest.csv").read_text().splitlines()) == 3
 
     out.unlink()

@@ -303,20 +303,34 @@ def test_command_line_says_what_it_needs(data: Path, tmp_path: Path, capsys: pyt
         assert said.startswith("error: ") and len(said.splitlines()) == 1
 
 
-def test_source(tmp_path: Path) -> None:
+def test_source(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "source"
     for name, value in (("00001", 7), ("00002", 200)):
         for folder, array in (("images", np.full((4, 6, 3), 9, np.uint8)), ("labels", np.full((4, 6), value, np.uint8))):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
-    assert check_source(tmp_path, "gtav", deep=False, workers=1) == []
-    (fault,) = check_source(tmp_path, "gtav", deep=True, workers=2)
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(root / folder / f"{name}.png")
+    found = check_source(root, "gtav", deep=False, workers=1)
+    assert (found.pairs, found.faults) == (2, [])
+    config = tmp_path / "experiment.yaml"
+    sections = (
+        f"dataset: {{root: {data}, train_sequences: ['00', '01']}}\nsource: {{root: {root}}}\nruns: {{one: {{supervision: scribbles}}}}\n"
+    )
+    config.write_text("results: r\n" + sections)
+    assert run("--config", config) == 0
+    assert f"\n{root}: 2 pairs of source images and labels (gtav)\nno fault" in capsys.readouterr().out
+    assert run("--config", config, "--deep", "--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["source"] == {"root": str(root), "layout": "gtav", "pairs": 2}
+    assert [fault["kind"] for fault in said["faults"]] == ["source-image"]
+    (fault,) = check_source(root, "gtav", deep=True, workers=2).faults
     assert fault.kind == "source-image" and "labels/00002.png: found unknown label id 200" in str(fault)
-    Image.fromarray(np.full((4, 5), 7, np.uint8)).save(tmp_path / "labels/00001.png")
-    (fault,) = check_source(tmp_path, "gtav", deep=False, workers=1)
+    Image.fromarray(np.full((4, 5), 7, np.uint8)).save(root / "labels/00001.png")
+    (fault,) = check_source(root, "gtav", deep=False, workers=1).faults
     assert fault.kind == "source-size" and "labels/00001.png: found 5x4 pixels, expected 6x4" in str(fault)
-    (tmp_path / "labels/00001.png").unlink()
-    (fault,) = check_source(tmp_path, "gtav", deep=True, workers=1)
-    assert fault.kind == "source-pairs" and "images/00001.png" in str(fault)
+    (root / "labels/00001.png").unlink()
+    found = check_source(root, "gtav", deep=True, workers=1)
+    assert found.pairs == 0 and [fault.kind for fault in found.faults] == ["source-pairs"]
+    assert "images/00001.png" in str(found.faults[0])
 
 
 def test_at_least_25_kinds_are_injected() -> None:

@@ -12,9 +12,11 @@ import pytest
 from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
 
+from ignet.data.manifest import COLUMNS
 from ignet.errors import IgnetError
 from ignet.identity import import_closure
 from ignet.report.html.assets import asset, assets_hash
+from ignet.report.html.background import data
 from ignet.report.html.charts import chart, confusion_chart, curve_charts, run_styles
 from ignet.report.html.components import FeatureColors
 from ignet.report.html.costs import Made, duration, read_costs, versions
@@ -37,6 +39,20 @@ def page(results, tmp_path_factory):
 
 def embedded(page, name):
     return json.loads(re.search(rf'<script type="application/json"[^>]* id="{name}">(.*?)</script>', page, re.S)[1])
+
+
+def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for sequence, role, scribbled, source in (("00", "train", 80, "simulated"), ("01", "train", 79, "dataset"), ("08", "val", "", "")):
+            writer.writerows([[sequence, f"{frame:06d}", role, 1000, 950, scribbled, source, 64, 32, *[50] * 19] for frame in range(2)])
+    Image.new("RGB", (40, 20)).save(tmp_path / "sheet.png")
+    section = data(tmp_path / "manifest.csv", tmp_path / "sheet.png", 80, ["a note", "Doubtful: this"])
+    assert section.text == ["a note", "Doubtful: this"]
+    place = section.tables[0].columns.index("scribbled, %")
+    assert [row[place].text for row in section.tables[0].rows] == ["8.0 (simulated)", "7.9", "-"]
+    assert [row[place].value for row in section.tables[0].rows] == [pytest.approx(8.0), pytest.approx(7.9), None]
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------------

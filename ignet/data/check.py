@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ignet.console import progress
 from ignet.data import kitti
 from ignet.data.calibration_check import view_faults
-from ignet.data.faults import Fault, Faults, fault_of
+from ignet.data.faults import Faults, fault_of
 from ignet.data.headers import check_calibration, check_images
 from ignet.data.label_check import FrameLabels, label_faults
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
@@ -75,17 +75,24 @@ class SequenceReport:
     faults: Faults = field(default_factory=Faults)
     fingerprint: str = ""
 
+    def share(self, name: str) -> float:
+        """Share of all points that are ``labelled`` or ``scribbled``; 0 where there is nothing to read."""
+        points = sum(facts.points for facts in self.frames)
+        return sum(getattr(facts, name) for facts in self.frames) / points if points else 0.0
+
     def as_json(self) -> dict[str, Any]:
-        """Plain values: columns with one entry a frame."""
+        """Plain values: columns with one entry a frame; those of the scribbles are None where none were read."""
+        scribbled = "scribbles" in self.tree.sizes
         return {
             "sequence": self.sequence,
             "frames": [facts.frame for facts in self.frames],
             "points": [facts.points for facts in self.frames],
             "labelled": [facts.labelled for facts in self.frames],
-            "scribbled": [facts.scribbled for facts in self.frames],
-            "scribble_share": [facts.scribble_share for facts in self.frames],
+            "scribbled": [facts.scribbled for facts in self.frames] if scribbled else None,
+            "scribble_share": [facts.scribble_share for facts in self.frames] if scribbled else None,
             "image_sizes": [[facts.width, facts.height] for facts in self.frames],
             "class_counts": [list(facts.class_counts) for facts in self.frames],
+            "doubts": [str(doubt) for doubt in self.faults.doubts],
             "fingerprint": self.fingerprint,
         }
 

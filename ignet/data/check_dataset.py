@@ -10,7 +10,9 @@ from typing import Any
 from ignet.config.experiment import ExperimentConfig
 from ignet.data import kitti
 from ignet.data.check import SequenceReport, check_sequence
+from ignet.data.check_source import SourceReport
 from ignet.data.faults import Fault, Faults, downloads_of, number_of
+from ignet.data.label_check import sequence_doubts
 from ignet.data.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.tree import SequenceTree, alike
 from ignet.errors import reason_of
@@ -29,6 +31,7 @@ class DatasetReport:
         deep: whether every file was read.
         sequences: one report each; their faults stand in ``faults`` too.
         faults: all of them, and all doubts.
+        source: what was found in the source dataset, where one was looked at; its faults stand in ``faults`` too.
         notes: what is no fault and yet good to know, one line each.
     """
 
@@ -36,6 +39,7 @@ class DatasetReport:
     deep: bool
     sequences: list[SequenceReport] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
+    source: SourceReport | None = None
     notes: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -49,6 +53,7 @@ class DatasetReport:
             "root": str(self.root),
             "deep": self.deep,
             "sequences": {report.sequence: _counts(report) for report in self.sequences},
+            "source": self.source and {"root": str(self.source.root), "layout": self.source.layout, "pairs": self.source.pairs},
             "faults": [fault.as_json() for fault in self.faults],
             "doubts": [doubt.as_json() for doubt in self.faults.doubts],
             "downloads": [
@@ -87,6 +92,8 @@ def check_dataset(
     for one in report.sequences:
         report.faults.take(one.faults)
         report.notes += one.tree.notes
+    labelled, scribbled = ({one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled"))
+    report.faults.doubts += sequence_doubts(root, labelled, scribbled)
     report.faults += _packed_archives(root, report.faults)
     return report
 
@@ -214,9 +221,9 @@ def _counts(report: SequenceReport) -> dict[str, Any]:
     if report.sequence in SEMANTICKITTI_FRAMES:
         counts["official_scans"] = SEMANTICKITTI_FRAMES[report.sequence]
     if report.frames:
-        points = sum(facts.points for facts in report.frames)
-        scribbled = sum(facts.scribbled for facts in report.frames)
-        counts |= {"points": points, "scribble_share": scribbled / points if points else 0.0, "fingerprint": report.fingerprint}
+        counts |= {"points": sum(facts.points for facts in report.frames), "fingerprint": report.fingerprint}
+        for kind, name, word in (("labels", "label_share", "labelled"), ("scribbles", "scribble_share", "scribbled")):
+            counts |= {name: report.share(word)} if kind in report.tree.sizes else {}
     return counts
 
 
@@ -225,7 +232,10 @@ def describe(report: DatasetReport) -> str:
     counts: Mapping[str, int] = report.counts()
     parts = ", ".join(f"{count:,} {KINDS[kind].noun}s" for kind, count in counts.items() if count)
     how = "everything read" if report.deep else "names, sizes and headers; --deep reads everything"
-    lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})", *report.notes]
+    lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})"]
+    if report.source:
+        lines.append(f"{report.source.root}: {report.source.pairs:,} pairs of source images and labels ({report.source.layout})")
+    lines += report.notes
     doubts = f", {number_of(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
     if not report.faults:
         return "\n".join([*lines, f"no fault{doubts}"])

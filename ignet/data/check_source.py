@@ -1,6 +1,7 @@
 """Faults of a source dataset: images and label images that make no pairs, or cannot be read."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from ignet.console import progress
@@ -10,8 +11,25 @@ from ignet.data.source import SourceDataset
 from ignet.errors import IgnetError
 
 
-def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Fault]:
-    """Faults of a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that is in them.
+@dataclass(frozen=True)
+class SourceReport:
+    """What was found in a source dataset.
+
+    Attributes:
+        root: its folder.
+        layout: gtav, synthia or cityscapes.
+        pairs: images with labels; 0 where they make no pairs.
+        faults: what is wrong.
+    """
+
+    root: Path
+    layout: str
+    pairs: int
+    faults: list[Fault]
+
+
+def check_source(root: Path, layout: str, deep: bool, workers: int) -> SourceReport:
+    """Look at a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that is in them.
 
     Args:
         root: its folder.
@@ -22,7 +40,7 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Faul
     try:
         source = SourceDataset(root, layout)
     except IgnetError as error:
-        return [fault_of(error, "source-pairs", root)]
+        return SourceReport(root, layout, 0, [fault_of(error, "source-pairs", root)])
 
     def sizes(number: int) -> Fault | None:
         image, label = source.pairs[number]
@@ -45,4 +63,4 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> list[Faul
 
     with ThreadPoolExecutor(workers) as pool:
         found = progress(pool.map(read if deep else sizes, range(len(source))), "source images", total=len(source))
-        return [fault for fault in found if fault]
+        return SourceReport(root, layout, len(source), [fault for fault in found if fault])

@@ -68,11 +68,12 @@ def sequence_doubts(root: Path, labelled: Mapping[str, float], scribbled: Mappin
 
     Args:
         root: folder that holds ``sequences/``.
-        labelled: share of each sequence with dense labels.
-        scribbled: share of each sequence with scribbles.
+        labelled: share of each sequence; 0 where there are no dense labels, or they were not read.
+        scribbled: the same of its scribbles.
     """
     doubts = []
-    for kind, shares in (("labels", labelled), ("scribbles", scribbled)):
+    for kind, every in (("labels", labelled), ("scribbles", scribbled)):
+        shares = {name: share for name, share in every.items() if share}
         for name in _outliers(shares, both_ways=kind == "scribbles"):
             found = f"found {shares[name]:.1%} of the points labelled"
             expected = f"about {median(share for other, share in shares.items() if other != name):.1%} as in the other sequences"

@@ -71,7 +71,8 @@ class _Inputs:
         return self._target(job.sequence)
 
     def check_data(self, job: Job) -> list[Job]:
-        return [Job("check_sequence", sequence=sequence) for sequence in self.data.sequences]
+        checked = [Job("check_sequence", sequence=sequence) for sequence in self.data.sequences]
+        return [*checked, *self._scribbles(self.data.train_sequences)]
 
     def simulate_scribbles(self, job: Job) -> list[Job]:
         return self._target(job.sequence)

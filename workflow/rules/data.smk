@@ -81,9 +81,11 @@ rule check_sequence:
 
 rule check_data:
     input:
-        expand(f"{RESULTS}/data/{{sequence}}.json", sequence=DATA.sequences),
+        sequences=expand(f"{RESULTS}/data/{{sequence}}.json", sequence=DATA.sequences),
+        scribbles=scribble_folders(DATA.train_sequences),
     output:
-        f"{RESULTS}/data/manifest.csv",
+        manifest=f"{RESULTS}/data/manifest.csv",
+        doubts=f"{RESULTS}/data/doubts.txt",
     log:
         f"{RESULTS}/logs/check_data.log",
     benchmark:
@@ -101,7 +103,7 @@ rule check_data:
         "Manifest of all frames"
     shell:
         'exec python "$IGNET_SCRIPTS/check_data.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        " --sequences {input:q} --out {output:q} > {log:q} 2>&1"
+        ' --sequences {input.sequences:q} --scribbles "$IGNET_SCRIBBLES" --out {output.manifest:q} --doubts {output.doubts:q} > {log:q} 2>&1'
 
 
 rule simulate_scribbles:

@@ -1,9 +1,11 @@
-"""Merge the checked sequences into one manifest: a CSV file with one row for each frame."""
+"""Merge the checked sequences into one manifest: a CSV file with one row for each frame; beside it, what is strange about them."""
 
 from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
+from ignet.console import log
 from ignet.data.manifest import write_manifest
+from ignet.files import atomic
 from ignet.stage import Stage, command
 
 
@@ -11,9 +13,16 @@ from ignet.stage import Stage, command
 def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
     stage.add("--sequences", type=Path, nargs="+", required=True, help="JSON files of check_sequence.py")
+    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles trainings see; read where they are simulated")
     stage.add("--out", type=Path, required=True, help="the manifest, a CSV file")
-    args, _ = stage.start()
-    write_manifest(args.out, args.sequences)
+    stage.add("--doubts", type=Path, help="text file: what is strange about the data, one line each; empty where nothing is")
+    args, settings = stage.start()
+    doubts = write_manifest(args.out, args.sequences, args.scribbles if settings.scribbles == "simulated" else None)
+    for doubt in doubts:
+        log.warning("%s", doubt)
+    if args.doubts:
+        with atomic(args.doubts) as temporary:
+            temporary.write_text("".join(f"{doubt}\n" for doubt in doubts), encoding="utf-8")
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -39,10 +39,8 @@ def main() -> None:
         )
 
     points = sum(facts.points for facts in report.frames)
-    share = sum(facts.scribbled for facts in report.frames) / points
-    log.info(
-        "sequence %s: %d frames, %d points%s", args.sequence, len(report.frames), points, f", {share:.1%} scribbled" if scribbled else ""
-    )
+    shares = f"{report.share('labelled'):.1%} labelled" + (f", {report.share('scribbled'):.1%} scribbled" if scribbled else "")
+    log.info("sequence %s: %d frames, %d points, %s", args.sequence, len(report.frames), points, shares)
     write_json(args.out, {"role": args.role, **report.as_json()})
     stage.write_settings(args.out.with_suffix(".settings.json"))
 

@@ -55,6 +55,8 @@ def main() -> None:
     curves = {run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds] for run, seeds in runs.items()}
     curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
     confusions = {run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()}
+    doubts = (results / "data/doubts.txt").read_text(encoding="utf-8").splitlines()
+    notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
     records = [folder / "benchmarks" for folder in (results, args.shared or results)]
     sections = [
         headline(compared, names),
@@ -65,7 +67,7 @@ def main() -> None:
         training(curves, curves_2d, config.curve_points),
         *scans(compared, list(networks), args.features_of, colors.explained if colors else None),
         published(compared),
-        data(results / "data/manifest.csv", results / "report/contact_sheet.png", config.image_quality, args.note),
+        data(results / "data/manifest.csv", results / "report/contact_sheet.png", config.image_quality, notes),
         costs(read_costs(records, args.records)),
         settings(read_made(made_files(results, runs, networks, val))),
     ]

@@ -19,14 +19,14 @@ from ignet.report.html.tables import PageCell, PageTable
 _SHEET_WIDTH = 1400
 
 
-def data(manifest: Path, sheet: Path, quality: int, note: str) -> Section:
-    """Frames, points and labels of each sequence, and the sheet that shows some of each."""
+def data(manifest: Path, sheet: Path, quality: int, notes: Sequence[str]) -> Section:
+    """Frames, points and labels of each sequence, the sheet that shows some of each, and notes: what else is to say of them."""
     picture, records = read_image(sheet), _records(manifest)
     if picture.shape[1] > _SHEET_WIDTH:
         size = (_SHEET_WIDTH, round(picture.shape[0] * _SHEET_WIDTH / picture.shape[1]))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     uri = {"src": jpeg(picture, quality), "alt": "source images with labels; images, points, labels and scribbles of each target sequence"}
-    return Section("data", "Data", [note], tables=[_sequences(records), _class_counts(records)], widget="picture", data=uri)
+    return Section("data", "Data", list(notes), tables=[_sequences(records), _class_counts(records)], widget="picture", data=uri)
 
 
 def costs(found: Sequence[StageCost]) -> Section:
@@ -74,9 +74,13 @@ def _sequences(records: Sequence[Mapping[str, str]]) -> PageTable:
     rows = []
     for sequence in dict.fromkeys(record["sequence"] for record in records):
         own = [record for record in records if record["sequence"] == sequence]
-        points, labelled, scribbled = (sum(int(record[name]) for record in own) for name in ("points", "labelled", "scribbled"))
+        points, labelled, scribbled = (sum(int(record[name] or 0) for record in own) for name in ("points", "labelled", "scribbled"))
         sizes = sorted({f"{record['width']} x {record['height']}" for record in own})
-        shares = (PageCell(f"{100 * part / max(points, 1):.1f}", 100 * part / max(points, 1)) for part in (labelled, scribbled))
+        source = own[0]["scribbles"]
+        shares = [
+            _share(labelled, points),
+            _share(scribbled, points, " (simulated)" if source == "simulated" else "") if source else _text("-"),
+        ]
         role = {"train": "training", "val": "validation"}.get(own[0]["role"], own[0]["role"])
         rows.append((_text(sequence), _text(role), _number(len(own)), _number(points), *shares, _text(", ".join(sizes))))
     columns = ("sequence", "role", "frames", "points", "labelled, %", "scribbled, %", "image, pixels")
@@ -106,6 +110,11 @@ def _records(manifest: Path) -> list[dict[str, str]]:
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[PageCell, ...]], notes: tuple[str, ...]) -> PageTable:
     return PageTable(title, columns, tuple(rows), notes, tuple({} for _ in rows))
+
+
+def _share(part: int, points: int, remark: str = "") -> PageCell:
+    share = 100 * part / max(points, 1)
+    return PageCell(f"{share:.1f}{remark}", share)
 
 
 def _text(value: str) -> PageCell:

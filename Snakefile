@@ -42,7 +42,7 @@ onsuccess:
     report_killed_jobs()
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():
-        print(summary.read_text())
+        print(summary.read_text(encoding="utf-8"))
     doubts = Path(RESULTS, "data", "doubts.txt")
     if doubts.exists():
         for line in doubts.read_text(encoding="utf-8").splitlines():

@@ -194,7 +194,7 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if options.out:
-        options.out.write_text(text + "\n")
+        options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

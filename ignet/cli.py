@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ignet import __version__
 from ignet.completion import add_completion
+from ignet.console import speak_any_locale
 from ignet.data_commands import add_data_commands, positive
 from ignet.errors import IgnetError
 from ignet.view.command import add_view
@@ -44,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a user's mistake is one line on standard error and exit code 1."""
+    speak_any_locale()
     args = make_parser().parse_args(arguments)
     try:
         code = args.run(args)

@@ -1,5 +1,6 @@
 """Log lines and progress: a bar on a terminal, plain lines elsewhere."""
 
+import io
 import logging
 import sys
 import time
@@ -18,6 +19,12 @@ def start_logging(level: int = logging.INFO) -> None:
         log.addHandler(handler)
     log.setLevel(level)
     log.propagate = False
+
+
+def speak_any_locale() -> None:
+    """Print what the locale has no letter for as an escape, instead of ending in the middle of a table."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None, initial: int = 0, every_s: float = 10.0) -> Iterator[T]:

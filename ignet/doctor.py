@@ -98,7 +98,7 @@ def _requirements() -> list[str]:
     """The package's own requirements, without its extras: from the checkout, else from the installed metadata."""
     project = Path(__file__).parents[1] / "pyproject.toml"
     if project.is_file():
-        return list(tomllib.loads(project.read_text())["project"]["dependencies"])
+        return list(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"])
     try:
         return [text for text in importlib.metadata.requires("ignet") or [] if "extra ==" not in text]
     except importlib.metadata.PackageNotFoundError:

@@ -119,7 +119,7 @@ def _is_of(named: Path, path: Path) -> bool:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically; numpy scalars and arrays become numbers and lists."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path | str) -> Any:
@@ -129,7 +129,7 @@ def read_json(path: Path | str) -> Any:
         IgnetError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise IgnetError(f"{path}: cannot be read as JSON ({error})") from error
 

@@ -27,7 +27,7 @@ def out_of_memory(logs: Path, since: float = 0.0) -> list[str]:
     """
     lines = []
     for path in sorted(logs.rglob("*.log"), key=lambda path: path.stat().st_mtime):
-        if path.stat().st_mtime >= since and KILLED.search(path.read_text(errors="replace")):
+        if path.stat().st_mtime >= since and KILLED.search(path.read_text(errors="replace", encoding="utf-8")):
             kind, _, name = path.relative_to(logs).parts[0].partition("_")
             stage = name if kind == "rule" else name.partition("_")[2]
             lines.append(
@@ -52,7 +52,9 @@ def deadline(max_minutes: float | None, job_start: float | None = None) -> float
 
 def process_start() -> float:
     """When this process started, in seconds since 1970."""
-    ticks = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]  # field 22 of proc(5), in clock ticks after boot
+    ticks = (
+        Path("/proc/self/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
+    )  # field 22 of proc(5), in clock ticks after boot
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")
 
 

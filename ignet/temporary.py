@@ -80,7 +80,7 @@ def remove_if_dead(folder: Path) -> bool:
 def locks_reach_everywhere(path: Path) -> bool:
     """Whether a lock on this file system is seen by all machines that share it: known kinds of file systems alone, by their options."""
     found: tuple[int, str, set[str]] = (-1, "", set())
-    for line in MOUNTS.read_text().splitlines():
+    for line in MOUNTS.read_text(encoding="utf-8").splitlines():
         _, point, kind, options = line.split(" ")[:4]
         if path.resolve().is_relative_to(point) and len(point) >= found[0]:
             found = (len(point), kind, set(options.split(",")))

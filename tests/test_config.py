@@ -265,3 +265,30 @@ def all_fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
 
 def test_every_key_is_described() -> None:
     assert [name for name, description in all_fields(ExperimentConfig) if not description] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("runs:\n  a: {steps: 5}\n  b: {}\n  a: {steps: 6}\n", ["line 4", "'a' a second time", "line 2"]),
+        ('{"results": "a", "results": "b"}', ["'results' a second time"]),
+        ("runs:\n  on: {}\n", ["line 2", "key on without quotes", 'write "on"']),
+        ("runs:\n  1: {}\n", ["line 2", 'write "1"']),
+        ("dataset: {train_sequences: [00, 08]}", ["line 1", "00 without quotes", 'write "00"']),
+        ("dataset: {train_sequences: [09]}", ['write "09"']),
+        ("a: [1", ["not valid YAML"]),
+    ],
+)
+def test_what_yaml_would_take_for_something_else(tmp_path: Path, text: str, said: list[str]) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(IgnetError) as error:
+        read_yaml(file)
+    assert str(error.value).startswith(str(file)) and "\n" not in str(error.value)
+    assert all(words in str(error.value) for words in said), error.value
+
+
+def test_yaml_s_anchors_and_merges_are_no_second_keys(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text("a: &a {x: 1, y: 0.5}\nb: {<<: *a, x: 2}\nc: {<<: *a}\nd: [0, 10, 1.5, 08:30]\n", encoding="utf-8")
+    assert read_yaml(file) == {"a": {"x": 1, "y": 0.5}, "b": {"x": 2, "y": 0.5}, "c": {"x": 1, "y": 0.5}, "d": [0, 10, 1.5, "08:30"]}

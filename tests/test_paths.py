@@ -146,11 +146,11 @@ def test_what_no_folder_can_be_called_here(where: str, name: str) -> None:
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.setenv("HOME", "/anna")
     values = {"results": "~/r", "shared": "~/s", "dataset": {"root": "~/d"}, "source": {"root": "~/g"}, "runs": {"baseline": {}}}
     experiment = load_experiment(values, "experiment.yaml")
     found = (experiment.results, experiment.shared, experiment.dataset.root, experiment.source.root)
-    assert found == ("/home/anna/r", "/home/anna/s", "/home/anna/d", "/home/anna/g")
+    assert found == ("/anna/r", "/anna/s", "/anna/d", "/anna/g")
 
 
 def test_a_scheduler_s_jobs_are_told_of_plain_paths() -> None:

@@ -50,6 +50,30 @@ def requirements(*extras: str) -> dict[str, Requirement]:
     return {requirement.name.lower(): requirement for requirement in map(Requirement, texts)}
 
 
+# --- encodings --------------------------------------------------------------------------------------------------------------
+
+
+def _calls_without_encoding(path: Path) -> Iterator[str]:
+    """Calls that open a text file in the encoding of the locale."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call) or any(key.arg == "encoding" for key in call.keywords):
+            continue
+        text = ast.unparse(call.func)
+        name = text.rpartition(".")[2]
+        mode = [value.value for value in (*call.args, *(key.value for key in call.keywords)) if isinstance(value, ast.Constant)]
+        binary = any(isinstance(value, str) and re.fullmatch(r"[rwxa]\+?b\+?|[rwxa]b?\+?b", value) for value in mode)
+        if text.endswith((".read_text", ".write_text")) or (name in ("open", "fdopen", "NamedTemporaryFile") and not binary):
+            yield f"{relative(path)}:{call.lineno}: {text}"
+
+
+def test_no_text_depends_on_the_locale() -> None:
+    not_text = ("webbrowser.open", "Image.open", "os.open", "safe_open", "zipfile.ZipFile.open")
+    found = [line for path in CODE if not path.is_relative_to(ROOT / "tests") for line in _calls_without_encoding(path)]
+    assert not [line for line in found if not line.endswith(not_text)]
+    rules = "\n".join(path.read_text(encoding="utf-8") for path in files("*.smk", "Snakefile"))
+    assert not re.findall(r"(?:read_text|write_text|\bopen)\((?!.*encoding).*", rules)
+
+
 # --- versions ---------------------------------------------------------------------------------------------------------------
 
 

@@ -59,7 +59,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """A file of the project that a page links to becomes a part of the site, as text that a browser shows."""
     pages = [Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path]
-    for name in sorted({name for page in pages for name in OUTSIDE.findall(page.read_text())}):
+    for name in sorted({name for page in pages for name in OUTSIDE.findall(page.read_text(encoding="utf-8"))}):
         if not (ROOT / name).is_file():
             raise PluginError(f"found a link to {name}, expected a file of the project")
         files.append(File.generated(config, _copy_of(name), abs_src_path=str(ROOT / name)))

@@ -56,7 +56,7 @@ def edges_in(svg: str) -> Edges:
 def rule_files() -> dict[str, str]:
     """Rule -> name of the file that defines it."""
     files = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-    return {rule: file.name for file in files for rule in re.findall(r"^rule (\w+):", file.read_text(), re.M)}
+    return {rule: file.name for file in files for rule in re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.M)}
 
 
 def dot(edges: Edges) -> str:

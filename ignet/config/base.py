@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ignet.config.strict_yaml import load_yaml
 from ignet.errors import IgnetError, reason_of
 
 
@@ -91,14 +92,15 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML mapping safely.
 
     Raises:
-        IgnetError: the file is missing, is not YAML, or holds no mapping.
+        IgnetError: the file is missing, is not YAML, holds no mapping, a key twice, or what YAML reads as something else than it looks
+            like.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = load_yaml(path)
     except (OSError, UnicodeDecodeError) as error:
         raise IgnetError(f"{path}: cannot be read ({reason_of(error)}); give the path of a configuration file") from None
     except yaml.YAMLError as error:
-        raise IgnetError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise IgnetError(f"{path}: {error}") from None
     if not isinstance(values, dict):
         raise IgnetError(f"{path}: found {type(values).__name__}, expected a mapping of sections")
     return values

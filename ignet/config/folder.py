@@ -1,6 +1,7 @@
 """Folders that settings name."""
 
 import os
+import sys
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -40,6 +41,12 @@ def _fault(path: str) -> str | None:
         return "braces are Snakemake's wildcards"
     if not path.isprintable():
         return "line breaks, tabs and other unprintable characters cannot be written in a line"
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return (
+            f"the locale writes names of files in {sys.getfilesystemencoding()}, which lacks some of its letters (LC_ALL=C.UTF-8 has them)"
+        )
     return None
 
 

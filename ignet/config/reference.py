@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> int:
         raise IgnetError(f"found {len(arguments)} arguments, expected the file to write at most")
     if arguments:
         with atomic(arguments[0]) as temporary:
-            temporary.write_text(reference())
+            temporary.write_text(reference(), encoding="utf-8")
     else:
         print(reference(), end="")
     return 0

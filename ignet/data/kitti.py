@@ -281,7 +281,9 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
     if calibration.size:
         rows["S_rect_02"] = np.array(calibration.size, np.float64)
     with atomic(path) as temporary:
-        temporary.write_text("".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()))
+        temporary.write_text(
+            "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()), encoding="utf-8"
+        )
 
 
 def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float64]:

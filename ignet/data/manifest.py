@@ -38,7 +38,7 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
     names = [report["sequence"] for report in reports]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise IgnetError(f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once")
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for report in reports:

@@ -33,7 +33,7 @@ def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
 
 def write_confusion(path: Path, confusion: NDArray[np.int64]) -> None:
     """Write a confusion matrix (C, C + 1) of the LiDAR classes as CSV with their names, atomically."""
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["truth", *CLASSES, "nothing"])
         writer.writerows([name, *row] for name, row in zip(CLASSES, confusion.tolist(), strict=True))

@@ -25,7 +25,7 @@ def read_curves(path: Path) -> Curve:
         IgnetError: the file is missing, has no column ``step``, or holds something that is no number.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if any(None in row or None in row.values() for row in rows):
             raise ValueError("its rows differ in length")

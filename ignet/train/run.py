@@ -210,7 +210,7 @@ class TrainingRun:
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:
     """Write the figures of every step as CSV, atomically; columns in order of their first appearance."""
     columns = list(dict.fromkeys(key for row in history for key in row))
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in history:

@@ -81,7 +81,7 @@ def read_rates(path: Path = TABLE) -> list[Rate]:
         IgnetError: the file is missing, or a row lacks a column or holds no positive number where one is expected.
     """
     try:
-        with Path(path).open(newline="") as file:
+        with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise IgnetError(
@@ -92,7 +92,7 @@ def read_rates(path: Path = TABLE) -> list[Rate]:
 
 def write_rates(rates: Iterable[Rate], path: Path = TABLE) -> None:
     """Write a table of throughputs, sorted, atomically."""
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Rate)], lineterminator="\n")
         writer.writeheader()
         for rate in sorted(rates, key=lambda rate: (rate.stage, rate.device, rate.load, rate.key)):

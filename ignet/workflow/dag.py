@@ -114,7 +114,7 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
 
 def read_plan(path: Path) -> Plan:
     """What ``write_plan`` wrote."""
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
     return Plan([Job(**values) for values in found["jobs"]], found["config"], found["without_record"])
 
 
@@ -197,7 +197,7 @@ def write_plan(out: str, arguments: list[str]) -> None:
         dag = self.workflow_api._workflow.dag
         jobs = [asdict(_describe(job, dag)) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
         plan = {"jobs": jobs, "config": dag.workflow.globals["config"], "without_record": without_record(dag)}
-        Path(out).write_text(json.dumps(plan))
+        Path(out).write_text(json.dumps(plan), encoding="utf-8")
         return result
 
     DAGApi.execute_workflow = execute_and_tell

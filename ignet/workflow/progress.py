@@ -137,7 +137,7 @@ def measured_seconds(jobs: Sequence[JobProgress], folder: Path) -> dict[str, flo
 def is_locked(path: Path) -> bool:
     """Whether a process of this machine locks a file. Asked of the kernel: to try the lock could keep a workflow from starting."""
     try:
-        status, table = path.stat(), Path("/proc/locks").read_text()
+        status, table = path.stat(), Path("/proc/locks").read_text(encoding="utf-8")
     except OSError:
         return False
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
@@ -183,7 +183,7 @@ def _made(job: Scheduled, folder: Path, started: float) -> bool:
 def _recorded(path: Path) -> float | None:
     """Wall seconds of a benchmark file's last row."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return float(list(csv.DictReader(file, delimiter="\t"))[-1]["s"])
     except (OSError, ValueError, KeyError, IndexError):
         return None  # not there yet, or being written
@@ -198,7 +198,7 @@ def _tail(log: Path) -> list[str]:
 
 def _began(log: Path) -> float:
     """Time of the first line of a log, which says it as HH:MM:SS; the day is that of the file, or the day before."""
-    with log.open(errors="replace") as file:
+    with log.open(errors="replace", encoding="utf-8") as file:
         found = re.match(r"(\d\d):(\d\d):(\d\d) ", file.readline())
     last = log.stat().st_mtime
     if not found:

@@ -52,7 +52,7 @@ def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
             _write_frame(config, drive, frame, temporary)
         _write_calibration(temporary / "calib.txt", drive.camera)
         _write_poses(temporary / "poses.txt", [drive.pose(frame) for frame in range(config.frames)], drive.camera)
-        (temporary / "times.txt").write_text("".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)))
+        (temporary / "times.txt").write_text("".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)), encoding="utf-8")
 
 
 def number_of(sequence: str) -> int:
@@ -83,13 +83,13 @@ def _numbers(matrix: np.ndarray) -> str:
 
 def _write_calibration(path: Path, camera: Camera) -> None:
     lines = [f"{name}: {_numbers(matrix)}\n" for name, matrix in camera.p.items()]
-    path.write_text("".join([*lines, f"Tr: {_numbers(camera.tr[:3])}\n"]))
+    path.write_text("".join([*lines, f"Tr: {_numbers(camera.tr[:3])}\n"]), encoding="utf-8")
 
 
 def _write_poses(path: Path, poses: list[np.ndarray], camera: Camera) -> None:
     """One line a frame: the reference camera's pose in its own frame at frame 0."""
     inverse, first = np.linalg.inv(camera.tr), np.linalg.inv(poses[0])
-    path.write_text("".join(f"{_numbers((camera.tr @ first @ pose @ inverse)[:3])}\n" for pose in poses))
+    path.write_text("".join(f"{_numbers((camera.tr @ first @ pose @ inverse)[:3])}\n" for pose in poses), encoding="utf-8")
 
 
 def _label_palette() -> bytes:

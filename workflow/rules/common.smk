@@ -6,8 +6,9 @@ import time
 from functools import cache
 from pathlib import Path
 
-from ignet.config.base import canonical_json
+from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
+from ignet.console import speak_any_locale
 from ignet.data.spacing import middles
 from ignet.errors import IgnetError
 from ignet.hold import hold
@@ -25,6 +26,8 @@ from ignet.workflow.schedule import record_schedule
 from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.unrecorded import refuse_without_record
 
+speak_any_locale()
+
 
 def stop(error):
     """A user's mistake is one line, without the place in this file that noticed it."""
@@ -37,6 +40,9 @@ PLANNED = take_plan(config)
 if os.pathsep in workflow.basedir:
     stop(f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH; rename the folder")
 try:
+    # Snakemake has read them with a reader that drops what stands twice
+    for file in [] if PLANNED else workflow.configfiles:
+        read_yaml(file)
     EXPERIMENT = load_experiment(dict(config), "configuration")
 except IgnetError as error:
     stop(error)

@@ -42,7 +42,7 @@ def convert(frames: Iterable[SensorFrame], out: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     with atomic(out) as tree:
         tree.mkdir()
-        with (tree / FRAMES).open("w", newline="") as file:
+        with (tree / FRAMES).open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["sequence", "frame", "drive", "name"])
             for frame in progress(frames := list(frames), "converted frame"):

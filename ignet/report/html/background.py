@@ -102,7 +102,7 @@ def _class_counts(records: Sequence[Mapping[str, str]]) -> PageTable:
 
 def _records(manifest: Path) -> list[dict[str, str]]:
     try:
-        with manifest.open(newline="") as file:
+        with manifest.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError as error:
         raise IgnetError(f"{manifest}: cannot be read ({reason_of(error)}); run the rule check_data again") from None

@@ -59,7 +59,7 @@ def _together(rule: str, paths: Sequence[Path]) -> StageCost:
 def _last_row(path: Path) -> list[dict[str, str]]:
     """The last attempt; a job that is over too soon to be looked at has '-' or 'NA' in place of most numbers."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file, delimiter="\t"))[-1:]
     except (OSError, UnicodeDecodeError) as error:
         raise IgnetError(f"{path}: cannot be read as a record of a job's time ({error}); delete it") from None

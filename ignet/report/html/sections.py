@@ -158,5 +158,5 @@ def read_confusions(files: Mapping[str, Sequence[Path]]) -> dict[str, NDArray[np
 
 
 def _read_confusion(path: Path) -> NDArray[np.int64]:
-    lines = path.read_text().splitlines()[1:]
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
     return np.array([[int(value) for value in line.split(",")[1:]] for line in lines], np.int64)

@@ -108,13 +108,19 @@ def _import(args: argparse.Namespace) -> int:
     if args.layout not in LAYOUTS:
         raise IgnetError(f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md")
     start_logging()
-    counts = convert(LAYOUTS[args.layout](args.root), args.out)
-    faults = check_dataset(args.out, wanted_at(args.out, part=True)).faults
+    done = convert(LAYOUTS[args.layout](args.root), args.out)
+    faults = done.faults
+    faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True)).faults)
     if args.json:
         found = {"faults": [fault.as_json() for fault in faults], "doubts": [doubt.as_json() for doubt in faults.doubts]}
-        print(json.dumps({"out": str(args.out), "frames": counts, **found}, indent=2))
+        facts = {"frames": done.frames, "points_without_return": done.without_return, "linked_files": done.linked}
+        print(json.dumps({"out": str(args.out), **facts, **found}, indent=2))
         return 1 if faults else 0
-    print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in counts.items()))
+    print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in done.frames.items()))
+    if done.without_return:
+        print(f"left out: {done.without_return} points without a return (NaN, or 0 0 0)")
+    if done.linked:
+        print(f"{done.linked} files are links, of which a few scans were read; ignet check {args.out} --part --deep reads all")
     for line in lines_of(faults):
         print(line)
     return 1 if faults else 0

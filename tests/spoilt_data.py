@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -56,6 +57,10 @@ def folder_for_file(name: str) -> Callable[[Path], None]:
 
 def picture(name: str, *size: int) -> Callable[[Path], None]:
     return lambda folder: Image.fromarray(np.full(size, 90, np.uint8)).save(folder / name)
+
+
+def deep_picture(folder: Path) -> None:
+    cv2.imwrite(str(folder / "image_2/000003.png"), np.full((32, 64, 3), 4095, np.uint16))
 
 
 def damaged_picture(folder: Path) -> None:
@@ -129,6 +134,7 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ("image-format", cut("image_2/000000.png", 0), "01/image_2/000000.png", "found 0 bytes", "unpack it again"),
     ("image-cut", cut("image_2/000000.png", 300), "01/image_2/000000.png", "no whole image", "unpacking was stopped"),
     ("image-grey", picture("image_2/000003.png", 32, 64), "01/image_2/000003.png", "grey image", "data_odometry_gray"),
+    ("image-depth", deep_picture, "01/image_2/000003.png", "found 16 bits a channel, expected 8", "divide what has 12 bits by 16"),
     ("image-size", picture("image_2/000003.png", 32, 62, 3), "01/image_2/000003.png", "found 62x32 pixels, expected 64x32", "again"),
     ("calibration", remove("calib.txt"), "01/calib.txt", "no such file", "data_odometry_calib"),
     ("calibration", calibration(tr=None), "01/calib.txt", "expected a line 'Tr:'", "data_odometry_calib"),

@@ -103,7 +103,7 @@ def test_broken_object_calibration(tmp_path: Path, change: Callable[[str], str],
 
 def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert convert(kitti_object(object_tree), out) == {"00": 3, "01": 1}
+    assert convert(kitti_object(object_tree), out).frames == {"00": 3, "01": 1}
     assert [kitti.frame_ids(out, sequence) for sequence in ("00", "01")] == [["000000", "000001", "000002"], ["000000"]]
     np.testing.assert_array_equal(
         kitti.read_scan(kitti.scan_path(out, "01", "000000")), kitti.read_scan(object_tree / "training/velodyne/000005.bin")
@@ -181,7 +181,7 @@ def test_the_documented_layout(tmp_path: Path) -> None:
     np.savez(root / "calibration.npz", K=intrinsic, camera_to_lidar=np.linalg.inv(TINY_CALIBRATION.tr))
 
     out = tmp_path / "out"
-    assert convert(names["my_sensor"](root), out) == {"00": 2, "01": 1}
+    assert convert(names["my_sensor"](root), out).frames == {"00": 2, "01": 1}
     scan = kitti.read_scan(kitti.scan_path(out, "01", "000000"))
     np.testing.assert_allclose(scan[:, :3], scans["tuesday", 0][:, :3], rtol=1e-6)
     np.testing.assert_allclose(scan[:, 3], scans["tuesday", 0][:, 3] / 255, rtol=1e-6)
@@ -197,7 +197,7 @@ def test_the_documented_layout(tmp_path: Path) -> None:
 
 def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> None:
     image = kitti.image_path(tiny_tree, "00", "000000")
-    good = {"scan": lambda: np.zeros((3, 4), np.float32), "labels": lambda: np.zeros(3, np.uint32)}
+    good = {"scan": lambda: np.ones((3, 4), np.float32), "labels": lambda: np.zeros(3, np.uint32)}
     for wrong, said in (
         ({"scan": lambda: np.zeros((3, 3), np.float32)}, r"found a scan float32 \(3, 3\)"),
         ({"scan": lambda: np.zeros((3, 4))}, r"found a scan float64"),
@@ -206,6 +206,14 @@ def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> No
         frame = SensorFrame("monday", "7", TINY_CALIBRATION, image=image, **(good | wrong))
         with pytest.raises(IgnetError, match=f"frame 7 of monday: {said}"):
             convert([frame], tmp_path / "out")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "000000.txt"
+    write_object_calibration(path, TINY_CALIBRATION, np.eye(3))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(sorted(lines, key=lambda line: not line.startswith("P2"))), encoding="utf-8-sig")
+    np.testing.assert_allclose(read_object_calibration(path).p2, TINY_CALIBRATION.p2)
 
 
 @pytest.mark.parametrize("sequence", ["00", "05"])

@@ -110,6 +110,14 @@ def test_nothing_labelled_and_no_points() -> None:
     assert len(simulate_scribbles(points[:0], nothing[:0], np.zeros(0, int), 0.08, 0.3, np.random.default_rng(0))) == 0
 
 
+def test_an_instance_counts_within_its_raw_class() -> None:
+    """Car 7 stands, moving-car 7 drives: two objects of one class."""
+    raw = np.repeat(np.array([10 | 7 << 16, 252 | 7 << 16, 10], "u4"), 5)
+    xyz = np.zeros((15, 3))
+    segment = segments(xyz, to_train_ids(raw), kitti.instance_ids(raw))
+    np.testing.assert_array_equal(segment, np.repeat([0, 1, 2], 5))
+
+
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="5 points, 4 labels"):
         simulate_scribbles(np.zeros((5, 4), np.float32), np.zeros(4, np.uint8), np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0))

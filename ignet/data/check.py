@@ -20,8 +20,11 @@ from ignet.data.label_check import FrameLabels, label_faults
 from ignet.data.labels import CLASSES, IGNORE, to_train_ids
 from ignet.data.official import KINDS
 from ignet.data.projection import project
-from ignet.data.scan_check import returns, scan_doubts, scan_faults
+from ignet.data.scan_check import SCAN_KINDS, returns, scan_doubts, scan_faults
 from ignet.data.tree import SequenceTree, read_tree
+
+CONTENT_KINDS = frozenset({*SCAN_KINDS, "unknown-id", "image-format", "image-cut", "image-grey", "image-depth", "image-broken"})
+"""Faults that a whole folder has or one file: each is one line, however many files have it."""
 
 Judge = Callable[[Path, NDArray[np.float32]], Faults]
 """The file of a scan and its values -> faults and doubts."""
@@ -128,6 +131,7 @@ def check_sequence(
     report = SequenceReport(sequence, tree=tree, faults=tree.faults)
     if deep:
         _read_all(tree, report, workers, judge)
+    tree.faults.gather(CONTENT_KINDS)
     return report
 
 

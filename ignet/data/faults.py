@@ -1,9 +1,9 @@
 """Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what mends it."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,16 @@ class Faults(list[Fault]):
         self.extend(other)
         self.doubts.extend(other.doubts)
 
+    def add_others(self, other: "Faults") -> None:
+        """Keep the faults and doubts of another look at the same files, but for those that are known by kind and folder."""
+        for mine, found in ((self, other), (self.doubts, other.doubts)):
+            known = {(fault.kind, fault.path.parent) for fault in mine}
+            mine.extend(fault for fault in found if (fault.kind, fault.path.parent) not in known)
+
+    def gather(self, kinds: Collection[str]) -> None:
+        """Make one of the faults of these kinds in one folder, and one of the doubts: it tells of the first file, and names all."""
+        self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
+
     @contextmanager
     def kept(self, kind: str, path: Path, download: str | None = None) -> Iterator[None]:
         """Keep an error of reading ``path`` in the block as a fault."""
@@ -79,6 +89,16 @@ class Faults(list[Fault]):
             yield
         except (IgnetError, OSError) as error:
             self.append(fault_of(error, kind, path, download))
+
+
+def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
+    found: dict[tuple[str, Path] | int, Fault] = {}
+    for number, fault in enumerate(faults):
+        key = (fault.kind, fault.path.parent) if fault.kind in kinds else number
+        first = found.get(key)
+        files = (*(first.files or (first.path.name,)), *(fault.files or (fault.path.name,))) if first else ()
+        found[key] = replace(first, files=files) if first else fault
+    return list(found.values())
 
 
 def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:

@@ -1,19 +1,16 @@
 """Headers of a sequence's images, and its calibration: what a few bytes tell."""
 
 import os
-import struct
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ignet.data import kitti
+from ignet.data import kitti, png
 from ignet.data.calibration_check import calibration_faults
 from ignet.data.faults import Fault, fault_of
 from ignet.data.official import CALIBRATION, KINDS
 from ignet.data.tree import SequenceTree, alike
 
-_PNG, _END = b"\x89PNG\r\n\x1a\n", b"IEND"
-_GREY = (0, 4)  # PNG's colour types without colour
 _READERS = 16  # threads: headers are a few bytes each, and the disk's answer is what they wait for
 
 
@@ -42,22 +39,20 @@ def _header(path: Path) -> tuple[int, int] | Fault:
     download, again = KINDS["images"].download, "unpack it again"
     try:
         with path.open("rb") as file:
-            start = file.read(26)
-            file.seek(-min(16, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            header = png.parse_header(file.read(png.START_BYTES))
+            file.seek(-min(png.END_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
             end = file.read()
     except OSError as error:
         return fault_of(error, "unreadable", path, download)
-    if len(start) < 26 or not start.startswith(_PNG):
+    if header is None:
         size = path.stat().st_size
         return Fault("image-format", path, f"found {size} bytes that are no PNG", "a PNG image", again, download)
-    if _END not in end:
+    if png.END not in end:
         found = f"found {path.stat().st_size} bytes that are no whole image"
         return Fault("image-cut", path, found, "a PNG to its end", f"unpacking was stopped: {again}", download)
-    if start[25] in _GREY:
-        remedy = f"unpack {download}, not data_odometry_gray.zip"
-        return Fault("image-grey", path, "found a grey image", "the colour camera's", remedy, download)
-    width, height = struct.unpack(">II", start[16:24])
-    return width, height
+    for kind, fault in png.pixel_faults(header):
+        return fault_of(fault, kind, path, download)
+    return header.width, header.height
 
 
 def check_calibration(tree: SequenceTree) -> None:

@@ -5,7 +5,6 @@ Nothing here writes into a dataset but `write_calibration`, which the embedded w
 """
 
 import codecs
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data import png
 from ignet.data.scan_check import position_faults, returns, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files import atomic
@@ -24,8 +24,6 @@ POINT_BYTES = 16
 
 LABEL_BYTES = 4
 """Of a point's label: one uint32."""
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -216,10 +214,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image: uint8 (H, W, 3), RGB.
 
     Raises:
-        IgnetError: the file is missing or is no whole image.
+        IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
     """
     data = _read_bytes(path, "an image", "unpack data_odometry_color here")
-    whole = not data.startswith(_PNG_SIGNATURE) or b"IEND" in data[-16:]  # decoders fill what is missing with grey, silently
+    header = png.parse_header(data[: png.START_BYTES])
+    if header:
+        _refuse(path, png.pixel_faults(header))
+    whole = header is None or png.END in data[-png.END_BYTES :]  # decoders fill what is missing with grey, silently
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
     if image is None:
         raise IgnetError(f"{path}: found {len(data)} bytes that are no whole image, expected a PNG; unpack it again")
@@ -234,13 +235,12 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Path(path).open("rb") as file:
-            header = file.read(24)
+            header = png.parse_header(file.read(png.START_BYTES))
     except OSError as error:
         raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
-    if len(header) < 24 or not header.startswith(_PNG_SIGNATURE) or header[12:16] != b"IHDR":
+    if header is None:
         raise IgnetError(f"{path}: found no PNG header, expected a PNG image; unpack it again")
-    width, height = struct.unpack(">II", header[16:24])
-    return width, height
+    return header.width, header.height
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -157,3 +157,6 @@ _REMISSION: dict[str, Check] = {"remission": _remission}
 _DOUBTS: dict[str, Check] = {"faint": _visible_remission, "few-returns": _most_returned}
 _HOPELESS = frozenset({"text", "values", "no-return", "not-finite"})
 """After these there is nothing more to say about a scan."""
+
+SCAN_KINDS = frozenset({*_POSITION, *_REMISSION, *_DOUBTS})
+"""Kinds of all these faults and doubts."""

@@ -47,10 +47,8 @@ def read_object_calibration(path: Path) -> Calibration:
         IgnetError: the file is missing, or a matrix is missing or broken.
     """
     try:
-        lines = {
-            key.strip(): values.split()
-            for key, _, values in (line.partition(":") for line in path.read_text(encoding="utf-8").splitlines())
-        }
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        lines = {key.strip(): values.split() for key, _, values in (line.partition(":") for line in text.splitlines())}
     except (OSError, UnicodeDecodeError) as error:
         raise IgnetError(f"{path}: cannot be read ({error}), expected a calibration; unpack data_object_calib.zip here") from None
     matrices = {key: _matrix(path, key, lines.get(key, []), shape) for key, shape in _MATRICES.items()}

@@ -1,0 +1,150 @@
+"""What `ignet import` finds in the arrays and images that it converts."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import TINY_CALIBRATION
+
+from ignet.cli import main
+from ignet.data import kitti
+from ignet.data.check_dataset import check_dataset, wanted_at
+from ignet.data.layouts.convert import convert
+from ignet.data.layouts.frame import SensorFrame
+from ignet.data.layouts.registry import LAYOUTS
+from ignet.errors import IgnetError
+
+
+def sensor_frames(
+    tree: Path, change: Callable[[np.ndarray], object] = lambda points: None, image: Path | None = None, **labels: object
+) -> list[SensorFrame]:
+    """The frames of sequence 00 as arrays, spoilt by ``change``, with labels or another image if given."""
+
+    def read(name: str) -> np.ndarray:
+        points = kitti.scan_values(kitti.scan_path(tree, "00", name))
+        change(points)
+        return points
+
+    return [
+        SensorFrame(
+            "monday",
+            name,
+            TINY_CALIBRATION,
+            partial(read, name),
+            image or kitti.image_path(tree, "00", name),
+            **labels,  # type: ignore[arg-type]
+        )
+        for name in kitti.frame_ids(tree, "00")
+    ]
+
+
+def test_points_without_a_return_are_left_out_with_their_labels(tiny_tree: Path, tmp_path: Path) -> None:
+    def lose(points: np.ndarray) -> None:
+        points[5], points[9, :3], points[11, 3] = np.nan, 0, np.nan
+
+    classes = np.where(np.arange(400) % 2, 40, 48).astype("<u4")
+    classes.tofile(tmp_path / "own.label")
+    kept = np.delete(np.arange(400), [5, 9, 11])
+    for number, labels in enumerate((lambda: classes.astype(np.uint32), tmp_path / "own.label")):
+        out = tmp_path / f"out{number}"
+        done = convert(sensor_frames(tiny_tree, lose, labels=labels), out)
+        assert (done.frames, done.without_return, done.faults, done.faults.doubts) == ({"00": 2}, 6, [], [])
+        np.testing.assert_array_equal(kitti.read_labels(kitti.label_path(out, "00", "000001")), classes[kept])
+        whole = kitti.scan_values(kitti.scan_path(tiny_tree, "00", "000001"))
+        np.testing.assert_array_equal(kitti.read_scan(kitti.scan_path(out, "00", "000001")), whole[kept])
+        assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+    with pytest.raises(IgnetError, match="frame 000000 of monday: found 399 labels, expected 400"):
+        convert(sensor_frames(tiny_tree, labels=lambda: classes[1:].astype(np.uint32)), tmp_path / "short")
+    with pytest.raises(IgnetError, match="frame 000000 of monday: found no point with a return among 400"):
+        convert(sensor_frames(tiny_tree, lambda points: points.fill(np.nan)), tmp_path / "covered")
+    assert not (tmp_path / "short").exists() and not (tmp_path / "covered").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "labels", "kind", "said"),
+    [
+        (lambda points: points[:, 3].__imul__(255), 40, "remission", "set dataset.remission_scale"),
+        (lambda points: points.__setitem__((3, 0), np.inf), 40, "not-finite", "found 1 points that are not finite"),
+        (lambda points: points[:, :3].__imul__(100), 40, "units", "expected metres from the sensor"),
+        (lambda points: None, 77, "unknown-id", "found raw class 77"),
+    ],
+)
+def test_what_passes_through_memory_is_looked_at(
+    change: Callable[[np.ndarray], object], labels: int, kind: str, said: str, tiny_tree: Path, tmp_path: Path
+) -> None:
+    """All of it, not only the scans that the fast check reads; one line for all files."""
+    out = tmp_path / "out"
+    frames = sensor_frames(tiny_tree, change, labels=lambda: np.full(400, labels, np.uint32))
+    (fault,) = convert(frames, out).faults
+    assert (fault.kind, fault.path.parent.parent, len(fault.files)) == (kind, out / "sequences/00", 2)
+    assert said in str(fault)
+    assert fault.path.is_file()
+
+
+def test_import_says_what_it_found(
+    tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def spoil(points: np.ndarray) -> None:
+        points[:, 3] *= 255
+        points[:2] = np.nan
+
+    monkeypatch.setitem(LAYOUTS, "mine", lambda root: iter(sensor_frames(root, spoil)))
+    for options in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["import", "mine", str(tiny_tree), str(tmp_path / f"out{len(options)}"), *options])
+        assert ended.value.code == 1
+    lines, document = capsys.readouterr().out.split("{", 1)
+    assert lines.count("found remission") == 1 and "(and 000001.bin)" in lines
+    assert "left out: 4 points without a return" in lines and "2 files are links" in lines
+    found = json.loads("{" + document)
+    assert (found["points_without_return"], found["linked_files"]) == (4, 2)
+    assert [fault["files"] for fault in found["faults"]] == [["000000.bin", "000001.bin"]]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "suffixes", "kind", "said"),
+    [
+        (np.full((32, 64), 90, np.uint8), (".png", ".jpg", ".tif"), "image-grey", "found a grey image"),
+        (np.full((32, 64, 3), 4095, np.uint16), (".png", ".tif"), "image-depth", "found 16 bits a channel, expected 8"),
+    ],
+)
+def test_one_verdict_for_images(
+    pixels: np.ndarray, suffixes: tuple[str, ...], kind: str, said: str, tiny_tree: Path, tmp_path: Path
+) -> None:
+    """Whatever their format, and for import, check and trainings."""
+    for suffix in suffixes:
+        image, out = tmp_path / f"image{suffix}", tmp_path / f"out{suffix}"
+        assert cv2.imwrite(str(image), pixels)
+        convert(sensor_frames(tiny_tree, image=image), out)
+        (fault,) = check_dataset(out, wanted_at(out, part=True)).faults
+        assert (fault.kind, fault.files) == (kind, ("000000.png", "000001.png"))
+        with pytest.raises(IgnetError) as error:
+            kitti.read_image(fault.path)
+        assert said in str(fault) and str(error.value) == str(replace(fault, files=()))
+
+
+def test_images_that_fit_are_written_as_they_are(tiny_tree: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    assert cv2.imwrite(str(tmp_path / "image.bmp"), pixels)
+    convert(sensor_frames(tiny_tree, image=tmp_path / "image.bmp"), tmp_path / "out")
+    np.testing.assert_array_equal(kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels[:, :, ::-1])
+    np.zeros((4, 4), np.float32).tofile(tmp_path / "none.jpg")
+    with pytest.raises(IgnetError, match=r"none\.jpg: cannot be read"):
+        convert(sensor_frames(tiny_tree, image=tmp_path / "none.jpg"), tmp_path / "other")
+
+
+def test_modes_of_files_follow_the_umask(tiny_tree: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        convert(sensor_frames(tiny_tree, labels=lambda: np.full(400, 40, np.uint32)), tmp_path / "out")
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")) if not path.is_symlink()]
+    modes = {path.is_dir(): oct(path.stat().st_mode & 0o777) for path in files}
+    assert modes == {True: "0o750", False: "0o640"}

@@ -50,6 +50,7 @@ def test_a_whole_dataset_has_none(data: Path) -> None:
         for complete in (False, True):
             assert faults(data, complete, deep) == []
     report = check_dataset(data, WANTED, True, True)
+    assert report.faults.doubts == []
     assert report.counts() == {"scans": 12, "images": 12, "labels": 12, "scribbles": 8}
     assert "12 scans, 12 images, 12 label files, 8 scribble files (everything read)\nno fault" in describe(report)
     facts = report.as_json()["sequences"]["01"]
@@ -74,6 +75,14 @@ def test_a_deep_check_finds(data: Path, kind: str, spoil: Callable[[Path], None]
     assert fault.kind == kind, fault
     assert fault.path == data / "sequences" / file
     assert said in str(fault) and remedy in str(fault)
+
+
+def test_images_of_another_size_with_the_same_calibration(data: Path) -> None:
+    for path in sorted((data / "sequences/01/image_2").iterdir()):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (60, 30)))
+    report = check_dataset(data, WANTED)
+    assert report.faults == []
+    assert [(doubt.kind, doubt.path) for doubt in report.faults.doubts] == [("calibration-p2", data / "sequences/01/calib.txt")]
 
 
 def test_half_unpacked(data: Path) -> None:
@@ -339,7 +348,7 @@ def test_at_least_25_kinds_are_injected() -> None:
 
 def test_real_frames(kitti_sample: Path) -> None:
     report = check_dataset(kitti_sample, wanted_at(kitti_sample, part=True), deep=True, workers=2)
-    assert report.faults == []
+    assert report.faults == report.faults.doubts == []
     assert report.counts()["scans"] == report.counts()["images"] == 18
     found = check_dataset(kitti_sample, wanted_at(kitti_sample, part=False), complete=True)
     assert sum(fault.kind == "missing" for fault in found.faults) == 27

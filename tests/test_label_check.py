@@ -51,12 +51,14 @@ def test_scribbles_of_any_usual_density_are_fine(share: float) -> None:
         ([0.08] * 4, [0.08] * 4, {"same": True}, [], ["label-share", "label-share"], "found in labels/ the same labels"),
         ([0.95] * 4, [0.08] * 4, {"both": 80, "differing": 30}, [], ["scribble-classes"], "on 38% of the scribbled points"),
         ([0.95] * 4, [0.08] * 4, {"both": 80, "differing": 20}, [], [], ""),
+        ([0.95] * 4, [0.08, 0.08, 0.2, 0.08], {}, [], [], ""),
         # dense labels
         ([0.95, 0.0, 0.95, 0.95], [None] * 4, {}, ["no-class"], [], "labels/000001.label: found no point with a class"),
         ([0.0] * 4, [None] * 4, {}, ["no-class"], [], "labels: found no point with a class"),
         ([0.08] * 4, [None] * 4, {}, [], ["label-share"], "labels: found 8.0% of the points labelled"),
         ([0.95, 0.95, 0.08, 0.95], [None] * 4, {}, [], ["label-share"], "labels/000002.label: found 8.0%"),
         ([0.95, 0.5, 0.4, 0.95], [None] * 4, {}, [], [], ""),
+        ([0.1, 0.1, 0.1, 0.4], [None] * 4, {}, [], ["label-share"], "labels: found 17.5%"),  # a file with more of them is none to doubt
         ([None] * 4, [None] * 4, {}, [], [], ""),
     ],
 )
@@ -68,6 +70,11 @@ def test_shares(
     lines = [str(line) for line in [*result, *result.doubts]]
     assert any(said in line for line in lines) or not said, lines
     assert all("\n" not in line and ", expected " in line and "; " in line for line in lines)
+
+
+def test_only_frames_with_both_say_whether_they_are_the_same() -> None:
+    copied, alone = FrameLabels("000000", 10_000, 800, 800, True), FrameLabels("000001", 10_000, None, 800)
+    assert [doubt.path.name for doubt in label_faults(FOLDER, [copied, alone]).doubts] == ["scribbles", "labels"]
 
 
 def test_a_sequence_unlike_the_others() -> None:
@@ -96,7 +103,7 @@ def faults_of(sequence: Path, *wanted: str) -> list[Fault]:
 def test_dense_labels_in_the_place_of_scribbles(sequence: Path) -> None:
     """The three ways in which it happens, as the workflow checks a training sequence, and one file alone."""
     scribbles, labels, kept = (sequence / name for name in ("scribbles", "labels", "kept"))
-    assert faults_of(sequence, "scribbles") == []
+    assert kinds(check_sequence(sequence.parents[1], "00", ("scans", "images", "scribbles")).faults) == ([], [])
     frame = scribbles / "000002.label"
     whole = frame.read_bytes()
     frame.write_bytes((labels / "000002.label").read_bytes())

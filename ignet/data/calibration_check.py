@@ -1,10 +1,10 @@
 """What a right calibration shows: a rotation, a camera that stands upright, a lens that fits the image, points in the image.
 
 Pure functions of matrices and counts. A *fault* is what no rig can have, a *doubt* what few have; the bounds are this project's choice.
-They cannot know a wrong yaw, since a camera may look anywhere, nor an error of a few degrees or centimetres.
+They cannot know a wrong yaw, since a camera may look anywhere, an inverse where it looks to the right, nor an error of a few degrees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.linalg import rq
 
 from ignet.data.faults import Fault, Faults
-from ignet.data.kitti import Calibration
+from ignet.data.kitti import Calibration, sequence_path
 from ignet.data.official import CALIBRATION
 
 _STEEP = np.sin(np.deg2rad(60))  # of the optical axis above or below the LiDAR's horizon
 _UPRIGHT, _ON_ITS_SIDE, _INVERTED = 0.5, -0.5, 0.8  # cosines between the LiDAR's up and the image's
 _ROTATION = 0.01  # largest deviation of R R^T from the identity, and of a length from 1
+_ASKEW = 0.1  # difference of these cosines: about 26 degrees
 _FAR, _IMPOSSIBLY_FAR = 5.0, 50.0  # metres between LiDAR and camera
 _WIDE, _IMPOSSIBLY_WIDE = np.tan(np.deg2rad([65.0, 80.0]))  # of the outermost ray: no lens draws straight lines beyond
 _NARROW, _IMPOSSIBLY_NARROW = 2 * np.tan(np.deg2rad([2.5, 0.5]))  # of the whole width: 5 and 1 degrees
@@ -93,6 +94,28 @@ def view_faults(inside: int, points: int, scans: int, path: Path) -> Faults:
         where = f"found {inside / points:.2%} of the points of {several} in the image"
         found.doubt(Fault("calibration-view", path, where, "some 15 % for a LiDAR that looks all around", "look at the projected points"))
     return found
+
+
+def copied_doubts(root: Path, found: Mapping[str, tuple[Calibration, tuple[int, int]]]) -> list[Fault]:
+    """Doubts of sequences with the projection of others whose images are of another size.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        found: calibration and image size (width, height) of each sequence.
+    """
+    doubts = []
+    sizes: dict[bytes, dict[tuple[int, int], list[str]]] = {}
+    for sequence, (calibration, size) in found.items():
+        sizes.setdefault(calibration.p2.tobytes(), {}).setdefault(size, []).append(sequence)
+    remedy = "right for images that were cut; else look whose calibration it is"
+    for of_size in sizes.values():
+        (usual, others), *rest = sorted(of_size.items(), key=lambda item: -len(item[1]))
+        text = "found the P2 of sequence {}, whose images have {}x{} pixels".format(others[0], *usual)
+        for size, sequences in rest:
+            paths = [sequence_path(root, sequence) / "calib.txt" for sequence in sequences]
+            expected = "one of images of {}x{}".format(*size)
+            doubts += [Fault("calibration-p2", path, text, expected, remedy, CALIBRATION) for path in paths]
+    return doubts
 
 
 class _Finding(NamedTuple):
@@ -179,8 +202,8 @@ def _axes(of_camera: NDArray[np.float64], tr: NDArray[np.float64]) -> Iterator[_
     """The LiDAR's up is the image's up, and the camera looks neither at the sky nor at its feet."""
     kind, expected = "calibration-axes", "LiDAR (x forward, y left, z up) to camera (x right, y down, z forward)"
     whole, inverse = of_camera @ tr, of_camera @ tr.T
-    upright, ahead = -float(whole[1, 2]), whole[2]
-    if upright < _UPRIGHT and -float(inverse[1, 2]) > _INVERTED:
+    upright, inverted, ahead = -float(whole[1, 2]), -float(inverse[1, 2]), whole[2]
+    if upright < _UPRIGHT and inverted > _INVERTED:
         found = "line 'Tr': found a rotation that is the right way round only when it is inverted"
         yield _Finding(kind, found, expected, "invert it, since it goes from camera to LiDAR (or only its rotation was transposed)")
     elif ahead[2] > _STEEP:
@@ -191,6 +214,9 @@ def _axes(of_camera: NDArray[np.float64], tr: NDArray[np.float64]) -> Iterator[_
         way = "looks down" if ahead[2] < -_STEEP else "lies on its side"
         remedy = "right for such a rig (a 2D network expects upright images); else correct it"
         yield _Finding(kind, f"line 'Tr': found a camera that {way}", expected, remedy, True)
+    elif inverted > upright + _ASKEW:
+        found = f"line 'Tr': found a camera that stands askew by {np.rad2deg(np.arccos(upright)):.0f} degrees, and less so with Tr inverted"
+        yield _Finding(kind, found, expected, "right for such a rig; else invert it", True)
 
 
 def _distance(calibration: Calibration) -> Iterator[_Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.data import kitti
+from ignet.data.calibration_check import copied_doubts
 from ignet.data.check import SequenceReport, check_sequence
 from ignet.data.check_source import SourceReport
 from ignet.data.faults import Fault, Faults, downloads_of, number_of
@@ -94,6 +95,8 @@ def check_dataset(
         report.notes += one.tree.notes
     labelled, scribbled = ({one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled"))
     report.faults.doubts += sequence_doubts(root, labelled, scribbled)
+    cameras = {tree.sequence: (tree.calibration, tree.image_size) for tree in trees if tree.calibration and tree.image_size}
+    report.faults.doubts += copied_doubts(root, cameras)
     report.faults += _packed_archives(root, report.faults)
     return report
 

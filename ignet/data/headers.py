@@ -63,7 +63,6 @@ def check_calibration(tree: SequenceTree) -> None:
         return
     with tree.faults.kept("calibration", path, CALIBRATION):
         calibration = kitti.read_calibration(path)
-        sizes = Counter(tree.image_sizes.values()).most_common(1)
-        found = calibration_faults(calibration, path, sizes[0][0] if sizes else None)
+        found = calibration_faults(calibration, path, tree.image_size)
         tree.faults.take(found)
         tree.calibration = None if found else calibration

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,12 @@ class SequenceTree:
             for kind, files in self.ignored.items()
             if files
         ]
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of most images; None where none could be read."""
+        common = Counter(self.image_sizes.values()).most_common(1)
+        return common[0][0] if common else None
 
     def path(self, kind: str, frame: str) -> Path:
         """File of a frame."""

@@ -7,11 +7,12 @@ CORES ?= all
 PYTEST_ARGS ?=
 SEED ?= 0
 KILLS_ARGS ?=
+MUTANTS ?=
 SNAKEMAKE_ARGS ?=
 # without --quiet, which hides the warnings from --strict
 SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
-.PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-slurm bench-gpus bench-features bench-data feature-codings
+.PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 
 test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
 	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
+
+test-mutants: setup ## changes the recipe one place at a time, and tells what no test notices: hours, goes on where it was stopped (MUTANTS=losses for a part)
+	$(PY) tests/mutants/run.py $(MUTANTS)
 
 test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
 	$(PY) -m pytest tests/slurm/scenarios.py $(PYTEST_ARGS)

@@ -78,6 +78,8 @@ def test_weighted_cross_entropy_by_hand():
     expected = -(np.log(0.75) + 0.5 * np.log(0.5)) / 2
     assert weighted_cross_entropy(logits, labels, weight).item() == pytest.approx(expected, rel=1e-6)
     assert weighted_cross_entropy(logits, labels).item() == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2, rel=1e-6)
+    labels[0, 0, 0] = 255
+    assert weighted_cross_entropy(logits, labels).item() == pytest.approx(-np.log(0.5), rel=1e-6)
 
 
 def test_no_labelled_pixel_gives_zero_with_a_gradient():

@@ -89,6 +89,7 @@ MAKE = {
     "make ablation-real ROOT=/path/to/dataset": "needs real frames, hours",
     "make semi": "hours",
     "make feature-codings": "hours",
+    "make test-mutants MUTANTS=losses": "minutes; tests/test_mutants.py looks at its parts",
     "make bench": "half an hour of measuring",
     "make bench-features": "minutes of measuring",
     "make bench-data ROOT=/path/to/dataset": "needs real frames",

@@ -54,9 +54,10 @@ class TestUpdatePrototypes:
         new = torch.randn(2, 3)
         assert torch.equal(update_prototypes(torch.randn(2, 3), ALL, new, torch.tensor([1, 1]), 0.0)[0], new)
 
-    def test_exception(self):
+    @pytest.mark.parametrize(("seen", "new", "count"), [(2, (2, 4), 2), (3, (2, 3), 2), (2, (2, 3), 3)])
+    def test_exception(self, seen, new, count):
         with pytest.raises(ValueError, match="expected"):
-            update_prototypes(torch.zeros(2, 3), ALL, torch.zeros(2, 4), torch.tensor([1, 1]), 0.9)
+            update_prototypes(torch.zeros(2, 3), torch.ones(seen, dtype=torch.bool), torch.zeros(new), torch.ones(count).long(), 0.9)
 
 
 class TestOneWayContrastive:
@@ -70,6 +71,7 @@ class TestOneWayContrastive:
         first = -math.log(math.exp(2) / (math.exp(2) + 1))
         second = -math.log(math.exp(1.6) / (math.exp(1.2) + math.exp(1.6)))
         assert one_way_contrastive(z, torch.tensor([0, 1]), p, ALL, 0.5).item() == pytest.approx((first + second) / 2, rel=1e-6)
+        assert one_way_contrastive(z[:1], torch.tensor([0]), p, ALL, 0.5).item() == pytest.approx(first, rel=1e-6)
 
     def test_length_of_prototypes_does_not_matter(self):
         z, p = unit(6, 4), unit(2, 4)
@@ -85,8 +87,8 @@ class TestOneWayContrastive:
         assert torch.allclose(one_way_contrastive(z, classes, p, seen), expected)
 
     def test_anchors_without_a_class_are_left_out(self):
-        z, p = unit(4, 4), unit(2, 4)
-        loss = one_way_contrastive(z, torch.tensor([0, 255, 1, -1]), p, ALL)
+        z, p = unit(5, 4), unit(2, 4)
+        loss = one_way_contrastive(z, torch.tensor([0, 255, 1, -1, 2]), p, ALL)
         assert torch.allclose(loss, one_way_contrastive(z[[0, 2]], torch.tensor([0, 1]), p, ALL))
 
     def test_gradient_stops_at_the_prototypes(self):
@@ -139,7 +141,7 @@ class TestOneWayContrastive:
 class TestWithGradient:
     def test_value_stays_and_gradient_goes_to_the_means(self):
         old, means = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.5, 0.5], [9.0, 9.0]], requires_grad=True)
-        result = with_gradient(old, means, torch.tensor([3, 0]))
+        result = with_gradient(old, means, torch.tensor([1, 0]))
         assert torch.equal(result, old)
         result.sum().backward()
         assert means.grad.tolist() == [[1.0, 1.0], [0.0, 0.0]]  # a class without a point passes nothing on

@@ -17,6 +17,7 @@ class TestPartialCrossEntropy:
         logits = torch.tensor([[math.log(3.0), 0.0], [math.log(3.0), 0.0]])
         expected = (-math.log(0.75) - math.log(0.25)) / 2
         assert partial_cross_entropy(logits, torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-6)
+        assert partial_cross_entropy(logits, torch.tensor([255, 1])).item() == pytest.approx(-math.log(0.25), rel=1e-6)
 
     def test_ignored_points_change_nothing(self):
         logits, labels = torch.randn(6, 3), torch.tensor([0, 255, 2, 1, 255, 0])

@@ -135,6 +135,11 @@ class TestLabelGuidance:
         assert loss.item() == pytest.approx(sure / 2, rel=1e-5)
         assert (logits.grad[0] == 0).all() and (logits.grad[1] != 0).any()
 
+    def test_a_point_as_sure_as_asked_for_guides(self):
+        logits = torch.zeros(1, 2, requires_grad=True)
+        label_guidance(logits, torch.tensor([[300.0, 0.0]]), confidence=1.0).backward()
+        assert (logits.grad != 0).all()
+
     def test_equal_logits_are_at_distance_zero(self):
         logits = torch.randn(5, 4)
         assert label_guidance(logits, logits + 3.0).item() == pytest.approx(0, abs=1e-6)

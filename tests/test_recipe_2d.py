@@ -64,6 +64,9 @@ def test_cells_that_one_thing_fills() -> None:
     assert thing_cells(labels, 4, 0.75).tolist() == [[[True, True, False], [False, False, False]]]
     assert thing_cells(labels, 4, 0.8).tolist() == [[[True, False, False], [False, False, False]]]
     assert thing_cells(torch.full((2, 5, 5), 13), 4, 0.75).tolist() == [[[True, False], [False, False]]] * 2
+    assert thing_cells(torch.full((1, 5, 4), 0), 4, 0.75, things=(0,)).tolist() == [
+        [[True], [False]]
+    ]  # what lies beyond the border is nothing
     assert len(THINGS) == 10 and 13 in THINGS and 0 not in THINGS
 
 
@@ -72,6 +75,7 @@ def test_distance_by_hand_and_its_gradient() -> None:
     reference = torch.tensor([[[[3.0, 0, 7]], [[4.0, 0, 7]]]], dtype=torch.float64, requires_grad=True)
     distance = feature_distance(features, reference, torch.tensor([[[True, True, False]]]))
     assert distance.item() == pytest.approx((5 + 0) / 2, abs=1e-5)
+    assert feature_distance(features, reference, torch.tensor([[[True, False, False]]])).item() == pytest.approx(5)
     distance.backward()
     assert features.grad is not None and reference.grad is None and torch.isfinite(features.grad).all()
     np.testing.assert_allclose(features.grad[0, :, 0], [[-0.3, 0, 0], [-0.4, 0, 0]], atol=1e-6)

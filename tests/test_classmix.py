@@ -119,7 +119,10 @@ def test_frequency_weights_by_hand():
     assert frequency_weights(counts, 0).numpy() == pytest.approx([1, 1, 1])
     even = frequency_weights(counts, 1.0).numpy()
     assert (even * counts)[[0, 2]] == pytest.approx([40, 40])
-    assert frequency_weights(np.zeros(3, int), 0.5).numpy() == pytest.approx([1, 1, 1])
+    assert frequency_weights(np.array([1, 0, 0]), 0.5).numpy() == pytest.approx([1, 1, 1])
+    with np.errstate(all="raise"):
+        assert frequency_weights(np.zeros(3, int), 0.5).numpy() == pytest.approx([1, 1, 1])
+        assert frequency_weights(counts, 0.5).numpy() == pytest.approx([0.83333, 1, 1.66667], rel=1e-4)
 
 
 def test_a_class_of_few_target_labels_does_not_rule_the_source_images():
@@ -131,6 +134,12 @@ def test_a_class_of_few_target_labels_does_not_rule_the_source_images():
     assert torch.equal(again, target)
     expected = shares**-0.5 / np.sqrt(shares).sum()
     assert source.numpy() == pytest.approx(expected, rel=1e-5) and (shares * source.numpy()).sum() == pytest.approx(1)
+
+
+def test_a_class_below_a_billionth_of_the_source_is_one_that_it_does_not_have():
+    few, fewer = (domain_weights(np.array([1 - share, share]), np.ones(2, int), 0.5, "each")[0][1].item() for share in (6e-10, 4e-10))
+    assert few == pytest.approx((1e-9) ** -0.5, rel=1e-3)
+    assert fewer == 1
 
 
 @pytest.mark.parametrize("of", ["target", "each"])

@@ -115,7 +115,7 @@ class Stage(Generic[S]):
         import torch
 
         versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
-        values = {"section": self.section, "settings": self.settings.model_dump(mode="json"), "code": self.code, "versions": versions}
+        values = {"section": self.section, "settings": self.settings.read(), "code": self.code, "versions": versions}
         where = {"device": str(self.args.device), "machine": platform.machine(), "threads": torch.get_num_threads()}
         write_json(path, {**values, **where, **facts})
 

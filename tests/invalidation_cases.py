@@ -117,6 +117,10 @@ def append(text: str) -> Callable[[Path], None]:
     return lambda path: path.write_text(path.read_text() + text)
 
 
+def append_byte(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
 def replace(old: str, new: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         assert old in path.read_text(), f"{path} no longer holds {old!r}"
@@ -132,6 +136,29 @@ def reformat(package: Path) -> None:
         if ast.get_docstring(tree) is not None:
             tree.body[0] = ast.Expr(ast.Constant("Other words."))
         path.write_text(ast.unparse(tree))
+
+
+def reword(project: Path) -> None:
+    """Every text that only people read: of errors, log lines and help."""
+    changed = [path for path in (*(project / "ignet").rglob("*.py"), *(project / "workflow/scripts").glob("*.py")) if _reword(path)]
+    assert len(changed) > 50
+
+
+def _reword(path: Path) -> bool:
+    tree = ast.parse(path.read_text())
+    words: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", "") != "SystemExit":
+            words += node.exc.args
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "log":
+            words += node.args[:1]
+        elif isinstance(node, ast.Call):
+            words += [part.value for part in node.keywords if part.arg == "help"]
+    texts = [part for node in words for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    for text in texts:
+        text.value += "; other words"
+    path.write_text(ast.unparse(tree))
+    return bool(texts)
 
 
 CODE_LINE = "\n_CHANGED = True\n"
@@ -151,6 +178,24 @@ CODE = {
     "the whole package reformatted, other docstrings": CodeChange("ignet", reformat, NOTHING),
     "a module that no stage reaches": CodeChange("ignet/workflow/why.py", append(CODE_LINE), NOTHING),
     "the classes of the settings": CodeChange("ignet/config/training_3d.py", append(CODE_LINE), NOTHING),
+    "every message reworded": CodeChange("", reword, NOTHING),
+    "a type hint": CodeChange("ignet/files.py", replace("-> Any:", "-> object:"), NOTHING),
+    "the version": CodeChange("ignet/__init__.py", replace('__version__ = "', '__version__ = "9.'), NOTHING),
+    "a predicate of the 3D training": CodeChange(
+        "ignet/train/needs.py", replace("return settings.mean_teacher.weight > 0 or settings.image", "return settings.image"), ALL_3D
+    ),
+    "a default of a loss that two runs use": CodeChange(
+        "ignet/config/training_3d.py", replace("temperature: float = Field(0.1", "temperature: float = Field(0.2"), GUIDED
+    ),
+    "a default of the probe": CodeChange(
+        "ignet/config/training_3d.py", replace("hidden: int = Field(128", "hidden: int = Field(16"), runs("ignet_50") | REPORT
+    ),
+    "a default of the adaptation": CodeChange(
+        "ignet/config/training_2d.py",
+        replace('"pretrained",\n        description="weights to start', '"random",\n        description="weights to start'),
+        ADAPTED,
+    ),
+    "the published lists of labelled scans": CodeChange("ignet/data/labelled_scans.npz", append_byte, PRETRAINED | ALL_3D),
     "a 3D loss": CodeChange("ignet/losses/contrastive.py", append(CODE_LINE), ALL_3D),
     "the 2D adaptation's mixing": CodeChange("ignet/train/classmix.py", append(CODE_LINE), ADAPTED),
     "the 2D adaptation's script": CodeChange("workflow/scripts/adapt_2d.py", append(CODE_LINE), ADAPTED),
@@ -168,6 +213,19 @@ CODE = {
     "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet", "report"}),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
     "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING),
+    "where jobs find scribbles": CodeChange(
+        "workflow/rules/common.smk",
+        replace('"IGNET_SCRIBBLES": SCRIBBLES', '"IGNET_SCRIBBLES": SIMULATED_SCRIBBLES'),
+        projected(*TRAIN) | ADAPTED | {"contact_sheet", "report"},
+    ),
+    "where 3D trainings find scribbles": CodeChange(
+        "workflow/rules/inputs.smk",
+        replace('"dense" else SCRIBBLES', '"dense" else SIMULATED_SCRIBBLES'),
+        runs("baseline") | GUIDED,
+    ),
+    "how several processes are started": CodeChange(
+        "workflow/rules/inputs.smk", replace("--nproc-per-node", "--nproc_per_node"), PRETRAINED | ALL_3D
+    ),
     "the training's command": CodeChange(
         "workflow/rules/training_3d.smk", replace('train_3d.py" --settings', 'train_3d.py"  --settings'), ALL_3D
     ),
@@ -177,6 +235,9 @@ CODE = {
 FILES: dict[str, tuple[str, set[str]]] = {
     "the dataset lies elsewhere": ("", NOTHING),
     "a file that no stage reads": ("sequences/00/times.txt", NOTHING),
+    "what the systems of other people leave": ("sequences/00/velodyne/.DS_Store", NOTHING),
+    "a file that was removed while it was open": ("sequences/00/image_2/.nfs000000000012", NOTHING),
+    "notes beside the labels": ("sequences/00/labels/notes.txt", NOTHING),
     "a sequence that no one named": ("sequences/05/velodyne/000000.bin", NOTHING),
     "an image of a training sequence": ("sequences/00/image_2/000000.png", looked_at("00") | projected("00") | ADAPTED),
     "an image of a validation sequence": (

@@ -49,6 +49,18 @@ def test_every_field_of_a_shell_line_is_quoted() -> None:
         assert not re.search(r"(?<![\"{/])\$\w", line), f"{rule}: a variable without quotes"
 
 
+def test_every_place_that_a_command_reads_from_is_a_part_of_the_jobs_identity() -> None:
+    """Places reach jobs by the environment, which reruns nothing: `places` says which of them a rule takes."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in RULES)
+    found, writes = 0, ("--out", "--curves", "--state", "--job-start")
+    for part in re.split(r"^(?=rule )", text, flags=re.M)[1:]:
+        read = {name for option, name in re.findall(r'(--[\w-]+) "\$IGNET_([A-Z_]+)', part) if option not in writes}
+        given = re.search(r"places=.*places\((.*)\)", part)
+        assert set(re.findall(r'"([A-Z_]+)"', given[1] if given else "")) == read, part.split(":")[0]
+        found += len(read)
+    assert found > 20
+
+
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Working directory, dataset, results and shared results of odd names, with an innocent file beside each."""

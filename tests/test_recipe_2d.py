@@ -1,5 +1,7 @@
 """The optional parts of the 2D recipe: shapes by name, feature distance, masked consistency, scales, number format."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
 from ignet.models.segformer import build_segmenter
 from ignet.train.masking import hide_blocks
 from ignet.train.regularise2d import arithmetic
+from ignet.train.run import TrainingRun
 
 CPU = torch.device("cpu")
 
@@ -146,6 +149,28 @@ def test_the_scripts_with_all_of_it(work, tmp_path) -> None:  # noqa: F811
     adapt(tmp_path, tmp_path / "adapted", settings)
     curves = np.genfromtxt(tmp_path / "adapted" / "curves.csv", delimiter=",", names=True)
     assert (curves["masked"] > 0).all() and "feature_distance" in curves.dtype.names
+
+
+@pytest.mark.parametrize("key", ["network", "feature_distance"])
+def test_a_state_knows_the_weights_behind_its_settings(work, tmp_path, monkeypatch, key) -> None:  # noqa: F811
+    """Another checkpoint in the same folder: a killed training may not go on with the state of the first."""
+    folder, out, states = tmp_path / "imagenet", tmp_path / "out", []
+    network = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 2, 1, 1], "decoder_channels": 20}
+    settings = {**PRETRAIN, "network": network, key: {"weights": str(folder), **({"weight": 0.5} if key == "feature_distance" else {})}}
+    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+
+    def stop(run: TrainingRun) -> None:
+        states.append(run.identity)
+        sys.exit(0)
+
+    monkeypatch.setattr(TrainingRun, "__enter__", stop)
+    for added in (0.0, 0.0, 1.0):
+        encoder = checkpoint(19)
+        next(encoder.parameters()).data += added
+        encoder.save_pretrained(folder)
+        with pytest.raises(SystemExit):
+            run_script("pretrain_2d", settings, "--source", work / "source", *files, "--state", tmp_path / "state")
+    assert states[0] == states[1] != states[2]
 
 
 def test_an_encoder_of_another_shape_is_refused(work, tmp_path, capsys) -> None:  # noqa: F811

@@ -55,6 +55,10 @@ def test_own_results_and_shared_ones_lie_apart(first: Path) -> None:
     assert planned(first, "a") == {}
 
 
+def test_a_new_name_of_an_adaptation_trains_nothing(first: Path) -> None:
+    assert planned(first, "a", "adaptations={adapted: null, mine: {}}", "runs={ignet: {features: mine}}") == {}
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

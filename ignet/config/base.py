@@ -1,12 +1,13 @@
 """What all settings have in common."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 
 from ignet.config.strict_yaml import load_yaml
 from ignet.errors import IgnetError, reason_of
@@ -27,10 +28,10 @@ def added(default: Any, **rest: Any) -> Any:
     At its default it is left out of what identifies a result, so that results that were made before it are still theirs. A default that
     means anything else is an ordinary ``Field``: changed, it would change results and rerun nothing.
     """
-    return Field(default, json_schema_extra={_ADDED: True}, **rest)
+    return Field(default, json_schema_extra=_ADDED, **rest)
 
 
-_ADDED = "added"
+_ADDED: JsonDict = {"added": True}
 
 
 class Section(BaseModel):
@@ -53,15 +54,18 @@ class Section(BaseModel):
         Args:
             left_out: keys of this section that the stage in question does not read.
         """
-        missing = self.unread().union(left_out)
-        plain = self.model_dump(mode="json")
-        values: dict[str, Any] = {}
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            off = (field.json_schema_extra or {}).get(_ADDED) and value == field.get_default()  # type: ignore[union-attr]
-            if name not in missing and not off:
-                values[name] = value.identity() if isinstance(value, Section) else plain[name]
-        return values
+        fields = type(self).model_fields
+        off = {name for name in fields if fields[name].json_schema_extra == _ADDED and getattr(self, name) == fields[name].get_default()}
+        return {name: value for name, value in self._read(Section.identity).items() if name not in off.union(left_out)}
+
+    def read(self) -> dict[str, Any]:
+        """All values that stages read, as plain values: what belongs beside a result. Unlike ``identity`` it holds what is off, too."""
+        return self._read(Section.read)
+
+    def _read(self, inner: Callable[["Section"], dict[str, Any]]) -> dict[str, Any]:
+        plain, unread = self.model_dump(mode="json"), self.unread()
+        sections = {name: value for name in plain if isinstance(value := getattr(self, name), Section)}
+        return {name: inner(sections[name]) if name in sections else plain[name] for name in plain if name not in unread}
 
     def canonical(self) -> str:
         """The ``identity`` as text: equal settings give equal text."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
-from ignet.train.needs import needs_features, uses_unlabelled
+from ignet.train.needs import uses_unlabelled
 
 
 class LocalContextConfig(Section):
@@ -200,8 +200,8 @@ class Train3DConfig(Section):
         return self
 
     def unread(self) -> frozenset[str]:
-        """Which 2D network guides, where none does."""
-        return frozenset() if needs_features(self) else frozenset({"features"})
+        """The 2D network that guides: its name chooses files, and these count."""
+        return frozenset({"features"})
 
 
 def _all_but(section: Section, key: str) -> frozenset[str]:

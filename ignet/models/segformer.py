@@ -5,6 +5,7 @@ fused maps of the four stages after batch norm and ReLU, at a quarter of the ima
 """
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,6 +200,15 @@ def load_segmenter(path: Path | str) -> Segmenter:
         reason = " ".join(str(error).split())[:200]
         raise IgnetError(f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d") from None
     return model.eval()
+
+
+def content_hash(network: nn.Module) -> str:
+    """SHA-256 of all tensors of a network, their names, types and shapes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def untrained_like(model: Segmenter) -> Segmenter:

@@ -10,7 +10,7 @@ from ignet.config.training_2d import FeatureDistanceConfig, SegformerConfig
 from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.losses.feature_distance import feature_distance, thing_cells
-from ignet.models.segformer import ENCODER_STRIDE, FrozenTeacher, Segmenter, build_segmenter
+from ignet.models.segformer import ENCODER_STRIDE, FrozenTeacher, Segmenter, build_segmenter, content_hash
 from ignet.train.distributed import Ranks
 
 
@@ -44,6 +44,11 @@ class FeatureDistance:
                     f"expected {list(model.shape.hidden_sizes)} as the network that is trained; take the checkpoint that it began with"
                 )
             self._reference = FrozenTeacher(reference).to(next(model.parameters()).device)
+
+    @property
+    def content(self) -> str:
+        """Hash of the ImageNet encoder; '' where the distance is off."""
+        return content_hash(self._reference) if self._reference is not None else ""
 
     def __bool__(self) -> bool:
         return self._reference is not None

@@ -104,7 +104,7 @@ def _changed_params(job: Job, recorded: list[str], changed_code: ChangedCode, ch
             yield from _data(name, embedded if then is _NOTHING else then, value, job.recorded_end, changed_data)
         elif isinstance(value, list | tuple) and isinstance(then, list | tuple):
             # lists of files only repeat what the inputs have said
-            if not all("/" in str(item) for item in (*then, *value)):
+            if name in ("places", "roots") or not all("/" in str(item) for item in (*then, *value)):
                 yield f"{name}: {_difference(list(then), list(value))}"
         else:
             yield f"{name}: {_show(then)} -> {_show(value)}"

@@ -56,6 +56,7 @@ SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 SHARED = EXPERIMENT.shared or RESULTS
 ARTIFACTS = find_artifacts(EXPERIMENT)
 keep_records({"results": RESULTS, "shared": SHARED})
+KEYS = {artifact.key for artifact in ARTIFACTS.by_name().values()} if EXPERIMENT.shared else set()
 
 
 def keyed(folder, key):
@@ -94,8 +95,9 @@ METRICS = f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/metrics.json"
 CURVES = f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv"
 PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
 
-# where things lie is no part of a stage's identity, so places reach the jobs by the environment and not as params; jobs run the
-# interpreter that runs Snakemake, also where its environment is not activated (--sdm conda puts its own in front)
+# where results and datasets lie is no part of a stage's identity, so places reach the jobs by the environment and not as params; which of
+# them a job is pointed to is, see places(). Jobs run the interpreter that runs Snakemake, also where its environment is not activated
+# (--sdm conda puts its own in front)
 PLACES = {
     "IGNET_SCRIPTS": str(SCRIPTS),
     "IGNET_RESULTS": RESULTS,
@@ -130,6 +132,23 @@ def check_plan(dag):
             refuse_without_record(without_record(dag))
     except IgnetError as error:
         stop(error)
+
+
+def places(*names):
+    """What a rule's param says of the places in its command: relative to folders that may be moved, so that moving them reruns nothing.
+
+    A test asks for all that a command reads from.
+    """
+    return [f"{name}={movable(PLACES[f'IGNET_{name}'])}" for name in names]
+
+
+def movable(path):
+    """A path with the folder that may be moved by its name, and without the keys of shared results: inputs say where these change."""
+    roots = {RESULTS: "<results>", SHARED: "<results>", DATA.root: "<dataset>", EXPERIMENT.source.root: "<source>"}
+    above = [root for root in roots if root and (path == root or path.startswith(f"{root}/"))]
+    root = max(above, key=len, default="")
+    found = roots[root] + path[len(root) :] if root else path
+    return "/".join(part for part in found.split("/") if part not in KEYS)
 
 
 def begin():

@@ -68,6 +68,7 @@ rule check_sequence:
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("check_sequence.py"),
+        places=places("TARGET"),
         role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
         data=lambda w: fingerprint(
             ("scans", "images", "labels", "calibration", *(scribble_kinds() if labelled(w.sequence) else ())), (w.sequence,)
@@ -125,6 +126,7 @@ rule simulate_scribbles:
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("simulate_scribbles.py"),
+        places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "labels"), (w.sequence,)),
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
@@ -153,6 +155,7 @@ rule project:
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
+        places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)) + fingerprint(scribble_kinds(), labelled(w.sequence)),
         scribbles=lambda w: '--scribbles "$IGNET_SCRIBBLES"' if labelled(w.sequence) else "",
     message:
@@ -182,6 +185,7 @@ rule draw_projection:
     params:
         settings=canonical_json(EXPERIMENT.report.identity("frames", "extent")),
         code=code("draw_projection.py"),
+        places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
     message:
         "Picture of the points in the image, sequence {wildcards.sequence}"

@@ -1,6 +1,7 @@
 # What the rules read, where it lies, and the identity of the user's own files.
 from ignet.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import needs_correspondence, needs_features
+from ignet.train.needs2d import checkpoints
 
 FINGERPRINTS = {}
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
@@ -31,9 +32,9 @@ def source_fingerprint():
         stop(error)
 
 
-def weights_fingerprint(*names):
+def weights_fingerprint(settings):
     """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
-    folders = [Path(name).expanduser() for name in names if name]
+    folders = [Path(name).expanduser() for name in checkpoints(settings)]
     return ",".join(tree_fingerprint(folder, WEIGHTS) if folder.is_dir() else str(folder) for folder in folders)
 
 
@@ -143,10 +144,14 @@ def supervision_2d(network):
     return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
 
 
+# what starts the script of a training: one process, or torchrun's, which share each batch
+LAUNCHERS = ["python", "python -m ignet.torchrun --nproc-per-node"]
+
+
 def launcher(stage):
-    """What starts the script of a training: one process, or torchrun's, which share each batch."""
+    """The launcher of a stage; how many processes there are is no part of its identity, how they are started is."""
     processes = processes_of(EXECUTION, stage)
-    return "python" if processes == 1 else f"python -m ignet.torchrun --nproc-per-node {processes}"
+    return LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
 
 
 def records():

@@ -21,6 +21,7 @@ rule evaluate:
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
+        places=places("TARGET", "RESULTS", "PROJECTION_VAL"),
         data=fingerprint(("scans", "labels"), DATA.val_sequences),
         sequences=DATA.val_sequences,
     message:
@@ -104,6 +105,7 @@ rule contact_sheet:
     params:
         settings=canonical_json(EXPERIMENT.report.identity("frames")),
         code=code("contact_sheet.py"),
+        places=places("SOURCE", "TARGET", "SCRIBBLES"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
         layout=EXPERIMENT.source.layout,
@@ -140,6 +142,7 @@ rule pictures:
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),
+        places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("scans", "images", "labels", "calibration"), DATA.val_sequences),
         predictions=[f"{run}={RESULTS}/predictions/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
         networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
@@ -185,6 +188,7 @@ rule report:
     params:
         settings=EXPERIMENT.page.canonical(),
         code=code("report_page.py"),
+        places=places("RESULTS", "SHARED", "TARGET", "SCRIBBLES"),
         assets=assets_hash(),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (*DATA.val_sequences, *SHOWN_TRAIN)),
         runs=[f"{run}:{seed}" for run, seed in RUNS],

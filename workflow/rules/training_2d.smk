@@ -28,9 +28,11 @@ rule pretrain_2d:
     params:
         settings=EXPERIMENT.pretrain_2d.canonical(),
         code=code("pretrain_2d.py"),
+        places=places("SOURCE"),
+        launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
         data=source_fingerprint(),
-        weights=weights_fingerprint(EXPERIMENT.pretrain_2d.network.weights, EXPERIMENT.pretrain_2d.feature_distance.weights),
+        weights=weights_fingerprint(EXPERIMENT.pretrain_2d),
     message:
         "2D network from source images"
     shell:
@@ -73,11 +75,13 @@ rule adapt_2d:
     params:
         settings=lambda w: adaptation(w).canonical(),
         code=code("adapt_2d.py"),
+        places=places("SOURCE", "TARGET", "PROJECTION"),
+        launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
         source=source_fingerprint(),
         data=lambda w: fingerprint(("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
-        weights=lambda w: weights_fingerprint(adaptation(w).feature_distance.weights),
+        weights=lambda w: weights_fingerprint(adaptation(w)),
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
@@ -114,6 +118,7 @@ rule evaluate_2d:
     params:
         settings=EXPERIMENT.evaluate_2d.canonical(),
         code=code("evaluate_2d.py"),
+        places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("images", "labels"), DATA.val_sequences),
         sequences=DATA.val_sequences,
     message:
@@ -150,6 +155,7 @@ rule feature_basis:
     params:
         settings=canonical_json(EXPERIMENT.features.of_basis()),
         code=code("feature_basis.py"),
+        places=places("TARGET", "PROJECTION"),
         data=fingerprint(("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
     message:
@@ -186,6 +192,7 @@ rule extract:
     params:
         settings=canonical_json(EXPERIMENT.features.of_store()),
         code=code("extract.py"),
+        places=places("TARGET"),
         sequence=lambda w: w.sequence,
         data=lambda w: fingerprint(("images",), (w.sequence,)),
     message:

@@ -28,6 +28,9 @@ rule train_3d:
         settings=lambda w: EXPERIMENT.run(w.run).canonical(),
         code=code("train_3d.py"),
         remission_scale=DATA.remission_scale,
+        places=places("TARGET", "PROJECTION"),
+        roots=lambda w: [f"labels={movable(labels_root(w))}", f"features={movable(features_root(w))}"],
+        launchers=LAUNCHERS,
         data=training_data,
         sequences=DATA.train_sequences,
     message:
@@ -65,6 +68,7 @@ rule predict:
         settings=EXPERIMENT.predict.canonical(),
         code=code("predict.py"),
         remission_scale=DATA.remission_scale,
+        places=places("TARGET"),
         data=lambda w: fingerprint(("scans",), (w.sequence,)),
     message:
         "Predictions of '{wildcards.run}', seed {wildcards.seed}, on sequence {wildcards.sequence}"
@@ -98,6 +102,7 @@ rule pseudo_label:
         settings=EXPERIMENT.pseudo_label.canonical(),
         code=code("pseudo_label.py"),
         remission_scale=DATA.remission_scale,
+        places=places("TARGET", "SCRIBBLES"),
         data=fingerprint(("scans", *scribble_kinds()), DATA.train_sequences),
         sequences=DATA.train_sequences,
     message:

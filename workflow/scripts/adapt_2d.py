@@ -86,7 +86,7 @@ def main() -> None:
         log.info("%s", split)
 
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
-    data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds)]
+    data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds), distance.content]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     if ranks.any(ranks.main and take_back(args, identity)):
         return

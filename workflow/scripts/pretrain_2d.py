@@ -19,7 +19,7 @@ from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
 from ignet.files import write_json
 from ignet.fingerprint import tree_fingerprint
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
-from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
+from ignet.models.segformer import Segmenter, build_segmenter, content_hash, save_segmenter
 from ignet.scheduler import deadline
 from ignet.stage import Stage, command
 from ignet.train.distributed import Ranks, join
@@ -59,7 +59,9 @@ def main() -> None:
     optimizer, schedule = make_optimizer(model, settings, settings.steps)
     log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
 
-    identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout)
+    # settings name checkpoints by their folder, which may hold another one by the time that a killed training goes on
+    weights = ["" if settings.network.weights == "random" else content_hash(model), distance.content]
+    identity = stage.identity(source=tree_fingerprint(args.source), layout=args.layout, weights=weights)
     if ranks.any(ranks.main and take_back(args, identity)):
         return
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}

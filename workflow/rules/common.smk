@@ -144,7 +144,7 @@ def places(*names):
 
 def movable(path):
     """A path with the folder that may be moved by its name, and without the keys of shared results: inputs say where these change."""
-    roots = {RESULTS: "<results>", SHARED: "<results>", DATA.root: "<dataset>", EXPERIMENT.source.root: "<source>"}
+    roots = {RESULTS: "(results)", SHARED: "(results)", DATA.root: "(dataset)", EXPERIMENT.source.root: "(source)"}
     above = [root for root in roots if root and (path == root or path.startswith(f"{root}/"))]
     root = max(above, key=len, default="")
     found = roots[root] + path[len(root) :] if root else path

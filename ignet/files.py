@@ -5,15 +5,16 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ignet.errors import IgnetError, writing_remedy
-from ignet.temporary import private_folder
+from ignet.temporary import LOCK, private_folder
 
 METADATA = "ignet"
 """The one metadata key of our weight files."""
@@ -24,7 +25,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Give a temporary path of the same name; move it to ``path`` when the block ends without an error.
 
     The block may create a file or a folder there. After an error nothing of it remains and an older ``path`` is untouched. The
-    temporary's parent is a folder of this writer alone, for whatever else the block needs on disk; it goes with it. What a killed
+    temporary's parent is a folder of this writer alone, for whatever else the block needs on disk; it goes with it. A file gets the mode
+    that the umask asks for, whatever the block's library gave it. What a killed
     writer of ``path`` left is removed here by the next one; what a living one writes is not touched.
 
     Raises:
@@ -37,6 +39,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
             temporary = private / path.name
             yield temporary
             if not temporary.is_dir():
+                _set_mode(temporary, private / LOCK)
                 _to_disk(temporary)
             _swap(temporary, path, private / "old")
 
@@ -52,6 +55,14 @@ def _swap(temporary: Path, path: Path, old: Path) -> None:
     except OSError:
         old.replace(path)
         raise
+
+
+def _set_mode(file: Path, plain: Path) -> None:
+    """Give a file the mode of a ``plain`` one beside it, which the umask asks for: some libraries write theirs for the owner alone."""
+    wanted, found = (stat.S_IMODE(path.stat().st_mode) for path in (plain, file))
+    if found != wanted:
+        with suppress(PermissionError):  # a file system whose modes are fixed
+            file.chmod(wanted)
 
 
 def _to_disk(file: Path) -> None:

@@ -101,7 +101,8 @@ def _make(path: Path) -> tuple[Path, int]:
         folder = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         folder.mkdir()
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            # the mode of any new file here, which the writer's file gets in the end
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # somebody took it for a dead writer's before the lock was there
             continue
         except OSError:

@@ -145,6 +145,22 @@ def test_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_have_the_mode_that_the_umask_asks_for(tmp_path: Path, umask: int) -> None:
+    """Safetensors, temporary files and some others are written for their owner alone."""
+    before = os.umask(umask)
+    try:
+        for name, write in WRITERS.items():
+            write(tmp_path / name)
+        with atomic(tmp_path / "private") as temporary:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600))
+    finally:
+        os.umask(before)
+    modes = {str(path): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(modes) > len(WRITERS)
+    assert {name: oct(mode) for name, mode in modes.items() if mode != 0o666 & ~umask} == {}
+
+
 def test_folder_takes_the_place_of_a_folder_as_a_whole(tmp_path: Path) -> None:
     for content in ("old", "new"):
         with atomic(tmp_path / "a") as temporary:

@@ -39,6 +39,7 @@ onstart:
 
 
 onsuccess:
+    remove_states()
     report_killed_jobs()
     summary = Path(RESULTS, "compare", "summary.txt")
     if summary.exists():
@@ -51,4 +52,5 @@ onsuccess:
 
 
 onerror:
+    remove_states()
     report_killed_jobs()

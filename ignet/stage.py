@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ S = TypeVar("S", bound=Section)
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1."""
+    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1, Ctrl-C one and 130."""
 
     @functools.wraps(main)
     def run(*args: Any) -> None:
@@ -35,6 +36,9 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
                 time.sleep(2)
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
 
     return run
 

@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", "progress", "records", "index.html", ".workflow.lock", ".identity"}
 """What may differ below a folder of results: times (the report shows them), and what only helps to go on."""
 MOMENTS = ("begin", "temporary", "checkpoint", "finished")
+SIGNALS = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+"""Crashes and lost power, a scheduler or ``kill``, Ctrl-C, and a terminal that is closed."""
 TRAINING = re.compile("2D network from|.*: adaptation to|3D network")
 """Messages of the training jobs."""
 TRAINING_KILLS = 3
@@ -43,7 +45,7 @@ class Kill:
         job: the job's message.
         moment: one of ``MOMENTS``; one that does not come is replaced by the job's end.
         delay: seconds from there.
-        signal: SIGKILL or SIGTERM, to all processes at once.
+        signal: one of ``SIGNALS``, to all processes at once.
     """
 
     job: str
@@ -59,7 +61,7 @@ def draw(seed: int, job: str, number: int) -> Kill:
     if number > TRAINING_KILLS:  # a finished job never runs again, so this one comes last
         moment = "finished"
     delay = rng.choice((0.0, rng.uniform(0, 0.1), rng.uniform(0, 3)))
-    return Kill(job, moment, round(delay, 3), rng.choice(("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM")))
+    return Kill(job, moment, round(delay, 3), rng.choice(SIGNALS))
 
 
 class Workflow:
@@ -77,6 +79,7 @@ class Workflow:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=environment,
+                preexec_fn=hear_signals,
             )
 
     @property
@@ -105,6 +108,12 @@ class Workflow:
         """Wait for a good end."""
         if self.process.wait():
             raise AssertionError(f"{self.log}:\n{self.text[-4000:]}")
+
+
+def hear_signals() -> None:
+    """Undo what a process in the background inherits: a shell or ``nohup`` has it ignore some signals."""
+    for name in SIGNALS[-3:]:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 
 def jobs_in(text: str, finished: bool) -> list[str]:

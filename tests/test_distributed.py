@@ -24,7 +24,8 @@ from ignet.errors import IgnetError
 from ignet.files import read_weights
 from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
-from ignet.train.run import EXIT_UNFINISHED
+from ignet.train.interruption import EXIT_UNFINISHED
+from ignet.train.outputs import NOTE
 from ignet.workflow.resources import processes_of
 
 TESTS = Path(__file__).parent
@@ -169,7 +170,7 @@ def test_a_training_by_two_processes_is_that_by_one(work: SimpleNamespace, train
     assert norm({name: weights[0][name] - weights[1][name] for name in weights[0].keys() - free}) < 2e-3 * norm(weights[0])
     for folder, processes in ((one, [1]), (two, [2])):
         assert json.loads((folder / "model.settings.json").read_text())["processes"] == processes
-        assert os.listdir(folder / "state") == []
+        assert len(list((folder / "state").glob(f"*/{NOTE}"))) == 1
         assert len(list((folder / "tensorboard").glob("events*"))) == 1
 
 
@@ -223,15 +224,21 @@ def test_two_processes_end_and_go_on_together(work: SimpleNamespace) -> None:
     script, *arguments = stage("train_3d", LONG, out, *work.labels)
     command, state = two_processes(script, *arguments), out / "state"
 
-    # asked to stop, as a scheduler does
-    process, ranks = start_and_wait_for_steps(command, state)
-    process.send_signal(signal.SIGTERM)
-    text = process.communicate()[1]
-    assert process.returncode == EXIT_UNFINISHED, text
+    # asked to stop, as a scheduler does; or by Ctrl-C, which a terminal sends to all, and a second time
+    for numbers in ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT]):
+        process, ranks = start_and_wait_for_steps(command, state)
+        for number in numbers:
+            for pid in [process.pid, *ranks] if number == signal.SIGINT else [process.pid]:
+                os.kill(pid, number)
+            time.sleep(0.2)
+        text = process.communicate()[1]
+        assert process.returncode == EXIT_UNFINISHED, text
+        assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+        assert "Traceback" not in text, text
+        # both stopped after the same step
+        assert text.count("asked to stop: state saved after step") == 2
+        assert len({line.split("saved after")[1] for line in text.splitlines() if "saved after" in line}) == 1
     assert len(ranks) == 2
-    # both stopped after the same step
-    assert text.count("asked to stop: state saved after step") == 2
-    assert len({line.split("saved after")[1] for line in text.splitlines() if "saved after" in line}) == 1
 
     # without their launcher they save their state and end
     process, ranks = start_and_wait_for_steps(command, state)
@@ -250,7 +257,7 @@ def test_two_processes_end_and_go_on_together(work: SimpleNamespace) -> None:
     assert result.returncode == 0, result.stderr
     for name in ("model.safetensors", "metrics.json", "curves.csv"):
         assert (out / name).read_bytes() == (work.root / "two/long" / name).read_bytes(), name
-    assert os.listdir(state) == []
+    assert len(list(state.glob(f"*/{NOTE}"))) == 1
 
 
 FAULTY = """

@@ -15,12 +15,12 @@ from ignet.data.images import (
     crop_window,
     rare_class_probabilities,
     rescale,
-    step_batches,
     strong_augmentation,
     to_crop,
 )
 from ignet.data.source import SourceDataset
 from ignet.data.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
+from ignet.data.workers import read_ahead
 from ignet.errors import IgnetError
 
 ROAD, CAR = 0, 13
@@ -139,7 +139,7 @@ def test_batches_are_a_function_of_seed_and_step(source):
     first, second = (SourceBatches(source, range(10), SETTINGS, 2, seed=3) for _ in range(2))
     expected = [first[step] for step in range(5)]
     for workers in (0, 2):
-        for (images, labels), (images_again, labels_again) in zip(expected[2:], step_batches(second, range(2, 5), workers), strict=True):
+        for (images, labels), (images_again, labels_again) in zip(expected[2:], read_ahead(second, range(2, 5), workers), strict=True):
             assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
     assert not torch.equal(first[0][0], first[1][0])
     assert not torch.equal(first[0][0], SourceBatches(source, range(10), SETTINGS, 2, seed=4)[0][0])
@@ -262,7 +262,7 @@ def test_target_batches_keep_pixels_and_labels_together(target):
     cv2.imwrite(str(kitti.image_path(root, "00", "000000")), image)
     batches = TargetBatches(TargetFrames(root, projections, "scribbles"), SETTINGS, 3, seed=0)
     seen = 0
-    for images, labels in step_batches(batches, range(20), 2):
+    for images, labels in read_ahead(batches, range(20), 2):
         assert torch.equal(images[:, 0] == 1, labels == ROAD)
         seen += int((labels == ROAD).sum())
     assert seen > 5

@@ -1,21 +1,40 @@
 """Every training stage, and the workflow, killed and started again: the same bytes in the end. The long version: ``make test-kills``."""
 
 import os
+import re
 import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from filelock import FileLock
-from kills import MOMENTS, ROOT, Kill, Workflow, artifacts, attempt, checkpoints, differences, draw, end_group, temporaries, write_config
+from kills import (
+    MOMENTS,
+    ROOT,
+    SIGNALS,
+    Kill,
+    Workflow,
+    artifacts,
+    attempt,
+    checkpoints,
+    differences,
+    draw,
+    end_group,
+    hear_signals,
+    temporaries,
+    write_config,
+)
 
-from ignet.train.run import EXIT_UNFINISHED
+from ignet.train.interruption import EXIT_UNFINISHED
+from ignet.train.outputs import NOTE
+from ignet.workflow.signals import ENDING, FIRST
 
 STAGES = ("pretrain_2d", "adapt_2d", "train_3d")
 
@@ -86,7 +105,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
 def started(command: list[str], log: Path) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with log.open("w") as file:
-        return subprocess.Popen([sys.executable, *command], stderr=file, start_new_session=True, env=environment)
+        return subprocess.Popen([sys.executable, *command], stderr=file, start_new_session=True, env=environment, preexec_fn=hear_signals)
 
 
 def wait_for(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
@@ -94,9 +113,9 @@ def wait_for(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, name: str) -> None:
-    """SIGKILL while a later checkpoint is written, SIGTERM to all processes of the second start; the third finishes."""
+@pytest.mark.parametrize(("name", "asked"), [*zip(STAGES, SIGNALS[-3:], strict=True)])
+def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, name: str, asked: str) -> None:
+    """SIGKILL while a later checkpoint is written, another signal to all processes of the second start; the third finishes."""
     log, results = tmp_path / "log.txt", tmp_path / "killed"
     whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith(name)}
     assert len(whole) == 4
@@ -109,14 +128,15 @@ def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, nam
     old = checkpoints(results)
     process = started(stages.training(name, results, "--workers", 1), log)
     wait_for(process, lambda: bool(checkpoints(results) - old))
-    end_group(process, signal.SIGTERM)
-    assert process.wait() in (EXIT_UNFINISHED, 0), log.read_text()  # 0: it came after the last step
+    end_group(process, signal.Signals[asked])
+    assert process.wait() in (EXIT_UNFINISHED, 0), log.read_text()  # 0: it came when all was written
+    assert "Traceback" not in log.read_text()
     assert not differences(artifacts(results), whole)
 
     here(stages.training(name, results))
     assert artifacts(results) == whole
     assert not temporaries(results)
-    assert os.listdir(results / "state" / name) == []
+    assert len(list((results / "state" / name).glob(f"*/{NOTE}"))) == 1  # no workflow has recorded the results
 
 
 def made(results: Path) -> dict[str, str]:
@@ -144,6 +164,51 @@ def test_killed_workflow_goes_on_without_help(stages: Stages, tmp_path: Path) ->
     assert os.listdir(results / "state/pretrain_2d") == []
 
 
+TARGET = "results/tiny/pretrain_2d/model.safetensors"
+
+
+def test_a_training_that_outlives_its_workflow_is_taken_by_the_next_start(stages: Stages, tmp_path: Path) -> None:
+    """Snakemake alone dies, the training ends well, and nobody has recorded it: no step is done again."""
+    results = tmp_path / "results/tiny"
+    first = Workflow(tmp_path, stages.config, TARGET)
+    assert first.wait_for(lambda: bool(checkpoints(results)))
+    first.process.kill()
+    first.process.wait()
+    with suppress(ProcessLookupError):
+        while True:  # as long as the training lives
+            os.killpg(first.process.pid, 0)
+            time.sleep(0.01)
+    whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith("pretrain_2d")}
+    assert {key: value for key, value in artifacts(results).items() if key.startswith("pretrain_2d")} == whole
+    (state,) = (results / "state/pretrain_2d").iterdir()
+
+    second = Workflow(tmp_path, stages.config, TARGET)
+    second.finish()
+    assert second.jobs(finished=True) == ["2D network from source images"]
+    log = (results / "logs/pretrain_2d.log").read_text()
+    assert "resumed after step 12 of 12" in log and "step of 12" not in log
+    assert {key: value for key, value in artifacts(results).items() if key.startswith("pretrain_2d")} == whole
+    assert not state.exists()
+
+
+def test_signals_end_the_workflow_with_the_training_saved(stages: Stages, tmp_path: Path) -> None:
+    """SIGTERM twice and SIGINT to Snakemake alone; Ctrl-C and a terminal that is closed reach all its processes."""
+    results, done = tmp_path / "results/tiny", 0
+    long = ("--config", "pretrain_2d={steps: 1000000}", "--", TARGET)
+    for send, names in ((os.kill, ["SIGTERM", "SIGTERM"]), (os.kill, ["SIGINT"]), (os.killpg, ["SIGINT"]), (os.killpg, ["SIGHUP"])):
+        old = checkpoints(results)
+        workflow = Workflow(tmp_path, stages.config, *long)
+        assert workflow.wait_for(lambda old=old: bool(checkpoints(results) - old))
+        for name in names:
+            send(workflow.process.pid, signal.Signals[name])
+            workflow.wait_for(lambda log=workflow.log: FIRST in log.read_text() or ENDING in log.read_text())
+        assert workflow.process.wait(300) == 1
+        steps = [int(step) for step in re.findall(r"state saved after step (\d+)", workflow.text)]
+        assert len(set(steps)) == 1 and steps[0] > done, workflow.text
+        assert "Traceback" not in workflow.text
+        done = steps[0]
+
+
 def test_second_workflow_in_the_same_results_is_refused_in_one_line(stages: Stages, tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "results/tiny/.workflow.lock")
     (tmp_path / "results/tiny").mkdir(parents=True)
@@ -160,5 +225,5 @@ def test_a_seed_repeats_its_kills() -> None:
     drawn = [draw(5, job, number) for job in jobs for number in range(20)]
     assert drawn == [draw(5, job, number) for job in jobs for number in range(20)]
     assert drawn != [draw(6, job, number) for job in jobs for number in range(20)]
-    assert {kill.signal for kill in drawn} == {"SIGKILL", "SIGTERM"}
+    assert {kill.signal for kill in drawn} == set(SIGNALS)
     assert {kill.moment for kill in drawn} == set(MOMENTS)

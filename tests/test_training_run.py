@@ -12,9 +12,11 @@ from torch import nn
 
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
-from ignet.train.checkpoint import NEWEST, PREVIOUS
+from ignet.train.checkpoint import NEWEST, PREVIOUS, load_newest
 from ignet.train.ema import update_ema
-from ignet.train.run import EXIT_UNFINISHED, TrainingRun, write_curves
+from ignet.train.interruption import EXIT_UNFINISHED, SIGNALS
+from ignet.train.outputs import NOTE
+from ignet.train.run import TrainingRun, write_curves
 
 
 class Killed(Exception):
@@ -26,10 +28,10 @@ def train(
     steps: int = 12,
     stop_in: int | None = None,
     identity: str = "a",
-    term_in: int | None = None,
+    signals: dict[int, signal.Signals] | None = None,
     deadline: float | None = None,
     checkpoint_every: float = 0.0,
-    clean: bool = False,
+    write: Path | None = None,
 ) -> tuple[nn.Module, TrainingRun]:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
@@ -44,12 +46,15 @@ def train(
             loss.backward()
             if step == stop_in:
                 raise Killed
-            if step == term_in:
-                os.kill(os.getpid(), signal.SIGTERM)
+            if step in (signals or {}):
+                os.kill(os.getpid(), signals[step])
             optimizer.step()
             run.log(loss=loss)
-        if clean:
-            run.clean()
+        if write:
+            if -1 in (signals or {}):
+                os.kill(os.getpid(), signals[-1])
+            write.write_text(str(network.state_dict()))
+            run.finish(write)
     return network, run
 
 
@@ -67,13 +72,54 @@ def test_resumed_run_is_bit_identical(tmp_path: Path, stop_in: int) -> None:
     assert run.history == run2.history
 
 
-def test_sigterm_saves_and_exits(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as stop:
-        train(tmp_path / "cut", term_in=5)
-    assert stop.value.code == EXIT_UNFINISHED
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_saves_and_exits(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    for step in (5, 11):
+        with pytest.raises(SystemExit) as stop:
+            train(tmp_path / "cut", signals={step: number})
+        assert stop.value.code == EXIT_UNFINISHED
+        assert load_newest(tmp_path / "cut/a", "a")["step"] == step + 1  # type: ignore[index]
+        assert signal.getsignal(number) == before
     resumed, run = train(tmp_path / "cut")
     assert same(resumed, train(tmp_path / "whole")[0])
     assert len(run.history) == 12
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert len(train(tmp_path, signals={3: signal.SIGHUP})[1].history) == 12
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_waits_for_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same request twice (Ctrl-C, and Snakemake's SIGTERM) lets the step end; a later one does not."""
+    run = TrainingRun(tmp_path, "a", steps=3, parts={"network": nn.Linear(1, 1)}, checkpoint_every=0)
+    steps_begun = []
+    with pytest.raises(SystemExit) as stop, run:
+        for step in run:
+            steps_begun.append(step)
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGTERM)
+                monkeypatch.setattr("ignet.train.interruption.PATIENCE_S", 0.0)
+                os.kill(os.getpid(), signal.SIGTERM)
+                pytest.fail("the step went on")
+    assert stop.value.code == EXIT_UNFINISHED
+    assert load_newest(tmp_path / "a", "a")["step"] == 1  # type: ignore[index]
+
+
+def test_once_all_steps_are_saved_a_signal_ends_the_writing(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "state", signals={-1: signal.SIGTERM}, write=out)
+    assert stop.value.code == EXIT_UNFINISHED and not out.exists()
+    train(tmp_path / "state", write=out, stop_in=0)  # no step is left that it could stop in
+    train(tmp_path / "whole", write=tmp_path / "expected")
+    assert out.read_bytes() == (tmp_path / "expected").read_bytes()
 
 
 def test_at_its_deadline_a_run_saves_and_exits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,17 +146,29 @@ def test_in_a_schedulers_job_sigterm_saves_and_goes_on(tmp_path: Path, monkeypat
     saved = []
     save = TrainingRun.save
     monkeypatch.setattr(TrainingRun, "save", lambda run: (saved.append(run.step), save(run)))
-    _, run = train(tmp_path, term_in=5, deadline=1e12, checkpoint_every=1e6)
-    assert saved == [6, 12] and len(run.history) == 12
+    _, run = train(tmp_path, signals={5: signal.SIGTERM, 7: signal.SIGTERM}, deadline=1e12, checkpoint_every=1e6)
+    assert saved == [6, 8, 12] and len(run.history) == 12
 
 
-@pytest.mark.parametrize("term_in", [None, 5, 11])
-def test_state_stays_where_the_scheduler_ends_the_job(tmp_path: Path, term_in: int | None) -> None:
-    weights, _ = train(tmp_path, term_in=term_in, deadline=1e12, clean=True)
-    assert (tmp_path / "a" / NEWEST).exists() == (term_in is not None)
-    again, run = train(tmp_path, deadline=1e12, clean=True)
-    assert same(weights, again) and len(run.history) == 12
-    assert not (tmp_path / "a").exists()
+@pytest.mark.parametrize("signals", [{}, {5: signal.SIGTERM}, {11: signal.SIGTERM}, {-1: signal.SIGTERM}])
+def test_state_stays_and_a_finished_training_only_writes_again(tmp_path: Path, signals: dict[int, signal.Signals]) -> None:
+    """Also in a scheduler's job that is told to end and still comes to its end: what it wrote will not count."""
+    out = tmp_path / "model"
+    _, run = train(tmp_path / "state", signals=signals, deadline=1e12, write=out)
+    written, checkpoint = out.read_bytes(), tmp_path / "state/a" / NEWEST
+    inode = checkpoint.stat().st_ino
+    out.unlink()
+    _, again = train(tmp_path / "state", write=out, stop_in=0)
+    assert out.read_bytes() == written
+    assert again.history == run.history and again.processes == run.processes
+    assert checkpoint.stat().st_ino == inode  # nothing new to save
+    assert sorted(os.listdir(tmp_path / "state/a")) == [NEWEST, "lock", NOTE]
+
+
+def test_in_a_schedulers_job_ctrl_c_ends_the_training(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path, signals={5: signal.SIGINT}, deadline=1e12)
+    assert stop.value.code == EXIT_UNFINISHED
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
@@ -138,12 +196,13 @@ def test_second_trainer_is_refused(tmp_path: Path) -> None:
         TrainingRun(tmp_path, "a", steps=1, parts=parts).__enter__()
 
 
-def test_clean_leaves_no_state(tmp_path: Path) -> None:
-    with TrainingRun(tmp_path, "a", steps=1, parts={"network": nn.Linear(1, 1)}) as run:
-        list(run)
-        assert (tmp_path / "a" / NEWEST).exists()
-        run.clean()
-    assert list(tmp_path.iterdir()) == []
+def test_a_note_that_cannot_be_written_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise IgnetError("no space")
+
+    monkeypatch.setattr("ignet.train.run.note_outputs", full)
+    train(tmp_path / "state", steps=1, write=tmp_path / "model")
+    assert (tmp_path / "state/a" / NEWEST).exists() and (tmp_path / "model").exists()
 
 
 def test_infinite_loss_is_an_error(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Everything random takes a numpy generator, so that a step's batch is a function of (seed, step) alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,13 +12,12 @@ from kornia.enhance import adjust_brightness_accumulative, adjust_contrast_with_
 from kornia.filters import gaussian_blur2d
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ignet.config.training_2d import ImageConfig
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.target import TargetFrames
-from ignet.data.workers import leave_sigterm_to_the_training
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
@@ -249,11 +248,3 @@ def rescale(image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float) -
     smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(image, size, interpolation=smooth), cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized[0], np.uint8), np.asarray(resized[1], np.uint8)
-
-
-def step_batches(batches: Dataset, steps: range, workers: int) -> Iterator:
-    """The batches of the given steps in their order, read ahead by ``workers`` processes (0: none); the result is the same."""
-    loader: DataLoader = DataLoader(
-        batches, batch_size=None, sampler=steps, num_workers=workers, worker_init_fn=leave_sigterm_to_the_training
-    )
-    return iter(loader)

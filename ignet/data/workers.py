@@ -1,8 +1,157 @@
-"""What every loader process does first."""
+"""Loader processes: they prepare batches ahead of a training, and hand them over in shared memory."""
 
+import multiprocessing
+import os
+import re
+import shutil
 import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_convert
+
+from ignet.errors import IgnetError
+
+SHARED_MEMORY = Path("/dev/shm")
+
+SILENCE_S = 900.0
+"""Seconds without a batch after which one is given up, if it does not come in as many again."""
+
+ENDING_S = 5.0
+"""Seconds for the system to say how a process ended."""
+
+AMPLE = 1 << 30
+"""Bytes of shared memory for each batch on its way that need no look at the batches: none is so large."""
+
+_REMEDY = "set execution.workers to 0 or lower it, or give more (containers: --shm-size=2g)"
+_FULL = re.compile(r"</torch_|\(shm\)|killed by signal: Bus error")
+_KILLED = "killed by signal: Killed"
 
 
-def leave_sigterm_to_the_training(worker: int) -> None:
-    """Ignore SIGTERM in a loader process: schedulers send it to all processes of a job, and a training that has lost one cannot save."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
+    """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one); the result is the same.
+
+    Args:
+        samples: what to read; arrays become tensors.
+        steps: indices into it.
+        workers: number of processes.
+
+    Raises:
+        IgnetError: the shared memory does not hold the batches that are on their way; nothing is started then.
+    """
+    if not workers:
+        return iter(DataLoader(samples, batch_size=None, sampler=steps))
+    check_shared_memory(samples, steps, workers)
+    loader: DataLoader = DataLoader(
+        samples,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        collate_fn=_into_shared_memory,
+        worker_init_fn=_leave_signals_to_the_training,
+        timeout=SILENCE_S,
+    )
+    return _patiently(iter(loader), len(steps))
+
+
+def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
+    """Refuse to start loader processes whose batches have no room in the shared memory.
+
+    Raises:
+        IgnetError: it has too little room for the batches that are on their way, by the size of the first one.
+    """
+    if not steps or not SHARED_MEMORY.is_dir():
+        return
+    # each process prepares two ahead, and one is in use; torchrun's processes share the memory
+    batches = (2 * workers + 1) * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free >= batches * AMPLE:
+        return
+    size = _bytes_of(samples[steps[0]])
+    if free < batches * size:
+        raise IgnetError(
+            f"{SHARED_MEMORY}: found {free:,} bytes free, expected {batches * size:,} for {batches} batches of {size:,} bytes "
+            f"on their way from {workers} loader processes; {_REMEDY}"
+        )
+
+
+def explain(error: BaseException) -> str | None:
+    """One line with the remedy for an error that means that loader processes are in trouble; none for any other error."""
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    if _FULL.search(text):
+        free = f"{shutil.disk_usage(SHARED_MEMORY).free:,}" if SHARED_MEMORY.is_dir() else "no"
+        return f"{SHARED_MEMORY}: too small for the batches of the loader processes (found {free} bytes free); {_REMEDY}"
+    if "DataLoader timed out" in text:
+        return f"loader processes: no batch came for {2 * SILENCE_S:.0f} s; look at the disk of the data, or set execution.workers to 0"
+    if _KILLED in text:
+        return "a loader process was killed, as a rule for want of memory; raise execution.mem_mb or lower execution.workers"
+    return None
+
+
+def end_loader_processes() -> None:
+    """Kill them: they are deaf to what ends this process, and one that hangs would keep it waiting."""
+    # torch's handler would take their end for a fault and raise an error here
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    signal.signal(signal.SIGCHLD, before)
+
+
+def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
+    """Pass batches on; one that is late gets a second chance, because a job that was suspended finds its time over when it wakes."""
+    for _ in range(count):
+        try:
+            batch = next(batches)
+        except RuntimeError as error:
+            if "DataLoader timed out" not in str(error):
+                raise
+            batch = next(batches)
+        except (OSError, EOFError):
+            # a process ended while it handed a batch over: torch's handler says how it did when the system has told it, and interrupts this
+            time.sleep(ENDING_S)
+            raise
+        yield batch
+        del batch  # or its memory would wait for the next one
+
+
+def _leave_signals_to_the_training(worker: int) -> None:
+    """Ignore what schedulers and terminals send to all processes of a job: a training that has lost a loader process cannot save."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _into_shared_memory(sample: Any) -> Any:
+    """Convert arrays, and move all tensors to the shared memory here, where an error reaches the training.
+
+    The queue would do it in a thread of its own: when the memory is full, it drops the batch there, and the training waits for ever.
+    """
+    converted = default_convert(sample)
+    for tensor in _tensors(converted):
+        tensor.share_memory_()
+    return converted
+
+
+def _bytes_of(sample: Any) -> int:
+    """Bytes of all tensors of a sample in shared memory, each in pages of its own."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return sum(-(-tensor.untyped_storage().nbytes() // page) * page for tensor in _tensors(default_convert(sample)))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in a value of dataclasses, mappings, tuples and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _tensors(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)

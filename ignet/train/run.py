@@ -2,27 +2,26 @@
 
 import csv
 import math
-import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 import torch
 from filelock import FileLock, Timeout
 
 from ignet.console import log, progress
+from ignet.data.workers import end_loader_processes, explain
 from ignet.errors import IgnetError
 from ignet.files import atomic, explained
-from ignet.train.checkpoint import restore_newest, save_checkpoint
+from ignet.train.checkpoint import PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.curves import Curves
 from ignet.train.distributed import Ranks
-
-EXIT_UNFINISHED = 75
-"""Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
+from ignet.train.interruption import EXIT_UNFINISHED, Interruption
+from ignet.train.outputs import note_outputs
 
 
 class Stateful(Protocol):
@@ -54,9 +53,12 @@ class TrainingRun:
         history: figures of each step that was done.
         processes: how many processes shared a step, in the order in which the number changed: another number may go on with a state.
 
-    SIGTERM makes the run save after the current step and exit with ``EXIT_UNFINISHED``; and so does a time limit that is near. With
-    a ``deadline`` SIGTERM makes it save and go on: a scheduler that preempts the job kills it soon after and queues it again, but takes
-    a job that ends by itself for a failed one.
+    SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) make the run save after the current step and exit with
+    ``EXIT_UNFINISHED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a ``deadline`` SIGTERM makes
+    it save and go on.
+
+    The state stays when the block ends, also after the last step: the files that the training wrote count only when the workflow has
+    recorded them, and a workflow that ends before that removes them. The next start then finds the last checkpoint, and only writes.
     """
 
     def __init__(
@@ -80,7 +82,8 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
-        self._stop = self._told = self._finished = False
+        self._saved: int | None = None
+        self._interruption = Interruption(deadline is not None)
         self._writer: Any = None
 
     def __enter__(self) -> Self:
@@ -94,16 +97,21 @@ class TrainingRun:
         self.ranks.barrier()
         if not self.ranks.main:
             self._resume()
-        self._old_handler = signal.signal(signal.SIGTERM, self._on_term)
+        self._interruption.listen()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        signal.signal(signal.SIGTERM, self._old_handler)
+        self._interruption.restore()
         if self._writer:
             self._writer.close()
-        if self._finished and self.ranks.main and not self._job_fails():  # before the lock is free, or the next trainer's folder would go
-            shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
+        if error is None:
+            return
+        end_loader_processes()
+        if self._interruption.at_once:
+            log.warning("asked to stop again: ended in the middle of a step; the next start goes on after step %s", self._saved or 0)
+        if line := explain(error):
+            raise IgnetError(line) from error
 
     def __iter__(self) -> Iterator[int]:
         saved = time.monotonic()
@@ -113,7 +121,7 @@ class TrainingRun:
             yield step
             self._record(step)
             self.step = step + 1
-            stop, late = self.ranks.any(self._stop or self.ranks.abandoned), self.ranks.any(self._late())
+            stop, late = self.ranks.any(self._interruption.asked or self.ranks.abandoned), self.ranks.any(self._late())
             if stop or late or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
@@ -121,7 +129,12 @@ class TrainingRun:
                 # the launcher ends all as soon as one has ended
                 self.ranks.barrier()
                 self._leave(late)
-        self.save()
+        if self._saved != self.step:
+            self.save()
+        # from here on a signal costs nothing but the writing of the results
+        self._interruption.saved = True
+        if self.ranks.any(self._interruption.asked):
+            self._leave(late=False)
 
     def log(self, **values: float | torch.Tensor) -> None:
         """Keep figures of the current step for the curves; read only after the step, so that a GPU is not stopped for them."""
@@ -129,6 +142,7 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far; the one before is kept."""
+        self._saved = self.step
         if not self.ranks.main:
             return
         state = {
@@ -142,12 +156,15 @@ class TrainingRun:
         }
         save_checkpoint(self.folder, state)
 
-    def clean(self) -> None:
-        """Remove the state when the block ends: the finished artifacts are written.
-
-        It stays where a scheduler told the job to stop: what the job wrote will not count.
-        """
-        self._finished = True
+    def finish(self, *outputs: Path) -> None:
+        """Note in the state which files the training has written, for the workflow to remove the state when it has recorded them."""
+        for name in (PREVIOUS, REFUSED):
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        try:
+            note_outputs(self.folder, outputs)
+        except IgnetError as error:  # what is written is not worth less without the note
+            log.warning("%s; the training's state stays there", error)
 
     def _take(self) -> None:
         """Lock the folder."""
@@ -165,8 +182,11 @@ class TrainingRun:
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.step, self.history = state["step"], list(state["history"])
+        self._saved = self.step
         before = list(state["processes"])
-        self.processes = before if before[-1] == self.ranks.size else [*before, self.ranks.size]
+        # a finished training that only writes its results again was made by those who did its steps
+        same = before[-1] == self.ranks.size or self.step == self.steps
+        self.processes = before if same else [*before, self.ranks.size]
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             # another number of processes may have another number of devices
@@ -189,22 +209,15 @@ class TrainingRun:
         # after the last step there is nothing left to do but to write the results
         return self.deadline is not None and self.step < self.steps and time.time() >= self.deadline
 
-    def _job_fails(self) -> bool:
-        # a scheduler's job that was told to stop counts as failed even where its training ended in the time that was left to it; Snakemake
-        # then removes the results, and without its state the next start would train all steps again
-        return self.deadline is not None and (self._stop or self._told)
-
     def _leave(self, late: bool) -> None:
         reason = "the time limit is near" if late else "asked to stop"
-        if self.deadline is not None and not late:
+        firm = late or self.deadline is None or self.ranks.any(self._interruption.firm or self.ranks.abandoned)
+        if not firm:
             log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
-            self._stop, self._told = False, True
+            self._interruption.clear()
             return
         log.warning("%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps)
         sys.exit(EXIT_UNFINISHED)
-
-    def _on_term(self, number: int, frame: FrameType | None) -> None:
-        self._stop = True
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

@@ -6,6 +6,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.console import speak_any_locale
@@ -24,6 +26,8 @@ from ignet.workflow.records import record_code, record_data
 from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
 from ignet.workflow.schedule import record_schedule
 from ignet.workflow.set_aside import set_trainings_aside
+from ignet.workflow.signals import Ending
+from ignet.workflow.states import FinishedJobs, remove_booked_states
 from ignet.workflow.unrecorded import refuse_without_record
 
 speak_any_locale()
@@ -160,6 +164,7 @@ def begin():
             hold(Path(folder))
             remove_dead_folders(Path(folder))
         link_artifacts(EXPERIMENT)
+        remove_states()  # first, or it would take what is set aside for what is in its place
         if not workflow.touch and (kept := set_trainings_aside(workflow.dag, STATES)):
             folders = " and ".join(dict.fromkeys(str(state.parent) for state in STATES.values()))
             print(f"set aside in {folders}, to be taken back with the same settings: {', '.join(kept)}", file=sys.stderr)
@@ -176,6 +181,28 @@ def begin():
     # not workflow.cores, which a call without --cores, as on a cluster, refuses
     slots = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
     record_schedule(Path(RESULTS), list(workflow.dag.jobs), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
+    logger.addHandler(FinishedJobs(lambda number: remove_states(number)))
+    if workflow.local_exec:
+        Ending(workflow.scheduler.exit_gracefully, end_jobs).listen()
+
+
+def remove_states(finished=None):
+    """Remove the states of trainings whose results Snakemake has recorded; after one job's end (its number), of that one alone."""
+    persistence = workflow.persistence
+    persistence.deactivate_cache()  # it may hold that there was no record before this one was written
+    made = [job for job in workflow.dag.jobs if job.rule.name in STATES]
+    if finished is None:
+        made = [job for job in made if not workflow.async_run(persistence.incomplete(job))]
+    else:
+        made = [job for job in made if job.jobid == finished]
+    recorded = {os.path.abspath(path) for job in made for path in job.output if persistence.metadata(path) is not None}
+    remove_booked_states([Path(RESULTS), Path(SHARED)], recorded)
+
+
+def end_jobs():
+    """Send SIGTERM to the jobs that run on this machine."""
+    for job in list(workflow.scheduler.running):
+        shell.terminate(job.jobid)
 
 
 # Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.console import log
-from ignet.data.images import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, step_batches, strong_augmentation
+from ignet.data.images import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, strong_augmentation
 from ignet.data.kitti import frame_ids
 from ignet.data.labels import CITYSCAPES_CLASSES, IGNORE
 from ignet.data.source import SourceDataset
 from ignet.data.splits import labelled_scans
 from ignet.data.target import TargetFrames
+from ignet.data.workers import read_ahead
 from ignet.devices import seed_everything, step_generator
 from ignet.files import write_json
 from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
@@ -100,7 +101,7 @@ def main() -> None:
     with run:
         student.train()
         steps = range(run.step, settings.steps)
-        batches = zip(step_batches(source_batches, steps, args.workers), step_batches(target_batches, steps, args.workers), strict=True)
+        batches = zip(read_ahead(source_batches, steps, args.workers), read_ahead(target_batches, steps, args.workers), strict=True)
         for step, pair in zip(run, batches, strict=True):
             source_batch, target_batch = ((images.to(args.device), labels.to(args.device)) for images, labels in pair)
             with torch.no_grad(), arithmetic(args.device, settings.precision):
@@ -145,9 +146,10 @@ def main() -> None:
         last = run.history[-min(20, len(run.history)) :]
         write_json(args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name != "step"})
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
+        record = args.out.with_suffix(".settings.json")
+        stage.write_settings(record, processes=run.processes)
         note_identity(args.out, identity)
-        run.clean()
+        run.finish(args.out, args.metrics, args.curves_csv, record)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import torch
 
 from ignet.config.training_2d import Pretrain2DConfig
 from ignet.console import log, progress
-from ignet.data.images import SourceBatches, step_batches
+from ignet.data.images import SourceBatches
 from ignet.data.labels import IGNORE
 from ignet.data.source import SourceDataset
+from ignet.data.workers import read_ahead
 from ignet.devices import seed_everything
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
@@ -69,7 +70,7 @@ def main() -> None:
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
         model.train()
-        for _, (images, labels) in zip(run, step_batches(batches, range(run.step, settings.steps), args.workers), strict=True):
+        for _, (images, labels) in zip(run, read_ahead(batches, range(run.step, settings.steps), args.workers), strict=True):
             images, labels = images[part].to(args.device), labels[part].to(args.device)
             with arithmetic(args.device, settings.precision):
                 found = segment(images)
@@ -91,9 +92,10 @@ def main() -> None:
         save_segmenter(args.out, model, settings.network)
         write_json(args.metrics, figures)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes)
+        record = args.out.with_suffix(".settings.json")
+        stage.write_settings(record, processes=run.processes)
         note_identity(args.out, identity)
-        run.clean()
+        run.finish(args.out, args.metrics, args.curves_csv, record)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
 from ignet.config.training_3d import ImageGuidanceConfig, Train3DConfig
 from ignet.console import log
@@ -16,7 +15,7 @@ from ignet.data.kitti import frame_ids
 from ignet.data.labels import CLASSES
 from ignet.data.scan_source import ScanSource
 from ignet.data.splits import labelled_scans
-from ignet.data.workers import leave_sigterm_to_the_training
+from ignet.data.workers import read_ahead
 from ignet.devices import autocast, seed_everything, step_generator
 from ignet.files import file_hash, write_json
 from ignet.fingerprint import sequence_fingerprint
@@ -122,9 +121,7 @@ def main() -> None:
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
     run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
     with run:
-        steps, deaf = range(run.step, settings.steps), leave_sigterm_to_the_training
-        loader = DataLoader(samples, batch_size=None, sampler=steps, num_workers=args.workers, worker_init_fn=deaf)
-        for step, batch in zip(run, loader, strict=False):
+        for step, batch in zip(run, read_ahead(samples, range(run.step, settings.steps), args.workers), strict=False):
             batch = batch.to(args.device)
             first, points = ranks.place(len(batch.labels))
             chosen = step_generator(args.seed, step, 1).random(points)[first : first + len(batch.labels)]
@@ -143,13 +140,14 @@ def main() -> None:
             return
         save_network(args.out, objective.teacher.network, settings.backbone, engine)
         write_curves(args.curves_csv, run.history)
-        stage.write_settings(args.out.with_suffix(".settings.json"), processes=run.processes, remission_scale=args.remission_scale)
+        record = args.out.with_suffix(".settings.json")
+        stage.write_settings(record, processes=run.processes, remission_scale=args.remission_scale)
         note_identity(args.out, identity)
         last = run.history[-max(1, settings.steps // 10) :]
         metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
         size = sum(p.numel() for p in network.parameters())
         write_json(args.metrics, {**metrics, "engine": engine, "parameters": size, "scans": len(source), "steps": settings.steps})
-        run.clean()
+        run.finish(args.out, args.metrics, args.curves_csv, record)
     log.info("wrote %s", args.out)
 
 

@@ -1,0 +1,69 @@
+"""The states of finished trainings: they stay until Snakemake has recorded the results, whatever ends it before."""
+
+import logging
+import shutil
+from collections.abc import Callable, Collection, Iterable, Set
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ignet.files import file_hash
+from ignet.train.finished import FOLDER
+from ignet.train.outputs import NOTE, noted_outputs
+
+LOCK = "lock"
+
+
+def remove_booked_states(roots: Iterable[Path], recorded: Set[str]) -> list[Path]:
+    """Remove the states of finished trainings whose results are there and recorded; returns the states' folders.
+
+    All others stay: those of unfinished trainings, those whose results are gone or were made by another training since, and those that a
+    training uses now.
+
+    Args:
+        roots: folders of results, which hold ``state/STAGE/IDENTITY``.
+        recorded: absolute paths of the outputs that Snakemake has a record of.
+    """
+    booked = []
+    for folder in sorted({note.parent for root in roots for note in root.glob(f"state/*/*/{NOTE}")}):
+        outputs = noted_outputs(folder)
+        if not outputs.keys() & recorded:
+            continue
+        lock = FileLock(folder / LOCK)
+        with suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+            try:
+                if all(Path(path).is_file() and file_hash(path) == digest for path, digest in outputs.items()):
+                    _empty(folder, outputs.values())
+                    booked.append(folder)
+            finally:
+                lock.release()
+    return booked
+
+
+def _empty(folder: Path, digests: Collection[str]) -> None:
+    """Remove a state, but for results that were set aside there and that are not in their place; the caller holds its lock."""
+    kept = folder / FOLDER
+    if all(file_hash(weights) in digests for weights in kept.glob("*.safetensors")):
+        # under the lock, so that a training that waits for it finds its lock file gone, and makes the folder anew
+        shutil.rmtree(folder)
+        return
+    for path in folder.iterdir():
+        if path not in (kept, folder / LOCK):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class FinishedJobs(logging.Handler):
+    """Calls a function with the number of each job that Snakemake reports as finished: it has recorded the outputs then.
+
+    Add it to Snakemake's logger. With ``--quiet progress`` Snakemake reports none.
+    """
+
+    def __init__(self, call: Callable[[int], object]) -> None:
+        super().__init__()
+        self.call = call
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", None) is not None and record.event.name == "JOB_FINISHED":  # type: ignore[attr-defined]
+            self.call(record.job_id)  # type: ignore[attr-defined]

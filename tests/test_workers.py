@@ -1,0 +1,96 @@
+"""Loader processes: too little shared memory, a killed process and silence each end a training in one line."""
+
+import os
+import resource
+import signal
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from ignet.data import workers
+from ignet.data.workers import SHARED_MEMORY, check_shared_memory, read_ahead
+from ignet.errors import IgnetError
+from ignet.train.run import TrainingRun
+
+
+class Samples(Dataset):
+    """Two tensors and an array a sample; a loader process may do something to itself before its third one."""
+
+    def __init__(self, trouble: str = "") -> None:
+        self.trouble = trouble
+
+    def __getitem__(self, step: int) -> dict:
+        if step == 2 and self.trouble == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # no file in /dev/shm can be larger
+        elif step == 2 and self.trouble:
+            os.kill(os.getpid(), signal.Signals[self.trouble])
+        return {"a": torch.full((3000,), step), "b": [torch.ones(1), np.arange(5)]}
+
+
+def train(state: Path, trouble: str) -> list[int]:
+    seen = []
+    with TrainingRun(state, "a", steps=6, parts={"network": nn.Linear(1, 1)}) as run:
+        for step, batch in zip(run, read_ahead(Samples(trouble), range(6), 1), strict=True):
+            assert int(batch["a"][0]) == step and isinstance(batch["b"][1], torch.Tensor)
+            seen.append(step)
+    return seen
+
+
+@pytest.mark.parametrize("trouble", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_loader_processes_leave_signals_to_the_training(tmp_path: Path, trouble: str) -> None:
+    assert train(tmp_path, trouble) == [*range(6)]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [("full", "/dev/shm: too small .*execution.workers"), ("SIGBUS", "/dev/shm: too small"), ("SIGKILL", "killed, .*execution.mem_mb")],
+)
+def test_a_loader_process_in_trouble_ends_the_training_in_one_line(tmp_path: Path, trouble: str, words: str) -> None:
+    with pytest.raises(IgnetError, match=words) as error:
+        train(tmp_path, trouble)
+    assert "\n" not in str(error.value)
+
+
+def test_too_little_shared_memory_is_found_before_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage, page = namedtuple("usage", "free"), os.sysconf("SC_PAGE_SIZE")
+    size = -(-3000 * 8 // page) * page + 2 * page
+    for workers_, processes in ((1, 1), (4, 2)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        batches = (2 * workers_ + 1) * processes
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=batches * size: usage(free))
+        check_shared_memory(Samples(), range(3), workers_)
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=batches * size - 1: usage(free))
+        with pytest.raises(IgnetError, match=f"{SHARED_MEMORY}: found {batches * size - 1:,} bytes free, expected {batches * size:,} for"):
+            read_ahead(Samples(), range(3), workers_)
+    assert len(list(read_ahead(Samples(), range(3), 0))) == 3  # needs none
+
+
+def test_nothing_is_read_to_check_an_ample_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("usage", "free")(3 * workers.AMPLE))
+    check_shared_memory([], range(3), 1)  # type: ignore[arg-type]
+
+
+class Late:
+    """Batches of which each is late a number of times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = self.left = times
+
+    def __next__(self) -> int:
+        if self.left:
+            self.left -= 1
+            raise RuntimeError("DataLoader timed out after 900 seconds")
+        self.left = self.times
+        return 1
+
+
+def test_a_late_batch_gets_a_second_chance_and_no_third(tmp_path: Path) -> None:
+    assert list(workers._patiently(Late(1), 3)) == [1, 1, 1]
+    run = TrainingRun(tmp_path, "a", steps=3, parts={"network": nn.Linear(1, 1)})
+    with pytest.raises(IgnetError, match="no batch came for 1800 s"), run:
+        list(zip(run, workers._patiently(Late(2), 3), strict=True))

@@ -125,7 +125,7 @@ def wanted_at(root: Path, part: bool) -> Wanted:
     present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
     scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
     if part:
-        return {sequence: _present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
+        return {sequence: present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
     labelled = {"scans", "images", "labels"}
     wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
     wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
@@ -140,7 +140,8 @@ def _is_sequence(folder: Path) -> bool:
     return is_name(folder.name) and any((folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values())
 
 
-def _present_kinds(folder: Path) -> frozenset[str]:
+def present_kinds(folder: Path) -> frozenset[str]:
+    """The scans, and what else there is a folder of in a sequence's folder."""
     return frozenset({"scans", *(kind for kind in KINDS if (folder / KINDS[kind].folder).is_dir())})
 
 

@@ -20,6 +20,7 @@ from ignet.report.html.assets import assets_hash
 from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
+from ignet.workflow.checks import add_checks
 from ignet.workflow.persistence import after_planning, keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data
@@ -133,6 +134,7 @@ def check_plan(dag):
             refuse_unplanned(PLANNED, dag.needrun_jobs())
         # commands such as --unlock or --summary have no executor; --touch makes records
         elif workflow.is_main_process and workflow.executor_plugin and not workflow.touch:
+            add_checks(workflow, f"{RESULTS}/data/{{}}.json".format)
             refuse_without_record(without_record(dag))
     except IgnetError as error:
         stop(error)

@@ -47,8 +47,18 @@ rule simulate_sequence:
         " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
-# A check is no input of a stage: its result is no part of theirs. Its priority puts it before them, and a fault stops the workflow.
-# (An input marked ancient() would not do: while its rule is planned, Snakemake overlooks changed params of the rules that read it.)
+def role(sequence):
+    """What a sequence is read for: only of training and validation sequences more than the scans."""
+    return "train" if sequence in DATA.train_sequences else "val" if sequence in DATA.val_sequences else "test"
+
+
+CHECKED = dict.fromkeys(("val", "test"), ("scans", "images", "labels", "calibration"))
+CHECKED["train"] = (*CHECKED["val"], *scribble_kinds())
+
+
+# A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read, and lets these
+# wait for them: ignet/workflow/checks.py. (An input marked ancient() would not do: while its rule is planned, Snakemake overlooks changed
+# params of the rules that read it.)
 rule check_sequence:
     input:
         lambda w: target_folders([w.sequence]),
@@ -69,10 +79,8 @@ rule check_sequence:
         settings=canonical_json(DATA.of_check()),
         code=code("check_sequence.py"),
         places=places("TARGET"),
-        role=lambda w: "val" if w.sequence in DATA.val_sequences else "train",
-        data=lambda w: fingerprint(
-            ("scans", "images", "labels", "calibration", *(scribble_kinds() if labelled(w.sequence) else ())), (w.sequence,)
-        ),
+        role=lambda w: role(w.sequence),
+        data=lambda w: fingerprint(CHECKED[role(w.sequence)], (w.sequence,)),
     message:
         "Checking sequence {wildcards.sequence}"
     shell:

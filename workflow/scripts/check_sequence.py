@@ -9,11 +9,15 @@ from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
 from ignet.console import log
+from ignet.data import kitti
 from ignet.data.check import check_sequence
+from ignet.data.check_dataset import present_kinds
 from ignet.data.faults import lines_of, number_of
 from ignet.errors import IgnetError
 from ignet.files import write_json
 from ignet.stage import Stage, command
+
+_ROLES = "val needs dense labels, train what its scribbles come from, and of test what is there beside the scans must be whole"
 
 
 @command
@@ -21,13 +25,15 @@ def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="sequence to check, such as 08")
-    stage.add("--role", choices=("train", "val"), required=True, help="val needs dense labels, train what its scribbles come from")
+    stage.add("--role", choices=("train", "val", "test"), required=True, help=_ROLES)
     stage.add("--out", type=Path, required=True, help="JSON of the frames' facts")
     args, settings = stage.start()
 
     published = settings.scribbles == "dataset"
     scribbled = args.role == "train" and published
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
+    if args.role == "test":
+        wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))
     report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale)
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)

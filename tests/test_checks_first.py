@@ -8,15 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_state import CONFIG, ROOT, names
-
-from ignet.workflow.dag import Plan, make_plan
+from tiny_state import CONFIG, ROOT, names, plans
 
 TEST_PREDICTIONS = "predictions/full/seed0/sequences/11/predictions"
-
-
-def plan(folder: Path, target: str, *arguments: str) -> Plan:
-    return make_plan([target, "--configfile", str(CONFIG), *arguments], ROOT / "Snakefile", folder)
 
 
 @pytest.fixture
@@ -35,37 +29,37 @@ def checked(found: set[str]) -> set[str]:
 
 
 def test_a_named_target_brings_the_checks_of_what_its_jobs_read(tmp_path: Path, data: tuple[str, ...]) -> None:
-    for target, expected in (
-        (f"results/tiny/{TEST_PREDICTIONS}", {"00", "01", "11"}),
-        ("results/tiny/projection/08.h5", {"08"}),
-        ("results/tiny/train_3d/full/seed0/model.safetensors", {"00", "01"}),
-        ("results/tiny/pretrain_2d/model.safetensors", set()),
-        ("results/tiny/evaluate/full/seed0/metrics.json", {"00", "01", "08"}),
-    ):
-        found = plan(tmp_path, target, *data)
-        assert checked(names(found)) == expected, target
-        order = [job.name for job in found.jobs]
-        for number, job in enumerate(found.jobs):
+    expected = {
+        TEST_PREDICTIONS: {"00", "01", "11"},
+        "projection/08.h5": {"08"},
+        "train_3d/full/seed0/model.safetensors": {"00", "01"},
+        "pretrain_2d/model.safetensors": set(),
+        "evaluate/full/seed0/metrics.json": {"00", "01", "08"},
+    }
+    found = plans(tmp_path, {target: (tmp_path, (*data, "--cores", "1", f"results/tiny/{target}")) for target in expected})
+    assert {target: checked(names(plan)) for target, plan in found.items()} == expected
+    for plan in found.values():
+        order = [job.name for job in plan.jobs]
+        for number, job in enumerate(plan.jobs):
             read = {job.wildcards["sequence"]} if "sequence" in job.wildcards and job.rule != "check_sequence" else set()
             assert all(order.index(f"check_sequence sequence={sequence}") < number for sequence in read), job.name
 
 
-def test_what_is_checked_is_not_checked_again(tiny_finished: Path) -> None:
-    target = "results/tiny/train_3d/full/seed0/model.safetensors"
-    assert plan(tiny_finished, target).jobs == []
-    found = plan(tiny_finished, target, "--config", "runs={full: {steps: 5}}")
-    assert names(found) == {"train_3d full 0"}
-
-
-def test_a_change_of_the_check_reruns_the_check_alone(tiny_finished: Path) -> None:
-    target = "results/tiny/train_3d/full/seed0/model.safetensors"
-    stricter = ("--config", "dataset={complete: true}")
-    assert plan(tiny_finished, target, *stricter).jobs == []
-    found = plan(tiny_finished, target, *stricter, "runs={full: {steps: 5}}")
-    assert names(found) == {"train_3d full 0", "check_sequence 00", "check_sequence 01"}
-    # no overlooked change of what comes after a job that waits for a check
-    everything = names(plan(tiny_finished, "all", *stricter, "compare={baseline: full}"))
-    assert {"compare", "check_sequence 08"} <= everything and not {name for name in everything if name.startswith("train_3d")}
+def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
+    target = ("--cores", "1", "results/tiny/train_3d/full/seed0/model.safetensors")
+    steps, stricter = "runs={full: {steps: 5}}", "dataset={complete: true}"
+    wanted = {
+        "done": ("--config", steps, *target),
+        "changed, nothing to run": ("--config", stricter, *target),
+        "changed": ("--config", stricter, steps, *target),
+        "changed, everything": ("--config", stricter, "compare={baseline: full}"),
+    }
+    found = {name: names(plan) for name, plan in plans(tmp_path, {name: (tiny_finished, more) for name, more in wanted.items()}).items()}
+    assert found["done"] == {"train_3d full 0"} and found["changed, nothing to run"] == set()
+    assert found["changed"] == {"train_3d full 0", "check_sequence 00", "check_sequence 01"}
+    # no change of what comes after a job that waits for a check is overlooked
+    assert {"compare", "check_sequence 08"} <= found["changed, everything"]
+    assert not {name for name in found["changed, everything"] if name.startswith(("train_3d", "project", "predict"))}
 
 
 def test_nothing_that_waits_for_a_failed_check_runs(tmp_path: Path, data: tuple[str, ...], make_tree: Callable[..., Path]) -> None:

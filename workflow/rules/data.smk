@@ -108,6 +108,7 @@ rule check_data:
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("check_data.py"),
+        places=places("SCRIBBLES"),
     message:
         "Manifest of all frames"
     shell:

@@ -216,7 +216,7 @@ CODE = {
     "where jobs find scribbles": CodeChange(
         "workflow/rules/common.smk",
         replace('"IGNET_SCRIBBLES": SCRIBBLES', '"IGNET_SCRIBBLES": SIMULATED_SCRIBBLES'),
-        projected(*TRAIN) | ADAPTED | {"contact_sheet", "report"},
+        projected(*TRAIN) | ADAPTED | {"check_data", "contact_sheet", "report"},
     ),
     "where 3D trainings find scribbles": CodeChange(
         "workflow/rules/inputs.smk",
@@ -227,7 +227,7 @@ CODE = {
         "workflow/rules/inputs.smk", replace("--nproc-per-node", "--nproc_per_node"), PRETRAINED | ALL_3D
     ),
     "the training's command": CodeChange(
-        "workflow/rules/training_3d.smk", replace('train_3d.py" --settings', 'train_3d.py"  --settings'), ALL_3D
+        "workflow/rules/training_3d.smk", replace("train_3d.py --settings", "train_3d.py  --settings"), ALL_3D
     ),
 }
 """Changes of the project's own files."""

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from tiny_state import CONFIG, plans
 
 from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
@@ -28,16 +29,29 @@ def job(**changes: object) -> SimpleNamespace:
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
-    experiment = load_experiment(yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text()), "tiny")
-    path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"project.py": "0123"}, [job()])
-    values = json.loads(path.read_text())
-    planned = take_plan(values)
-    assert planned is not None and planned.code == {"project.py": "0123"}
-    again = load_experiment(values, "plan")
-    assert again == experiment
-    assert [again.run(name) for name in again.runs] == [experiment.run(name) for name in experiment.runs]
-    refuse_unplanned(planned, [job()])
+    given = {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in (ROOT / "config").glob("*.yaml")}
+    whole = {name: values for name, values in given.items() if {"results", "runs"} <= values.keys()}
+    assert len(whole) > 3
+    for name, values in whole.items():
+        experiment = load_experiment(values, name)
+        path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"project.py": "0123"}, [job()])
+        read = json.loads(path.read_text(encoding="utf-8"))
+        planned = take_plan(read)
+        assert planned is not None and planned.code == {"project.py": "0123"}
+        refuse_unplanned(planned, [job()])
+        again = load_experiment(read, "plan")
+        assert again == experiment and list(again.runs) == list(experiment.runs), name
+        assert [again.run(run) for run in again.runs] == [experiment.run(run) for run in experiment.runs], name
     assert take_plan({"results": "x"}) is None
+
+
+def test_jobs_of_a_plan_are_those_of_the_experiment(tmp_path: Path) -> None:
+    """By Snakemake's graph: no job may find that it has changed where nothing has."""
+    experiment = load_experiment(yaml.safe_load(CONFIG.read_text(encoding="utf-8")), "tiny")
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(experiment.model_dump(mode="json")), encoding="utf-8")
+    given, planned = plans(tmp_path, {"given": (tmp_path, ()), "planned": (tmp_path, ("--configfile", str(path)))}).values()
+    assert len(given.jobs) > 50 and planned.jobs == given.jobs
 
 
 @pytest.mark.parametrize(

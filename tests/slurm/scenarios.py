@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from cluster import (
+    CONFIGS,
     HERE,
     RESULTS,
     ROOT,
@@ -182,6 +183,21 @@ def test_memory_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..
     assert {job["JobState"] for job in done[:-1]} <= {"OUT_OF_MEMORY", "FAILED"} and done[-1]["JobState"] == "COMPLETED"
     for job in done[:-1]:
         assert f"out of memory: SLURM killed job {job['JobId']} (train_3d)" in said
+    assert same_weights(folder, short)
+
+
+def test_experiment_that_is_edited_while_its_job_waits(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+    folder, before = copy(local, tmp_path / "run"), last_id()
+    experiment = folder / "experiment.yaml"
+    experiment.write_text(f"runs: {{baseline: {{steps: {SHORT}}}}}\n")
+    slurm("scontrol", "update", f"NodeName={NODE}", "State=DRAIN", "Reason=test")
+    try:
+        workflow = run(through_slurm, folder, "--configfile", *CONFIGS, experiment, "--", WEIGHTS)
+        until("a job in the queue", lambda: jobs(before, TRAINING))
+        experiment.write_text("runs: {baseline: {steps: none}}\n")
+    finally:
+        slurm("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
+    workflow.finish()
     assert same_weights(folder, short)
 
 

@@ -1,12 +1,14 @@
 # Shared by all rules, which read the validated experiment and give each stage its identity (its section as sorted JSON, the hash of
 # its code).
 import os
+import shlex
 import sys
 import time
 from functools import cache
 from pathlib import Path
 
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
@@ -100,9 +102,8 @@ METRICS = f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/metrics.json"
 CURVES = f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv"
 PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
 
-# where results and datasets lie is no part of a stage's identity, so places reach the jobs by the environment and not as params; which of
-# them a job is pointed to is, see places(). Jobs run the interpreter that runs Snakemake, also where its environment is not activated
-# (--sdm conda puts its own in front)
+# where results and datasets lie is no part of a stage's identity, so places stand in the rules' commands by these names and not as params;
+# which of them a job is pointed to is, see places()
 PLACES = {
     "IGNET_SCRIPTS": str(SCRIPTS),
     "IGNET_RESULTS": RESULTS,
@@ -113,10 +114,12 @@ PLACES = {
     "IGNET_TARGET": TARGET,
     "IGNET_SOURCE": SOURCE,
     "IGNET_SCRIBBLES": SCRIBBLES,
-    "PYTHONPATH": os.pathsep.join([workflow.basedir, os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep),
-    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 }
-os.environ.update(PLACES)
+# jobs run the interpreter that runs Snakemake, also where its environment is not activated, and this copy of the package; with --sdm conda
+# the one that conda puts in front
+PYTHON = "python" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else sys.executable
+os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep)
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")])
 # a training ends in time only where a scheduler would end it: in a scheduler's jobs this is their start, as the first of the two nested
 # Snakemakes saw it, and elsewhere it is empty
 JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workflow.remote_exec else ""

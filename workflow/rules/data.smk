@@ -19,7 +19,8 @@ rule simulate_source:
     message:
         "Embedded world: source images"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_source.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_source.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
         " --device cpu --out {output:q} > {log:q} 2>&1"
 
 
@@ -43,7 +44,8 @@ rule simulate_sequence:
     message:
         "Embedded world: sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_sequence.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_sequence.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
         " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -84,8 +86,8 @@ rule check_sequence:
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/check_sequence.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --role {params.role:q} --out {output:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_sequence.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule check_data:
@@ -112,8 +114,9 @@ rule check_data:
     message:
         "Manifest of all frames"
     shell:
-        'exec python "$IGNET_SCRIPTS/check_data.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        ' --sequences {input.sequences:q} --scribbles "$IGNET_SCRIBBLES" --out {output.manifest:q} --doubts {output.doubts:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_data.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q} --doubts {output.doubts:q}"
+        " > {log:q} 2>&1"
 
 
 rule simulate_scribbles:
@@ -140,8 +143,8 @@ rule simulate_scribbles:
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/simulate_scribbles.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_scribbles.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule project:
@@ -161,17 +164,18 @@ rule project:
         mem_mb=memory("project"),
         runtime=minutes("project"),
         gpu=gpus_of(EXECUTION, "project"),
+        scribbles=lambda w: f"--scribbles {shlex.quote(PLACES['IGNET_SCRIBBLES'])}" if labelled(w.sequence) else "",
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
         places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)) + fingerprint(scribble_kinds(), labelled(w.sequence)),
-        scribbles=lambda w: '--scribbles "$IGNET_SCRIBBLES"' if labelled(w.sequence) else "",
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/project.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
-        " --sequence {wildcards.sequence:q} {params.scribbles} --out {output:q} > {log:q} 2>&1"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/project.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequence {wildcards.sequence:q} {resources.scribbles} --out {output:q} > {log:q} 2>&1"
 
 
 # A rule of its own, so that a change of the drawing makes no correspondence again.
@@ -199,5 +203,6 @@ rule draw_projection:
     message:
         "Picture of the points in the image, sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/draw_projection.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        ' --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q} --projection {input.projection:q} --out {output:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/draw_projection.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --projection {input.projection:q} --out {output:q}"
+        " > {log:q} 2>&1"

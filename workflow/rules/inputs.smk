@@ -151,7 +151,8 @@ LAUNCHERS = ["python", "python -m ignet.torchrun --nproc-per-node"]
 def launcher(stage):
     """The launcher of a stage; how many processes there are is no part of its identity, how they are started is."""
     processes = processes_of(EXECUTION, stage)
-    return LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
+    found = LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
+    return found.replace("python", shlex.quote(PYTHON), 1)
 
 
 def records():

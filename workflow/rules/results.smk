@@ -27,9 +27,11 @@ rule evaluate:
     message:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        'exec python "$IGNET_SCRIPTS/evaluate.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences:q} --predictions "$IGNET_RESULTS/predictions"/{wildcards.run:q}/seed{wildcards.seed:q}'
-        ' --projection "$IGNET_PROJECTION_VAL" --out {output.metrics:q} --confusion {output.confusion:q} --tensor {output.tensor:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequences {params.sequences:q} --predictions {PLACES[IGNET_RESULTS]:q}/predictions/{wildcards.run:q}/seed{wildcards.seed:q}"
+        " --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --confusion {output.confusion:q}"
+        " --tensor {output.tensor:q} > {log:q} 2>&1"
 
 
 rule compare:
@@ -79,10 +81,11 @@ rule compare:
     message:
         "Tables, plots and verdicts over all runs"
     shell:
-        'exec python "$IGNET_SCRIPTS/compare.py" --settings {params.settings:q} --code {params.code:q} --device cpu'
-        " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q} --supervision-2d {params.supervision_2d:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/compare.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}"
+        " --supervision-2d {params.supervision_2d:q}"
         " --metrics-source {input.metrics_source:q} {params.labelled_frames:q}"
-        ' --out "$IGNET_RESULTS/compare" > {log:q} 2>&1'
+        " --out {PLACES[IGNET_RESULTS]:q}/compare > {log:q} 2>&1"
 
 
 rule contact_sheet:
@@ -113,8 +116,10 @@ rule contact_sheet:
     message:
         "Contact sheet of the data"
     shell:
-        'exec python "$IGNET_SCRIPTS/contact_sheet.py" --settings {params.settings:q} --code {params.code:q} --device cpu --source "$IGNET_SOURCE"'
-        ' --layout {params.layout:q} --target "$IGNET_TARGET" --sequences {params.sequences:q} --scribbles "$IGNET_SCRIBBLES" --out {output:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/contact_sheet.py --settings {params.settings:q} --code {params.code:q}"
+        " --device cpu --source {PLACES[IGNET_SOURCE]:q}"
+        " --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
+        " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule pictures:
@@ -151,8 +156,9 @@ rule pictures:
     message:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
-        'exec python "$IGNET_SCRIPTS/report.py" --settings {params.settings:q} --code {params.code:q} --device cpu --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences:q} --predictions {params.predictions:q} --projection "$IGNET_PROJECTION_VAL"'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequences {params.sequences:q} --predictions {params.predictions:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q}"
         " --networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -201,7 +207,10 @@ rule report:
     message:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:
-        'exec python "$IGNET_SCRIPTS/report_page.py" --settings {params.settings:q} --code {params.code:q} --assets {params.assets:q} --device cpu'
-        ' --results "$IGNET_RESULTS" --shared "$IGNET_SHARED" --runs {params.runs:q} --dataset "$IGNET_TARGET" --scribbles "$IGNET_SCRIBBLES"'
-        " --val {params.val:q} {params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q} --records {params.records:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report_page.py --settings {params.settings:q} --code {params.code:q}"
+        " --assets {params.assets:q} --device cpu"
+        " --results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}"
+        " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}"
+        " --val {params.val:q} {params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q}"
+        " --records {params.records:q}"
         " --note {params.note:q} --out {output:q} > {log:q} 2>&1"

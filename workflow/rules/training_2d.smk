@@ -36,11 +36,14 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        'exec {resources.launcher} "$IGNET_SCRIPTS/pretrain_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/pretrain_2d.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
         " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
         ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        ' --source "$IGNET_SOURCE" --layout {params.layout:q} --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}'
-        ' --curves "$IGNET_SHARED/tensorboard/$IGNET_PRETRAINED" --state "$IGNET_SHARED/state/pretrain_2d" > {log:q} 2>&1'
+        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --out {output.model:q} --metrics {output.metrics:q}"
+        " --curves-csv {output.curves:q}"
+        " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/{PLACES[IGNET_PRETRAINED]:q}"
+        " --state {PLACES[IGNET_SHARED]:q}/state/pretrain_2d > {log:q} 2>&1"
 
 
 rule adapt_2d:
@@ -85,13 +88,15 @@ rule adapt_2d:
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
-        'exec {resources.launcher} "$IGNET_SCRIPTS/adapt_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
+        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/adapt_2d.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
         " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
         ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        ' --source "$IGNET_SOURCE" --layout {params.layout:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
-        ' --projection "$IGNET_PROJECTION" --pretrained {input.pretrained:q}'
+        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
+        " --projection {PLACES[IGNET_PROJECTION]:q} --pretrained {input.pretrained:q}"
         " --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}"
-        ' --curves "$IGNET_SHARED/tensorboard/adapt_2d"/{wildcards.network:q} --state "$IGNET_SHARED/state/adapt_2d" > {log:q} 2>&1'
+        " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/adapt_2d/{wildcards.network:q}"
+        " --state {PLACES[IGNET_SHARED]:q}/state/adapt_2d > {log:q} 2>&1"
 
 
 rule evaluate_2d:
@@ -124,9 +129,10 @@ rule evaluate_2d:
     message:
         "2D network '{resources.network}' on target images"
     shell:
-        'exec python "$IGNET_SCRIPTS/evaluate_2d.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
-        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET"'
-        ' --sequences {params.sequences:q} --projection "$IGNET_PROJECTION_VAL" --out {output.metrics:q} --pictures {output.pictures:q}'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate_2d.py --settings {params.settings:q} --code {params.code:q} --threads {threads}"
+        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}"
+        " --pictures {output.pictures:q}"
         " > {log:q} 2>&1"
 
 
@@ -161,9 +167,10 @@ rule feature_basis:
     message:
         "Principal components of the features of '{resources.network}'"
     shell:
-        'exec python "$IGNET_SCRIPTS/feature_basis.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
-        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET" --sequences {params.sequences:q}'
-        ' --projection "$IGNET_PROJECTION" --out {output.basis:q} > {log:q} 2>&1'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/feature_basis.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
+        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
+        " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.basis:q} > {log:q} 2>&1"
 
 
 rule extract:
@@ -198,8 +205,8 @@ rule extract:
     message:
         "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
-        'exec python "$IGNET_SCRIPTS/extract.py" --settings {params.settings:q} --code {params.code:q} --threads {threads}'
-        ' --device {resources.device:q} --network {input.network:q} --dataset "$IGNET_TARGET" --sequence {wildcards.sequence:q}'
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/extract.py --settings {params.settings:q} --code {params.code:q} --threads {threads}"
+        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q}"
         " --projection {input.projection:q} --basis {input.basis:q} --out {output.features:q} > {log:q} 2>&1"
 
 

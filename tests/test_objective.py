@@ -5,15 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
 from ignet.data.basis import Classifier
 from ignet.data.dataset import Batch
 from ignet.data.views import make_view
 from ignet.errors import IgnetError
+from ignet.losses.consistency import consistency
+from ignet.losses.contrastive import one_way_contrastive, prototypes
+from ignet.losses.guidance import guidance
+from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.probe import fit_probe
 from ignet.models.segmentor3d import build_network
+from ignet.train.needs import needs_teacher
 from ignet.train.objective import Objective, Trainee
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
@@ -81,6 +87,35 @@ def test_weights_scale_their_terms_and_nothing_else() -> None:
     ratios = {name: found[name].item() / ones[name].item() for name in ones if name != "loss"}
     assert ratios == pytest.approx({"ce": 1, "lovasz": 0.25, "consistency": 0.4, "image": 3, "contrastive": 0.1 / 0.5}, rel=1e-5)
     assert found["loss"].item() == pytest.approx(sum(found[name].item() for name in ratios), rel=1e-6)
+
+
+def test_terms_are_the_losses_of_the_points_that_they_are_about() -> None:
+    batch = make_batch()
+    with torch.no_grad():  # a confidence that half of the points reach
+        confidence = make_objective(FULL)._teach(batch)[0].softmax(1).max(1).values.median().item()
+    contrast = ContrastiveConfig(weight=0.3, channels=6, confidence=confidence, anchors=5000, temperature=0.2)
+    changes = {"lovasz_weight": 0.25, "mean_teacher": MeanTeacherConfig(weight=0.4), "image_guidance": ImageGuidanceConfig(weight=3.0)}
+    objective, captured = make_objective(FULL.model_copy(update={**changes, "contrastive": contrast})), []
+    objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output))
+    found = losses(objective, batch)
+    (logits, points), (teacher_logits, teacher_points) = captured[0], objective._teach(batch)
+    labelled = batch.labels != 255
+    expected = {
+        "ce": F.cross_entropy(logits[labelled], batch.labels[labelled]),
+        "lovasz": 0.25 * lovasz_softmax(logits.softmax(1), batch.labels),
+        "consistency": 0.4 * consistency(logits, teacher_logits, ~labelled),
+        "image": 3.0 * guidance(objective.student.guidance_head(points[batch.guided]), batch.feature),
+    }
+    sure = teacher_logits.softmax(1).max(1).values >= confidence
+    classes, known = torch.where(labelled, batch.labels, teacher_logits.argmax(1)), labelled | sure
+    assert 0 < known[~labelled].sum() < (~labelled).sum()
+    means, count = prototypes(objective.teacher.projection_head(teacher_points), classes, known & batch.in_fov, 19)
+    anchors = known & ~batch.in_fov
+    z = objective.student.projection_head(points[anchors])
+    expected["contrastive"] = 0.3 * one_way_contrastive(z, classes[anchors], means, count > 0, 0.2)
+    assert {name: value.item() for name, value in found.items() if name != "loss"} == pytest.approx(
+        {name: value.item() for name, value in expected.items()}, rel=1e-4
+    )
 
 
 def test_without_lovasz_the_gradient_is_that_of_the_cross_entropy() -> None:
@@ -183,6 +218,45 @@ def test_teacher_follows_the_student() -> None:
     assert all(torch.equal(teacher, student) for teacher, student in pairs)
 
 
+def test_the_teacher_moves_by_the_decay_of_the_settings() -> None:
+    objective = make_objective(BASELINE.model_copy(update={"mean_teacher": MeanTeacherConfig(ema=0.75)}))
+    with torch.no_grad():
+        for teacher, student in zip(objective.teacher.parameters(), objective.student.parameters(), strict=True):
+            teacher.zero_()
+            student.fill_(4.0)
+    objective.update_teacher(1)  # half of the way in the second step, a quarter in the hundredth
+    assert all((teacher == 2).all() for teacher in objective.teacher.parameters())
+    objective.update_teacher(99)
+    assert all((teacher == 2.5).all() for teacher in objective.teacher.parameters())
+
+
+def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> None:
+    objective = make_objective(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 0.75})}))
+    logits = torch.full((4, 19), -100.0)
+    logits[:, 2], logits[:, 5] = torch.tensor([3.0, 3.0, 2.0, 1.0]).log(), 0.0  # class 2: 3/4, 3/4, 2/3, 1/2
+    logits[1, 2] += 1e-3
+    classes, known = objective._classes(torch.tensor([7, 255, 255, 255]), logits)
+    assert classes[:3].tolist() == [7, 2, 2]
+    assert known.tolist() == [True, True, False, False]
+
+
+def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
+    objective = make_objective(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
+    keys = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3])
+    assert objective._anchors(torch.tensor([False, True, True, True, True]), keys).tolist() == [2, 4]
+    assert objective._anchors(torch.tensor([False, True, False, True, False]), keys).tolist() == [1, 3]
+    assert objective._anchors(torch.zeros(5, dtype=torch.bool), keys).tolist() == []
+
+
+@pytest.mark.parametrize(("teacher", "contrastive", "needed"), [(0.0, 0.0, False), (0.3, 0.0, True), (0.0, 0.3, True), (0.3, 0.3, True)])
+def test_who_needs_the_teacher_s_view(teacher: float, contrastive: float, needed: bool) -> None:
+    changes = {
+        "mean_teacher": MeanTeacherConfig(weight=teacher),
+        "contrastive": FULL.contrastive.model_copy(update={"weight": contrastive}),
+    }
+    assert needs_teacher(FULL.model_copy(update=changes)) == needed
+
+
 def test_ramp_scales_the_contrastive_loss() -> None:
     batch = make_batch()
     ramped = FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"ramp": 4})})
@@ -194,4 +268,7 @@ def test_ramp_scales_the_consistency() -> None:
     batch = make_batch()
     ramped = make_objective(BASELINE.model_copy(update={"mean_teacher": MeanTeacherConfig(weight=1.0, ramp=10)}))
     found = losses(ramped, batch)["consistency"].item()
-    assert found == pytest.approx(0.1 * losses(make_objective(BASELINE), batch)["consistency"].item(), rel=1e-5)
+    whole = losses(make_objective(BASELINE), batch)["consistency"].item()
+    assert found == pytest.approx(0.1 * whole, rel=1e-5)
+    later = {step: ramped(batch, step, torch.zeros(len(batch.labels)))["consistency"].item() for step in (3, 9, 10, 99)}
+    assert later == pytest.approx({3: 0.4 * whole, 9: whole, 10: whole, 99: whole}, rel=1e-2)

@@ -108,6 +108,21 @@ def test_blocks_are_hidden_as_a_whole() -> None:
     assert torch.equal(hidden[changed[:, None].expand_as(hidden)].unique(), model.mean.ravel().unique())
 
 
+def test_blocks_by_hand() -> None:
+    class Drawn:
+        """Stands for a generator whose numbers are known."""
+
+        def random(self, shape: tuple[int, ...]) -> np.ndarray:
+            assert shape == (2, 1, 2, 3)  # of 3 x 5 pixels, in blocks of 2
+            return np.array([[[[0.1, 0.9, 0.3], [0.9, 0.3, 0.9]]], [[[0.9, 0.9, 0.9], [0.9, 0.9, 0.2]]]])
+
+    images = torch.ones(2, 3, 3, 5)
+    hidden = hide_blocks(images, 0.3, 2, Drawn())  # type: ignore[arg-type]
+    shown = torch.tensor([[[0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 1, 1]], [[1] * 5] * 2 + [[1, 1, 1, 1, 0]]], dtype=torch.bool)
+    for channel, mean in enumerate((0.485, 0.456, 0.406)):
+        torch.testing.assert_close(hidden[:, channel], torch.where(shown, 1.0, mean))
+
+
 def test_factors_lie_within_their_limits_and_off_draws_nothing() -> None:
     rng = np.random.default_rng(0)
     drawn = np.array([random_factor((0.5, 2.0), rng) for _ in range(2000)])

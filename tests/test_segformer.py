@@ -14,7 +14,7 @@ from ignet.config.training_2d import OptimizerConfig2D, SegformerConfig
 from ignet.errors import IgnetError
 from ignet.files import write_weights
 from ignet.models.segformer import FrozenTeacher, build_segmenter, load_segmenter, sample_features, save_segmenter
-from ignet.train.schedule2d import learning_rate_factor, make_optimizer
+from ignet.train.schedule2d import make_optimizer
 
 TINY = SegformerConfig(hidden_sizes=(4, 6, 10, 16), depths=(1, 1, 1, 1), decoder_channels=12)
 
@@ -169,12 +169,6 @@ def test_the_frozen_teacher_is_a_copy(model):
         for weight in model.parameters():
             weight.zero_()
     assert torch.equal(teacher(image).logits, before)
-
-
-def test_learning_rate_rises_then_falls_to_zero():
-    factors = [learning_rate_factor(step, 10, 3) for step in range(11)]
-    assert factors[:5] == pytest.approx([0.25, 0.5 * 0.9, 0.75 * 0.8, 0.7, 0.6])
-    assert factors[10] == 0 and learning_rate_factor(0, 10, 0) == 1
 
 
 def test_the_decoder_learns_faster_and_norms_do_not_decay(model):

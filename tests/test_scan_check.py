@@ -248,6 +248,17 @@ def test_points_without_a_return_get_no_class(weights: Path, capsys: pytest.Capt
     assert found["classes"] == alone["classes"]
 
 
+def test_the_stage_takes_a_live_sensor(weights: Path, tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(tiny_tree, lambda points: points.__setitem__(slice(7), np.nan))
+    spoil(tiny_tree, lambda points: points.__setitem__((slice(7, 9), slice(3)), 0))
+    stage = str(ROOT / "workflow/scripts/predict.py")
+    arguments = f"--dataset {tiny_tree} --sequence 00 --weights {weights} --device cpu --threads 1 --out {tmp_path / 'out'}"
+    monkeypatch.setattr("sys.argv", [stage, *arguments.split()])
+    runpy.run_path(stage, run_name="__main__")
+    without = [np.flatnonzero(kitti.read_labels(path) == 0).tolist() for path in sorted((tmp_path / "out").iterdir())]
+    assert without == [[], list(range(9))]
+
+
 def test_predict_refuses_the_rest(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for points, scale, kinds, said in FAULTY:
         if kinds == ["not-finite"] and np.isnan(points).any():

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,13 +173,15 @@ def test_check(tiny_tree: Path) -> None:
 
 
 def test_check_of_a_live_sensor(tiny_tree: Path) -> None:
-    """Where there are neither labels nor images, only predictions can be made."""
+    """Where there are no labels, only predictions can be made."""
     path = spoil(tiny_tree, lambda points: points.__setitem__(slice(40), np.nan))
-    report = check_dataset(tiny_tree, {"00": frozenset({"scans"})}, deep=True)
-    assert report.faults == []
-    (doubt,) = report.faults.doubts
-    assert (doubt.kind, doubt.path, doubt.found) == ("few-returns", path, "found 10% of the points without a return")
-    (fault,) = check_dataset(tiny_tree, {"00": frozenset({"scans", "labels"})}, deep=True).faults
+    shutil.rmtree(tiny_tree / "sequences/00/labels")  # those that are there are checked, wanted or not
+    for kinds, deep in (({"scans"}, True), ({"scans", "images"}, True), ({"scans", "images"}, False)):
+        report = check_dataset(tiny_tree, {"00": frozenset(kinds)}, deep=deep)
+        assert report.faults == []
+        (doubt,) = report.faults.doubts
+        assert (doubt.kind, doubt.path, doubt.found) == ("few-returns", path, "found 10% of the points without a return")
+    (fault,) = check_dataset(tiny_tree, {"00": frozenset({"scans", "scribbles"})}, deep=True).faults
     assert fault.kind == "not-finite"
 
 

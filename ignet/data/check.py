@@ -122,8 +122,8 @@ def check_sequence(
         remission_scale: what stands for a remission of 1 in the scans.
     """
     tree = read_tree(root, sequence, wanted, complete)
-    # of scans alone only predictions can be made, in which points without a return have a place
-    judge = partial(judge_scan, remission_scale=remission_scale, live=set(wanted) == {"scans"})
+    # where there are no labels only predictions can be made, in which points without a return have a place
+    judge = partial(judge_scan, remission_scale=remission_scale, live=not {"labels", "scribbles"} & {*wanted})
     if "images" in wanted and tree.sizes:
         check_images(tree)
         check_calibration(tree)

@@ -2,13 +2,21 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-SNAKEMAKE := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/snakemake
+SNAKEMAKE := PATH="$$PWD/.venv/bin:$$PATH" $(PY) -P -m snakemake
 CORES ?= all
 PYTEST_ARGS ?=
 SEED ?= 0
 KILLS_ARGS ?=
 MUTANTS ?=
 SNAKEMAKE_ARGS ?=
+# a folder of any name: as it was given, and as JSON, which is what --config takes, too
+override ROOT := $(value ROOT)
+export ROOT
+OF_ROOT = "dataset=$$($(PY) -c 'import json, os; print(json.dumps({"root": os.environ["ROOT"]}, ensure_ascii=False))')"
+# Snakemake keeps a cache in the home folder, and ends with a stack where it cannot write there
+ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}" && mkdir -p "$$cache" 2> /dev/null && [ -w "$$cache" ] && echo yes),yes)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
 # without --quiet, which hides the warnings from --strict
 SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
@@ -24,9 +32,9 @@ demo: setup ## the whole experiment on the embedded world, from nothing to table
 	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS)
 
 kitti-sample: ## the same workflow on real frames: make kitti-sample ROOT=/path/to/dataset
-	@[ -n "$(ROOT)" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make kitti-sample ROOT=/path/to/dataset"; exit 1; }
+	@[ -n "$$ROOT" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make kitti-sample ROOT=/path/to/dataset"; exit 1; }
 	@$(MAKE) --no-print-directory setup
-	$(SNAKEMAKE) --cores $(CORES) --configfile config/kitti-sample.yaml --config 'dataset={root: $(ROOT)}' $(SNAKEMAKE_ARGS)
+	$(SNAKEMAKE) --cores $(CORES) --configfile config/kitti-sample.yaml --config $(OF_ROOT) $(SNAKEMAKE_ARGS)
 
 # one experiment of the ablation: the file, and what is laid over it
 ABLATE := $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation.yaml
@@ -50,11 +58,11 @@ ablation-worlds: setup ## the rows that carry the claim on worlds with other see
 	$(HEADLINE) $(foreach world,$(WORLDS),$(world)=results/ablation/worlds/$(world)) --out results/ablation/worlds/headline
 
 ablation-real: ## the rows that carry the claim on real frames, cross-validated: make ablation-real ROOT=/path/to/dataset
-	@[ -n "$(ROOT)" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make ablation-real ROOT=/path/to/dataset"; exit 1; }
+	@[ -n "$$ROOT" ] || { echo "error: ROOT is empty, expected the folder that holds sequences/: make ablation-real ROOT=/path/to/dataset"; exit 1; }
 	@$(MAKE) --no-print-directory setup
 	@for fold in 1 2 3; do \
 	  $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation-real.yaml config/ablation-real/fold$$fold.yaml \
-	    --config 'dataset={root: $(ROOT)}' || exit 1; \
+	    --config $(OF_ROOT) || exit 1; \
 	done
 	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
 
@@ -100,7 +108,7 @@ bench-features: setup ## the feature store: size, loss and speed of each coding 
 
 bench-data: setup ## how long a training pair takes to prepare: make bench-data ROOT=/path/to/dataset for real frames
 	$(if $(ROOT),,$(BENCH_DATA) results/demo/world/target/sequences/00)
-	$(PY) benchmarks/samples.py $(if $(ROOT),--root $(ROOT),--voxel 0.3)
+	$(PY) benchmarks/samples.py $(if $(ROOT),--root "$$ROOT",--voxel 0.3)
 
 # each with the keys of config/feature-store/CODING.yaml
 CODINGS ?= float32 float16 int8 int8-48 int8-32

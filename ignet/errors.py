@@ -6,6 +6,10 @@ from pathlib import Path
 
 _MAKE_ROOM = "make room on the disk of {folder}, or set results to a folder on another one"
 _OPEN_UP = "make {folder} writable, or set results to a folder that is"
+_NO_LOCKS = (
+    "the file system of {folder} has no locks, without which two workflows would write into each other's files; mount it with locks "
+    "(Lustre: flock, NFS: without nolock), or set results to a folder on another one"
+)
 _REMEDIES = {
     errno.ENOSPC: _MAKE_ROOM,
     errno.EDQUOT: _MAKE_ROOM,
@@ -15,6 +19,8 @@ _REMEDIES = {
     errno.EPERM: _OPEN_UP,
     errno.ENOTDIR: "make {folder} a folder",
     errno.EEXIST: "make {folder} a folder",
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
 }
 
 

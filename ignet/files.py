@@ -99,7 +99,7 @@ def explained(path: Path) -> Iterator[None]:
         raise IgnetError(f"{path}: cannot be written ({os.strerror(number)}); {remedy}, then start again: finished files stay") from error
 
 
-_ONLY_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_ONLY_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOLCK, errno.EOPNOTSUPP}
 """Errors that reading does not meet."""
 
 

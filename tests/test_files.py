@@ -20,6 +20,7 @@ from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import write_picture
 from ignet.evaluate.tensor import AXES, ConfusionTensor, write_tensor
 from ignet.files import atomic, write_array, write_error, write_json, write_weights
+from ignet.hold import hold
 from ignet.report.figures import new_figure, save_figure
 from ignet.report.summary import write_text
 from ignet.temporary import LOCK, private_folder, remove_dead_folders, remove_if_dead
@@ -331,3 +332,15 @@ def test_a_link_to_the_checkpoint_that_cannot_be_made_costs_no_generation(tmp_pa
     found = {name: torch.load(tmp_path / name, weights_only=True)["step"] for name in (NEWEST, PREVIOUS)}
     assert found == {NEWEST: 2, PREVIOUS: 1}
     assert sorted(os.listdir(tmp_path)) == sorted(found)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(IgnetError, match=r"has no locks.*set results to a folder on another one") as error:
+        hold(tmp_path)
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+    write_json(tmp_path / "a.json", {})  # what needs no lock is written all the same

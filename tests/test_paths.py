@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
 from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
@@ -174,3 +175,12 @@ def test_a_scheduler_s_jobs_are_told_of_plain_paths() -> None:
     for check in refused:
         with pytest.raises(IgnetError):
             check()
+
+
+def test_make_hands_on_a_root_of_any_name(tmp_path: Path) -> None:
+    """`make kitti-sample` with a Snakemake that prints its arguments: they are read as Snakemake reads them."""
+    root = f"{tmp_path}/data {ODD}"
+    settings = [f"ROOT={root}", "SNAKEMAKE=printf '%s\\n'", "MAKE=true", f"PY={sys.executable}"]
+    done = subprocess.run(["make", "--silent", "kitti-sample", *settings], capture_output=True, text=True, check=True, cwd=ROOT)
+    (config,) = [word for word in done.stdout.splitlines() if word.startswith("dataset=")]
+    assert parse_config([config]) == {"dataset": {"root": root}}

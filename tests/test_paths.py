@@ -159,6 +159,11 @@ def test_what_no_folder_can_be_called_here(where: str, name: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_dot_hides_no_dash() -> None:
+    with pytest.raises(IgnetError, match="is an option"):
+        load_experiment({"results": "./-a", "runs": {"baseline": {}}}, "experiment.yaml")
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/anna")
     values = {"results": "~/r", "shared": "~/s", "dataset": {"root": "~/d"}, "source": {"root": "~/g"}, "runs": {"baseline": {}}}

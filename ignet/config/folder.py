@@ -25,7 +25,8 @@ def one_spelling(text: str) -> str:
     Snakemake takes two spellings of a file for two files. Links are left as they are.
     """
     path, here = os.path.abspath(as_folder(text)), os.getcwd()
-    return os.path.relpath(path, here) if path.startswith(f"{here.rstrip(os.sep)}/") else path
+    # once more, for ./-x is -x without the dot
+    return as_folder(os.path.relpath(path, here)) if path.startswith(f"{here.rstrip(os.sep)}/") else path
 
 
 def _fault(path: str) -> str | None:
@@ -34,7 +35,7 @@ def _fault(path: str) -> str | None:
     if path[0] == "~":
         return "'~' in front means a home folder, and there is no such user"
     if path[0] == "-":
-        return "what begins with '-' is an option to programs ('./' in front helps)"
+        return "what begins with '-' is an option to programs"
     if path != path.strip():
         return "Snakemake strips white space at an end"
     if any(character in path for character in "{}"):

@@ -1,4 +1,4 @@
-"""How jobs are carried out. Nothing here can change a result, so nothing here is part of a stage's identity."""
+"""How jobs are carried out. Nothing here changes a result by more than rounding, so nothing here is part of a stage's identity."""
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,7 +21,11 @@ class ExecutionConfig(Section):
     """Devices, threads and loader processes."""
 
     device: str = Field("auto", pattern=DEVICE, description="auto, cpu, cuda or cuda:N")
-    threads: int = Field(1, ge=1, description="CPU threads of each training process, extraction and prediction job")
+    threads: int = Field(
+        1,
+        ge=1,
+        description="CPU threads of each training process, extraction and prediction job; another number changes results in rounding",
+    )
     workers: int = Field(0, ge=0, description="loader processes of each training process; 0: samples are made in it")
     checkpoint_every: float = Field(60.0, gt=0, description="seconds: time between two checkpoints of a training")
     mem_mb: int = Field(4000, ge=500, description="MB: memory that a training job asks the scheduler for")

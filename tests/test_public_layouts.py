@@ -139,7 +139,7 @@ def test_source_as_published(tmp_path: Path, layout: str, write: Callable[[Path]
     assert pixels.shape == (2, 3, 3) and (pixels == 50).all()
     assert labels.tolist() == TRAIN.tolist()
     for deep in (False, True):
-        assert check_source(tmp_path, layout, deep, workers=1) == []
+        assert check_source(tmp_path, layout, deep, workers=1).faults == []
 
 
 def test_real_frames_are_in_the_layout(kitti_sample: Path) -> None:

@@ -181,6 +181,7 @@ def test_check_of_a_live_sensor(tiny_tree: Path) -> None:
         assert report.faults == []
         (doubt,) = report.faults.doubts
         assert (doubt.kind, doubt.path, doubt.found) == ("few-returns", path, "found 10% of the points without a return")
+        assert doubt.files == ()  # said once
     (fault,) = check_dataset(tiny_tree, {"00": frozenset({"scans", "scribbles"})}, deep=True).faults
     assert fault.kind == "not-finite"
 

@@ -66,14 +66,17 @@ def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["sequence", "frame", "drive", "name"])
             for frame in progress(frames := list(frames), "converted frame"):
-                key = (frame.drive, frame.calibration.p2.tobytes() + frame.calibration.tr.tobytes())
-                sequence = sequences.setdefault(key, f"{len(sequences):02d}")
+                sequence = sequences.setdefault((frame.drive, _identity(frame.calibration)), f"{len(sequences):02d}")
                 name = writer.add(frame, sequence)
                 rows.writerow([sequence, name, frame.drive, frame.name])
         if not sequences:
             raise IgnetError(f"{out}: found no frame, expected some; look at the folder that the layout reads")
     writer.done.faults.gather(CONTENT_KINDS)
     return writer.done
+
+
+def _identity(calibration: kitti.Calibration) -> bytes:
+    return calibration.p2.tobytes() + calibration.tr.tobytes() + repr(calibration.size).encode()
 
 
 class _Writer:

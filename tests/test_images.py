@@ -97,6 +97,65 @@ def test_strong_augmentation_blurs_half_of_the_images():
     assert torch.equal(strong_augmentation(checks, 0.0, 0.0, np.random.default_rng(0)), checks)
 
 
+def test_strong_augmentation_jitters_four_of_five_images():
+    grey = torch.full((400, 3, 2, 2), 0.5)
+    changed = (strong_augmentation(grey, 0.4, 0.0, np.random.default_rng(0)) - grey).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert 0.74 < changed.float().mean() < 0.86
+
+
+def test_the_hue_turns_by_at_most_what_is_asked_for():
+    """Of pure red, a turn towards green by h of the circle gives 6h green, one towards blue 6h blue."""
+    red = torch.zeros(300, 3, 1, 1)
+    red[:, 0] = 1
+    turned = colour_jitter(red, 0.0, 0.1, np.random.default_rng(0))[:, 1:, 0, 0]
+    assert (turned.amin(dim=1) < 1e-5).all()
+    assert all(0.55 < largest <= 0.6001 for largest in turned.amax(dim=0).tolist())
+
+
+def test_contrast_and_saturation_change_too():
+    half = torch.zeros(200, 3, 1, 2)
+    half[..., 0] = 0.4  # the spread of the two pixels changes by contrast, after brightness
+    changed = colour_jitter(half, 0.3, 0.0, np.random.default_rng(2))
+    ratio = (changed[:, 0, 0, 0] - changed[:, 0, 0, 1]) / 0.4
+    assert ratio.min() < 0.65 and ratio.max() > 1.35  # 0.7 * 0.7 and 1.3 * 1.3 at most; 0.7 and 1.3 by one of both
+    tint = torch.tensor([0.6, 0.5, 0.5]).view(1, 3, 1, 1).expand(200, 3, 1, 1)
+    spread = colour_jitter(tint, 0.3, 0.0, np.random.default_rng(3))
+    relative = (spread.amax(dim=1) - spread.amin(dim=1)) / spread.amax(dim=1) / (0.1 / 0.6)
+    assert relative.min() < 0.8 and relative.max() > 1.2
+
+
+def test_a_window_is_taken_once_it_holds_sixteen_pixels():
+    """A block of 15 pixels is never enough, so that the window is laid over one of them; one of 16 is."""
+
+    class Drawn:
+        """Counts what is drawn; all windows start at the top left."""
+
+        def __init__(self):
+            self.integers_drawn = self.chosen = 0
+
+        def integers(self, high):
+            self.integers_drawn += 1
+            return 0
+
+        def choice(self, candidates):
+            self.chosen += 1
+            return candidates[0]
+
+    for pixels, tries, chosen in ((16, 1, 0), (15, 10, 1)):
+        label, drawn = np.zeros((30, 30), np.uint8), Drawn()
+        label[0, :pixels] = CAR
+        assert crop_window(label.shape, (20, 20), drawn, label, CAR) == (slice(0, 20), slice(0, 20))
+        assert (drawn.integers_drawn, drawn.chosen) == (2 * tries + 2 * chosen, chosen)
+
+
+def test_rescaling_averages_on_the_way_down_and_interpolates_on_the_way_up():
+    image, label = np.array([[0, 100], [100, 200]], np.uint8)[..., None].repeat(3, axis=2), np.zeros((2, 2), np.uint8)
+    assert rescale(image, label, 0.5)[0].tolist() == [[[100] * 3]]
+    assert rescale(image, label, 2.0)[0][0, :, 0].tolist() == [0, 25, 75, 100]
+    assert rescale(image, label, 0.01)[0].shape == (1, 1, 3)
+    assert rescale(image, label, 1)[0] is image
+
+
 def test_rescaling_keeps_labels_whole():
     image, label = rescale(np.full((8, 12, 3), 9, np.uint8), np.repeat([[1, 200]], 8, axis=0).repeat(6, axis=1).astype(np.uint8), 0.5)
     assert image.shape == (4, 6, 3) and label.tolist() == [[1, 1, 1, 200, 200, 200]] * 4
@@ -127,6 +186,17 @@ def test_rare_classes_fill_the_source_batches(source):
     assert labels.shape == (4, 16, 24) and labels.dtype == torch.int64
     shares = [(labels == CAR).flatten(1).any(dim=1).float().mean() for _, labels in (batches[step] for step in range(5))]
     assert sum(shares) / 5 > 0.9  # one image in ten, 1.5 % of whose pixels are cars
+
+
+def test_half_of_the_crops_are_mirrored_and_scaled_by_the_settings(source):
+    whole = ImageConfig(crop=(40, 60), jitter=0.0, rare_class_temperature=1e-3)  # the image with the car, always
+    batches = SourceBatches(source, range(10), whole, 10, seed=0)
+    left = torch.cat([(batches[step][1][:, :, :30] == CAR).flatten(1).any(dim=1) for step in range(8)])
+    assert 0.3 < left.float().mean() < 0.7
+    for scale, between in ((0.5, (1.0, 1.0)), (1.0, (0.5, 0.5))):
+        settings = whole.model_copy(update={"source_scale": scale, "source_scale_range": between})
+        _, labels = SourceBatches(source, range(10), settings, 2, seed=0)[0]
+        assert (labels[:, :20, :30] != 255).all() and (labels[:, 20:] == 255).all() and (labels[:, :, 30:] == 255).all()
 
 
 def test_held_out_images_are_never_drawn(source):
@@ -238,6 +308,22 @@ def test_rare_classes_of_the_target_are_drawn_and_cropped():
 
     assert share(None) < 0.1
     assert 0.4 < share(0.1) < 0.8  # chosen nearly always, and every second crop lies over it
+
+
+def test_half_of_the_target_crops_are_mirrored():
+    class Frames:
+        """One frame, a car at its left border."""
+
+        pools = (np.array([0]),)
+
+        def read(self, item):
+            label = np.full((16, 24), ROAD, np.uint8)
+            label[:, 0] = CAR
+            return np.zeros((16, 24, 3), np.uint8), label
+
+    batches = TargetBatches(Frames(), SETTINGS, 50, seed=0)
+    mirrored = (batches[0][1][:, 0, -1] == CAR).float().mean()
+    assert 0.3 < mirrored < 0.7
 
 
 def test_labels_of_another_scan_are_refused(target):

@@ -1,5 +1,6 @@
 """Runs tests in a process that has torch and its like loaded already, so that a mutant costs a second and not ten."""
 
+import gc
 import importlib
 import os
 import shutil
@@ -18,6 +19,8 @@ def preload() -> None:
     for name in _HEAVY:
         importlib.import_module(name)
     assert "ignet" not in sys.modules
+    # no child looks through all of this for garbage, which would copy it too
+    gc.freeze()
 
 
 def run_tests(tree: Path, arguments: list[str], timeout: float, log: Path) -> str:
@@ -69,7 +72,8 @@ def _child(tree: Path, arguments: list[str], log: Path) -> None:
         torch.set_num_threads(1)
         temporary = tree.parent / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--basetemp", str(temporary), "-m", "not slow", *arguments]))
+        plugins = ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+        code = int(pytest.main(["-x", "-q", *plugins, "--basetemp", str(temporary), "-m", "not slow", *arguments]))
         sys.stdout.flush()
     finally:
         os._exit(code)

@@ -119,3 +119,9 @@ def test_summary_has_no_nan():
     empty = summary(np.zeros((1, 2), np.int64), ("a",))
     assert empty["miou_occurring"] is None and empty["accuracy"] is None and empty["iou"] == {"a": None}
     json.dumps([figures, empty], allow_nan=False)
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b", "c")])
+def test_a_summary_names_every_class(names):
+    with pytest.raises(ValueError):
+        summary(np.ones((2, 3), np.int64), names)

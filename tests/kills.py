@@ -198,13 +198,20 @@ def attempt(
     return workflow, kill
 
 
+class Quoted(yaml.SafeDumper):
+    """Writes texts in quotes: experiment files refuse a sequence such as 08 without them."""
+
+
+Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 def write_config(path: Path, workers: int) -> Path:
     """The tiny experiment with more steps, and a checkpoint at every one."""
     values = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
     for section in ("pretrain_2d", "adapt_2d", "train_3d"):
         values[section]["steps"] = 12
     values["execution"] = {"checkpoint_every": 0.001, "workers": workers, "device": "cpu"}
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.dump(values, Dumper=Quoted))
     return path
 
 

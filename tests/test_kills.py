@@ -20,6 +20,7 @@ from kills import (
     ROOT,
     SIGNALS,
     Kill,
+    Quoted,
     Workflow,
     artifacts,
     attempt,
@@ -47,7 +48,7 @@ class Stages:
         self.config = write_config(root / "experiment.yaml", workers=0)
         values = yaml.safe_load(self.config.read_text())
         values["runs"]["unguided"] = {"contrastive": {"weight": 0.1}, "fovmix": {"probability": 0.5}}
-        self.config.write_text(yaml.safe_dump(values))
+        self.config.write_text(yaml.dump(values, Dumper=Quoted))
 
     def command(self, name: str, *arguments: object) -> list[str]:
         script = ROOT / "workflow" / "scripts" / f"{name}.py"

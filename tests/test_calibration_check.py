@@ -116,6 +116,16 @@ def test_cameras_of_the_embedded_world(world: Rig, size: tuple[int, int]) -> Non
         assert kind in kinds(calibration_faults(spoil(right), CALIB, size))[0], name
 
 
+def test_no_made_up_rig_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        size = ((1241, 376), (1920, 1080), (1600, 900), (1550, 2048), (640, 480))[rng.integers(5)]
+        turned = {"yaw": rng.uniform(0, 360), "pitch": rng.uniform(-40, 40), "roll": rng.uniform(-20, 20)}
+        cut = (rng.uniform(0.42, 0.58), rng.uniform(0.05, 0.95))  # at the top or at the bottom
+        right = rig(**turned, view=rng.uniform(10, 120), size=size, centre=cut, place=tuple(rng.uniform(-2, 2, 3)))
+        assert list(calibration_faults(right, CALIB, size)) == [], turned
+
+
 def test_p2_may_turn_and_move_the_camera() -> None:
     """As P = K [R | t] of a rig whose Tr leads to another camera."""
     whole = rig(yaw=70)

@@ -25,8 +25,8 @@ from ignet.train.objective import Objective, Trainee
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
     backbone=BACKBONE,
-    image_guidance=ImageGuidanceConfig(weight=1.0),
-    contrastive=ContrastiveConfig(weight=0.5, channels=6, confidence=0.0, anchors=50),
+    image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"),
+    contrastive=ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=50),
 )
 BASELINE = Train3DConfig(backbone=BACKBONE)
 SUPERVISED = Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0.0))
@@ -177,7 +177,7 @@ def test_guidance_moves_guided_points_only() -> None:
 
 
 def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
-    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes")})
+    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.0)})
     torch.manual_seed(0)
     network = build_network(BACKBONE)
     trainee = Trainee(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
@@ -191,7 +191,7 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
 
 
 def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
-    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels")})
+    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels", confidence=0.0)})
     torch.manual_seed(0)
     network, batch = build_network(BACKBONE), make_batch()
     labels = np.arange(len(batch.feature)) % 19

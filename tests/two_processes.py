@@ -25,8 +25,8 @@ from ignet.train.distributed import Ranks, join
 from ignet.train.objective import Objective, Trainee
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
-CONTRASTIVE = ContrastiveConfig(weight=0.5, channels=6, confidence=0.0, anchors=60)
-GUIDED = Train3DConfig(backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0), contrastive=CONTRASTIVE)
+CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
+GUIDED = Train3DConfig(backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"), contrastive=CONTRASTIVE)
 CASES = {
     "supervised": Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0)),
     "baseline": Train3DConfig(backbone=BACKBONE),

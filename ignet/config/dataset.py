@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ignet.config.base import Section
-from ignet.config.folder import Folder
+from ignet.config.folder import DataFolder
 from ignet.names import SETTINGS, in_order, is_name
 
 
@@ -31,7 +31,11 @@ SequenceNames = Annotated[tuple[str, ...], BeforeValidator(_sequence_names)]
 class DatasetConfig(Section):
     """The target dataset: LiDAR scans, camera images and labels in the SemanticKITTI layout."""
 
-    root: Folder | None = Field(None, description="folder that holds sequences/; null: the embedded world is made. Never written to.")
+    root: DataFolder | None = Field(
+        None,
+        description="folder that holds sequences/; null: the embedded world is made; required: to be named on the command line, else the "
+        "experiment is refused. Never written to.",
+    )
     train_sequences: SequenceNames = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
     val_sequences: SequenceNames = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
     scribbles: Literal["dataset", "simulated"] = Field(
@@ -80,5 +84,8 @@ class ScribbleConfig(Section):
 class SourceConfig(Section):
     """The labelled synthetic images that the 2D network starts from."""
 
-    root: Folder | None = Field(None, description="folder of the dataset; null: the embedded world's source set is made. Never written to.")
+    root: DataFolder | None = Field(
+        None,
+        description="folder of the dataset; null: the embedded world's source set is made; required: as in dataset. Never written to.",
+    )
     layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folders and labels as in GTA-V, Synthia or Cityscapes")

@@ -56,3 +56,20 @@ Folder = Annotated[str, AfterValidator(as_folder)]
 
 OutputFolder = Annotated[str, AfterValidator(one_spelling)]
 """A folder that outputs go to."""
+
+
+REQUIRED = "required"
+"""In the place of a dataset's folder: the data lie elsewhere on every machine, and the experiment is refused until it is said where."""
+
+
+def _named(root: str) -> str:
+    if root == REQUIRED:
+        raise ValueError(
+            "expected a folder: this experiment is for data of your own and takes none of the embedded world; name it on the command line, "
+            "such as --config 'dataset={root: /path/to/dataset}', or in a file that is laid over this one"
+        )
+    return root
+
+
+DataFolder = Annotated[str, AfterValidator(_named), AfterValidator(as_folder)]
+"""Folder of a dataset: as ``Folder``, where ``required`` is refused."""

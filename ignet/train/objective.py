@@ -107,7 +107,7 @@ class Objective(nn.Module):
             distance = self._guide(batch, logits, points)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:
-            weight = settings.contrastive.weight * _rise(step, settings.contrastive.ramp)
+            weight = settings.contrastive.weight * _rise(step, contrast_ramp(settings))
             terms["contrastive"] = weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
@@ -175,6 +175,12 @@ class Objective(nn.Module):
             if len(keys) > limit:
                 index = index[chosen[index] <= keys.kthvalue(limit).values]
         return index
+
+
+def contrast_ramp(settings: Train3DConfig) -> int:
+    """Steps over which the contrastive loss gains its weight: half of the training unless the settings say otherwise."""
+    ramp = settings.contrastive.ramp
+    return settings.steps // 2 if ramp is None else ramp
 
 
 def _rise(step: int, ramp: int) -> float:

@@ -41,14 +41,7 @@ onstart:
 onsuccess:
     remove_states()
     report_killed_jobs()
-    summary = Path(RESULTS, "compare", "summary.txt")
-    if summary.exists():
-        print(summary.read_text(encoding="utf-8"))
-    doubts = Path(RESULTS, "data", "doubts.txt")
-    if doubts.exists():
-        for line in doubts.read_text(encoding="utf-8").splitlines():
-            print(f"doubt: {line}")
-    print(f"Report, opens in a browser: {RESULTS}/report/index.html   tables: {RESULTS}/compare   TensorBoard: {RESULTS}/tensorboard")
+    print(outcome(Path(RESULTS), (str(file) for job in workflow.dag.jobs for file in job.output)), end="")
 
 
 onerror:

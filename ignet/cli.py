@@ -128,8 +128,8 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _add_why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs="*", help="rules or files; default: everything")
-    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="experiment files, as for snakemake")
-    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single settings, as for snakemake")
+    parser.add_argument("--configfile", nargs="+", action="extend", default=[], metavar="FILE", help="experiment files, as for snakemake")
+    _add_settings(parser)
     parser.add_argument("--profile", help="profile, as for snakemake")
     parser.add_argument("--directory", type=Path, default=Path("."), help="working directory of the workflow (default: here)")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -145,7 +145,9 @@ def _why(args: argparse.Namespace) -> int:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--configfile", type=Path, nargs="+", required=True, help="experiment file; further ones are laid over it")
+    help_of_files = "experiment file; further ones are laid over it"
+    parser.add_argument("--configfile", type=Path, nargs="+", action="extend", required=True, help=help_of_files)
+    _add_settings(parser)
     parser.add_argument(
         "--gpus", type=int, help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)"
     )
@@ -155,6 +157,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_plan)
 
 
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="single settings, as for snakemake")
+
+
 def _plan(args: argparse.Namespace) -> int:
     from functools import reduce
 
@@ -162,11 +168,12 @@ def _plan(args: argparse.Namespace) -> int:
     from ignet.config.experiment import load_experiment
     from ignet.workflow.costs import TABLE, read_rates
     from ignet.workflow.facts import data_facts
+    from ignet.workflow.options import parse_settings
     from ignet.workflow.plan import make_plan
     from ignet.workflow.plan_text import plan_text
 
     name = " ".join(map(str, args.configfile))
-    experiment = load_experiment(reduce(merge, map(read_yaml, args.configfile)), name)
+    experiment = load_experiment(reduce(merge, [*map(read_yaml, args.configfile), parse_settings(args.config)]), name)
     gpus = min(experiment.execution.gpus, 1) if args.gpus is None else args.gpus
     cores = args.cores or os.cpu_count() or 1
     if gpus < 0 or cores < 1:

@@ -22,7 +22,9 @@ def add_data_commands(commands: Any) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", nargs="?", type=Path, help="folder that holds sequences/: all of SemanticKITTI is expected there")
-    parser.add_argument("--config", type=Path, nargs="+", metavar="FILE", help="experiment files: what they read is expected, and no more")
+    parser.add_argument(
+        "--config", type=Path, nargs="+", action="extend", metavar="FILE", help="experiment files: what they read is expected, and no more"
+    )
     parser.add_argument("--part", action="store_true", help="with ROOT: a part of SemanticKITTI, or another dataset in its layout")
     parser.add_argument("--deep", action="store_true", help="read every file (default: names, sizes and headers)")
     parser.add_argument(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from ignet.config.experiment import ExperimentConfig, load_experiment
@@ -163,12 +164,28 @@ def test_data_on_disk_is_counted(tiny_tree: Path) -> None:
     assert facts.points == 400
 
 
+def test_every_source_layout_has_a_size_of_its_own(tmp_path: Path) -> None:
+    def source(layout: str, root: Path = tmp_path / "none") -> tuple[int, int]:
+        facts = data_facts(experiment_of("demo", source={"root": str(root), "layout": layout}))
+        return facts.source_images, facts.source_pixels
+
+    assert source("gtav") == (24966, 1914 * 1052)
+    assert source("synthia") == (9400, 1280 * 760)
+    assert source("cityscapes") == (2975, 2048 * 1024)
+    # what lies on disk is looked at; an empty file stands for one of the published size
+    for folder in ("RGB", "GT/LABELS"):
+        (tmp_path / "some" / folder).mkdir(parents=True)
+        for name in ("1.png", "2.png"):
+            (tmp_path / "some" / folder / name).touch()
+    assert source("synthia", tmp_path / "some") == (2, 1280 * 760)
+    Image.new("RGB", (30, 20)).save(tmp_path / "some/RGB/1.png")
+    assert source("synthia", tmp_path / "some") == (2, 600)
+
+
 def test_unknown_data_is_refused(tmp_path: Path) -> None:
     data = {"root": str(tmp_path / "none"), "train_sequences": ["00"], "val_sequences": ["77"]}
     with pytest.raises(IgnetError, match=r"none.*'77'"):
         data_facts(experiment_of("demo", dataset=data))
-    with pytest.raises(IgnetError, match="only GTA-V's size is known"):
-        data_facts(experiment_of("demo", source={"root": str(tmp_path / "none"), "layout": "synthia"}))
     (tmp_path / "none" / "sequences").mkdir(parents=True)
     with pytest.raises(IgnetError, match=r"velodyne.*no scan"):
         data_facts(experiment_of("demo", dataset=data))

@@ -43,7 +43,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
     results = finished / "results" / "tiny"
     for run in ("full", "baseline", "ignet", "ignet_50", "self_trained"):
         metrics = json.loads((results / f"evaluate/{run}/seed0/metrics.json").read_text())
-        assert 0 <= metrics["miou_official"] <= metrics["miou_occurring"] <= 1
+        assert 0 <= metrics["miou"] <= metrics["miou_occurring"] <= 1
     table = pd.read_csv(results / "compare/table.csv")
     assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
     shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
@@ -165,6 +165,13 @@ def test_bad_configuration_is_one_line(tmp_path: Path, change: str, words: list[
     assert len(lines) == 1, result.stderr
     assert all(word in lines[0] for word in ("error: ", *words))
     assert "Traceback" not in result.stdout
+
+
+def test_settings_that_snakemake_would_drop_are_one_line(tmp_path: Path) -> None:
+    result = snakemake(tmp_path, "--dry-run", "--config", "seeds=[1]", "--config", "results=elsewhere")
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(lines) == 1 and lines[0].startswith("error: --config: found 2 times"), result.stderr
 
 
 def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

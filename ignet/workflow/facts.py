@@ -2,17 +2,35 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
 from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
 
-GTAV_IMAGES = 24966
-"""Images of "Playing for Data" (Richter et al., ECCV 2016), 1914 x 1052 pixels."""
+KITTI_POINTS, KITTI_PIXELS = 123681, 1241 * 376
+"""Points a scan: the mean of 18 real frames (sequences 00-02, 04-07, 09, 10); pixels: the size of an image."""
 
-KITTI_POINTS, KITTI_PIXELS, GTAV_PIXELS = 123681, 1241 * 376, 1914 * 1052
-"""Points a scan: the mean of 18 real frames (sequences 00-02, 04-07, 09, 10); pixels: the data sets' image sizes."""
+
+class Published(NamedTuple):
+    """Size of a source dataset by its publication."""
+
+    name: str
+    images: int
+    width: int
+    height: int
+
+
+SOURCES = {
+    # "Playing for Data" (Richter et al., ECCV 2016)
+    "gtav": Published("GTA-V", 24966, 1914, 1052),
+    # SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016)
+    "synthia": Published("Synthia", 9400, 1280, 760),
+    # the finely labelled training images (Cordts et al., CVPR 2016)
+    "cityscapes": Published("Cityscapes", 2975, 2048, 1024),
+}
+"""Source datasets by the layout that they are read in."""
 
 VISIBLE_SHARE = 0.1517
 """Share of a scan's points that the camera sees: the mean of the same 18 frames, with the default projection."""
@@ -104,9 +122,19 @@ def _source(experiment: ExperimentConfig) -> tuple[int, int, str]:
         return world.source_images, world.image_width * world.image_height, "source: the embedded world, as configured"
     root = Path(source.root)
     if root.exists():
-        from ignet.data.source import SourceDataset
+        return _counted_source(root, source.layout)
+    published = SOURCES[source.layout]
+    pixels = published.width * published.height
+    return published.images, pixels, f"source: {root} is not there, so the published size of {published.name}, {published.images:,} images"
 
-        return len(SourceDataset(root, source.layout)), GTAV_PIXELS, f"source: {root}, counted on disk; {GTAV_PIXELS:,} pixels an image"
-    if source.layout != "gtav":
-        raise IgnetError(f"source.root {root}: no such folder, and only GTA-V's size is known; unpack the dataset there first")
-    return GTAV_IMAGES, GTAV_PIXELS, f"source: {root} is not there, so the published size of GTA-V, {GTAV_IMAGES:,} images"
+
+def _counted_source(root: Path, layout: str) -> tuple[int, int, str]:
+    from ignet.data.kitti import image_size
+    from ignet.data.source import SourceDataset
+
+    pairs, published = SourceDataset(root, layout).pairs, SOURCES[layout]
+    try:
+        (width, height), whose = image_size(pairs[0][0]), "as the first one has"
+    except IgnetError:  # empty files, in whose place real ones are to come
+        (width, height), whose = (published.width, published.height), f"as {published.name} has"
+    return len(pairs), width * height, f"source: {root}, counted on disk; {width} x {height} pixels an image, {whose}"

@@ -23,6 +23,8 @@ from ignet.scheduler import check_places, out_of_memory, process_start
 from ignet.shared import find_artifacts, link_artifacts
 from ignet.temporary import remove_dead_folders
 from ignet.workflow.checks import add_checks
+from ignet.workflow.options import refuse_repeated
+from ignet.workflow.outcome import outcome
 from ignet.workflow.persistence import after_planning, keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data
@@ -47,6 +49,7 @@ PLANNED = take_plan(config)
 if os.pathsep in workflow.basedir:
     stop(f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH; rename the folder")
 try:
+    refuse_repeated(sys.argv[1:])
     # Snakemake has read them with a reader that drops what stands twice
     for file in [] if PLANNED else workflow.configfiles:
         read_yaml(file)

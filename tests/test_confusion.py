@@ -114,7 +114,7 @@ def test_shapes_must_agree():
 def test_summary_has_no_nan():
     figures = summary(np.array([[3, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]), ("a", "b", "c"))
     assert figures["iou"] == {"a": 0.75, "b": None, "c": 0.0}
-    assert figures["miou_official"] == 0.25 and figures["miou_occurring"] == 0.75 and figures["accuracy"] == 0.75
+    assert figures["miou"] == 0.25 and figures["miou_occurring"] == 0.75 and figures["accuracy"] == 0.75
     assert figures["points"] == 4 and figures["points_of_class"] == {"a": 4, "b": 0, "c": 0}
     empty = summary(np.zeros((1, 2), np.int64), ("a",))
     assert empty["miou_occurring"] is None and empty["accuracy"] is None and empty["iou"] == {"a": None}

@@ -37,7 +37,7 @@ def experiment(folder, full=0.9, baseline=0.5, ignet=0.7, sequence="08", seeds=(
             write_tensor(folder / "evaluate" / run / f"seed{seed}" / "confusion.h5", tensor(share, scans=scans, sequence=sequence))
     for name, miou in (("adapted", 0.5), ("source", 0.25)):
         (folder / "evaluate_2d" / name).mkdir(parents=True)
-        (folder / "evaluate_2d" / name / "metrics.json").write_text(json.dumps({"miou": miou, "accuracy": 0.6}))
+        (folder / "evaluate_2d" / name / "metrics.json").write_text(json.dumps({"miou": 0.01, "miou_occurring": miou, "accuracy": 0.6}))
     return folder
 
 
@@ -73,23 +73,30 @@ def test_shared_2d_networks_are_found_by_their_links(tmp_path):
     folder = experiment(tmp_path / "a")
     shared = tmp_path / "shared" / "0123456789ab"
     shared.mkdir(parents=True)
-    (shared / "metrics.json").write_text(json.dumps({"miou": 0.75, "accuracy": 0.8}))
+    (shared / "metrics.json").write_text(json.dumps({"miou": 0.01, "miou_occurring": 0.75, "accuracy": 0.8}))
     (folder / "shared" / "evaluate_2d").mkdir(parents=True)
     (folder / "shared" / "evaluate_2d" / "adapted").symlink_to(shared)
-    assert {name: found["miou"] for name, found in read_networks({"a": folder})["a"].items()} == {"source": 0.25, "adapted": 0.75}
+    assert {name: found["miou_occurring"] for name, found in read_networks({"a": folder})["a"].items()} == {"source": 0.25, "adapted": 0.75}
+
+
+def test_figures_of_a_version_that_meant_another_mean_are_refused(tmp_path):
+    folder = experiment(tmp_path / "a")
+    (folder / "evaluate_2d" / "source" / "metrics.json").write_text(json.dumps({"miou": 0.25, "accuracy": 0.6}))
+    with pytest.raises(IgnetError, match=r"source/metrics\.json: found no 'miou_occurring'.*finish it with"):
+        read_networks({"a": folder})
 
 
 def test_pretraining_that_failed_shows_in_the_table_of_2d_networks(tmp_path, monkeypatch):
     own, shared, without = (experiment(tmp_path / name) for name in ("own", "shared", "without"))
     for folder, miou in ((own / "pretrain_2d", 0.486), (tmp_path / "0123456789ab", 0.206)):
         folder.mkdir()
-        (folder / "metrics.json").write_text(json.dumps({"miou": miou, "accuracy": 0.8}))
+        (folder / "metrics.json").write_text(json.dumps({"miou": 0.01, "miou_occurring": miou, "accuracy": 0.8}))
     (shared / "shared").mkdir()
     (shared / "shared" / "pretrain_2d").symlink_to(tmp_path / "0123456789ab")
     assert read_held_out({"own": own, "shared": shared, "without": without}) == {"own": 0.486, "shared": 0.206}
     arguments = [f"{folder.name}={folder}" for folder in (own, shared, without)]
     headline(monkeypatch, "--experiment", *arguments, "--draws", 100, "--out", tmp_path / "out")
-    assert "its training did not see: mIoU own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
+    assert "its training did not see: mIoU (classes that occur) own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
 
 
 def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):
@@ -174,5 +181,11 @@ def test_rows_and_figure_by_experiment():
 
 
 def test_networks_that_only_some_have():
-    table = networks_table({"a": {"source": {"miou": 0.25}}, "b": {"source": {"miou": 0.5}, "dense": {"miou": 0.75}}}, folds=False)
+    table = networks_table(
+        {
+            "a": {"source": {"miou_occurring": 0.25}},
+            "b": {"source": {"miou_occurring": 0.5}, "dense": {"miou_occurring": 0.75}},
+        },
+        folds=False,
+    )
     assert table.rows == (("source", 25.0, 50.0), ("dense", None, 75.0))

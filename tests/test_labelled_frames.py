@@ -54,7 +54,7 @@ def test_two_runs_never_share_a_cell() -> None:
 
 
 def test_the_summary_shows_it(runs: Comparison) -> None:
-    names, networks = CompareConfig(), network_table({"a": {"miou": 0.5, "accuracy": 0.5}}, {"a": "dense:10"})
+    names, networks = CompareConfig(), network_table({"a": {"miou_occurring": 0.5, "accuracy": 0.5}}, {"a": "dense:10"})
     text = run_summary(run_table(runs, names), networks, "words", names, share_table(runs, SHARES))
     assert "mIoU by share of labelled scans" in text and "LaserMix++" in text
     assert "mIoU by share" not in run_summary(run_table(runs, names), networks, "words", names)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ignet import cli
-from ignet.config.base import REQUIRED
+from ignet.config.folder import REQUIRED
 from ignet.errors import IgnetError
 from ignet.workflow.options import parse_settings, refuse_repeated
 from ignet.workflow.outcome import outcome
@@ -83,8 +83,8 @@ def test_why_hands_every_file_and_setting_on(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_settings_are_read_as_snakemake_reads_them() -> None:
     assert parse_settings([]) == {}
-    assert parse_settings(["a=1", "b={c: 2}", "d=", "e=text"]) == {"a": 1, "b": {"c": "2"}, "d": None, "e": "text"}
-    for wrong in ("nothing", "1=2"):
+    assert parse_settings(["aa=1", "bb={c: 2}", "dd=", "ee=text"]) == {"aa": 1, "bb": {"c": "2"}, "dd": None, "ee": "text"}
+    for wrong in ("nothing", "1a=2"):
         with pytest.raises(IgnetError, match=rf"--config {wrong}: "):
             parse_settings([wrong])
 

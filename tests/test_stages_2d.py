@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.data import kitti
 from ignet.data.correspondence import Correspondence
 from ignet.data.features import FeatureStore
@@ -21,6 +22,7 @@ from ignet.data.splits import labelled_scans
 from ignet.models.segformer import load_segmenter, sample_features
 from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_UNFINISHED, TrainingRun
+from ignet.train.schedule2d import learning_rate_factor
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 HEIGHT, WIDTH = 48, 80
@@ -125,9 +127,18 @@ def test_pretraining_learns_and_reports_held_out_images(work):
     metrics = json.loads((work / "pretrain" / "metrics.json").read_text())
     assert sum(metrics["count"].values()) == HEIGHT * WIDTH  # one image of six
     assert {name for name, count in metrics["count"].items() if count} == {"sky", "road", "car"}
-    assert 0.7 < metrics["miou"] <= 1 and metrics["iou"]["bus"] in (None, 0)
+    assert 0.7 < metrics["miou_occurring"] <= 1 and metrics["iou"]["bus"] in (None, 0)
     assert list((work / "pretrain" / "curves").glob("events*"))
     assert json.loads((work / "pretrain" / "model.settings.json").read_text())["settings"]["steps"] == PRETRAIN["steps"]
+
+
+@pytest.mark.parametrize(("training", "settings"), [("pretrain", PRETRAIN), ("adapted", ADAPT)])
+def test_curves_hold_the_learning_rate_of_the_step_itself(work, training, settings):
+    rates = np.genfromtxt(work / training / "curves.csv", delimiter=",", names=True)["learning_rate"]
+    full = (Pretrain2DConfig if training == "pretrain" else Adapt2DConfig)(**settings)
+    expected = [full.learning_rate * learning_rate_factor(step, full.steps, full.warmup) for step in range(full.steps)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    assert "learning_rate" not in json.loads((work / training / "metrics.json").read_text())
 
 
 def test_adaptation_moves_the_network_and_names_its_losses(work):
@@ -255,7 +266,10 @@ def test_evaluation_counts_the_visible_labelled_points(work):
                 count, hits = count + 1, hits + (predicted[round(float(v)), round(float(u))] == truth)
     assert count > 100 and sum(metrics["count"].values()) == count == metrics["count"]["road"] + metrics["count"]["car"]
     assert metrics["accuracy"] == pytest.approx(hits / count)
-    assert metrics["miou"] == pytest.approx((metrics["iou"]["road"] + metrics["iou"]["car"]) / 2)
+    assert metrics["miou_occurring"] == pytest.approx((metrics["iou"]["road"] + metrics["iou"]["car"]) / 2)
+    # as the benchmark counts: all 19 classes, one that is nowhere has the IoU 0
+    assert metrics["miou"] == pytest.approx(sum(value or 0 for value in metrics["iou"].values()) / 19)
+    assert 0 < metrics["miou"] < metrics["miou_occurring"]
     picture = cv2.imread(str(out / "08_000000.png"))
     assert picture.shape[1] == WIDTH and picture.shape[0] > 3 * HEIGHT
 

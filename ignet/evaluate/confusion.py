@@ -81,11 +81,11 @@ def summary(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str,
         names: names of the C classes.
 
     Returns:
-        ``miou_official``, ``miou_occurring``, ``accuracy``, ``points`` (labelled ones), ``iou`` and ``points_of_class`` by class name;
+        ``miou``, ``miou_occurring``, ``accuracy``, ``points`` (labelled ones), ``iou`` and ``points_of_class`` by class name;
         None where a figure does not exist.
     """
     return {
-        "miou_official": _plain(mean_iou_official(confusion)),
+        "miou": _plain(mean_iou_official(confusion)),
         "miou_occurring": _plain(mean_iou_occurring(confusion)),
         "accuracy": _plain(accuracy(confusion)),
         "points": int(confusion.sum()),

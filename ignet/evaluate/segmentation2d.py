@@ -12,7 +12,7 @@ from torch import nn
 from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
 from ignet.devices import autocast
 from ignet.errors import IgnetError
-from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring
+from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring, mean_iou_official
 from ignet.files import atomic, write_png
 from ignet.models.segformer import image_batch
 
@@ -28,7 +28,10 @@ def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.devi
 
 
 def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
-    """Figures of a confusion matrix (19, 20): ``miou`` over the classes in the truth, ``accuracy``, and by class ``iou`` and ``count``.
+    """Figures of a confusion matrix (19, 20), all in [0, 1].
+
+    ``miou`` over all 19 classes, where an absent class counts as 0; ``miou_occurring`` over those in the truth; ``accuracy``; and by class
+    ``iou`` and ``count``.
 
     A class that occurs neither in the truth nor in the prediction has the IoU None.
 
@@ -39,7 +42,8 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
         raise IgnetError("2D evaluation: found no labelled pixel with a Cityscapes class, expected some; check labels and sequences")
     each = iou(confusion)
     return {
-        "miou": float(mean_iou_occurring(confusion)),
+        "miou": float(mean_iou_official(confusion)),
+        "miou_occurring": float(mean_iou_occurring(confusion)),
         "accuracy": float(accuracy(confusion)),
         "iou": {name: None if np.isnan(value) else float(value) for name, value in zip(CITYSCAPES_CLASSES, each, strict=True)},
         "count": {name: int(count) for name, count in zip(CITYSCAPES_CLASSES, confusion.sum(axis=1), strict=True)},

@@ -14,7 +14,17 @@ from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
-from ignet.report.runs import BENCHMARK, BENCHMARK_NOTE, HELD_OUT_NOTE, SCANS, run_table, signed_cell, spread_notes
+from ignet.report.runs import (
+    BENCHMARK,
+    BENCHMARK_NOTE,
+    HELD_OUT_NOTE,
+    NETWORKS_NOTE,
+    OCCURRING,
+    SCANS,
+    run_table,
+    signed_cell,
+    spread_notes,
+)
 from ignet.report.statements import FAILS, HOLDS, MANY, OPEN, verdict
 from ignet.report.tables import Cell, Table, interval_text, spread
 
@@ -118,8 +128,17 @@ def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[s
     found = {name: _networks_of(results) for name, results in experiments.items()}
     # the pretrained network comes first, as in the experiments' own tables
     return {
-        name: {key: read_json(paths[key]) for key in sorted(paths, key=lambda key: (key != "source", key))} for name, paths in found.items()
+        name: {key: _figures(paths[key], experiments[name]) for key in sorted(paths, key=lambda key: (key != "source", key))}
+        for name, paths in found.items()
     }
+
+
+def _figures(path: Path, results: Path) -> dict[str, Any]:
+    """Figures of a 2D network; those of a version that called the mean over the classes that occur ``miou`` would be read wrongly."""
+    figures: dict[str, Any] = read_json(path)
+    if "miou_occurring" not in figures:
+        raise IgnetError(f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: {_how(results)}")
+    return figures
 
 
 def _networks_of(results: Path) -> dict[str, Path]:
@@ -129,29 +148,35 @@ def _networks_of(results: Path) -> dict[str, Path]:
 
 
 def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
-    """The pretrained 2D network's mIoU (0 to 1) on the source images that it held out, by experiment; nothing of one without."""
+    """mIoU over the classes that occur (0 to 1) of the pretrained 2D network on the source images that it held out, by experiment.
+
+    An experiment without it has no entry.
+    """
     # links to shared results win, as with the evaluations
     places = ("shared/pretrain_2d/metrics.json", "pretrain_2d/metrics.json")
     paths = {name: [results / place for place in places] for name, results in experiments.items()}
     found = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
-    return {name: read_json(path)["miou"] for name, path in found.items() if path}
+    return {name: _figures(path, experiments[name])["miou_occurring"] for name, path in found.items() if path}
 
 
 def networks_table(
     networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool, held_out: Mapping[str, float] | None = None
 ) -> Table:
-    """One row a 2D network, one column an experiment: its mIoU; of folds the mean too. ``held_out`` is that of ``read_held_out``."""
+    """One row a 2D network, one column an experiment: its mIoU over the classes that occur; of folds the mean too.
+
+    ``held_out`` is that of ``read_held_out``.
+    """
     names = dict.fromkeys(network for found in networks.values() for network in found)
     rows: list[tuple[Cell, ...]] = []
     for network in names:
-        values = [100 * found[network]["miou"] if network in found else None for found in networks.values()]
+        values = [100 * found[network]["miou_occurring"] if network in found else None for found in networks.values()]
         rows.append((network, *values, *([spread(values)] if folds else [])))
-    notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
+    notes = [NETWORKS_NOTE, "one network each: no interval"]
     notes += ["± is the sample standard deviation over the folds"] if folds else []
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
     columns = ("network", *networks, *(["mean of the folds"] if folds else []))
-    return Table("2D networks on the target images of the validation sequences, mIoU in %", columns, tuple(rows), tuple(notes))
+    return Table(f"2D networks on the target images of the validation sequences, {OCCURRING} in %", columns, tuple(rows), tuple(notes))
 
 
 def ordering(experiments: Mapping[str, Comparison], names: CompareConfig) -> list[str]:

@@ -13,9 +13,10 @@ from ignet.report.tables import Cell, Interval, Table, spread
 BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
 BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
+NETWORKS_NOTE = f"{OCCURRING}: at the pixels that labelled points project to, over the 2D classes that these have"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
-HELD_OUT_NOTE = "source on source images that its training did not see: mIoU"
-_OCCURRING_NOTE = "mIoU over the classes that occur in the slice"
+HELD_OUT_NOTE = f"source on source images that its training did not see: {OCCURRING}"
+_OCCURRING_NOTE = f"{OCCURRING}: the mean over the classes that have labelled points in the slice"
 
 SUPERVISION = {
     "source": "synthetic source images only",
@@ -105,7 +106,9 @@ def gain_table(runs: Comparison, names: CompareConfig) -> Table:
         gains = [signed_cell(runs.difference(run, names.baseline, where, "occurring")) for run in columns]
         rows.append((slice_name(where), runs.points(where), *gains))
     notes = (_OCCURRING_NOTE, _small_note(), *_gain_notes(runs, columns, names))
-    return Table(f"Gain over {names.baseline} by slice, mIoU in percentage points", ("slice", "points", *columns), tuple(rows), notes)
+    return Table(
+        f"Gain over {names.baseline} by slice, {OCCURRING} in percentage points", ("slice", "points", *columns), tuple(rows), notes
+    )
 
 
 def class_gain_table(runs: Comparison, names: CompareConfig) -> Table:
@@ -141,7 +144,7 @@ def slice_table(runs: Comparison) -> Table:
         for where in runs.slices
         if where != WHOLE
     ]
-    return Table("Slices, mIoU in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note()))
+    return Table(f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note()))
 
 
 def training_words(kind: str) -> str:
@@ -164,13 +167,13 @@ def network_table(
             the two domains; low ones here say that the pretraining itself failed.
     """
     words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
-    rows = tuple((name, words.get(name), 100 * m["miou"], 100 * m["accuracy"]) for name, m in metrics.items())
-    notes = ["mIoU over the classes that occur, at the pixels that labelled points project to", "one network each: no interval"]
+    rows = tuple((name, words.get(name), 100 * m["miou_occurring"], 100 * m["accuracy"]) for name, m in metrics.items())
+    notes = [NETWORKS_NOTE, "one network each: no interval"]
     if held_out:
-        notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou']:.1f}")
-    columns = ("network", "training", "mIoU", "accuracy")
+        notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou_occurring']:.1f}")
+    columns = ("network", "training", OCCURRING, "accuracy")
     table = Table("2D networks on the target images of the validation sequences, %", columns, rows, tuple(notes))
-    return table if words else table.only({name: name for name in ("network", "mIoU", "accuracy")})
+    return table if words else table.only({name: name for name in ("network", OCCURRING, "accuracy")})
 
 
 def interval_cell(estimate: Estimate | None, sign: str = "") -> Interval | None:

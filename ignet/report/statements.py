@@ -72,7 +72,7 @@ def judge(statements: Sequence[Statement], runs: Comparison, networks: Mapping[s
 def _judge(claim: Statement, runs: Comparison, networks: Mapping[str, Mapping[str, Any]]) -> Finding:
     if claim.networks:
         pair = [networks.get(name) for name in (claim.run, claim.against)]
-        value = 100 * (pair[0]["miou"] - pair[1]["miou"]) if pair[0] and pair[1] else None
+        value = 100 * (pair[0]["miou_occurring"] - pair[1]["miou_occurring"]) if pair[0] and pair[1] else None
         return Finding(claim, None if value is None else Estimate(value, value, value, seeds=1, frames=0), certain=False)
     if claim.than:
         return Finding(claim, runs.extra(claim.run, claim.against, claim.slice or WHOLE, claim.than), certain=True)

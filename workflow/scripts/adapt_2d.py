@@ -136,6 +136,7 @@ def main() -> None:
             optimizer.zero_grad()
             ranks.backward(loss)
             optimizer.step()
+            run.log(learning_rate=schedule.get_last_lr()[0])
             schedule.step()
             update_ema(teacher, student, step, settings.ema)
             run.log(loss=loss.detach(), source=source_loss.detach(), mix=mix_loss.detach(), scribble=scribble_loss.detach(), q=q.mean())
@@ -144,7 +145,9 @@ def main() -> None:
             return
         save_segmenter(args.out, teacher)
         last = run.history[-min(20, len(run.history)) :]
-        write_json(args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name != "step"})
+        write_json(
+            args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name not in ("step", "learning_rate")}
+        )
         write_curves(args.curves_csv, run.history)
         record = args.out.with_suffix(".settings.json")
         stage.write_settings(record, processes=run.processes)

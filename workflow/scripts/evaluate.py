@@ -64,7 +64,7 @@ def main() -> None:
     write_confusion(args.confusion, tensor.whole().sum(axis=0))
     write_json(args.out, figures)
     stage.write_settings(args.out.with_suffix(".settings.json"))
-    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * figures["miou_official"], 100 * figures["miou_occurring"])
+    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * figures["miou"], 100 * figures["miou_occurring"])
 
 
 if __name__ == "__main__":

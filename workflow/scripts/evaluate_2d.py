@@ -50,7 +50,7 @@ def main() -> None:
                 write_picture(args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth))
 
     figures = summary(total)
-    log.info("mIoU on target images %.1f %%", 100 * figures["miou"])
+    log.info("target images: mIoU over the classes that occur %.1f %%", 100 * figures["miou_occurring"])
     write_json(args.out, {"sequences": args.sequences, **figures})
     stage.write_settings(args.out.with_suffix(".settings.json"))
 

@@ -132,9 +132,9 @@ def main() -> None:
             ranks.backward(losses["loss"])
             torch.nn.utils.clip_grad_norm_(objective.student.parameters(), 10.0)
             optimizer.step()
+            run.log(**losses, learning_rate=scheduler.get_last_lr()[0])
             scheduler.step()
             objective.update_teacher(step)
-            run.log(**losses, learning_rate=scheduler.get_last_lr()[0])
 
         if not ranks.main:
             return

@@ -13,6 +13,7 @@ from ignet.files import read_json
 from ignet.report.html.charts import chart, class_chart, confusion_chart, curve_charts, gain_chart, interval_chart, run_styles
 from ignet.report.html.tables import PageTable, read_table
 from ignet.report.plots import Curve
+from ignet.report.runs import OCCURRING
 
 FEW = 4
 """Up to this many runs, the bars of the classes show them all at first."""
@@ -88,7 +89,7 @@ def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
         return Section("gains", "Gains by slice", absent=why, tables=[read_table(folder, "slices")])
     shown = names.method if names.method in columns else columns[0]
     text = "By distance, boundary and interior, in and out of the camera's view, and small objects. The legend shows and hides runs."
-    drawn = gain_chart(table, columns, shown, run_styles(runs), f"mIoU minus {names.baseline}, points")
+    drawn = gain_chart(table, columns, shown, run_styles(runs), f"{OCCURRING} minus {names.baseline}, points")
     charts = {"gains": chart(drawn)} if drawn else {}
     return Section("gains", "Gains by slice", [text], tables=[table, read_table(folder, "slices")], charts=charts)
 

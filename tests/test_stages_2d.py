@@ -137,7 +137,7 @@ def test_curves_hold_the_learning_rate_of_the_step_itself(work, training, settin
     rates = np.genfromtxt(work / training / "curves.csv", delimiter=",", names=True)["learning_rate"]
     full = (Pretrain2DConfig if training == "pretrain" else Adapt2DConfig)(**settings)
     expected = [full.learning_rate * learning_rate_factor(step, full.steps, full.warmup) for step in range(full.steps)]
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)  # six digits are written
     assert "learning_rate" not in json.loads((work / training / "metrics.json").read_text())
 
 

@@ -15,7 +15,7 @@ OCCURRING = "mIoU (classes that occur)"
 BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
 NETWORKS_NOTE = f"{OCCURRING}: at the pixels that labelled points project to, over the 2D classes that these have"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
-HELD_OUT_NOTE = f"source on source images that its training did not see: {OCCURRING}"
+HELD_OUT_NOTE = "source on source images that its training did not see: mIoU (classes that occur)"
 _OCCURRING_NOTE = f"{OCCURRING}: the mean over the classes that have labelled points in the slice"
 
 SUPERVISION = {

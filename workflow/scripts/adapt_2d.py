@@ -136,10 +136,10 @@ def main() -> None:
             optimizer.zero_grad()
             ranks.backward(loss)
             optimizer.step()
-            run.log(learning_rate=schedule.get_last_lr()[0])
+            figures = {"source": source_loss.detach(), "mix": mix_loss.detach(), "scribble": scribble_loss.detach(), "q": q.mean()}
+            run.log(loss=loss.detach(), **figures, learning_rate=schedule.get_last_lr()[0])
             schedule.step()
             update_ema(teacher, student, step, settings.ema)
-            run.log(loss=loss.detach(), source=source_loss.detach(), mix=mix_loss.detach(), scribble=scribble_loss.detach(), q=q.mean())
 
         if not ranks.main:
             return

@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def outcome(results: Path, outputs: Iterable[str]) -> str:
-    """The summary, the doubts about the data and the places of what a workflow was asked for; nothing of what only lies there from earlier, or is not there.
+    """The summary, the doubts about the data and the places of what a workflow was asked for.
+
+    Nothing is said of what is not there, or only lies there from earlier.
 
     Args:
         results: folder of the results.

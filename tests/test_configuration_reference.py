@@ -39,7 +39,7 @@ def test_a_unit_stands_first(word: str) -> None:
     [
         "| `temperature` | number > 0 | `0.1` | tau, by which similarities are divided (our choice) |",
         "| `labelled_frames` | `1`, `10`, `20`, `50` or `null` | `null` |",
-        "| `encoder` | 4 whole numbers | `[16, 32, 64, 96]` |",
+        "| `encoder` | 4 whole numbers | `[16, 32, 48, 64]` |",
         "| `engine` | `same`, `auto`, `torch`, `minkowski` | `same` |",
         "| `share` | number > 0.5, ≤ 1 | `0.75` |",
         "| `runs` | mapping of names to mappings | *to be given* |",

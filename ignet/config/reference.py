@@ -24,7 +24,8 @@ HEAD = """\
 
 An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in the mapping `train_3d`.
 Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one line that names the key, before anything runs.
-Several files after `--configfile` are laid over each other, key by key; `null` takes an entry of `runs` or `adaptations` out
+Several files after one `--configfile` are laid over each other, key by key (an option that stands twice is refused, for
+Snakemake would drop the first); `null` takes an entry of `runs` or `adaptations` out
 again, and with it the controls and statements that name it.
 
 **Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that publication takes; the
@@ -44,7 +45,7 @@ TAIL = """
 | `config/tiny.yaml` | most rules in a minute, for tests; nothing is learned |
 | `config/ablation.yaml` | what each part of the method adds: [ablation.md](ablation.md) |
 | `config/semi.yaml` | labels on a share of the scans: [semi-supervision.md](semi-supervision.md) |
-| `config/kitti-sample.yaml` | a few real frames |
+| `config/kitti-sample.yaml` | a few real frames; `dataset.root: required` asks for the folder on the command line |
 | `config/scribblekitti.yaml`, `config/semantickitti-semi.yaml` | the paper's scale: [reproducing.md](reproducing.md) |
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ignet.config.evaluation import CompareConfig
 from ignet.files import atomic
-from ignet.report.runs import BENCHMARK
+from ignet.report.runs import BENCHMARK, OCCURRING
 from ignet.report.tables import Table, to_markdown
 
 WIDTH = 100
@@ -28,7 +28,8 @@ def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig, 
     for name in ("experiment", "scans"):  # one experiment, whose scans the notes name
         del columns[name]
     by_share = [shares.only({name: name for name in shares.columns if name != "source"})] if shares else []
-    return as_text([runs.only(columns), *by_share, networks], words)
+    narrow = networks.only({name: "mIoU (occurring)" if name == OCCURRING else name for name in networks.columns})
+    return as_text([runs.only(columns), *by_share, narrow], words)
 
 
 def headline_columns(names: CompareConfig) -> dict[str, str]:

@@ -16,6 +16,7 @@ from ignet.world.files import write_sequence
 WORLD = WorldConfig(frames=6, beams=16, azimuths=300, image_width=64, image_height=32)
 SETTINGS = {
     "steps": 60,
+    "batch": 2,
     "backbone": {"voxel": 0.4, "stem": 8, "encoder": [8, 8, 16, 16], "decoder": [16, 8, 8, 8]},
     "mean_teacher": {"ema": 0.9},
 }

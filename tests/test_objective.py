@@ -79,7 +79,7 @@ def test_weights_scale_their_terms_and_nothing_else() -> None:
         update={
             "lovasz_weight": 0.25,
             "mean_teacher": MeanTeacherConfig(weight=0.4),
-            "image_guidance": ImageGuidanceConfig(weight=3.0),
+            "image_guidance": ImageGuidanceConfig(weight=3.0, distance="cosine"),
             "contrastive": FULL.contrastive.model_copy(update={"weight": 0.1}),
         }
     )
@@ -93,8 +93,9 @@ def test_terms_are_the_losses_of_the_points_that_they_are_about() -> None:
     batch = make_batch()
     with torch.no_grad():  # a confidence that half of the points reach
         confidence = make_objective(FULL)._teach(batch)[0].softmax(1).max(1).values.median().item()
-    contrast = ContrastiveConfig(weight=0.3, channels=6, confidence=confidence, anchors=5000, temperature=0.2)
-    changes = {"lovasz_weight": 0.25, "mean_teacher": MeanTeacherConfig(weight=0.4), "image_guidance": ImageGuidanceConfig(weight=3.0)}
+    contrast = ContrastiveConfig(weight=0.3, ramp=0, channels=6, confidence=confidence, anchors=5000, temperature=0.2)
+    by_cosine = ImageGuidanceConfig(weight=3.0, distance="cosine")
+    changes = {"lovasz_weight": 0.25, "mean_teacher": MeanTeacherConfig(weight=0.4), "image_guidance": by_cosine}
     objective, captured = make_objective(FULL.model_copy(update={**changes, "contrastive": contrast})), []
     objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output))
     found = losses(objective, batch)

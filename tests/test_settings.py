@@ -146,7 +146,7 @@ RUNS = {
     "mean teacher": {},
     "contrastive loss": {**OFF, "contrastive": {"weight": 1}},
     "FOVMix": {"fovmix": {"probability": 1}},
-    "features": {**OFF, "image_guidance": {"weight": 1}},
+    "features": {**OFF, "image_guidance": {"weight": 1, "distance": "cosine"}},
     "classes": {**OFF, "image_guidance": {"weight": 1, "distance": "classes"}},
     "labels": {**OFF, "image_guidance": {"weight": 1, "distance": "labels", "probe": {"steps": 2}}},
 }

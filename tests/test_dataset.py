@@ -347,7 +347,7 @@ class TestBatch:
         assert not shift[0].any() and 0.04 < shift[1].std() < 0.06
 
     def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
-        turned = AugmentConfig(flip=False, scale=0, noise=0)
+        turned = AugmentConfig(rotation=180, flip=False, scale=0, noise=0)
         dataset = TrainingSamples(tree.source(frames={"00": ["000000"]}), 2, 0, 1e-3, OFF, turned)
         angles = []
         for batch in (dataset[0], dataset[1]):

@@ -164,7 +164,7 @@ def test_check(tiny_tree: Path) -> None:
     path = spoil(tiny_tree, _loud, frame="000000")  # the scan that is read in any case
     for deep in (False, True):
         (fault,) = check_dataset(tiny_tree, wanted, deep=deep).faults
-        assert (fault.kind, fault.path) == ("remission", path)
+        assert (fault.kind, fault.path, fault.files) == ("remission", path, ())
         assert "remission_scale" in fault.remedy
     spoil(tiny_tree, _loud)
     found = check_dataset(tiny_tree, wanted, deep=True, remission_scale=255).faults

@@ -20,7 +20,7 @@ _HELP = frozenset({"help", "description", "epilog", "metavar"})
 _WITHOUT_EFFECT = frozenset(
     {"abs", "float", "format", "int", "join", "len", "list", "max", "min", "repr", "round", "sorted", "str", "sum", "type"}
 )
-_VERSION_DEPENDENT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_VERSION_DEPENDENT = frozenset({"ctx", "type_comment", "type_ignores"})
 
 
 def canonical_syntax(source: str | bytes) -> str:

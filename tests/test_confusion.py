@@ -1,6 +1,7 @@
 """Confusion matrix and IoU against values by hand and against the definition, written out slowly."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -62,6 +63,8 @@ def test_nothing_labelled():
     assert confusion.sum() == 0
     assert np.isnan(iou(confusion)).all() and np.isnan(accuracy(confusion)) and np.isnan(mean_iou_occurring(confusion))
     assert mean_iou_official(confusion) == 0
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan(iou(confusion)).all()
 
 
 def test_predicting_nothing_is_a_miss_not_a_dropped_point():

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
+from ignet.data import dataset as training_data
 from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.dataset import Batch, TrainingSamples
 from ignet.data.features import FeatureWriter
@@ -411,9 +412,27 @@ class TestFOVMix:
         # most directions cut the camera's view of the donor or leave the base some of its own
         assert sum(count not in [len(whole[::2]) for whole in tree.seen] for count in seen) > 3
 
+    def test_random_sectors_point_everywhere(self, tree, monkeypatch):
+        turn, angles = training_data.turn_sectors, []
+        monkeypatch.setattr(training_data, "turn_sectors", lambda mixed, angle: angles.append(angle) or turn(mixed, angle))
+        random = samples(tree.source(cache=True), 2, fovmix=FOVMixConfig(probability=1.0, sector="random"))
+        for step in range(20):
+            random[step]
+        assert 0 <= min(angles) < 0.7 and 5.5 < max(angles) <= 2 * np.pi
+
     def test_more_frusta_than_scans(self, tree):
         source = tree.source(frames={"00": ["000000"]})
         assert len(samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=3))[0].labels) > 0
+
+    def test_donors_are_other_scans_each_once_as_long_as_there_are_enough(self, tree, monkeypatch):
+        mix, donors = training_data.fovmix, []
+        monkeypatch.setattr(training_data, "fovmix", lambda base, mixed: donors.append((base, *mixed)) or mix(base, mixed))
+        source = tree.source(frames={"00": FRAMES["00"][:3]}, cache=True)
+        mixed = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=2))
+        for step in range(12):
+            mixed[step]
+        assert len(donors) == 12
+        assert all(len({id(sample) for sample in drawn}) == 3 for drawn in donors)
 
     def test_too_many_frusta(self, tree):
         with pytest.raises(IgnetError, match=r"fovmix\.frusta 5: .* take at most 4 frusta"):

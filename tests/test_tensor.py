@@ -1,6 +1,8 @@
 """The confusion tensor against counts of each slice by itself, and its file."""
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,7 +15,7 @@ from ignet.config.evaluation import EvaluateConfig
 from ignet.data.labels import CLASSES
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, mean_iou_occurring
-from ignet.evaluate.metrics import metrics
+from ignet.evaluate.metrics import metrics, write_confusion
 from ignet.evaluate.slices import BOUNDARY_SLICES, CAMERA_SLICES, NO_SLICE, distance_names
 from ignet.evaluate.tensor import ConfusionTensor, count_cells, join, read_tensor, write_tensor
 
@@ -156,3 +158,16 @@ def test_the_distance_bins_must_hold_every_point(ranges):
     with pytest.raises(ValidationError):
         EvaluateConfig(ranges=ranges)
     assert EvaluateConfig(ranges=(0, 25)).ranges == (0, 25)
+
+
+def test_the_table_of_confusions_has_a_row_and_a_column_for_each_class(tmp_path: Path) -> None:
+    counts = np.arange(19 * 20).reshape(19, 20)
+    write_confusion(tmp_path / "confusion.csv", counts)
+    text = (tmp_path / "confusion.csv").read_bytes().decode()
+    rows = list(csv.reader(text.splitlines()))
+    assert rows[0] == ["truth", *CLASSES, "nothing"]
+    assert rows[1:] == [[name, *map(str, row)] for name, row in zip(CLASSES, counts.tolist(), strict=True)]
+    assert text.count("\r\n") == text.count("\n") == 20
+    with pytest.raises(ValueError):
+        write_confusion(tmp_path / "short.csv", counts[:18])
+    assert not (tmp_path / "short.csv").exists()

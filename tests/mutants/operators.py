@@ -139,12 +139,12 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _spans(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where nothing is to be changed: annotations, raised errors, what is logged, and the guard of a script."""
+    """Where nothing is to be changed: annotations, raised errors, what is logged, a script's guard, and zip's check of its own code."""
     left_alone: list[ast.AST] = []
     for node in ast.walk(tree):
         logged = isinstance(node, ast.Call) and _dotted(node.func).startswith(("log.", "stage.add"))
         guard = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
-        if logged or guard or isinstance(node, ast.Raise):
+        if logged or guard or isinstance(node, ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict"):
             left_alone.append(node)
         elif isinstance(node, ast.AnnAssign | ast.arg) and node.annotation:
             left_alone.append(node.annotation)

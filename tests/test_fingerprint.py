@@ -33,6 +33,17 @@ def test_files_that_are_read_count(dataset: Path, name: str) -> None:
     assert fingerprint(dataset) != before
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("another", 100), ("same", 200)], ids=["size", "time"])
+def test_size_and_time_count_each_by_itself(dataset: Path, text: str, seconds: int) -> None:
+    scan = dataset / "sequences/00/velodyne/000000.bin"
+    scan.write_text("some")
+    os.utime(scan, (100, 100))
+    before = fingerprint(dataset)
+    scan.write_text(text)
+    os.utime(scan, (seconds, seconds))
+    assert fingerprint(dataset) != before
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -1,5 +1,6 @@
 """Every command of README and docs: run as it stands there, planned without being carried out, or listed here with what it lacks."""
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from conftest import TINY_CALIBRATION, write_tree
 from snakemake.cli import get_argument_parser, parse_args
 from test_command_line import commands as commands_of_ignet
@@ -133,7 +133,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_network(folder / "results/demo/train_3d/ignet/seed0/model.safetensors", build_network(settings), settings, "torch")
     values = read_yaml(ROOT / "config" / "demo.yaml")
     (folder / "my-experiment.yaml").write_text(
-        yaml.safe_dump({**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"})
+        # JSON is YAML with its texts in quotes, as experiment files ask for
+        json.dumps({**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"})
     )
     for frame in ("000000", "000001"):
         write_object_frame(folder / "data/kitti/object", frame, tree, "00", frame, TINY_CALIBRATION, np.eye(3))

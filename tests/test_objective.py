@@ -20,7 +20,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.probe import fit_probe
 from ignet.models.segmentor3d import build_network
 from ignet.train.needs import needs_teacher
-from ignet.train.objective import Objective, Trainee
+from ignet.train.objective import Objective, Trainee, contrast_ramp
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
@@ -273,3 +273,9 @@ def test_ramp_scales_the_consistency() -> None:
     assert found == pytest.approx(0.1 * whole, rel=1e-5)
     later = {step: ramped(batch, step, torch.zeros(len(batch.labels)))["consistency"].item() for step in (3, 9, 10, 99)}
     assert later == pytest.approx({3: 0.4 * whole, 9: whole, 10: whole, 99: whole}, rel=1e-2)
+
+
+@pytest.mark.parametrize(("ramp", "expected"), [(None, 10), (0, 0), (7, 7)])
+def test_the_contrastive_loss_rises_over_half_of_the_training_unless_the_settings_say_otherwise(ramp: int | None, expected: int) -> None:
+    settings = FULL.model_copy(update={"steps": 21, "contrastive": FULL.contrastive.model_copy(update={"ramp": ramp})})
+    assert contrast_ramp(settings) == expected

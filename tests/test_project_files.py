@@ -181,7 +181,7 @@ def test_no_file_is_too_long() -> None:
 
 def test_packages_import_nothing() -> None:
     """A stage is identified by what it imports; a package that imports its modules would tie each stage to all of them."""
-    for path in (path for path in CODE if path.name == "__init__.py"):
+    for path in files("__init__.py", below="ignet"):
         docstring, *body = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr), relative(path)
         assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body), relative(path)

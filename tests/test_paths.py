@@ -25,8 +25,8 @@ RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 ODD = 'it\'s "my" (2) $HOME & ü;#*'
 """A name with what shells read as their own: quotes, white space, parentheses, a variable, `&`, `;`, `#`, `*`, and an umlaut."""
 
-NO_WORDS = {"threads", "resources.launcher", "resources.scribbles"}
-"""Fields of shell lines that are no path: a number, and pieces of command lines that the rules write."""
+NO_WORDS = {"threads", "resources.launcher"}
+"""Fields of shell lines that are no path: a number, and a piece of a command line that the rules write."""
 
 
 def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

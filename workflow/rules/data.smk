@@ -164,18 +164,18 @@ rule project:
         mem_mb=memory("project"),
         runtime=minutes("project"),
         gpu=gpus_of(EXECUTION, "project"),
-        scribbles=lambda w: f"--scribbles {shlex.quote(PLACES['IGNET_SCRIBBLES'])}" if labelled(w.sequence) else "",
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
         places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)) + fingerprint(scribble_kinds(), labelled(w.sequence)),
+        labelled=lambda w: "labelled" if labelled(w.sequence) else "no-labelled",
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/project.py --settings {params.settings:q} --code {params.code:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequence {wildcards.sequence:q} {resources.scribbles} --out {output:q} > {log:q} 2>&1"
+        " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}"
+        " --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
 # A rule of its own, so that a change of the drawing makes no correspondence again.

@@ -5,6 +5,7 @@ pixels and, where scribbles are given, the Cityscapes id of each point's scribbl
 right is refused; of a strange one a line is said, by the rules of the check.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,13 @@ def main() -> None:
     stage = Stage("projection", ProjectionConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="sequence to project, such as 00")
-    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are projected too; none for a validation sequence")
+    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are projected too")
+    stage.add(
+        "--labelled",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="project the scribbles; not those of a validation sequence",
+    )
     stage.add("--out", type=Path, required=True, help="HDF5 file of the correspondence")
     args, settings = stage.start()
 
@@ -41,7 +48,7 @@ def main() -> None:
             width, height = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frame))
             projected = project(points, calibration.p2, calibration.tr, width, height)
             index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))
-            scribble = _scribble(args.scribbles, args.sequence, frame, len(points))[index]
+            scribble = _scribble(args.scribbles if args.labelled else None, args.sequence, frame, len(points))[index]
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
             entry = FrameCorrespondence(index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector)
             writer.add(frame, entry)

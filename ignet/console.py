@@ -5,16 +5,27 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 T = TypeVar("T")
 log = logging.getLogger("ignet")
 
 
+class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what standard error is at the time: whoever redirects it later gets the lines, and a stream that was closed none."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def start_logging(level: int = logging.INFO) -> None:
     """Send the package's log to standard error, with the time of each line."""
     if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
     log.setLevel(level)

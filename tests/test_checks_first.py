@@ -74,7 +74,7 @@ def test_nothing_that_waits_for_a_failed_check_runs(tmp_path: Path, data: tuple[
 
 def test_every_rule_that_reads_the_dataset_says_which_sequences() -> None:
     rules = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    readers = {name: body for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", rules, re.M | re.S) if "$IGNET_TARGET" in body}
+    readers = {name: body for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", rules, re.M | re.S) if "[IGNET_TARGET]" in body}
     assert len(readers) > 10
     for name, body in readers.items():
         assert "{wildcards.sequence:q}" in body or "sequences=" in body or "rules.check_data.output" in body, name

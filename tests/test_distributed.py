@@ -198,7 +198,7 @@ def norm(weights: dict[str, torch.Tensor]) -> float:
 
 def test_the_first_process_alone_talks(work: SimpleNamespace) -> None:
     assert work.stderr.count("pretrain_2d on cpu") == 1
-    assert work.stderr.count("mIoU on held-out") == 1
+    assert work.stderr.count("held-out source images: mIoU") == 1
 
 
 def children(pid: int) -> list[int]:

@@ -31,6 +31,7 @@ RUN: dict[str, int] = {
     ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0": 0,
     ".venv/bin/ignet check ROOT": 1,  # some frames are not the whole of SemanticKITTI
     ".venv/bin/ignet check ROOT --part": 0,
+    ".venv/bin/ignet check ROOT --remission-scale 255": 1,
     ".venv/bin/ignet check ROOT --deep": 1,
     ".venv/bin/ignet check --config config/scribblekitti.yaml": 1,  # there is no data/semantickitti
     ".venv/bin/ignet plan --configfile config/scribblekitti.yaml --gpus 4 --cores 16": 0,

@@ -207,7 +207,7 @@ def test_size_of_the_3d_network(config: BackboneConfig) -> None:
 
 def test_a_training_pass_costs_three_forward_passes() -> None:
     """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D network."""
-    pretraining, adaptation, network = Pretrain2DConfig(), Adapt2DConfig(batch=3), Pretrain2DConfig().network
+    pretraining, adaptation, network = Pretrain2DConfig(batch=2), Adapt2DConfig(batch=3), Pretrain2DConfig().network
     assert pretrain_load(pretraining) == pytest.approx(2 * 3 * segformer_work(network, crop_pixels(pretraining)))
     # three images of each sample are learned from, and the teacher looks at one of them
     assert adapt_load(adaptation, network) == pytest.approx(3 * (3 * 3 + 1) * segformer_work(network, crop_pixels(adaptation)))

@@ -33,6 +33,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     whole = {name: values for name, values in given.items() if {"results", "runs"} <= values.keys()}
     assert len(whole) > 3
     for name, values in whole.items():
+        values.setdefault("dataset", {})["root"] = str(tmp_path)  # some are for data of one's own
         experiment = load_experiment(values, name)
         path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"project.py": "0123"}, [job()])
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -102,7 +103,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Cal
     tiny = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
     dataset = {"root": str(root), "train_sequences": ["00"], "val_sequences": ["08"], "complete": False}
     experiment = tmp_path / "experiment.yaml"
-    right = yaml.safe_dump({**tiny, "results": "results/queued", "dataset": dataset})
+    right = json.dumps({**tiny, "results": "results/queued", "dataset": dataset})
     experiment.write_text(right)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (project, ROOT / "tests" / "queue"))), "OMP_NUM_THREADS": "1"}
 
@@ -122,7 +123,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Cal
 
     # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of which Snakemake's
     # main process keeps a copy for its jobs
-    spoil = f"sed -i 's/complete: false/complete: perhaps/' {experiment}; sed -i 's/--role/--rule/' {rules}"
+    spoil = f"sed -i 's/complete/unknown/' {experiment}; sed -i 's/--role/--rule/' {rules}"
     done = start(spoil, "--config", "seeds=[0, 1]")
     assert done.returncode == 0, done.stderr
     experiment.write_text(right)

@@ -114,7 +114,7 @@ def test_a_basis_of_another_network_and_wrong_channels_are_one_line(work: Simple
 def test_a_training_reads_the_store_of_its_teacher_alone(work: SimpleNamespace) -> None:
     for done in (work.fit(), work.extract("00"), work.extract("01")):
         assert done[0] == 0, done[1]
-    settings = {"backbone": BACKBONE, "steps": 4, "batch": 1, "image_guidance": {"weight": 1.0, "distance": "classes"}}
+    settings = {"backbone": BACKBONE, "steps": 4, "batch": 1, "image_guidance": {"weight": 1.0, "distance": "classes", "confidence": 0.0}}
 
     def train(name: str, *more: object, teacher: str = "one") -> Result:
         out = work.folder / name

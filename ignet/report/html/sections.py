@@ -88,8 +88,8 @@ def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
         why = f"no run has seeds in common with a baseline run '{names.baseline}'"
         return Section("gains", "Gains by slice", absent=why, tables=[read_table(folder, "slices")])
     shown = names.method if names.method in columns else columns[0]
-    text = "By distance, boundary and interior, in and out of the camera's view, and small objects. The legend shows and hides runs."
-    drawn = gain_chart(table, columns, shown, run_styles(runs), f"{OCCURRING} minus {names.baseline}, points")
+    text = f"Gains over {names.baseline} by distance, boundary, camera view, and for small objects. The legend shows and hides runs."
+    drawn = gain_chart(table, columns, shown, run_styles(runs), f"{OCCURRING}: gain, points")
     charts = {"gains": chart(drawn)} if drawn else {}
     return Section("gains", "Gains by slice", [text], tables=[table, read_table(folder, "slices")], charts=charts)
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -458,6 +459,11 @@ class TestLocalContext:
         assert 2 < sum(kept) < 14
         assert same(dataset[3], samples(tree.source(), 2, context=config)[3])
 
+    @pytest.mark.parametrize(("dropout", "least", "most"), [(0.0, 10, 10), (0.2, 6, 10), (0.8, 0, 4), (1.0, 0, 0)])
+    def test_dropout_is_the_share_without_it(self, tree, dropout, least, most):
+        dataset = samples(tree.source(), 1, context=LocalContextConfig(levels=((2, 4),), dropout=dropout))
+        assert least <= sum(bool(dataset[step].student.features[:, 4:].any()) for step in range(10)) <= most
+
     def test_labels_that_the_training_does_not_see_are_not_in_it(self, tree):
         source = tree.source(labelled=[("00", "000000")], supervision="dense")
         dataset = samples(source, 2, context=LocalContextConfig(dropout=0.0))
@@ -492,6 +498,15 @@ class TestDeterminism:
         loaded = list(loader)
         assert len(loaded) == 6 and all(isinstance(batch, Batch) for batch in loaded)
         assert all(same(batch, self.dataset(tree)[step]) for step, batch in zip(range(3, 9), loaded, strict=True))
+
+
+@pytest.mark.parametrize("feature_of", [[0, 1, 2], [2, 0, 1], [1, 1, 0], [2, 1]])
+def test_rows_of_features_are_those_of_their_points(feature_of):
+    """In the store's order, in another one, twice, and fewer than the store has: FOVMix gives each."""
+    feature = np.arange(6, dtype=np.float32).reshape(3, 2)
+    sample = SimpleNamespace(feature=feature, feature_of=np.array([-1, *feature_of]))
+    rows = training_data._rows(sample, np.arange(1, 1 + len(feature_of)))
+    assert rows.tolist() == feature[feature_of].tolist()
 
 
 def test_real_scans(kitti_sample):

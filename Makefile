@@ -86,7 +86,7 @@ lint: setup ## ruff, mypy, snakefmt, snakemake's own checks, links of the docume
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/snakefmt --check Snakefile workflow
-	$(SNAKEMAKE) --lint
+	$(PY) workflow/lint.py
 	$(SITE)
 
 format: setup ## put the code into the project's form

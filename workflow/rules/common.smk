@@ -121,8 +121,10 @@ PLACES = {
 # jobs run the interpreter that runs Snakemake, also where its environment is not activated, and this copy of the package; with --sdm conda
 # the one that conda puts in front
 PYTHON = "python" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else sys.executable
-os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep)
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([workflow.basedir, os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
+)
 # a training ends in time only where a scheduler would end it: in a scheduler's jobs this is their start, as the first of the two nested
 # Snakemakes saw it, and elsewhere it is empty
 JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workflow.remote_exec else ""
@@ -160,7 +162,7 @@ def movable(path):
     above = [root for root in roots if root and (path == root or path.startswith(f"{root}/"))]
     root = max(above, key=len, default="")
     found = roots[root] + path[len(root) :] if root else path
-    return "/".join(part for part in found.split("/") if part not in KEYS)
+    return os.sep.join(part for part in found.split(os.sep) if part not in KEYS)
 
 
 def begin():

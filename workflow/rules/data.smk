@@ -49,15 +49,6 @@ rule simulate_sequence:
         " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
-def role(sequence):
-    """What a sequence is read for: only of training and validation sequences more than the scans."""
-    return "train" if sequence in DATA.train_sequences else "val" if sequence in DATA.val_sequences else "test"
-
-
-CHECKED = dict.fromkeys(("val", "test"), ("scans", "images", "labels", "calibration"))
-CHECKED["train"] = (*CHECKED["val"], *scribble_kinds())
-
-
 # A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read, and lets these
 # wait for them: ignet/workflow/checks.py. (An input marked ancient() would not do: while its rule is planned, Snakemake overlooks changed
 # params of the rules that read it.)

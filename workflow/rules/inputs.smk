@@ -179,3 +179,12 @@ def shown_features():
 def run_files(pattern):
     """`RUN:SEED=file` for every run and seed."""
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]
+
+
+def role(sequence):
+    """What a sequence is read for: only of training and validation sequences more than the scans."""
+    return "train" if sequence in DATA.train_sequences else "val" if sequence in DATA.val_sequences else "test"
+
+
+CHECKED = dict.fromkeys(("val", "test"), ("scans", "images", "labels", "calibration"))
+CHECKED["train"] = (*CHECKED["val"], *scribble_kinds())

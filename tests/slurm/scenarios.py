@@ -167,7 +167,8 @@ def test_time_limit_that_the_training_does_not_see(local: Path, short: Path, tmp
 
     assert [job["JobState"] for job in jobs(before)] == ["TIMEOUT", "COMPLETED"]
     assert "SLURM status is: 'TIMEOUT'" in said
-    assert 0 < resumed_after(folder) < SHORT
+    # SLURM looks at time limits now and then: a fast machine does all its steps before, and keeps its state
+    assert 0 < resumed_after(folder) <= SHORT
     assert same_weights(folder, short)
 
 

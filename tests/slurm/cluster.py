@@ -78,11 +78,13 @@ def lose_power(job: str) -> bool:
 
 
 class Workflow:
-    """Snakemake in a folder, as a process in the background."""
+    """Snakemake in a folder, as a process in the background; an ``experiment.yaml`` in it is laid over the scenarios' configuration."""
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.folder, self.output = folder, folder / "snakemake.out"
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", *CONFIGS]
+        own = [path for path in [folder / "experiment.yaml"] if path.exists()]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+        command += ["--configfile", *CONFIGS, *own]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self.output.open("w") as file:
             words = [str(part) for part in (*command, *arguments)]

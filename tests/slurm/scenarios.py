@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 from cluster import (
-    CONFIGS,
     HERE,
     RESULTS,
     ROOT,
@@ -193,7 +192,7 @@ def test_experiment_that_is_edited_while_its_job_waits(local: Path, short: Path,
     experiment.write_text(f"runs: {{baseline: {{steps: {SHORT}}}}}\n")
     slurm("scontrol", "update", f"NodeName={NODE}", "State=DRAIN", "Reason=test")
     try:
-        workflow = run(through_slurm, folder, "--configfile", *CONFIGS, experiment, "--", WEIGHTS)
+        workflow = run(through_slurm, folder, "--", WEIGHTS)
         until("a job in the queue", lambda: jobs(before, TRAINING))
         experiment.write_text("runs: {baseline: {steps: none}}\n")
     finally:

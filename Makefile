@@ -129,7 +129,7 @@ bench-gpus: setup ## on a machine with several GPUs, offline once set up: do the
 	@$(PY) -c "import sys, torch; n = torch.cuda.device_count(); sys.exit(0 if n > 1 else f'error: found {n} CUDA devices; make bench-gpus needs two')"
 	$(PY) -m pytest tests/test_distributed.py
 	$(PY) benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
-	$(PY) -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
+	$(PY) -m ignet.train.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
 docs: setup ## the documentation as a site in build/site, which opens from disk; dead links are errors
 	$(PY) -m ignet.config.reference docs/configuration.md

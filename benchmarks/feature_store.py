@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 import torch
 
-from ignet.data.basis import Basis, Classifier, Moments, fit_basis
-from ignet.data.correspondence import Correspondence
-from ignet.data.features import FeatureStore, FeatureWriter, int8_scale
+from ignet.data.features.pca import Basis, Classifier, Moments, fit_basis
+from ignet.data.features.store import FeatureStore, FeatureWriter, int8_scale
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.models.point_features import PointFeatures
 from ignet.workflow.costs import read_rates

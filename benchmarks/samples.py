@@ -23,10 +23,7 @@ import torch
 
 from ignet.config.projection import ProjectionConfig
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
-from ignet.data import dataset, scan_source, views
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.dataset import TrainingSamples
-from ignet.data.kitti import (
+from ignet.data.formats.kitti import (
     calibration_path,
     frame_ids,
     image_path,
@@ -38,8 +35,13 @@ from ignet.data.kitti import (
     scan_path,
     scribble_path,
 )
-from ignet.data.projection import camera_sector, project, visible
-from ignet.data.scan_source import ScanSource
+from ignet.data.lidar import batches as dataset
+from ignet.data.lidar import collate as views
+from ignet.data.lidar import lidar_dataset as scan_source
+from ignet.data.lidar.batches import TrainingSamples
+from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
 
 PARTS = ((scan_source.ScanSource, "load"), (dataset, "fovmix"), (dataset, "random_view"), (views, "voxelize"), (views, "collate"))

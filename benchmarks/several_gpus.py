@@ -1,7 +1,7 @@
 """Time training steps of the 3D mean-teacher baseline, alone or on several GPUs, with the same batch.
 
     python benchmarks/several_gpus.py --batch 8
-    python -m ignet.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --batch 8
+    python -m ignet.train.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --batch 8
 
 Prints one line of a Markdown table. Samples are made before the clock starts, so it shows computing and communication, not the loader.
 """
@@ -14,8 +14,8 @@ import torch
 from sparse_engines import milliseconds, synthetic_scan
 
 from ignet.config.training_3d import BackboneConfig, Train3DConfig
-from ignet.data.dataset import Batch
-from ignet.data.views import View
+from ignet.data.lidar.batches import Batch
+from ignet.data.lidar.collate import View
 from ignet.devices import autocast, pick_device
 from ignet.models.segmentor3d import build_network
 from ignet.models.sparse.engine import resolve_engine

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ignet.data.voxels import collate, voxelize
+from ignet.data.lidar.voxels import collate, voxelize
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
-from ignet.files import write_json
+from ignet.files.atomic import write_json
 from ignet.models.minkunet import MinkUNet
 from ignet.models.sparse.engine import ENGINES, make_geometry, minkowski_fault
 from ignet.models.sparse.geometry import Geometry

@@ -28,9 +28,9 @@ import torch
 from ignet.config.base import merge, read_yaml
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_3d import Train3DConfig
-from ignet.data.kitti import frame_ids, read_scan, scan_path
-from ignet.data.source import SourceDataset
-from ignet.data.voxels import voxelize
+from ignet.data.formats.kitti import frame_ids, read_scan, scan_path
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.lidar.voxels import voxelize
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
 from ignet.models.sparse.engine import ENGINES, minkowski_fault

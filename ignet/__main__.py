@@ -1,6 +1,6 @@
 """``python -m ignet``."""
 
-from ignet.cli import main
+from ignet.cli.main import main
 
 if __name__ == "__main__":
     main()

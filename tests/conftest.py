@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_state import finish
 
-from ignet.data import kitti
+from ignet.data.formats import kitti
 from ignet.world.files import number_of
 
 ROOT = Path(__file__).resolve().parent.parent

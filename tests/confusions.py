@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.evaluate.tensor import ConfusionTensor
 
 NAMES = {"range": ("0-10 m", "10+ m"), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}

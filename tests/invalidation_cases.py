@@ -179,7 +179,7 @@ CODE = {
     "a module that no stage reaches": CodeChange("ignet/workflow/why.py", append(CODE_LINE), NOTHING),
     "the classes of the settings": CodeChange("ignet/config/training_3d.py", append(CODE_LINE), NOTHING),
     "every message reworded": CodeChange("", reword, NOTHING),
-    "a type hint": CodeChange("ignet/files.py", replace("-> Any:", "-> object:"), NOTHING),
+    "a type hint": CodeChange("ignet/files/atomic.py", replace("-> Any:", "-> object:"), NOTHING),
     "the version": CodeChange("ignet/__init__.py", replace('__version__ = "', '__version__ = "9.'), NOTHING),
     "a predicate of the 3D training": CodeChange(
         "ignet/train/needs.py", replace("return settings.mean_teacher.weight > 0 or settings.image", "return settings.image"), ALL_3D
@@ -195,7 +195,7 @@ CODE = {
         replace('"pretrained",\n        description="weights to start', '"random",\n        description="weights to start'),
         ADAPTED,
     ),
-    "the published lists of labelled scans": CodeChange("ignet/data/labelled_scans.npz", append_byte, PRETRAINED | ALL_3D),
+    "the published lists of labelled scans": CodeChange("ignet/data/formats/labelled_scans.npz", append_byte, PRETRAINED | ALL_3D),
     "a 3D loss": CodeChange("ignet/losses/contrastive.py", append(CODE_LINE), ALL_3D),
     "the 2D adaptation's mixing": CodeChange("ignet/train/classmix.py", append(CODE_LINE), ADAPTED),
     "the 2D adaptation's script": CodeChange("workflow/scripts/adapt_2d.py", append(CODE_LINE), ADAPTED),
@@ -203,7 +203,7 @@ CODE = {
         "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
     ),
     "the picture of the projection": CodeChange(
-        "ignet/data/projection_picture.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
+        "ignet/data/projection/figure.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
     ),
     "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
     "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare", "report"}),

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import yaml
 
-from ignet.files import write_json
+from ignet.files.atomic import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", "progress", "records", "index.html", ".workflow.lock", ".identity"}

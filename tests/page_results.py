@@ -12,9 +12,9 @@ import torch
 from conftest import write_tree
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.data import kitti
-from ignet.data.labels import to_raw_ids, to_train_ids
-from ignet.files import write_json, write_png
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import to_raw_ids, to_train_ids
+from ignet.files.atomic import write_json, write_png
 from ignet.models.segformer import build_segmenter, save_segmenter
 from ignet.train.run import write_curves
 

@@ -12,7 +12,7 @@ import snakemake.api
 import snakemake.cli  # noqa: F401  loaded for the processes that are split off
 
 from ignet.config.experiment import load_experiment  # noqa: F401
-from ignet.identity import code_hash
+from ignet.stage.identity import code_hash
 from ignet.workflow.dag import write_plan
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ignet.data import kitti
+from ignet.data.formats import kitti
 
 # each takes the folder of the sequence, of 5 frames with 500 points and images of 64 x 32 pixels
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ignet.data.augment import random_view, rotate_z
+from ignet.data.lidar.augment import random_view, rotate_z
 
 
 def scan(points: int = 200, seed: int = 0) -> np.ndarray:

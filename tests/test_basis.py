@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ignet.data.basis import Basis, Classifier, Moments, fit_basis, read_basis, write_basis
-from ignet.data.features import FeatureStore, FeatureWriter, int8_scale
+from ignet.data.features.pca import Basis, Classifier, Moments, fit_basis, read_basis, write_basis
+from ignet.data.features.store import FeatureStore, FeatureWriter, int8_scale
 from ignet.errors import IgnetError
 from ignet.losses.guidance import class_guidance, guidance
 

@@ -10,10 +10,10 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from ignet.cli import main
-from ignet.data import kitti
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.labels import CLASSES
+from ignet.cli.main import main
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import CLASSES
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.benchmark import DISTANCES, BenchmarkCounts, distance_masks, evaluate, figures
 
 # the benchmark's learning map as published: raw id -> class 1..19, 0 ignored

@@ -7,11 +7,11 @@ import pytest
 from calibration_variants import WRONG
 from conftest import TINY_CALIBRATION
 
-from ignet.data import kitti
-from ignet.data.calibration_check import calibration_faults, copied_doubts, decompose, view_faults
-from ignet.data.check import check_sequence
-from ignet.data.faults import Faults
-from ignet.data.kitti import Calibration
+from ignet.data.check.calibration import calibration_faults, copied_doubts, decompose, view_faults
+from ignet.data.check.faults import Faults
+from ignet.data.check.sequence import check_sequence
+from ignet.data.formats import kitti
+from ignet.data.formats.kitti import Calibration
 from ignet.world.camera import KITTI_RIG, VAN_RIG, Rig
 
 CALIB = Path("calib.txt")

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ignet.data import kitti
-from ignet.data.check import SequenceReport, check_sequence
-from ignet.data.manifest import write_manifest
+from ignet.data.check.manifest import write_manifest
+from ignet.data.check.sequence import SequenceReport, check_sequence
+from ignet.data.formats import kitti
 from ignet.errors import IgnetError
-from ignet.files import read_json, write_json
+from ignet.files.atomic import read_json, write_json
 
 
 def check(root: Path, sequence: str = "00", wanted: tuple[str, ...] = ("scans", "images", "labels", "scribbles")) -> SequenceReport:

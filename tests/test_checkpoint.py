@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from ignet.console import log
 from ignet.errors import IgnetError
+from ignet.log import log
 from ignet.train.checkpoint import NEWEST, PREVIOUS, REFUSED, load_newest, restore_newest, save_checkpoint
 from ignet.train.run import TrainingRun
 

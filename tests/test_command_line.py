@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ignet import cli, doctor
-from ignet.cli import INTERRUPTED, NOBODY_READS, main, make_parser
-from ignet.completion import SHELLS, script
+from ignet.cli import doctor
+from ignet.cli import main as cli
+from ignet.cli.completion import SHELLS, script
+from ignet.cli.main import INTERRUPTED, NOBODY_READS, main, make_parser
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.layouts.registry import LAYOUTS
+from ignet.data.importers.registry import LAYOUTS
 from ignet.models.segmentor3d import build_network, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,7 +180,7 @@ def test_fish_completes(words: str, expected: str, tmp_path: Path) -> None:
 
 def test_why_needs_the_workflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A wheel holds the package alone."""
-    monkeypatch.setattr("ignet.workflow.command.PROJECT", tmp_path)
+    monkeypatch.setattr("ignet.cli.why.PROJECT", tmp_path)
     assert code_of("why") == 1
     assert re.fullmatch(r"error: \S+/Snakefile: found none beside the package, .*\n", capsys.readouterr().err)
 

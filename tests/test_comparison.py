@@ -7,7 +7,7 @@ import pytest
 from confusions import POINTS, by_seed, tensor
 
 from ignet.config.evaluation import CompareConfig
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.errors import IgnetError
 from ignet.evaluate.statistics import Estimate
 from ignet.report.ablation import ablation_figure, gain_figure

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ignet.data import kitti
-from ignet.data.labels import COLORS, to_train_ids
-from ignet.data.projection import project
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import COLORS, to_train_ids
+from ignet.data.projection.geometry import project
 
 SHEET = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/contact_sheet.py"))
 CAR, ROAD = 0, 8

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ignet.data import kitti
 from ignet.data.agreement import label_agreement
-from ignet.data.labels import IGNORE, to_train_ids
-from ignet.data.projection import Projected, project, visible
-from ignet.data.projection_picture import draw_correspondence
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import IGNORE, to_train_ids
+from ignet.data.projection.figure import draw_correspondence
+from ignet.data.projection.geometry import Projected, project, visible
 
 P2 = np.array([[100.0, 0, 50, 0], [0, 100, 20, 0], [0, 0, 1, 0]])
 FORWARD = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])

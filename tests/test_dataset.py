@@ -7,14 +7,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
-from ignet.data import dataset as training_data
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.dataset import Batch, TrainingSamples
-from ignet.data.features import FeatureWriter
-from ignet.data.kitti import label_path, scan_path, scribble_path
-from ignet.data.labels import IGNORE, to_raw_ids
-from ignet.data.projection import in_sector
-from ignet.data.scan_source import ScanSource
+from ignet.data.features.store import FeatureWriter
+from ignet.data.formats.kitti import label_path, scan_path, scribble_path
+from ignet.data.label_sets.labels import IGNORE, to_raw_ids
+from ignet.data.lidar import batches as training_data
+from ignet.data.lidar.batches import Batch, TrainingSamples
+from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
 
 SECTOR = (-0.7, 0.7)
@@ -163,7 +163,7 @@ class TestScanSource:
     def test_cache_is_bounded(self, tree, monkeypatch):
         source = tree.source(cache=True)
         first = source.load(0)
-        monkeypatch.setattr("ignet.data.scan_source.CACHE_BYTES", 1000)
+        monkeypatch.setattr("ignet.data.lidar.lidar_dataset.CACHE_BYTES", 1000)
         assert source.load(0) is first and source.load(1) is not source.load(1)
 
     @pytest.mark.parametrize(

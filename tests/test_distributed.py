@@ -18,10 +18,10 @@ from two_processes import CASES
 
 from ignet.config.execution import ExecutionConfig
 from ignet.config.experiment import load_experiment
-from ignet.data.dataset import TrainingSamples
-from ignet.data.scan_source import ScanSource
+from ignet.data.lidar.batches import TrainingSamples
+from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.errors import IgnetError
-from ignet.files import read_weights
+from ignet.files.atomic import read_weights
 from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_UNFINISHED
@@ -44,7 +44,7 @@ LONG = {**IGNET, "steps": 30}
 
 
 def two_processes(script: Path, *arguments: object) -> list[str]:
-    return [str(part) for part in (sys.executable, "-m", "ignet.torchrun", "--nproc-per-node", 2, script, *arguments)]
+    return [str(part) for part in (sys.executable, "-m", "ignet.train.torchrun", "--nproc-per-node", 2, script, *arguments)]
 
 
 def environment() -> dict[str, str]:
@@ -268,7 +268,7 @@ def test_two_processes_end_and_go_on_together(work: SimpleNamespace) -> None:
 FAULTY = """
 import os, time
 from ignet.errors import IgnetError
-from ignet.stage import command
+from ignet.stage.script import command
 
 @command
 def main():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ignet import doctor
+from ignet.cli import doctor
 from ignet.models.sparse.engine import minkowski_fault
 from ignet.models.sparse.torch_engine import TorchGeometry
 
@@ -84,7 +84,7 @@ def test_json_is_the_whole_report(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_python_without_any_package_gets_an_answer_and_no_traceback() -> None:
-    answer = run("-S", "-m", "ignet.doctor")  # -S: without site-packages
+    answer = run("-S", "-m", "ignet.cli.doctor")  # -S: without site-packages
     assert answer.returncode == 1
     assert "ERROR: torch cannot be imported" in answer.stdout
     assert "ERROR: numpy is not installed" in answer.stdout
@@ -97,7 +97,7 @@ def test_a_minkowski_engine_that_cannot_be_loaded_is_reported_and_the_project_st
     (tmp_path / "MinkowskiEngine" / "__init__.py").write_text("raise ImportError('undefined symbol: of another torch')\n")
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info").mkdir()
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info" / "METADATA").write_text("Name: MinkowskiEngine\nVersion: 0.5.4\n")
-    answer = run("-m", "ignet.doctor", "--json", PYTHONPATH=str(tmp_path))
+    answer = run("-m", "ignet.cli.doctor", "--json", PYTHONPATH=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     assert "undefined symbol" in found["engines"]["minkowski"]["faults"]["cpu"]

@@ -17,7 +17,7 @@ from snakemake.cli import get_argument_parser, parse_args
 from test_command_line import commands as commands_of_ignet
 from test_own_sensor import write_object_frame
 
-from ignet.cli import make_parser
+from ignet.cli.main import make_parser
 from ignet.config.base import merge, read_yaml
 from ignet.config.experiment import load_experiment
 from ignet.config.training_3d import BackboneConfig

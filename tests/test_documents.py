@@ -15,9 +15,9 @@ from packaging.version import Version
 
 from ignet.config.base import merge, read_yaml
 from ignet.config.experiment import load_experiment
-from ignet.data.basis import Basis, Classifier
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.features import FeatureWriter
+from ignet.data.features.pca import Basis, Classifier
+from ignet.data.features.store import FeatureWriter
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.tensor import ConfusionTensor, write_tensor
 from ignet.report.published import published_table
 from ignet.workflow.costs import TABLE, read_rates

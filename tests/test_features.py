@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ignet.data.basis import Basis, Classifier
-from ignet.data.features import FeatureStore, FeatureWriter, channel_statistics, check_stores, int8_scale
+from ignet.data.features.pca import Basis, Classifier
+from ignet.data.features.store import FeatureStore, FeatureWriter, channel_statistics, check_stores, int8_scale
 from ignet.errors import IgnetError
 
 CHANNELS = 5

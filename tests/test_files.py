@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.features import FeatureWriter
+from ignet.data.features.store import FeatureWriter
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import write_picture
 from ignet.evaluate.tensor import AXES, ConfusionTensor, write_tensor
-from ignet.files import atomic, write_array, write_error, write_json, write_weights
-from ignet.hold import hold
+from ignet.files.atomic import atomic, write_array, write_error, write_json, write_weights
+from ignet.files.scratch import LOCK, private_folder, remove_dead_folders, remove_if_dead
 from ignet.report.figures import new_figure, save_figure
 from ignet.report.summary import write_text
-from ignet.temporary import LOCK, private_folder, remove_dead_folders, remove_if_dead
 from ignet.train.checkpoint import NEWEST, PREVIOUS, save_checkpoint
 from ignet.train.run import write_curves
+from ignet.workflow.lock import hold
 
 
 def rng() -> np.random.Generator:
@@ -40,7 +40,7 @@ def writer(path: Path) -> subprocess.Popen[str]:
     """A process that has begun to write ``path`` and waits; its first line is out when it holds the temporary."""
     code = f"""
         import time
-        from ignet.files import atomic
+        from ignet.files.atomic import atomic
         with atomic({str(path)!r}) as temporary:
             temporary.write_text("half")
             print("begun", flush=True)
@@ -124,7 +124,7 @@ def test_where_locks_may_be_hidden_another_machines_folder_stays(
 ) -> None:
     disk = tmp_path / "disk"
     (tmp_path / "mounts").write_text(f"/dev/root / ext4 rw 0 0\n{mount.format(disk)}\nserver:/y {disk}-other nfs nolock 0 0\n")
-    monkeypatch.setattr("ignet.temporary.MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr("ignet.files.scratch.MOUNTS", tmp_path / "mounts")
     own, foreign = disk / ".own.01234567.tmp", disk / ".foreign.01234567.tmp"
     for path in (own, foreign):
         path.mkdir(parents=True)

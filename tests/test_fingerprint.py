@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ignet.errors import IgnetError
-from ignet.fingerprint import KINDS, read_files, sequence_fingerprint, tree_fingerprint
+from ignet.stage.fingerprint import KINDS, read_files, sequence_fingerprint, tree_fingerprint
 
 FILES = ("velodyne/000000.bin", "image_2/000000.png", "labels/000000.label", "scribbles/000000.label", "calib.txt")
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ignet.data.augment import rotate_z
-from ignet.data.fovmix import Sample, check_disjoint, fovmix, join, turn_sectors
-from ignet.data.projection import in_sector
+from ignet.data.lidar.augment import rotate_z
+from ignet.data.lidar.fovmix import Sample, check_disjoint, fovmix, join, turn_sectors
+from ignet.data.projection.geometry import in_sector
 
 WIDE = 4
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ignet import identity
 from ignet.errors import IgnetError
+from ignet.stage import identity
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 SCRIPT = '"""Doc."""\nfrom ignet.losses.guidance import guidance\n\n\ndef main():\n    """More."""\n    return guidance  # here\n'
@@ -33,10 +33,10 @@ def test_code_counts(tmp_path: Path, change: tuple[str, str]) -> None:
 
 def test_closure_follows_imports_and_stops_at_the_stage() -> None:
     training = identity.import_closure(SCRIPTS / "train_3d.py")
-    assert {"ignet.losses.contrastive", "ignet.train.run", "ignet.data.fovmix", "ignet"} <= set(training)
+    assert {"ignet.losses.contrastive", "ignet.train.run", "ignet.data.lidar.fovmix", "ignet"} <= set(training)
     adaptation = set(identity.import_closure(SCRIPTS / "adapt_2d.py"))
-    assert not adaptation & {"ignet.losses.contrastive", "ignet.data.fovmix", "ignet.models.minkunet"}
-    assert "ignet.console" not in training
+    assert not adaptation & {"ignet.losses.contrastive", "ignet.data.lidar.fovmix", "ignet.models.minkunet"}
+    assert "ignet.log" not in training
     assert not [name for name in training if name.startswith("ignet.config")]
 
 
@@ -65,7 +65,7 @@ def test_every_file_that_the_package_ships_is_seen_or_known_not_to_matter() -> N
     known = {"ignet/report/html/assets", "ignet/view/assets", "ignet/workflow/throughput.csv"}
     files = {path.relative_to(identity.ROOT.parent) for path in identity.ROOT.rglob("*") if path.is_file()}
     shipped = {path for path in files if path.suffix not in (".py", ".pyc") and not {path.as_posix(), path.parent.as_posix()} & known}
-    assert {path.as_posix() for path in shipped} == {"ignet/data/labelled_scans.npz"}
+    assert {path.as_posix() for path in shipped} == {"ignet/data/formats/labelled_scans.npz"}
     reached = {"train_3d.py", "adapt_2d.py"}
     for script in reached:
         assert "labelled_scans.npz" in "".join(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ignet.config.training_2d import ImageConfig
-from ignet.data import kitti
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.images import (
+from ignet.data.formats import kitti
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.images.dataset import (
     SourceBatches,
     TargetBatches,
     colour_jitter,
@@ -18,10 +18,10 @@ from ignet.data.images import (
     strong_augmentation,
     to_crop,
 )
-from ignet.data.source import SourceDataset
-from ignet.data.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
-from ignet.data.workers import read_ahead
+from ignet.data.images.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.errors import IgnetError
+from ignet.train.loader import read_ahead
 
 ROAD, CAR = 0, 13
 ROAD_LABEL, CAR_LABEL = 7, 26  # Cityscapes label ids

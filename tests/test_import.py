@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from conftest import TINY_CALIBRATION
 
-from ignet.cli import main
-from ignet.data import kitti
-from ignet.data.check_dataset import check_dataset, wanted_at
-from ignet.data.layouts.convert import convert
-from ignet.data.layouts.frame import SensorFrame
-from ignet.data.layouts.registry import LAYOUTS
+from ignet.cli.main import main
+from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.formats import kitti
+from ignet.data.importers.convert import convert
+from ignet.data.importers.frame import SensorFrame
+from ignet.data.importers.registry import LAYOUTS
 from ignet.errors import IgnetError
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ignet.data import kitti
+from ignet.data.formats import kitti
 from ignet.errors import IgnetError
 
 

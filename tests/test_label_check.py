@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ignet.data import kitti
-from ignet.data.check import check_sequence
-from ignet.data.faults import Fault, Faults
-from ignet.data.label_check import FrameLabels, label_faults, sequence_doubts
+from ignet.data.check.faults import Fault, Faults
+from ignet.data.check.labels import FrameLabels, label_faults, sequence_doubts
+from ignet.data.check.sequence import check_sequence
+from ignet.data.formats import kitti
 from ignet.errors import IgnetError
 
 FOLDER = Path("sequences/00")

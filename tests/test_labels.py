@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ignet.data import labels
-from ignet.data.labels import CITYSCAPES_CLASSES, CLASSES, IGNORE
+from ignet.data.label_sets import labels
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CLASSES, IGNORE
 from ignet.errors import IgnetError
 
 BENCHMARK = {

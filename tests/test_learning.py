@@ -7,8 +7,8 @@ import torch
 from test_stages_2d import run_script
 
 from ignet.config.world import WorldConfig
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
-from ignet.data.labels import CLASSES, to_train_ids
+from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
+from ignet.data.label_sets.labels import CLASSES, to_train_ids
 from ignet.evaluate.confusion import confusion_matrix, iou
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.world.files import write_sequence

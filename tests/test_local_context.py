@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from ignet.config.training_3d import BackboneConfig, LocalContextConfig
-from ignet.data.local_context import add_local_context, context_channels
-from ignet.data.views import make_view
+from ignet.data.lidar.collate import make_view
+from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 
 SMALL = LocalContextConfig(levels=((4, 8), (2, 4), (1, 1)), radius=40.0, dropout=0.0)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.voxels import collate, voxel_features, voxelize
+from ignet.data.lidar.voxels import collate, voxel_features, voxelize
 from ignet.errors import IgnetError
-from ignet.files import read_weights, write_weights
+from ignet.files.atomic import read_weights, write_weights
 from ignet.models.minkunet import MinkUNet, from_minkowski_names, to_minkowski_names
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 from ignet.models.sparse.engine import make_geometry, minkowski_fault

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from ignet.config.experiment import load_experiment
-from ignet.data import kitti
-from ignet.data.check_dataset import check_dataset, describe, wanted_at
-from ignet.data.correspondence import Correspondence
-from ignet.data.layouts.kitti_object import kitti_object
-from ignet.data.splits import labelled_scans
-from ignet.data.tree_names import sort_names, spellings
+from ignet.data.check.dataset import check_dataset, describe, wanted_at
+from ignet.data.check.tree_names import sort_names, spellings
+from ignet.data.formats import kitti
+from ignet.data.formats.splits import labelled_scans
+from ignet.data.importers.kitti_object import kitti_object
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import foreign_ids
 from ignet.evaluate.submission import scans_of
-from ignet.names import in_order, is_name, is_run, scan_of
+from ignet.files.names import in_order, is_name, is_run, scan_of
 from ignet.world.files import number_of
 
 SEQUENCES = ("drive_A", "2013_05_28_drive_0002_sync")

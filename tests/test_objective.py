@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
-from ignet.data.basis import Classifier
-from ignet.data.dataset import Batch
-from ignet.data.views import make_view
+from ignet.data.features.pca import Classifier
+from ignet.data.lidar.batches import Batch
+from ignet.data.lidar.collate import make_view
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import one_way_contrastive, prototypes

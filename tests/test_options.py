@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ignet import cli
+from ignet.cli import main as cli
 from ignet.config.folder import REQUIRED
 from ignet.errors import IgnetError
 from ignet.workflow.options import parse_settings, refuse_repeated
@@ -74,7 +74,7 @@ def test_a_plan_of_real_data_needs_a_root_as_the_workflow_does(capsys: pytest.Ca
 
 def test_why_hands_every_file_and_setting_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[str]] = []
-    monkeypatch.setattr("ignet.workflow.command.why", lambda arguments, *_: given.append(arguments) or 0)
+    monkeypatch.setattr("ignet.cli.why.why", lambda arguments, *_: given.append(arguments) or 0)
     with pytest.raises(SystemExit):
         cli.main(["why", "all", *shlex.split("--configfile a.yaml --configfile b.yaml --config x=1 y=2 --config z=3")])
     assert given == [["all", "--configfile", "a.yaml", "b.yaml", "--config", "x=1", "y=2", "z=3"]]

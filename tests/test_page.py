@@ -12,9 +12,8 @@ import pytest
 from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
 
-from ignet.data.manifest import COLUMNS
+from ignet.data.check.manifest import COLUMNS
 from ignet.errors import IgnetError
-from ignet.identity import import_closure
 from ignet.report.html.assets import asset, assets_hash
 from ignet.report.html.background import data
 from ignet.report.html.charts import chart, confusion_chart, curve_charts, run_styles
@@ -25,6 +24,7 @@ from ignet.report.html.pack import class_png, packed, quantised
 from ignet.report.html.page import SCRIPTS, in_script
 from ignet.report.html.tables import read_table
 from ignet.report.tables import Interval, Spread, Table, write_table
+from ignet.stage.identity import import_closure
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from browser import Browser, find_chromium
 from page_results import POINTS, RUNS, TRAIN, VAL, make_page, make_results, predicted_by, truth_of
 from PIL import Image
 
-from ignet.data import kitti
-from ignet.data.correspondence import Correspondence
+from ignet.data.formats import kitti
+from ignet.data.projection.correspondence import Correspondence
 
 SECTIONS = (
     *("headline", "ablation", "gains", "classes", "confusion", "curves", "images", "above", "viewer"),

@@ -17,8 +17,8 @@ from snakemake.cli import parse_config
 
 from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
-from ignet.scheduler import check_places
-from ignet.stage import Stage
+from ignet.stage.scheduler import check_places
+from ignet.stage.script import Stage
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))

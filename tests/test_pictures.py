@@ -5,7 +5,7 @@ import pytest
 from confusions import by_seed, tensor
 from matplotlib.image import imread
 
-from ignet.data.labels import CITYSCAPES_COLORS, CLASSES, COLORS
+from ignet.data.label_sets.labels import CITYSCAPES_COLORS, CLASSES, COLORS
 from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure

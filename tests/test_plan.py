@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import BackboneConfig, MeanTeacherConfig, Train3DConfig
-from ignet.data.views import make_view
+from ignet.data.lidar.collate import make_view
 from ignet.errors import IgnetError
 from ignet.models.segformer import build_segmenter
 from ignet.models.segmentor3d import build_network

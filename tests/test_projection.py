@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ignet.data import kitti
-from ignet.data.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence
-from ignet.data.projection import Projected, camera_sector, in_sector, project, visible, wrap
+from ignet.data.formats import kitti
+from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.geometry import Projected, camera_sector, in_sector, project, visible, wrap
 from ignet.errors import IgnetError
 
 P2 = np.array([[100.0, 0, 50, 0], [0, 100, 20, 0], [0, 0, 1, 0]])

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ignet.config.self_training import PseudoLabelConfig
-from ignet.data import kitti
-from ignet.data.labels import to_train_ids
-from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import to_train_ids
+from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 
 
 def test_rings_by_hand() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ignet.data import kitti
-from ignet.data.check_dataset import check_dataset, wanted_at
-from ignet.data.check_source import check_source
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, to_train_ids
-from ignet.data.source import SourceDataset
+from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.check.source import check_source
+from ignet.data.formats import kitti
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, to_train_ids
 
 ROAD, CAR, SKY, PERSON = (CITYSCAPES_CLASSES.index(name) for name in ("road", "car", "sky", "person"))
 P, TR = "7.188560000000e+02 0 6.071928000000e+02 {} 0 7.188560000000e+02 1.852157000000e+02 0 0 0 1 0", "0 -1 0 0 0 0 -1 -0.08 1 0 0 -0.27"

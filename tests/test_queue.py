@@ -114,7 +114,11 @@ def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Cal
         return subprocess.run(list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False)
 
     log = tmp_path / "results" / "queued" / "logs" / "check_sequence" / "08.log"
-    module, rules, scan = project / "ignet/data/check.py", project / "workflow/rules/data.smk", root / "sequences/08/velodyne/000000.bin"
+    module, rules, scan = (
+        project / "ignet/data/check/sequence.py",
+        project / "workflow/rules/data.smk",
+        root / "sequences/08/velodyne/000000.bin",
+    )
 
     done = start(f"printf '\\n_CHANGED = True\\n' >> {module}")
     assert done.returncode == 1 and "the code is" in log.read_text() and "this job was planned with" in log.read_text(), done.stderr

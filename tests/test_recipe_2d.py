@@ -10,7 +10,7 @@ from test_segformer import checkpoint
 from test_stages_2d import ADAPT, PRETRAIN, adapt, run_script, work  # noqa: F401
 
 from ignet.config.training_2d import Adapt2DConfig, FeatureDistanceConfig, ImageConfig, MaskConfig, Pretrain2DConfig, SegformerConfig
-from ignet.data.images import random_factor
+from ignet.data.images.dataset import random_factor
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
 from ignet.models.segformer import build_segmenter
 from ignet.train.masking import hide_blocks

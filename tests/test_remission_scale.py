@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ignet.data import kitti
+from ignet.data.formats import kitti
 
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
 SETTINGS = {"steps": 2, "batch": 1, "backbone": BACKBONE, "mean_teacher": {"weight": 0.0}}

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ignet.cli import main
+from ignet.cli.main import main
 from ignet.config.training_3d import BackboneConfig
-from ignet.data import kitti
-from ignet.data.check_dataset import check_dataset, wanted_at
-from ignet.data.scan_check import returns, scan_doubts, scan_faults
-from ignet.data.scan_source import ScanSource
+from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.formats import kitti
+from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults
+from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import evaluate
 from ignet.models.segmentor3d import build_network, save_network
@@ -213,7 +213,7 @@ def test_nobody_reads_a_scan_without_asking() -> None:
     """`scan_values` is for those that ask themselves."""
     files = [path for folder in ("ignet", "workflow") for path in sorted((ROOT / folder).rglob("*.py"))]
     users = {path.relative_to(ROOT).as_posix() for path in files if "scan_values(" in path.read_text(encoding="utf-8")}
-    assert users == {"ignet/data/kitti.py", "ignet/data/check.py"}
+    assert users == {"ignet/data/formats/kitti.py", "ignet/data/check/sequence.py"}
 
 
 # --- predictions for live sensors --------------------------------------------------------------------------------------------------

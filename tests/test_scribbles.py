@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from ignet.data import kitti
-from ignet.data.borders import clear_of_others
-from ignet.data.labels import CLASSES, IGNORE, to_train_ids
-from ignet.data.scribbles import segments, simulate_scribbles
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.scribbles.borders import clear_of_others
+from ignet.data.scribbles.simulate import segments, simulate_scribbles
 
 ROAD, SIDEWALK, POLE, CAR = (CLASSES.index(name) for name in ("road", "sidewalk", "pole", "car"))
 

@@ -12,7 +12,7 @@ from transformers import SegformerForSemanticSegmentation
 
 from ignet.config.training_2d import OptimizerConfig2D, SegformerConfig
 from ignet.errors import IgnetError
-from ignet.files import write_weights
+from ignet.files.atomic import write_weights
 from ignet.models.segformer import FrozenTeacher, build_segmenter, load_segmenter, sample_features, save_segmenter
 from ignet.train.schedule2d import make_optimizer
 

@@ -14,7 +14,7 @@ from ignet.config.base import Section, added, canonical_json
 from ignet.config.reference import keys
 from ignet.config.training_2d import Adapt2DConfig, FeatureConfig
 from ignet.config.training_3d import Train3DConfig
-from ignet.stage import Stage
+from ignet.stage.script import Stage
 
 SELECTORS = {
     "Section": {"unread", "identity", "canonical", "read", "_read"},

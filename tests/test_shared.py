@@ -9,7 +9,7 @@ import pytest
 from ignet.config.base import merge, read_yaml
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.errors import IgnetError
-from ignet.shared import find_artifacts, link_artifacts
+from ignet.workflow.shared_results import find_artifacts, link_artifacts
 
 CONFIG = Path(__file__).parents[1] / "config"
 BASE = {"results": "results/a", "runs": {"baseline": {}, "ignet": {"image_guidance": {"weight": 1}}}}

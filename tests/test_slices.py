@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
-from ignet.data.labels import CLASSES, to_train_ids
+from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
+from ignet.data.label_sets.labels import CLASSES, to_train_ids
 from ignet.evaluate.slices import (
     NO_SLICE,
     SMALL_CLASSES,

@@ -14,7 +14,7 @@ import yaml
 from ignet.config.base import validate
 from ignet.config.execution import ExecutionConfig
 from ignet.errors import IgnetError
-from ignet.scheduler import deadline, out_of_memory
+from ignet.stage.scheduler import deadline, out_of_memory
 from ignet.workflow.resources import ASKED, TRAININGS, gpus_of, memory_of, runtime_of
 
 ROOT = Path(__file__).parents[1]
@@ -90,9 +90,7 @@ def test_deadline() -> None:
 
 
 def test_without_a_job_the_deadline_counts_from_the_start_of_the_process() -> None:
-    code = (
-        "import time; time.sleep(0.5); from ignet.scheduler import *; print(time.time() - process_start(), deadline(10) - process_start())"
-    )
+    code = "import time; time.sleep(0.5); from ignet.stage.scheduler import *; print(time.time() - process_start(), deadline(10) - process_start())"
     age, left = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert 0.5 <= age < 600
     assert left == pytest.approx(8 * 60 - age, abs=1)

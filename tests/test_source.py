@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS
-from ignet.data.source import SourceDataset
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS
 from ignet.errors import IgnetError
 
 ROAD, SKY, CAR = (CITYSCAPES_CLASSES.index(name) for name in ("road", "sky", "car"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ignet.data.spacing import middles, spaced
+from ignet.data.lidar.spacing import middles, spaced
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ignet.config.experiment import NESTED
-from ignet.data import splits
-from ignet.data.splits import SEQUENCES, as_text, benchmark_scans, labelled_scans, pools, published_scans
+from ignet.data.formats import splits
+from ignet.data.formats.splits import SEQUENCES, as_text, benchmark_scans, labelled_scans, pools, published_scans
 from ignet.errors import IgnetError
 
 PERCENT = (1, 10, 20, 50)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ignet.identity import code_hash
+from ignet.stage.identity import code_hash
 
 SCRIPT = '''"""A stage."""
 from pathlib import Path
 from ignet.config.projection import ProjectionConfig
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

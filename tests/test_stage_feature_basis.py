@@ -13,10 +13,10 @@ import torch
 from test_stages_2d import run_script
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.data import kitti
-from ignet.data.basis import read_basis
-from ignet.data.features import FeatureStore
-from ignet.files import read_weights
+from ignet.data.features.pca import read_basis
+from ignet.data.features.store import FeatureStore
+from ignet.data.formats import kitti
+from ignet.files.atomic import read_weights
 from ignet.models.segformer import build_segmenter, load_segmenter, save_segmenter
 
 SHAPE = SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=28)

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
-from ignet.data import kitti
-from ignet.data.correspondence import Correspondence
-from ignet.data.features import FeatureStore
-from ignet.data.splits import labelled_scans
+from ignet.data.features.store import FeatureStore
+from ignet.data.formats import kitti
+from ignet.data.formats.splits import labelled_scans
+from ignet.data.projection.correspondence import Correspondence
 from ignet.models.segformer import load_segmenter, sample_features
 from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_UNFINISHED, TrainingRun

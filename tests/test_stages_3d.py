@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ignet.data.kitti import read_labels
-from ignet.data.labels import IGNORE, to_train_ids
-from ignet.data.splits import labelled_scans
+from ignet.data.formats.kitti import read_labels
+from ignet.data.formats.splits import labelled_scans
+from ignet.data.label_sets.labels import IGNORE, to_train_ids
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}

@@ -13,12 +13,12 @@ import torch
 from matplotlib.image import imread
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.labels import CLASSES, to_raw_ids, to_train_ids
+from ignet.data.label_sets.labels import CLASSES, to_raw_ids, to_train_ids
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.tensor import read_tensor, write_tensor
-from ignet.identity import import_closure
 from ignet.models.segformer import build_segmenter, save_segmenter
+from ignet.stage.identity import import_closure
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 WIDTH, HEIGHT, POINTS, SEQUENCE = 192, 64, 400, "08"
@@ -88,7 +88,7 @@ def read_ids(path):
 
 def all_points(tree, run):
     """Truth, prediction, distance and whether the camera sees it, of all points."""
-    from ignet.data.correspondence import Correspondence
+    from ignet.data.projection.correspondence import Correspondence
 
     folder, parts = tree / "dataset" / "sequences" / SEQUENCE, []
     for frame in FRAMES:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ignet.cli import main
-from ignet.data import kitti
-from ignet.data.labels import to_raw_ids
+from ignet.cli.main import main
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import to_raw_ids
 from ignet.errors import IgnetError
 from ignet.evaluate import submission
 from ignet.evaluate.submission import TEST_SCANS, RefusedError, check_submission, scans_of, write_submission

@@ -4,13 +4,13 @@ import ast
 
 import pytest
 
-from ignet.syntax import canonical_dump, canonical_syntax
+from ignet.stage.syntax import canonical_dump, canonical_syntax
 
 MODULE = '''
 """A module."""
 from typing import Any
 
-from ignet.console import log, progress
+from ignet.log import log, progress
 from ignet.errors import IgnetError
 
 __version__ = "1"

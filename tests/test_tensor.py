@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ignet.config.evaluation import EvaluateConfig
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, mean_iou_occurring
 from ignet.evaluate.metrics import metrics, write_confusion

@@ -16,8 +16,8 @@ from test_stages_2d import NETWORK, adapt, project, run_script, write_source, wr
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.labels import CITYSCAPES_CLASSES
-from ignet.data.source import SourceDataset
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
 from ignet.models.segformer import build_segmenter, load_segmenter
 from ignet.models.segmentor3d import build_network, load_network
 

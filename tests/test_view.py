@@ -15,13 +15,13 @@ from browser import Browser, find_chromium
 from filelock import FileLock
 from tiny_state import CONFIG
 
-from ignet.cli import main
+from ignet.cli.main import main
+from ignet.cli.view import latest
 from ignet.config.base import read_yaml
 from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
-from ignet.files import write_json
+from ignet.files.atomic import write_json
 from ignet.train.curves import Curves
-from ignet.view.command import latest
 from ignet.view.curves import as_curve, events_folder
 from ignet.view.server import make_server
 from ignet.view.status import Status

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ignet.data.fovmix import points_in_sector
-from ignet.data.projection import in_sector
-from ignet.data.voxels import COORDINATE_LIMIT, _sort, voxelize
+from ignet.data.lidar.fovmix import points_in_sector
+from ignet.data.lidar.voxels import COORDINATE_LIMIT, _sort, voxelize
+from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
 
 

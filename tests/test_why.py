@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tiny_state import CONFIG, ROOT
 
-from ignet.files import write_json
-from ignet.fingerprint import sequence_fingerprint
-from ignet.identity import code_hash, code_parts
-from ignet.workflow.command import versions_note
+from ignet.cli.why import versions_note
+from ignet.files.atomic import write_json
+from ignet.stage.fingerprint import sequence_fingerprint
+from ignet.stage.identity import code_hash, code_parts
 from ignet.workflow.dag import Job
 from ignet.workflow.records import Records, record_code, record_data
 from ignet.workflow.why import SECTIONS, as_text, as_values, explain, setting_changes

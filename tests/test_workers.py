@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from ignet.data import workers
-from ignet.data.workers import SHARED_MEMORY, check_shared_memory, read_ahead
 from ignet.errors import IgnetError
+from ignet.train import loader as workers
+from ignet.train.loader import SHARED_MEMORY, check_shared_memory, read_ahead
 from ignet.train.run import TrainingRun
 
 

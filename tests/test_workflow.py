@@ -15,7 +15,7 @@ import pytest
 from invalidation_cases import SETTINGS
 from tiny_state import CONFIG, ROOT, names, plan, plans
 
-from ignet.files import read_weights
+from ignet.files.atomic import read_weights
 from ignet.view.curves import as_curve, events_folder
 from ignet.view.status import Status
 from ignet.workflow.schedule import read_schedule
@@ -137,7 +137,7 @@ def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
 def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
     planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
     commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
-    launched = [found[1] for line in commands if (found := re.search(r"-m ignet.torchrun --nproc-per-node 2 \S*/(\w+\.py) ", line))]
+    launched = [found[1] for line in commands if (found := re.search(r"-m ignet.train.torchrun --nproc-per-node 2 \S*/(\w+\.py) ", line))]
     assert sorted(launched) == ["adapt_2d.py", "adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 5]
     assert len(commands) > 20
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from ignet.config.world import WorldConfig
-from ignet.data import kitti
-from ignet.data.check import check_sequence
-from ignet.data.labels import CITYSCAPES_LABEL_IDS, IGNORE, to_train_ids
-from ignet.data.projection import project, visible
-from ignet.data.source import SourceDataset
+from ignet.data.check.sequence import check_sequence
+from ignet.data.formats import kitti
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.labels import CITYSCAPES_LABEL_IDS, IGNORE, to_train_ids
+from ignet.data.projection.geometry import project, visible
 from ignet.world import files
 from ignet.world.camera import KITTI_RIG, camera_rays, camera_windows, pose_matrix
 from ignet.world.drive import source_drive, target_drive

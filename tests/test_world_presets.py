@@ -9,9 +9,9 @@ import pytest
 
 from ignet.config.base import validate
 from ignet.config.world import WorldConfig
-from ignet.data import kitti
-from ignet.data.labels import CLASSES, to_train_ids
-from ignet.data.projection import project
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.projection.geometry import project
 from ignet.errors import IgnetError
 from ignet.world.drive import source_drive, target_drive
 from ignet.world.files import write_sequence

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
-from ignet.data.basis import Classifier
-from ignet.data.dataset import Batch
-from ignet.data.views import View, make_view
+from ignet.data.features.pca import Classifier
+from ignet.data.lidar.batches import Batch
+from ignet.data.lidar.collate import View, make_view
 from ignet.devices import pick_device
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network

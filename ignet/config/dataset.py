@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ignet.config.base import Section
 from ignet.config.folder import DataFolder
-from ignet.names import SETTINGS, in_order, is_name
+from ignet.files.names import SETTINGS, in_order, is_name
 
 
 def _sequence_names(values: Any) -> Any:

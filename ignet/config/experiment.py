@@ -18,7 +18,7 @@ from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureCon
 from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
 from ignet.errors import IgnetError
-from ignet.names import is_run
+from ignet.files.names import is_run
 from ignet.train.needs import needs_features
 from ignet.workflow.resources import processes_of
 

@@ -15,7 +15,7 @@ from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import LocalContextConfig
 from ignet.errors import IgnetError
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 
 HEAD = """\
 # Configuration reference

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ignet.data.labels import IGNORE
+from ignet.data.label_sets.labels import IGNORE
 
 
 def label_agreement(place: NDArray[np.floating], labels: NDArray[np.uint8], asked: NDArray[np.bool_], neighbours: int = 5) -> float:

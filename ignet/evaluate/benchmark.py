@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.console import progress
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
+from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, iou, mean_iou_official
 from ignet.evaluate.predictions import read_predictions
+from ignet.log import progress
 
 DISTANCES: tuple[tuple[float, float], ...] = ((1e-8, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0), (40.0, 50.0))
 """The benchmark's distance bins in metres, open at both ends."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.evaluate.confusion import summary
 from ignet.evaluate.slices import SMALL_CLASSES
 from ignet.evaluate.tensor import ConfusionTensor
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 
 
 def metrics(tensor: ConfusionTensor) -> dict[str, Any]:

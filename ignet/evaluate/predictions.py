@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.correspondence import Correspondence
-from ignet.data.kitti import read_labels
-from ignet.data.labels import CLASSES, IGNORE, is_raw_class, to_train_ids
+from ignet.data.formats.kitti import read_labels
+from ignet.data.label_sets.labels import CLASSES, IGNORE, is_raw_class, to_train_ids
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.slices import camera_coverage
 

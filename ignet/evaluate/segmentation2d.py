@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
 from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring, mean_iou_official
-from ignet.files import atomic, write_png
+from ignet.files.atomic import atomic, write_png
 from ignet.models.segformer import image_batch
 
 CLASSES = len(CITYSCAPES_CLASSES)

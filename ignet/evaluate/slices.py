@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ignet.data.borders import clear_of_others
-from ignet.data.labels import IGNORE
+from ignet.data.label_sets.labels import IGNORE
+from ignet.data.scribbles.borders import clear_of_others
 
 NO_SLICE = 255
 

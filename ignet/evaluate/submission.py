@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ignet.console import progress
-from ignet.data.faults import named, number_of
-from ignet.data.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
-from ignet.data.labels import IGNORE, to_train_ids
-from ignet.data.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
+from ignet.data.check.faults import named, number_of
+from ignet.data.formats.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
+from ignet.data.formats.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
+from ignet.data.label_sets.labels import IGNORE, to_train_ids
 from ignet.errors import IgnetError, reason_of
 from ignet.evaluate.predictions import RAW_IDS, foreign_ids
-from ignet.files import atomic
+from ignet.files.atomic import atomic
+from ignet.log import progress
 
 TEST_SCANS = {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in TEST_SEQUENCES}
 """The benchmark's test sequences and the number of their scans, 20,351 in all."""

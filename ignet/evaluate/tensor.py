@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ignet.data.hdf5 import create_hdf5
 from ignet.errors import IgnetError
-from ignet.files import atomic
+from ignet.files.atomic import atomic
+from ignet.files.hdf5 import create_hdf5
 
 AXES = ("range", "camera", "boundary")
 LAYOUT = "confusion"

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ignet.data.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
 
 THINGS = tuple(
     CITYSCAPES_CLASSES.index(name)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ignet.data.basis import Classifier
-from ignet.data.correspondence import Correspondence
-from ignet.data.kitti import image_path, read_image
-from ignet.data.target import check_size
+from ignet.data.features.pca import Classifier
+from ignet.data.formats.kitti import image_path, read_image
+from ignet.data.images.target import check_size
+from ignet.data.projection.correspondence import Correspondence
 from ignet.devices import autocast
 from ignet.models.segformer import FrozenTeacher, image_batch, load_segmenter, sample_features
 

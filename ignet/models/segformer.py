@@ -19,10 +19,10 @@ from transformers import SegformerForSemanticSegmentation
 from transformers.utils import logging as transformers_logging
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.console import log
-from ignet.data.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
 from ignet.errors import IgnetError
-from ignet.files import read_weights, write_weights
+from ignet.files.atomic import read_weights, write_weights
+from ignet.log import log
 
 STRIDE = 4
 """Image pixels along one side of a feature cell."""

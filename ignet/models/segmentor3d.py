@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.labels import IGNORE
-from ignet.data.local_context import context_channels
-from ignet.data.views import make_view
+from ignet.data.label_sets.labels import IGNORE
+from ignet.data.lidar.collate import make_view
+from ignet.data.lidar.local_context import context_channels
 from ignet.errors import IgnetError
-from ignet.files import read_weights, write_weights
+from ignet.files.atomic import read_weights, write_weights
 from ignet.models.minkunet import MinkUNet
 from ignet.models.sparse.engine import make_geometry
 from ignet.models.sparse.geometry import Geometry
@@ -35,7 +35,7 @@ class Network3D(nn.Module):
         """Segment the points of a batch.
 
         Args:
-            features: float (M, 4) of the voxels, see `ignet.data.voxels.voxel_features`.
+            features: float (M, 4) of the voxels, see `ignet.data.lidar.voxels.voxel_features`.
             geometry: the M voxels.
             inverse: int64 (N,) the voxel of each point.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import iou
 from ignet.evaluate.slices import SMALL_CLASSES

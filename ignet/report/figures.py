@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 
 WIDTH = 1600
 """Pixels: width of every figure."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ignet.config.evaluation import CompareConfig
 from ignet.errors import IgnetError
 from ignet.evaluate.tensor import join, read_tensor
-from ignet.files import read_json
+from ignet.files.atomic import read_json
 from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 from numpy.typing import NDArray
 
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure
 
 Named = Sequence[tuple[str, NDArray[np.uint8]]]

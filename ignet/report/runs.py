@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ignet.config.evaluation import CompareConfig, Control
-from ignet.data.labels import CLASSES
+from ignet.data.label_sets.labels import CLASSES
 from ignet.evaluate.slices import SMALL_CLASSES
 from ignet.evaluate.statistics import Estimate
 from ignet.report.comparison import WHOLE, Comparison, slice_name

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ignet.config.evaluation import CompareConfig
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 from ignet.report.runs import BENCHMARK, OCCURRING
 from ignet.report.tables import Table, to_markdown
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 
 
 class Spread(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from ignet.console import log
-from ignet.files import atomic
+from ignet.files.atomic import atomic
+from ignet.log import log
 
 NEWEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 REFUSED = "checkpoint.refused.pt"

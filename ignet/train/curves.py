@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ignet.console import log
+from ignet.log import log
 
 
 class Curves:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ignet.console import log
-from ignet.files import atomic, read_json, write_json
+from ignet.files.atomic import atomic, read_json, write_json
+from ignet.log import log
 
 FOLDER = "finished"
 """In the folder of an identity."""

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ignet.config.training_3d import Train3DConfig
-from ignet.data.basis import Classifier
-from ignet.data.dataset import Batch
-from ignet.data.labels import CLASSES, IGNORE
+from ignet.data.features.pca import Classifier
+from ignet.data.label_sets.labels import CLASSES, IGNORE
+from ignet.data.lidar.batches import Batch
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, with_gradient

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ignet.errors import IgnetError
-from ignet.files import file_hash, read_json, write_json
+from ignet.files.atomic import file_hash, read_json, write_json
 
 NOTE = "outputs.json"
 """File in a training's state: path of each output, relative to the state's folder, -> SHA-256 of its content."""

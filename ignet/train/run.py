@@ -13,14 +13,14 @@ from typing import Any, Protocol, Self
 import torch
 from filelock import FileLock, Timeout
 
-from ignet.console import log, progress
-from ignet.data.workers import end_loader_processes, explain
 from ignet.errors import IgnetError
-from ignet.files import atomic, explained
+from ignet.files.atomic import atomic, explained
+from ignet.log import log, progress
 from ignet.train.checkpoint import PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.curves import Curves
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_UNFINISHED, Interruption
+from ignet.train.loader import end_loader_processes, explain
 from ignet.train.outputs import note_outputs
 
 
@@ -42,7 +42,7 @@ class TrainingRun:
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
-        deadline: when to save and exit, in seconds since 1970 (``ignet.scheduler.deadline``); none: no scheduler. Nor can this.
+        deadline: when to save and exit, in seconds since 1970 (``ignet.stage.scheduler.deadline``); none: no scheduler. Nor can this.
         ranks: the processes that share each step. All resume from the same state; the main one alone locks, writes and talks, and all stop
             after the same step.
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ignet.errors import IgnetError, reason_of
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 from ignet.workflow.work import Work
 
 TABLE = Path(__file__).with_name("throughput.csv")

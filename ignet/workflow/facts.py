@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ignet.config.experiment import ExperimentConfig
-from ignet.data.official import SEMANTICKITTI_FRAMES
+from ignet.data.formats.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
 from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
 
@@ -129,8 +129,8 @@ def _source(experiment: ExperimentConfig) -> tuple[int, int, str]:
 
 
 def _counted_source(root: Path, layout: str) -> tuple[int, int, str]:
-    from ignet.data.kitti import image_size
-    from ignet.data.source import SourceDataset
+    from ignet.data.formats.kitti import image_size
+    from ignet.data.formats.source_images import SourceDataset
 
     pairs, published = SourceDataset(root, layout).pairs, SOURCES[layout]
     try:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
-from ignet.data.spacing import middles
-from ignet.shared import find_artifacts
+from ignet.data.lidar.spacing import middles
 from ignet.train.needs import needs_correspondence, needs_features
 from ignet.workflow.resources import TRAININGS, USE_GPU
+from ignet.workflow.shared_results import find_artifacts
 
 GPU_RULES = (*TRAININGS, *USE_GPU)
 """Rules whose jobs take ``execution.device``; all others run on the CPU."""

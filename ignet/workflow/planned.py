@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
-from ignet.files import atomic
+from ignet.files.atomic import atomic
 
 FOLDER = "identity/plans"
 """Folder in the results; its files are named by the hash of their content."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ignet.config.experiment import ExperimentConfig
-from ignet.hold import LOCK
 from ignet.workflow.costs import Rate, cost
 from ignet.workflow.facts import Facts
 from ignet.workflow.jobs import Job
+from ignet.workflow.lock import LOCK
 from ignet.workflow.plan import CPU, list_schedule
 from ignet.workflow.schedule import Schedule, Scheduled
 from ignet.workflow.work import Workload

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ignet.files import read_json, write_json
-from ignet.fingerprint import KINDS, read_files, sequence_fingerprint
-from ignet.identity import code_hash, code_parts
+from ignet.files.atomic import read_json, write_json
+from ignet.stage.fingerprint import KINDS, read_files, sequence_fingerprint
+from ignet.stage.identity import code_hash, code_parts
 
 FOLDER = "identity"
 """Folder in the results; its files are named by the hash that they take apart, so none is ever changed."""

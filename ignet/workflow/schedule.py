@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
-from ignet.files import read_json, write_json
+from ignet.files.atomic import read_json, write_json
 
 FILE = "progress/schedule.json"
 """In the folder of the results."""

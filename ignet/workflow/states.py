@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ignet.files import file_hash
+from ignet.files.atomic import file_hash
 from ignet.train.finished import FOLDER
 from ignet.train.outputs import NOTE, noted_outputs
 

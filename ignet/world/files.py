@@ -7,11 +7,11 @@ import numpy as np
 from PIL import Image
 
 from ignet.config.world import WorldConfig
-from ignet.console import progress
-from ignet.data.kitti import instance_ids
-from ignet.data.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
-from ignet.data.scribbles import simulate_scribbles
-from ignet.files import atomic, write_array, write_png
+from ignet.data.formats.kitti import instance_ids
+from ignet.data.label_sets.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
+from ignet.data.scribbles.simulate import simulate_scribbles
+from ignet.files.atomic import atomic, write_array, write_png
+from ignet.log import progress
 from ignet.world.camera import Camera
 from ignet.world.drive import IMAGES_PER_STREET, Drive, source_drive, target_drive
 

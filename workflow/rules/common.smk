@@ -12,16 +12,16 @@ from snakemake.settings.types import DeploymentMethod
 
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
-from ignet.console import speak_any_locale
-from ignet.data.spacing import middles
+from ignet.log import speak_any_locale
+from ignet.data.lidar.spacing import middles
 from ignet.errors import IgnetError
-from ignet.hold import hold
-from ignet.identity import code_hash
-from ignet.names import RUN as RUN_NAME, SEQUENCE as SEQUENCE_NAME
+from ignet.workflow.lock import hold
+from ignet.stage.identity import code_hash
+from ignet.files.names import RUN as RUN_NAME, SEQUENCE as SEQUENCE_NAME
 from ignet.report.html.assets import assets_hash
-from ignet.scheduler import check_places, out_of_memory, process_start
-from ignet.shared import find_artifacts, link_artifacts
-from ignet.temporary import remove_dead_folders
+from ignet.stage.scheduler import check_places, out_of_memory, process_start
+from ignet.workflow.shared_results import find_artifacts, link_artifacts
+from ignet.files.scratch import remove_dead_folders
 from ignet.workflow.checks import add_checks
 from ignet.workflow.options import refuse_repeated
 from ignet.workflow.outcome import outcome

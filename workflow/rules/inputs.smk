@@ -1,5 +1,5 @@
 # What the rules read, where it lies, and the identity of the user's own files.
-from ignet.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
+from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import needs_correspondence, needs_features
 from ignet.train.needs2d import checkpoints
 
@@ -145,7 +145,7 @@ def supervision_2d(network):
 
 
 # what starts the script of a training: one process, or torchrun's, which share each batch
-LAUNCHERS = ["python", "python -m ignet.torchrun --nproc-per-node"]
+LAUNCHERS = ["python", "python -m ignet.train.torchrun --nproc-per-node"]
 
 
 def launcher(stage):

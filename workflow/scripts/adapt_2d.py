@@ -12,27 +12,27 @@ import torch
 from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
-from ignet.console import log
-from ignet.data.images import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, strong_augmentation
-from ignet.data.kitti import frame_ids
-from ignet.data.labels import CITYSCAPES_CLASSES, IGNORE
-from ignet.data.source import SourceDataset
-from ignet.data.splits import labelled_scans
-from ignet.data.target import TargetFrames
-from ignet.data.workers import read_ahead
+from ignet.data.formats.kitti import frame_ids
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.formats.splits import labelled_scans
+from ignet.data.images.dataset import MASK_STREAM, MIX_STREAM, SourceBatches, TargetBatches, strong_augmentation
+from ignet.data.images.target import TargetFrames
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, IGNORE
 from ignet.devices import seed_everything, step_generator
-from ignet.files import write_json
-from ignet.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.files.atomic import write_json
+from ignet.files.names import Sequences
+from ignet.log import log
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import load_segmenter, save_segmenter, untrained_like
-from ignet.names import Sequences
-from ignet.scheduler import deadline
-from ignet.stage import Stage, command
+from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.stage.scheduler import deadline
+from ignet.stage.script import Stage, command
 from ignet.train.class_weights import domain_weights, weight_each
 from ignet.train.classmix import add_known_labels, classmix, pseudo_label
 from ignet.train.distributed import join
 from ignet.train.ema import update_ema
 from ignet.train.finished import note_identity, take_back
+from ignet.train.loader import read_ahead
 from ignet.train.masking import hide_blocks
 from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
-from ignet.console import log
-from ignet.data.manifest import write_manifest
-from ignet.files import atomic
-from ignet.stage import Stage, command
+from ignet.data.check.manifest import write_manifest
+from ignet.files.atomic import atomic
+from ignet.log import log
+from ignet.stage.script import Stage, command
 
 
 @command

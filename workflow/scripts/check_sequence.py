@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
-from ignet.console import log
-from ignet.data import kitti
-from ignet.data.check import check_sequence
-from ignet.data.check_dataset import present_kinds
-from ignet.data.faults import lines_of, number_of
+from ignet.data.check.dataset import present_kinds
+from ignet.data.check.faults import lines_of, number_of
+from ignet.data.check.sequence import check_sequence
+from ignet.data.formats import kitti
 from ignet.errors import IgnetError
-from ignet.files import write_json
-from ignet.stage import Stage, command
+from ignet.files.atomic import write_json
+from ignet.log import log
+from ignet.stage.script import Stage, command
 
 _ROLES = "val needs dense labels, train what its scribbles come from, and of test what is there beside the scans must be whole"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ignet.config.evaluation import CompareConfig
-from ignet.console import log
-from ignet.files import read_json, write_json
+from ignet.files.atomic import read_json, write_json
+from ignet.log import log
 from ignet.report.ablation import ablation_figure, gain_figure
 from ignet.report.arguments import by_run, name_and_number, name_and_path
 from ignet.report.comparison import read_comparison
@@ -21,7 +21,7 @@ from ignet.report.runs import class_gain_table, class_table, control_table, gain
 from ignet.report.statements import findings_json, judge, paragraph, statement_table
 from ignet.report.summary import run_summary, write_text
 from ignet.report.tables import to_markdown, write_table
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 FEW = 4
 """Up to this many runs, the bars of the classes show them all."""

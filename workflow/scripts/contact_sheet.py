@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from ignet.config.evaluation import ReportConfig
-from ignet.data import kitti
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize, to_train_ids
-from ignet.data.projection import project
-from ignet.data.source import SourceDataset
-from ignet.names import Sequences
+from ignet.data.formats import kitti
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize, to_train_ids
+from ignet.data.projection.geometry import project
+from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
 from ignet.report.pictures import UNLABELLED_COLOR, colors_of, evenly_spaced
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 _SOURCE_COLUMNS = 4
 _ROW = 490  # pixels: height of one sequence

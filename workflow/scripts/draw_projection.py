@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ignet.config.evaluation import ReportConfig
-from ignet.data import kitti
-from ignet.data.correspondence import Correspondence
-from ignet.data.projection import project
-from ignet.data.projection_picture import draw_correspondence
-from ignet.files import atomic, write_png
-from ignet.stage import Stage, command
+from ignet.data.formats import kitti
+from ignet.data.projection.correspondence import Correspondence
+from ignet.data.projection.figure import draw_correspondence
+from ignet.data.projection.geometry import project
+from ignet.files.atomic import atomic, write_png
+from ignet.stage.script import Stage, command
 
 
 @command

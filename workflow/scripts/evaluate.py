@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.evaluation import EvaluateConfig
-from ignet.console import log, progress
-from ignet.data.correspondence import Correspondence
-from ignet.data.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.labels import CLASSES, to_train_ids
+from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
+from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
 from ignet.evaluate.metrics import metrics, write_confusion
 from ignet.evaluate.predictions import read_camera_slices, read_predictions
 from ignet.evaluate.slices import BOUNDARY_SLICES, CAMERA_SLICES, boundary_points, distance_bins, distance_names
 from ignet.evaluate.tensor import ConfusionTensor, count_cells, write_tensor
-from ignet.files import write_json
-from ignet.names import Sequences
-from ignet.stage import Stage, command
+from ignet.files.atomic import write_json
+from ignet.files.names import Sequences
+from ignet.log import log, progress
+from ignet.stage.script import Stage, command
 
 
 @command

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_2d import Evaluate2DConfig
-from ignet.console import log, progress
-from ignet.data.correspondence import Correspondence
-from ignet.data.kitti import image_path, read_image
-from ignet.data.spacing import spaced
-from ignet.data.target import check_size, nearest_pixels, projected_labels
+from ignet.data.formats.kitti import image_path, read_image
+from ignet.data.images.target import check_size, nearest_pixels, projected_labels
+from ignet.data.lidar.spacing import spaced
+from ignet.data.projection.correspondence import Correspondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
-from ignet.files import write_json
+from ignet.files.atomic import write_json
+from ignet.files.names import Sequences
+from ignet.log import log, progress
 from ignet.models.segformer import FrozenTeacher, load_segmenter
-from ignet.names import Sequences
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.console import progress
-from ignet.data.basis import read_basis
-from ignet.data.correspondence import Correspondence
-from ignet.data.features import FeatureWriter, int8_scale
-from ignet.data.labels import CITYSCAPES_CLASSES
-from ignet.data.spacing import spaced
+from ignet.data.features.pca import read_basis
+from ignet.data.features.store import FeatureWriter, int8_scale
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.lidar.spacing import spaced
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
-from ignet.files import file_hash
+from ignet.files.atomic import file_hash
+from ignet.log import progress
 from ignet.models.point_features import PointFeatures
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

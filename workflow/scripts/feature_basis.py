@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.console import log, progress
-from ignet.data.basis import Moments, fit_basis, write_basis
-from ignet.data.correspondence import Correspondence
-from ignet.data.spacing import spaced
+from ignet.data.features.pca import Moments, fit_basis, write_basis
+from ignet.data.lidar.spacing import spaced
+from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
-from ignet.files import file_hash
+from ignet.files.atomic import file_hash
+from ignet.files.names import Sequences
+from ignet.log import log, progress
 from ignet.models.point_features import PointFeatures
-from ignet.names import Sequences
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

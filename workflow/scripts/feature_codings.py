@@ -8,12 +8,12 @@ The first experiment is what the others are compared with, over the seeds that b
 import argparse
 from pathlib import Path
 
-from ignet.console import start_logging
 from ignet.errors import IgnetError
+from ignet.log import start_logging
 from ignet.report.arguments import name_and_path
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.summary import write_text
-from ignet.stage import command
+from ignet.stage.script import command
 
 
 @command

@@ -6,13 +6,13 @@ A point without a return, as live sensors give them (NaN, or exactly 0 0 0), get
 from pathlib import Path
 
 from ignet.config.evaluation import PredictConfig
-from ignet.console import log, progress
-from ignet.data.kitti import frame_ids, read_live_scan, scan_path
-from ignet.data.labels import to_raw_ids
-from ignet.files import atomic, write_array
+from ignet.data.formats.kitti import frame_ids, read_live_scan, scan_path
+from ignet.data.label_sets.labels import to_raw_ids
+from ignet.files.atomic import atomic, write_array
+from ignet.log import log, progress
 from ignet.models.segmentor3d import load_network, predict_live_scan
 from ignet.models.sparse.engine import resolve_engine
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

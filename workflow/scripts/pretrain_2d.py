@@ -9,22 +9,22 @@ import numpy as np
 import torch
 
 from ignet.config.training_2d import Pretrain2DConfig
-from ignet.console import log, progress
-from ignet.data.images import SourceBatches
-from ignet.data.labels import IGNORE
-from ignet.data.source import SourceDataset
-from ignet.data.workers import read_ahead
+from ignet.data.formats.source_images import SourceDataset
+from ignet.data.images.dataset import SourceBatches
+from ignet.data.label_sets.labels import IGNORE
 from ignet.devices import seed_everything
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
-from ignet.files import write_json
-from ignet.fingerprint import tree_fingerprint
+from ignet.files.atomic import write_json
+from ignet.log import log, progress
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import Segmenter, build_segmenter, content_hash, save_segmenter
-from ignet.scheduler import deadline
-from ignet.stage import Stage, command
+from ignet.stage.fingerprint import tree_fingerprint
+from ignet.stage.scheduler import deadline
+from ignet.stage.script import Stage, command
 from ignet.train.distributed import Ranks, join
 from ignet.train.finished import note_identity, take_back
+from ignet.train.loader import read_ahead
 from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer

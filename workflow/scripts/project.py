@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.projection import ProjectionConfig
-from ignet.console import log, progress
-from ignet.data import kitti
-from ignet.data.calibration_check import calibration_faults, view_faults
-from ignet.data.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.faults import Faults
-from ignet.data.labels import IGNORE, lidar_to_cityscapes, to_train_ids
-from ignet.data.projection import camera_sector, project, visible
+from ignet.data.check.calibration import calibration_faults, view_faults
+from ignet.data.check.faults import Faults
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
-from ignet.stage import Stage, command
+from ignet.log import log, progress
+from ignet.stage.script import Stage, command
 
 
 @command

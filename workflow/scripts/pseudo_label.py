@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.self_training import PseudoLabelConfig
-from ignet.console import log, progress
-from ignet.data.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
-from ignet.data.labels import CLASSES, IGNORE, to_raw_ids, to_train_ids
-from ignet.data.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
-from ignet.files import atomic, write_array
+from ignet.data.formats.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
+from ignet.data.label_sets.labels import CLASSES, IGNORE, to_raw_ids, to_train_ids
+from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
+from ignet.files.atomic import atomic, write_array
+from ignet.files.names import Sequences
+from ignet.log import log, progress
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
-from ignet.names import Sequences
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Points and their given labels -> classes and confidences."""

@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import ReportConfig
-from ignet.console import log, progress
-from ignet.data.correspondence import Correspondence, FrameCorrespondence
-from ignet.data.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
-from ignet.data.labels import lidar_to_cityscapes, to_train_ids
+from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
+from ignet.data.label_sets.labels import lidar_to_cityscapes, to_train_ids
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
 from ignet.evaluate.segmentation2d import predict_image
+from ignet.files.names import Sequences
+from ignet.log import log, progress
 from ignet.models.segformer import FrozenTeacher, load_segmenter
-from ignet.names import Sequences
 from ignet.report.arguments import name_and_path
 from ignet.report.figures import save_figure
 from ignet.report.pictures import before_after, evenly_spaced, from_above, in_image
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

@@ -6,9 +6,9 @@ from pathlib import Path
 from ignet.config.base import validate
 from ignet.config.evaluation import CompareConfig
 from ignet.config.page import PageConfig
-from ignet.console import log
 from ignet.errors import IgnetError
-from ignet.files import read_json
+from ignet.files.atomic import read_json
+from ignet.log import log
 from ignet.models.segformer import FrozenTeacher, load_segmenter
 from ignet.report.arguments import name_and_path
 from ignet.report.html.assets import assets_hash
@@ -18,7 +18,7 @@ from ignet.report.html.frames import Sources, choose_frames, feature_colors, fra
 from ignet.report.html.page import write_page
 from ignet.report.html.sections import ablation, classes, confusion, gains, headline, published, read_confusions, scans, training
 from ignet.report.plots import read_curves
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 
 
 @command

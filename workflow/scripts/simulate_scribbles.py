@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.dataset import ScribbleConfig
-from ignet.console import log, progress
-from ignet.data import kitti
-from ignet.data.labels import IGNORE, to_raw_ids, to_train_ids
-from ignet.data.scribbles import simulate_scribbles
-from ignet.files import atomic, write_array
-from ignet.stage import Stage, command
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import IGNORE, to_raw_ids, to_train_ids
+from ignet.data.scribbles.simulate import simulate_scribbles
+from ignet.files.atomic import atomic, write_array
+from ignet.log import log, progress
+from ignet.stage.script import Stage, command
 
 
 @command

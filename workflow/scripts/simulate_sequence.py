@@ -6,7 +6,7 @@ Every sequence drives along a street of its own, drawn from the section `world` 
 from pathlib import Path
 
 from ignet.config.world import WorldConfig
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 from ignet.world.files import write_sequence
 
 

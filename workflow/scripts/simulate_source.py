@@ -6,7 +6,7 @@ The images are a function of the section `world` alone.
 from pathlib import Path
 
 from ignet.config.world import WorldConfig
-from ignet.stage import Stage, command
+from ignet.stage.script import Stage, command
 from ignet.world.files import write_source
 
 

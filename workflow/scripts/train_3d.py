@@ -9,25 +9,25 @@ from pathlib import Path
 import torch
 
 from ignet.config.training_3d import ImageGuidanceConfig, Train3DConfig
-from ignet.console import log
-from ignet.data.dataset import TrainingSamples
-from ignet.data.kitti import frame_ids
-from ignet.data.labels import CLASSES
-from ignet.data.scan_source import ScanSource
-from ignet.data.splits import labelled_scans
-from ignet.data.workers import read_ahead
+from ignet.data.formats.kitti import frame_ids
+from ignet.data.formats.splits import labelled_scans
+from ignet.data.label_sets.labels import CLASSES
+from ignet.data.lidar.batches import TrainingSamples
+from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.devices import autocast, seed_everything, step_generator
-from ignet.files import file_hash, write_json
-from ignet.fingerprint import sequence_fingerprint
+from ignet.files.atomic import file_hash, write_json
+from ignet.files.names import Sequences
+from ignet.log import log
 from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.probe import Probe, fit_probe
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
-from ignet.names import Sequences
-from ignet.scheduler import deadline
-from ignet.stage import Stage, command
+from ignet.stage.fingerprint import sequence_fingerprint
+from ignet.stage.scheduler import deadline
+from ignet.stage.script import Stage, command
 from ignet.train.distributed import join
 from ignet.train.finished import note_identity, take_back
+from ignet.train.loader import read_ahead
 from ignet.train.needs import (
     compares_features,
     needs_correspondence,

@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ignet.data.voxels import COORDINATE_LIMIT
+from ignet.data.lidar.voxels import COORDINATE_LIMIT
 from ignet.errors import IgnetError
 
 BATCH_LIMIT = 2**9
@@ -80,7 +80,7 @@ def duplicate_error(found: int, unique: int) -> IgnetError:
     """The error for coordinates that occur twice."""
     return IgnetError(
         f"voxel coordinates: found {found} rows but {unique} distinct voxels, expected each voxel once; "
-        "make them with ignet.data.voxels.voxelize"
+        "make them with ignet.data.lidar.voxels.voxelize"
     )
 
 

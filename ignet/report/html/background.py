@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ignet.data.kitti import read_image
-from ignet.data.labels import CLASSES
+from ignet.data.formats.kitti import read_image
+from ignet.data.label_sets.labels import CLASSES
 from ignet.errors import IgnetError, reason_of
 from ignet.report.html.costs import Made, StageCost, duration, versions
 from ignet.report.html.pack import jpeg

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ignet.data.labels import CLASSES
-from ignet.data.spacing import spaced
+from ignet.data.label_sets.labels import CLASSES
+from ignet.data.lidar.spacing import spaced
 from ignet.report.html.tables import PageTable
 from ignet.report.plots import Curve, smooth
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
-from ignet.files import read_json
+from ignet.files.atomic import read_json
 
 
 @dataclass(frozen=True)

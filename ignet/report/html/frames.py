@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ignet.config.page import PageConfig
-from ignet.console import progress
-from ignet.data import kitti
-from ignet.data.correspondence import Correspondence, FrameCorrespondence
-from ignet.data.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_ids
-from ignet.data.target import check_size, nearest_pixels
+from ignet.data.formats import kitti
+from ignet.data.images.target import check_size, nearest_pixels
+from ignet.data.label_sets.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_ids
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
+from ignet.log import progress
 from ignet.models.segformer import FrozenTeacher, image_batch, sample_features
 from ignet.report.html.components import FeatureColors
 from ignet.report.html.pack import class_png, jpeg, packed, quantised

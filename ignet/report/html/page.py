@@ -10,8 +10,8 @@ import jinja2
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from ignet.data.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS
-from ignet.files import atomic
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS
+from ignet.files.atomic import atomic
 from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import CompareConfig
-from ignet.files import read_json
+from ignet.files.atomic import read_json
 from ignet.report.html.charts import chart, class_chart, confusion_chart, curve_charts, gain_chart, interval_chart, run_styles
 from ignet.report.html.tables import PageTable, read_table
 from ignet.report.plots import Curve

@@ -1,0 +1,251 @@
+"""All faults of a dataset in one pass: its root, each of its sequences, and what only shows between them."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from ignet.config.experiment import ExperimentConfig
+from ignet.data.check.calibration import copied_doubts
+from ignet.data.check.faults import Fault, Faults, downloads_of, number_of
+from ignet.data.check.labels import sequence_doubts
+from ignet.data.check.sequence import SequenceReport, check_sequence
+from ignet.data.check.source import SourceReport
+from ignet.data.check.tree import SequenceTree, alike
+from ignet.data.formats import kitti
+from ignet.data.formats.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
+from ignet.errors import reason_of
+from ignet.files.names import in_order, is_name
+
+Wanted = dict[str, frozenset[str]]
+"""What must be there of each sequence: keys of `ignet.data.formats.official.KINDS`."""
+
+
+@dataclass
+class DatasetReport:
+    """What was found in a dataset.
+
+    Attributes:
+        root: its folder.
+        deep: whether every file was read.
+        sequences: one report each; their faults stand in ``faults`` too.
+        faults: all of them, and all doubts.
+        source: what was found in the source dataset, where one was looked at; its faults stand in ``faults`` too.
+        notes: what is no fault and yet good to know, one line each.
+    """
+
+    root: Path
+    deep: bool
+    sequences: list[SequenceReport] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
+    source: SourceReport | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Files of each kind in all sequences together, readable or not."""
+        trees = [report.tree for report in self.sequences]
+        return {kind: sum(len(tree.sizes.get(kind, {})) for tree in trees) for kind in KINDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "root": str(self.root),
+            "deep": self.deep,
+            "sequences": {report.sequence: _counts(report) for report in self.sequences},
+            "source": self.source and {"root": str(self.source.root), "layout": self.source.layout, "pairs": self.source.pairs},
+            "faults": [fault.as_json() for fault in self.faults],
+            "doubts": [doubt.as_json() for doubt in self.faults.doubts],
+            "downloads": [
+                {"archive": name, "faults": count, "where": DOWNLOADS.get(name)} for name, count in downloads_of(self.faults).items()
+            ],
+            "notes": self.notes,
+        }
+
+
+def check_dataset(
+    root: Path, wanted: Wanted, complete: bool = False, deep: bool = False, workers: int = 1, remission_scale: float = 1.0
+) -> DatasetReport:
+    """Collect all faults of a dataset; raises none of them.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        wanted: what must be there of each sequence.
+        complete: the sequences must hold all scans that SemanticKITTI has of them.
+        deep: read every file.
+        workers: threads that read.
+        remission_scale: what stands for a remission of 1 in the scans.
+    """
+    report = DatasetReport(root, deep)
+    if fault := _root_fault(root):
+        report.faults.append(fault)
+        return report
+    if not wanted:
+        download = "data_odometry_velodyne.zip"
+        found, expected = "found no sequence in it", "a folder for each, with velodyne/ in it"
+        report.faults.append(Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download))
+    for sequence, kinds in wanted.items():
+        report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers, remission_scale))
+    trees = [one.tree for one in report.sequences]
+    _name_swapped_counts(trees)
+    _name_foreign_labels(trees)
+    for one in report.sequences:
+        report.faults.take(one.faults)
+        report.notes += one.tree.notes
+    labelled, scribbled = ({one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled"))
+    report.faults.doubts += sequence_doubts(root, labelled, scribbled)
+    cameras = {tree.sequence: (tree.calibration, tree.image_size) for tree in trees if tree.calibration and tree.image_size}
+    report.faults.doubts += copied_doubts(root, cameras)
+    report.faults += _packed_archives(root, report.faults)
+    return report
+
+
+def wanted_of(experiment: ExperimentConfig) -> Wanted:
+    """What an experiment reads of each of its sequences."""
+    data = experiment.dataset
+    supervisions: set[str] = {experiment.run(name).supervision for name in experiment.runs}
+    supervisions |= {experiment.adaptation(name).supervision for name in experiment.adaptations}
+    train = {"scans", "images", "scribbles" if data.scribbles == "dataset" else "labels"}
+    train |= {"labels"} if "dense" in supervisions else set()
+    val = {"scans", "images", "labels"}
+    return {sequence: frozenset(val if sequence in data.val_sequences else train) for sequence in data.sequences}
+
+
+def wanted_at(root: Path, part: bool) -> Wanted:
+    """What a SemanticKITTI tree must hold.
+
+    The training and the validation sequences with images and labels, and scribbles where any sequence has them; test sequences
+    that are there, with their scans.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder of them.
+    """
+    present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
+    scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
+    if part:
+        return {sequence: present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
+    labelled = {"scans", "images", "labels"}
+    wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
+    wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
+    wanted |= {sequence: {"scans"} for sequence in TEST_SEQUENCES if sequence in present}
+    return {sequence: frozenset(wanted[sequence]) for sequence in in_order(wanted)}
+
+
+def _is_sequence(folder: Path) -> bool:
+    """Whether a folder is meant as a sequence: by its name as in SemanticKITTI, or by what lies in it."""
+    if folder.name.isdecimal():
+        return True
+    return is_name(folder.name) and any((folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values())
+
+
+def present_kinds(folder: Path) -> frozenset[str]:
+    """The scans, and what else there is a folder of in a sequence's folder."""
+    return frozenset({"scans", *(kind for kind in KINDS if (folder / KINDS[kind].folder).is_dir())})
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _root_fault(root: Path) -> Fault | None:
+    """Why there is nothing to look at."""
+    remedy = "set dataset.root to the folder that holds sequences/"
+    try:
+        entries = os.listdir(root)
+    except OSError as error:
+        return Fault("root", root, reason_of(error), "a dataset that holds sequences/", remedy)
+    if (root / "sequences").is_dir():
+        return None
+    expected = "the folder sequences/"
+    if other := alike(root, "sequences"):
+        return Fault("root-name", root / other, f"found the name '{other}'", "'sequences'", "rename it to sequences")
+    inside = next((root / entry for entry in sorted(entries) if (root / entry / "sequences").is_dir()), None)
+    if root.name == "sequences" and any(_is_sequence(root / entry) for entry in entries):
+        inside = root.parent
+    remedy = f"set dataset.root to {inside}" if inside else "unpack data_odometry_velodyne.zip here"
+    return Fault("root", root, "found no folder sequences/ in it", expected, remedy, None if inside else "data_odometry_velodyne.zip")
+
+
+def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """Archives that lie in the dataset and would mend a fault, but were never unpacked."""
+    needed = downloads_of(faults)
+    for folder in (root, root.parent):
+        for name in sorted(set(_entries(folder)) & set(needed)):
+            found, remedy = "found the archive itself", f"unpack it: {needed[name]} of the faults above are of its files"
+            yield Fault("packed", folder / name, found, "its content in sequences/", remedy, name)
+
+
+def _name_swapped_counts(trees: Sequence[SequenceTree]) -> None:
+    """Where two sequences have each other's number of files, say that, instead of what each lacks."""
+    for one, other in combinations([tree for tree in trees if tree.sizes.get("scans")], 2):
+        for kind in ("images", "labels", "scribbles"):
+            scans, files = [len(tree.frames) for tree in (one, other)], [len(tree.sizes.get(kind, {})) for tree in (one, other)]
+            if scans[0] == scans[1] or files != scans[::-1]:
+                continue
+            folder = one.folder / KINDS[kind].folder
+            found = f"found {files[0]} {KINDS[kind].noun}s for {scans[0]} scans, and the reverse in sequence {other.sequence}"
+            remedy = f"swap the folders {KINDS[kind].folder} of sequences {one.sequence} and {other.sequence}"
+            for tree in (one, other):
+                _drop(tree, kind, ("missing", "orphan", "label-length"))
+            one.faults.append(Fault("swapped", folder, found, "one for each scan", remedy, KINDS[kind].download))
+
+
+def _name_foreign_labels(trees: Sequence[SequenceTree]) -> None:
+    """Where all label files that do not fit their scans fit those of another sequence, say of which."""
+    for tree in trees:
+        for kind in ("labels", "scribbles"):
+            wrong = [fault for fault in tree.faults if fault.kind == "label-length" and fault.path.parent.name == KINDS[kind].folder]
+            frames = [Path(name).stem for fault in wrong for name in fault.files]
+            if not frames or 2 * len(frames) < len(tree.sizes[kind]):  # one file may fit another scan by chance
+                continue
+            for other in trees:
+                if other is not tree and all(_fits(tree.sizes[kind][frame], other, frame) for frame in frames):
+                    _drop(tree, kind, ("label-length",))
+                    found = f"found labels that fit the scans of sequence {other.sequence}"
+                    remedy = f"unpack {KINDS[kind].download} again"
+                    tree.fault("foreign", kind, frames, found, f"those of sequence {tree.sequence}", remedy)
+                    break
+
+
+def _fits(size: int, tree: SequenceTree, frame: str) -> bool:
+    return tree.readable("scans", frame) and size == kitti.LABEL_BYTES * tree.points(frame)
+
+
+def _drop(tree: SequenceTree, kind: str, names: Sequence[str]) -> None:
+    tree.faults[:] = [fault for fault in tree.faults if fault.kind not in names or fault.path.parent.name != KINDS[kind].folder]
+
+
+def _counts(report: SequenceReport) -> dict[str, Any]:
+    counts: dict[str, Any] = {kind: len(sizes) for kind, sizes in report.tree.sizes.items()}
+    if report.sequence in SEMANTICKITTI_FRAMES:
+        counts["official_scans"] = SEMANTICKITTI_FRAMES[report.sequence]
+    if report.frames:
+        counts |= {"points": sum(facts.points for facts in report.frames), "fingerprint": report.fingerprint}
+        for kind, name, word in (("labels", "label_share", "labelled"), ("scribbles", "scribble_share", "scribbled")):
+            counts |= {name: report.share(word)} if kind in report.tree.sizes else {}
+    return counts
+
+
+def describe(report: DatasetReport) -> str:
+    """A summary for a person; the faults themselves are not in it."""
+    counts: Mapping[str, int] = report.counts()
+    parts = ", ".join(f"{count:,} {KINDS[kind].noun}s" for kind, count in counts.items() if count)
+    how = "everything read" if report.deep else "names, sizes and headers; --deep reads everything"
+    lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})"]
+    if report.source:
+        lines.append(f"{report.source.root}: {report.source.pairs:,} pairs of source images and labels ({report.source.layout})")
+    lines += report.notes
+    doubts = f", {number_of(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
+    if not report.faults:
+        return "\n".join([*lines, f"no fault{doubts}"])
+    lines.append(number_of(report.faults) + doubts)
+    downloads = downloads_of(report.faults)
+    if downloads:
+        lines.append("downloads that mend them:")
+        lines += [f"  {name}  ({DOWNLOADS.get(name, 'its publisher')}): {count}" for name, count in downloads.items()]
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""The manifest of a dataset: one row of a CSV file for each checked frame."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ignet.data.check.labels import sequence_doubts
+from ignet.data.formats import kitti
+from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.errors import IgnetError
+from ignet.files.atomic import atomic, read_json
+from ignet.files.names import natural
+
+COLUMNS = ("sequence", "frame", "role", "points", "labelled", "scribbled", "scribbles", "width", "height", *CLASSES)
+_LISTS = ("frames", "points", "labelled", "image_sizes", "class_counts")
+
+
+def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None = None) -> list[str]:
+    """Write the rows of all sequences, in the order of their names, atomically.
+
+    Args:
+        path: the CSV file; names of sequences and frames keep their leading zeros (read them as text). ``scribbled`` counts the points
+            of the scribbles that trainings see, ``scribbles`` says whose they are: ``dataset`` or ``simulated``. Both are empty where
+            no training sees any, as in validation sequences.
+        sequences: JSON files of checked sequences (`SequenceReport.as_json` and the role).
+        simulated: folder whose ``sequences/NN/scribbles`` were drawn from the dense labels of the training sequences, if they were.
+
+    Returns:
+        One line each: the doubts of the sequences, and of those that are unlike the others.
+
+    Raises:
+        IgnetError: a file is missing or is none of those, or a sequence is given twice.
+    """
+    reports = sorted((_report(file) for file in sequences), key=lambda report: natural(report["sequence"]))
+    names = [report["sequence"] for report in reports]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise IgnetError(f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once")
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for report in reports:
+            if simulated and report["role"] == "train":
+                report |= {"scribbled": _drawn(simulated, report), "scribbles": "simulated"}
+            writer.writerows(_rows(report))
+    doubts = sequence_doubts(
+        Path(), *({report["sequence"]: _share(report, name) for report in reports} for name in ("labelled", "scribbled"))
+    )
+    return [*(doubt for report in reports for doubt in report.get("doubts", ())), *map(str, doubts)]
+
+
+def _drawn(root: Path, report: dict[str, Any]) -> list[int]:
+    """Points of each frame with a simulated scribble."""
+    paths = [kitti.scribble_path(root, report["sequence"], frame) for frame in report["frames"]]
+    labels = (to_train_ids(kitti.read_labels(path, points), str(path)) for path, points in zip(paths, report["points"], strict=True))
+    return [int(np.count_nonzero(each != IGNORE)) for each in labels]
+
+
+def _share(report: dict[str, Any], name: str) -> float:
+    """Of all points of a sequence; 0 where nothing was read."""
+    return sum(report.get(name) or ()) / max(sum(report["points"]), 1)
+
+
+def _report(file: Path) -> dict[str, Any]:
+    report = read_json(file)
+    keys = ("sequence", "role", *_LISTS)
+    missing = [key for key in keys if key not in report] if isinstance(report, dict) else list(keys)
+    if missing or len({len(report[key]) for key in _LISTS}) != 1:
+        fault = f"no {', '.join(missing)}" if missing else "lists of different lengths"
+        raise IgnetError(f"{file}: found {fault}, expected the facts of a checked sequence; run check_sequence again")
+    return report
+
+
+def _rows(report: dict[str, Any]) -> Iterator[list[Any]]:
+    scribbled = report.get("scribbled")
+    source = report.get("scribbles", "dataset") if scribbled else ""
+    columns = (*(report[key] for key in _LISTS), scribbled or [""] * len(report["frames"]))
+    for frame, points, labelled, size, counts, drawn in zip(*columns, strict=True):
+        yield [report["sequence"], frame, report["role"], points, labelled, drawn, source, *size, *counts]

@@ -1,0 +1,278 @@
+"""The files of one sequence by their names and sizes: what can be known without opening one."""
+
+import os
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ignet.data.check.faults import Fault, Faults, fault_of, named
+from ignet.data.check.tree_names import shape, sort_names, spellings
+from ignet.data.formats import kitti
+from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES
+from ignet.errors import reason_of
+from ignet.files.names import in_order, scan_of
+
+
+@dataclass
+class SequenceTree:
+    """What lies in a sequence's folder.
+
+    Attributes:
+        sequence: its name.
+        folder: its folder.
+        sizes: bytes of each file by kind (`ignet.data.formats.official.KINDS`) and frame.
+        broken: frames of each kind whose file needs no reading, because it is known to be faulty.
+        ignored: files of each kind's folder that no stage looks at and that do no harm.
+        image_sizes: width and height in pixels by frame.
+        calibration: where it can be read.
+        faults: what is wrong.
+    """
+
+    sequence: str
+    folder: Path
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    calibration: kitti.Calibration | None = None
+    faults: Faults = field(default_factory=Faults)
+
+    @property
+    def frames(self) -> list[str]:
+        """Names of the scans, in natural order."""
+        return in_order(self.sizes.get("scans", {}))
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each folder with files that no stage looks at."""
+        return [
+            f"{self.folder / KINDS[kind].folder}: no stage reads {named(files)}, by the name of no scan"
+            for kind, files in self.ignored.items()
+            if files
+        ]
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of most images; None where none could be read."""
+        common = Counter(self.image_sizes.values()).most_common(1)
+        return common[0][0] if common else None
+
+    def path(self, kind: str, frame: str) -> Path:
+        """File of a frame."""
+        return self.folder / KINDS[kind].folder / f"{frame}{KINDS[kind].suffix}"
+
+    def points(self, frame: str) -> int:
+        """Points of a scan, from its size."""
+        return self.sizes["scans"][frame] // kitti.POINT_BYTES
+
+    def readable(self, kind: str, frame: str) -> bool:
+        """Whether the file is there and nothing is known to be wrong with it."""
+        return frame in self.sizes.get(kind, {}) and frame not in self.broken[kind]
+
+    def fault(self, name: str, kind: str, frames: Iterable[str], found: str, expected: str, remedy: str) -> None:
+        """Keep one fault of some frames' files of one kind."""
+        frames = in_order(frames)
+        files = tuple(f"{frame}{KINDS[kind].suffix}" for frame in frames)
+        self.broken[kind] |= set(frames)
+        self.faults.append(Fault(name, self.path(kind, frames[0]), found, expected, remedy, KINDS[kind].download, files))
+
+
+def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool = False) -> SequenceTree:
+    """List a sequence and check names, counts and sizes; no fault is raised.
+
+    Args:
+        root: folder that holds ``sequences/``.
+        sequence: its name.
+        wanted: kinds that must be there. Labels are checked wherever there are any.
+        complete: the sequence must hold all scans that SemanticKITTI has of it.
+    """
+    tree = SequenceTree(sequence, kitti.sequence_path(root, sequence))
+    if not _is_there(tree):
+        return tree
+    for kind in KINDS:
+        if kind in wanted or (kind == "labels" and os.path.lexists(tree.folder / KINDS[kind].folder)):
+            _list(tree, kind)
+    official = SEMANTICKITTI_FRAMES.get(sequence) if complete else None
+    _name_spellings(tree, official)
+    _check_counts(tree, official)
+    _check_sizes(tree)
+    return tree
+
+
+def alike(folder: Path, name: str) -> str | None:
+    """An entry of a folder that is meant to be ``name``: in other case, with other zeros in front, or by KITTI's raw data's name."""
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    same = [entry for entry in entries if entry != name and _bare(entry) == _bare(name)]
+    return same[0] if same else None
+
+
+def _bare(name: str) -> str:
+    name = name.casefold().replace("image_02", "image_2")
+    return str(int(name)) if name.isdecimal() else name
+
+
+def _is_there(tree: SequenceTree) -> bool:
+    try:
+        if not stat.S_ISDIR(os.stat(tree.folder).st_mode):
+            tree.faults.append(Fault("not-a-folder", tree.folder, "found a file", "the folder of the sequence", "unpack the sequence"))
+            return False
+    except FileNotFoundError:
+        tree.faults.append(
+            _missing(tree.folder, "sequence-name", "no-sequence", "the folder of the sequence", "data_odometry_velodyne.zip")
+        )
+        return False
+    except OSError as error:
+        tree.faults.append(fault_of(error, "unreadable", tree.folder))
+        return False
+    return True
+
+
+def _missing(path: Path, misnamed: str, absent: str, expected: str, download: str) -> Fault:
+    """The fault of a folder that is not there, or goes by another name."""
+    if other := alike(path.parent, path.name):
+        return Fault(misnamed, path.with_name(other), f"found the name '{other}'", f"'{path.name}'", f"rename it to {path.name}")
+    return Fault(absent, path, "no such folder", expected, f"unpack {download} here", download)
+
+
+def _list(tree: SequenceTree, kind: str) -> None:
+    """Sizes of the files of one kind; faults of names, links and of the folder."""
+    folder, download = tree.folder / KINDS[kind].folder, KINDS[kind].download
+    expected = f"one {KINDS[kind].noun} for each scan"
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        tree.faults.append(_missing(folder, "folder-name", "no-folder", expected, download))
+        return
+    except OSError as error:
+        tree.faults.append(fault_of(error, "unreadable", folder, download))
+        return
+    tree.sizes[kind] = {}
+    _add_misnamed(tree, kind, [entry.name for entry in found])
+    _add_sizes(tree, kind, found)
+    if not tree.sizes[kind]:
+        remedy = f"unpack {download} here"
+        tree.faults.append(Fault("empty-folder", folder, f"found no {KINDS[kind].suffix} file", expected, remedy, download))
+        del tree.sizes[kind]
+
+
+def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]]) -> None:
+    """Sizes of the files with right names; links that lead nowhere and folders are faults."""
+    unreadable: dict[str, list[str]] = defaultdict(list)
+    folders = []
+    for entry in entries:
+        frame = scan_of(entry.name, KINDS[kind].suffix)
+        if frame is None:
+            continue
+        try:
+            status = entry.stat()
+        except OSError as error:
+            unreadable[reason_of(error)].append(frame)
+            tree.sizes[kind][frame] = 0
+            continue
+        tree.sizes[kind][frame] = status.st_size
+        if stat.S_ISDIR(status.st_mode):
+            folders.append(frame)
+    for found, frames in unreadable.items():
+        tree.fault("unreadable", kind, frames, found, f"a {KINDS[kind].noun}", "mend the link or the permissions, or unpack it again")
+    if folders:
+        tree.fault("not-a-file", kind, folders, "found a folder", f"a {KINDS[kind].noun}", "remove it and unpack it again")
+
+
+def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
+    """Faults of names that no stage would find, one for each way of being wrong; the others that none looks at are kept apart."""
+    suffix, download = KINDS[kind].suffix, KINDS[kind].download
+    found = sort_names(names, suffix, tree.sizes.get("scans", {}))
+    tree.ignored[kind] = found.ignored
+    remedies = {
+        "case": f"rename them: {suffix} in small letters",
+        "format": f"convert them to {suffix}, or unpack {download} again",
+        "leftover": f"downloading or unpacking was stopped: remove them and unpack {download} again",
+    }
+    for fault, files in found.wrong.items():
+        if fault == "case":  # it is there, by another name: not missing, and not readable
+            _keep_broken(tree, kind, files.values())
+        _misnamed(tree, kind, fault, files, f"{next(iter(files.values()))}{suffix}", remedies[fault])
+
+
+def _name_spellings(tree: SequenceTree, official: int | None) -> None:
+    """Faults of numbers that are written otherwise than those of the other folders."""
+    for kind, other in spellings(tree.sizes, official).items():
+        if other:
+            for frame in other:
+                del tree.sizes[kind][frame]
+            _keep_broken(tree, kind, other.values())
+            files, right = [f"{frame}{KINDS[kind].suffix}" for frame in other], next(iter(other.values()))
+            _misnamed(tree, kind, "padding", files, f"{right}{KINDS[kind].suffix}", f"rename them: {len(right)} digits")
+
+
+def _keep_broken(tree: SequenceTree, kind: str, frames: Iterable[str]) -> None:
+    for frame in frames:
+        tree.sizes[kind][frame] = 0
+        tree.broken[kind].add(frame)
+
+
+def _misnamed(tree: SequenceTree, kind: str, fault: str, files: Iterable[str], right: str, remedy: str) -> None:
+    first, *_ = files = tuple(files)
+    path = tree.folder / KINDS[kind].folder / first
+    tree.faults.append(Fault(fault, path, f"found the name '{first}'", f"names such as {right}", remedy, KINDS[kind].download, files))
+
+
+def _check_counts(tree: SequenceTree, official: int | None) -> None:
+    """Each kind has one file for each scan, and the scans are those of SemanticKITTI where they must be."""
+    scans = set(tree.sizes.get("scans", {}))
+    if not scans:
+        return
+    wanted = scans if official is None else {f"{number:06d}" for number in range(official)}
+    for kind, sizes in list(tree.sizes.items()):
+        noun, download = KINDS[kind].noun, KINDS[kind].download
+        lacking, more = wanted - set(sizes), set(sizes) - wanted - (scans if kind != "scans" else set())
+        if kind != "scans":
+            strays = {frame for frame in more if shape(frame) not in {shape(scan) for scan in scans}}
+            more -= strays
+            tree.ignored[kind] += [f"{frame}{KINDS[kind].suffix}" for frame in in_order(strays)]
+            tree.sizes[kind] = {frame: size for frame, size in sizes.items() if frame not in strays}
+        if lacking:
+            count = "no such file" if official is None else f"no such file: found {len(sizes)} of {official} {noun}s{_other(sizes, tree)}"
+            expected = f"a {noun} for its scan" if official is None else f"all that SemanticKITTI has of sequence {tree.sequence}"
+            tree.fault("missing", kind, lacking, count, expected, f"unpack {download} again")
+        if more and kind == "scans":
+            found, remedy = f"found {len(sizes)} scans{_other(sizes, tree)}", "remove those of other sequences"
+            tree.fault("too-many", kind, more, found, f"SemanticKITTI's {official}", remedy)
+        elif more:
+            found, remedy = f"found no scan for this {noun}", "unpack data_odometry_velodyne.zip again, or remove what is too much"
+            tree.fault("orphan", kind, more, found, "as many scans", remedy)
+
+
+def _other(sizes: Collection[str], tree: SequenceTree) -> str:
+    """Which other sequence has as many files as were found here."""
+    same = [name for name, count in SEMANTICKITTI_FRAMES.items() if count == len(sizes) and name != tree.sequence]
+    return f", as many as sequence {' or '.join(same)} has" if same else ""
+
+
+def _check_sizes(tree: SequenceTree) -> None:
+    scans = {frame: size for frame, size in tree.sizes.get("scans", {}).items() if frame not in tree.broken["scans"]}
+    if empty := [frame for frame, size in scans.items() if not size]:
+        tree.fault("empty-file", "scans", empty, "found 0 bytes", "a scan", "the disk was full or unpacking was stopped: unpack it again")
+    if cut := [frame for frame, size in scans.items() if size % kitti.POINT_BYTES]:
+        found = f"found {scans[min(cut)]} bytes"
+        expected = f"a positive multiple of {kitti.POINT_BYTES} (4 float32 a point)"
+        tree.fault("scan-size", "scans", cut, found, expected, "the file is cut short or is no scan: unpack it again")
+    for kind in ("labels", "scribbles"):
+        sizes = tree.sizes.get(kind, {})
+        other = [
+            frame
+            for frame, size in sizes.items()
+            if tree.readable(kind, frame) and tree.readable("scans", frame) and size != kitti.LABEL_BYTES * tree.points(frame)
+        ]
+        if other:
+            first = min(other)
+            found = f"found {sizes[first] / kitti.LABEL_BYTES:g} labels"
+            expected = f"{tree.points(first)}, as many as its scan has points"
+            remedy = f"unpack the {KINDS[kind].noun}s that belong to these scans"
+            tree.fault("label-length", kind, other, found, expected, remedy)

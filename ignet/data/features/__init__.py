@@ -1,0 +1,1 @@
+"""2D features of the points that the camera sees, on disk."""

@@ -1,0 +1,309 @@
+"""Files of a dataset in the SemanticKITTI layout: scans, labels, images, calibration.
+
+``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a frame's name.
+Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own tree.
+"""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.data.formats import png
+from ignet.data.formats.scan_values import position_faults, returns, scan_faults
+from ignet.errors import IgnetError, reason_of
+from ignet.files.atomic import atomic
+from ignet.files.names import in_order, scan_of
+
+POINT_BYTES = 16
+"""Of a scan's point: x, y, z, remission as four float32."""
+
+LABEL_BYTES = 4
+"""Of a point's label: one uint32."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration of one sequence.
+
+    Attributes:
+        p2: float64 (3, 4), projection of the left colour camera (`image_2`) in pixels.
+        tr: float64 (4, 4), LiDAR frame to the frame of camera 0, in metres; the last row is 0 0 0 1.
+        size: width and height in pixels of the images that `p2` is of, where the file says them.
+    """
+
+    p2: NDArray[np.float64]
+    tr: NDArray[np.float64]
+    size: tuple[int, int] | None = None
+
+
+def sequence_path(root: Path, sequence: str) -> Path:
+    """Folder of one sequence."""
+    return Path(root) / "sequences" / sequence
+
+
+def scan_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of a scan."""
+    return sequence_path(root, sequence) / "velodyne" / f"{frame}.bin"
+
+
+def label_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of the dense labels of a scan."""
+    return sequence_path(root, sequence) / "labels" / f"{frame}.label"
+
+
+def scribble_path(root: Path, sequence: str, frame: str) -> Path:
+    """File of the scribble labels of a scan."""
+    return sequence_path(root, sequence) / "scribbles" / f"{frame}.label"
+
+
+def image_path(root: Path, sequence: str, frame: str) -> Path:
+    """Image of the left colour camera at a frame."""
+    return sequence_path(root, sequence) / "image_2" / f"{frame}.png"
+
+
+def calibration_path(root: Path, sequence: str) -> Path:
+    """Calibration file of a sequence."""
+    return sequence_path(root, sequence) / "calib.txt"
+
+
+def frame_ids(root: Path, sequence: str) -> list[str]:
+    """Names of the frames of a sequence, in natural order: those of its scans, `ignet.files.names` says which files are one.
+
+    Raises:
+        IgnetError: the root, the sequence or its scans are not there.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise IgnetError(f"{root}: no such folder, expected a dataset that holds sequences/; set dataset.root to where it was unpacked")
+    if not (root / "sequences").is_dir():
+        raise IgnetError(f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder above it")
+    folder = sequence_path(root, sequence)
+    if not folder.is_dir():
+        found = in_order(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+        raise IgnetError(
+            f"{folder}: no such sequence, found {', '.join(found) or 'none'}; "
+            "unpack it, or take it out of dataset.train_sequences and dataset.val_sequences"
+        )
+    frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_of(path.name, ".bin")))
+    if not frames:
+        raise IgnetError(f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack data_odometry_velodyne here")
+    return frames
+
+
+def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
+    """Read a scan: float32 (N, 4), x forward, y left, z up in metres, remission 0-1.
+
+    Args:
+        path: a ``.bin`` file.
+        remission_scale: what stands for a remission of 1 in the file; remissions are divided by it.
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short, or its values are none that a scan can have (`ignet.data.formats.scan_values`).
+    """
+    points = scan_values(path)
+    _refuse(path, scan_faults(points, remission_scale))
+    return _divided(points, remission_scale)
+
+
+def read_positions(path: Path) -> NDArray[np.float32]:
+    """Read the coordinates of a scan, for what does not ask for remissions: float32 (N, 3), x forward, y left, z up in metres.
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short, or its coordinates are none that a scan can have.
+    """
+    points = scan_values(path)
+    _refuse(path, position_faults(points))
+    return np.ascontiguousarray(points[:, :3])
+
+
+def read_live_scan(path: Path, remission_scale: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read a scan as a sensor gives it, with points that no pulse came back from.
+
+    Args:
+        path: a ``.bin`` file.
+        remission_scale: as of `read_scan`.
+
+    Returns:
+        points float32 (N, 4) as `read_scan` gives them, and bool (N,): false for a point with a NaN, or at exactly 0 0 0.
+
+    Raises:
+        IgnetError: as `read_scan`, of the points with a return; or there is none.
+    """
+    points = scan_values(path)
+    there = returns(points)
+    there = np.ones(len(points), bool) if there is None else there
+    _refuse(path, scan_faults(points[there] if there.any() else points, remission_scale))
+    return _divided(points, remission_scale), there
+
+
+def scan_values(path: Path) -> NDArray[np.float32]:
+    """The values of a scan as they stand in its file, whatever they are: float32 (N, 4).
+
+    Raises:
+        IgnetError: the file is missing, empty or cut short.
+    """
+    data = _read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
+    if not data or len(data) % POINT_BYTES:
+        raise IgnetError(
+            f"{path}: found {len(data)} bytes, expected a positive multiple of {POINT_BYTES} (4 float32 a point); "
+            "the file is cut short or is no scan: unpack it again"
+        )
+    return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
+
+
+def _refuse(path: Path, faults: Iterator[tuple[str, IgnetError]]) -> None:
+    for _, fault in faults:
+        raise IgnetError(f"{path}: {fault}")
+
+
+def _divided(points: NDArray[np.float32], remission_scale: float) -> NDArray[np.float32]:
+    if remission_scale != 1:
+        points[:, 3] /= remission_scale
+    return points
+
+
+def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
+    """Read raw labels: uint32 (N,), the low 16 bits the class, the high 16 bits the instance.
+
+    Args:
+        path: a ``.label`` file.
+        points: the number of points of its scan, where it is known.
+
+    Raises:
+        IgnetError: the file is missing, cut short, of another length than its scan, or holds floating-point numbers.
+    """
+    data = _read_bytes(path, "a label file", "unpack the labels again")
+    if len(data) % LABEL_BYTES:
+        raise IgnetError(f"{path}: found {len(data)} bytes, expected a multiple of {LABEL_BYTES} (one uint32 a point); unpack it again")
+    if points is not None and len(data) != LABEL_BYTES * points:
+        raise IgnetError(
+            f"{path}: found {len(data) // LABEL_BYTES} labels, expected {points}, as many as its scan has points; "
+            "unpack the labels that belong to these scans"
+        )
+    if _are_floats(data):
+        raise IgnetError(f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them")
+    return np.frombuffer(data, dtype="<u4").astype(np.uint32)
+
+
+def _are_floats(data: bytes) -> bool:
+    """Whether labels were written as float32: whole numbers, some of them not 0; as float32, labels of few instances are all but 0."""
+    values = np.frombuffer(data, "<f4")
+    return bool((values >= 1).any() and (values == np.round(values)).all())
+
+
+def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """Raw class of each point, uint16: the low 16 bits of its label."""
+    return (np.asarray(raw) & 0xFFFF).astype(np.uint16)
+
+
+def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Number of the object that each point belongs to, uint32, 0 where it belongs to none.
+
+    It is the whole label: the instance in its high 16 bits counts within the raw class, so that car 7 and moving-car 7 are two objects.
+    """
+    raw = np.asarray(raw, np.uint32)
+    return np.where(raw >> 16, raw, np.uint32(0))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image: uint8 (H, W, 3), RGB.
+
+    Raises:
+        IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
+    """
+    data = _read_bytes(path, "an image", "unpack data_odometry_color here")
+    header = png.parse_header(data[: png.START_BYTES])
+    if header:
+        _refuse(path, png.pixel_faults(header))
+    whole = header is None or png.END in data[-png.END_BYTES :]  # decoders fill what is missing with grey, silently
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+    if image is None:
+        raise IgnetError(f"{path}: found {len(data)} bytes that are no whole image, expected a PNG; unpack it again")
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels of a PNG, from its header alone.
+
+    Raises:
+        IgnetError: the file is missing or is no PNG.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            header = png.parse_header(file.read(png.START_BYTES))
+    except OSError as error:
+        raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
+    if header is None:
+        raise IgnetError(f"{path}: found no PNG header, expected a PNG image; unpack it again")
+    return header.width, header.height
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4); and `S_rect_02`, two numbers, if it is there.
+
+    Raises:
+        IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.
+    """
+    lines = _calibration_lines(path)
+    found = ", ".join(lines) or "nothing"
+    if "P2" not in lines:
+        raise IgnetError(f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack data_odometry_calib here")
+    if "Tr" not in lines:
+        raise IgnetError(
+            f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI "
+            "archives lacks; unpack data_odometry_calib over it"
+        )
+    p2, tr = (_numbers(path, key, lines[key], 12).reshape(3, 4) for key in ("P2", "Tr"))
+    size = _numbers(path, "S_rect_02", lines["S_rect_02"], 2) if "S_rect_02" in lines else None
+    return Calibration(p2, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1])))
+
+
+def _calibration_lines(path: Path) -> dict[str, str]:
+    """Values by key; each key once."""
+    data = _read_bytes(path, "a calibration", "unpack data_odometry_calib here")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    lines: dict[str, str] = {}
+    for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():
+        key, colon, values = (part.strip() for part in line.partition(":"))
+        if colon and lines.setdefault(key, values) != values:
+            raise IgnetError(f"{path}: line '{key}': found twice with other numbers, expected once; remove the one that is wrong")
+    return lines
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write `P2`, `Tr` and the images' size, where it is given, so that `read_calibration` gives the same values."""
+    rows = {"P2": calibration.p2.ravel(), "Tr": calibration.tr[:3].ravel()}
+    if calibration.size:
+        rows["S_rect_02"] = np.array(calibration.size, np.float64)
+    with atomic(path) as temporary:
+        temporary.write_text(
+            "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()), encoding="utf-8"
+        )
+
+
+def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float64]:
+    try:
+        numbers = np.array([float(value) for value in values.split()])
+    except ValueError as error:
+        raise IgnetError(f"{path}: line '{key}': {error}, expected {count} numbers; unpack data_odometry_calib again") from None
+    if numbers.size != count or not np.isfinite(numbers).all():
+        finite = int(np.isfinite(numbers).sum())
+        raise IgnetError(f"{path}: line '{key}': found {finite} finite numbers, expected {count}; unpack data_odometry_calib again")
+    return numbers
+
+
+def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, what, error, remedy) from None
+
+
+def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
+    found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
+    return IgnetError(f"{path}: {found}, expected {what}; {remedy}")

@@ -1,0 +1,1 @@
+"""Training samples of the 2D network."""

@@ -1,0 +1,115 @@
+"""Target images with the labels of the LiDAR points that are projected into them."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels
+from ignet.data.formats.splits import Scan, pools
+from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
+from ignet.errors import IgnetError
+
+
+class TargetFrames:
+    """Target images with the labels of their projected points.
+
+    Args:
+        root: the dataset.
+        projections: correspondence file of each sequence.
+        supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read for this alone);
+            none: no labels.
+        labelled: the (sequence, frame) whose labels may be used; None: all.
+
+    Attributes:
+        pools: numbers of the labelled frames, then of the unlabelled ones, see `ignet.data.formats.splits.pools`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        projections: dict[str, Path],
+        supervision: Literal["none", "scribbles", "dense"],
+        labelled: Collection[Scan] | None = None,
+    ) -> None:
+        self.root, self.supervision = root, supervision
+        self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
+        self.items = [(sequence, frame) for sequence, file in self.correspondence.items() for frame in file.frames]
+        if not self.items:
+            raise IgnetError(
+                f"{root}: found no projected frame of sequences {sorted(projections)}, expected one at least; run the projection"
+            )
+        self._labelled = frozenset(self.items if labelled is None else labelled)
+        self.pools = pools(self.items, self._labelled)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """Projected labels of each class that may be used, int64 (frames, 19)."""
+        found = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
+        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES_CLASSES)) for ids in found])
+
+    def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
+        sequence, frame = self.items[item]
+        image = read_image(image_path(self.root, sequence, frame))
+        points = self.correspondence[sequence].read(frame)
+        check_size(image, points, image_path(self.root, sequence, frame))
+        return image, sparse_label_image(points.pixel, self._ids((sequence, frame), points), image.shape[1], image.shape[0])
+
+    def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
+        if self.supervision == "none" or scan not in self._labelled:
+            return np.full(len(points.pixel), IGNORE, np.uint8)
+        return projected_labels(self.root, *scan, points) if self.supervision == "dense" else points.scribble
+
+
+def projected_labels(root: Path, sequence: str, frame: str, points: FrameCorrespondence) -> NDArray[np.uint8]:
+    """Dense labels of a frame's visible points: uint8 (n,), Cityscapes ids, 255 where the class has none.
+
+    Raises:
+        IgnetError: the label file is missing or belongs to another scan.
+    """
+    path = label_path(root, sequence, frame)
+    return lidar_to_cityscapes(to_train_ids(read_labels(path, points.points), str(path)))[points.index]
+
+
+def check_size(image: NDArray[np.uint8], points: FrameCorrespondence, path: Path) -> None:
+    """Refuse an image (H, W, 3) of another size than the one that the points were projected into.
+
+    Raises:
+        IgnetError: the sizes differ.
+    """
+    height, width = image.shape[:2]
+    if (width, height) != (points.width, points.height):
+        raise IgnetError(
+            f"{path}: found {width}x{height} pixels, expected {points.width}x{points.height} as in its projection; run project again"
+        )
+
+
+def sparse_label_image(pixel: NDArray[np.floating], ids: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Draw labels at projected points.
+
+    Args:
+        pixel: float (n, 2), columns u and rows v; the centre of the top-left pixel is (0, 0).
+        ids: uint8 (n,), 255 for a point without a label.
+        width: of the image.
+        height: of the image.
+
+    Returns:
+        uint8 (H, W), 255 where no labelled point lies; of several in one pixel the last counts.
+    """
+    image = np.full((height, width), IGNORE, np.uint8)
+    has = ids != IGNORE
+    columns, rows = nearest_pixels(pixel[has], width, height)
+    image[rows, columns] = ids[has]
+    return image
+
+
+def nearest_pixels(pixel: NDArray[np.floating], width: int, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns and rows, int64 (n,) each, of the pixels whose centres lie nearest to the positions (n, 2)."""
+    nearest = np.floor(pixel + 0.5).astype(np.int64)
+    return nearest[:, 0].clip(0, width - 1), nearest[:, 1].clip(0, height - 1)

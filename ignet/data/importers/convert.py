@@ -1,0 +1,172 @@
+"""Write the frames of a layout as a tree that the workflow reads: SemanticKITTI's layout, with links where a file fits as it is.
+
+What passes through memory is looked at: what is wrong with it is listed, and points without a return are left out.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.data.check.faults import Faults
+from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
+from ignet.data.formats import kitti
+from ignet.data.formats.scan_values import returns
+from ignet.data.importers.frame import SensorFrame
+from ignet.data.label_sets.labels import to_train_ids
+from ignet.errors import IgnetError
+from ignet.files.atomic import atomic, write_array
+from ignet.log import progress
+
+FRAMES = "frames.csv"
+"""Beside ``sequences/``: which frame of which drive each frame is."""
+
+
+@dataclass
+class Converted:
+    """What was written.
+
+    Attributes:
+        frames: number of frames of each sequence.
+        faults: of the arrays that were written, and doubts; linked files were not read.
+        without_return: points that were left out, because no pulse came back.
+        linked: files that are links.
+    """
+
+    frames: dict[str, int] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    without_return: int = 0
+    linked: int = 0
+
+
+def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
+    """Write a tree; it gets its name when it is whole.
+
+    A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are numbered in the
+    order of their first frames, and their frames from 000000.
+
+    Args:
+        frames: in their order.
+        out: the folder to make.
+
+    Raises:
+        IgnetError: the folder is there already, there is no frame, or a frame is broken.
+    """
+    if out.exists():
+        raise IgnetError(f"{out}: found it there already, expected a new folder; remove it, or choose another one")
+    sequences: dict[tuple[str, bytes], str] = {}
+    with atomic(out) as tree:
+        tree.mkdir()
+        writer = _Writer(tree, out)
+        with (tree / FRAMES).open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["sequence", "frame", "drive", "name"])
+            for frame in progress(frames := list(frames), "converted frame"):
+                sequence = sequences.setdefault((frame.drive, _identity(frame.calibration)), f"{len(sequences):02d}")
+                name = writer.add(frame, sequence)
+                rows.writerow([sequence, name, frame.drive, frame.name])
+        if not sequences:
+            raise IgnetError(f"{out}: found no frame, expected some; look at the folder that the layout reads")
+    writer.done.faults.gather(CONTENT_KINDS)
+    return writer.done
+
+
+def _identity(calibration: kitti.Calibration) -> bytes:
+    return calibration.p2.tobytes() + calibration.tr.tobytes() + repr(calibration.size).encode()
+
+
+class _Writer:
+    """Writes frames into ``tree``, which is to become ``out``; ``done`` says what was written."""
+
+    def __init__(self, tree: Path, out: Path) -> None:
+        self.tree, self.out, self.done = tree, out, Converted()
+
+    def add(self, frame: SensorFrame, sequence: str) -> str:
+        """Write a frame as the next one of a sequence; returns its name."""
+        name = f"{self.done.frames.get(sequence, 0):06d}"
+        folder, where = kitti.sequence_path(self.tree, sequence), f"frame {frame.name} of {frame.drive}"
+        if name == "000000":
+            for part in ("velodyne", "image_2"):
+                (folder / part).mkdir(parents=True)
+            kitti.write_calibration(kitti.calibration_path(self.tree, sequence), frame.calibration)
+        there = self._scan(frame, kitti.scan_path(self.tree, sequence, name), where)
+        if frame.labels is not None:
+            (folder / "labels").mkdir(exist_ok=True)
+            self._labels(frame, kitti.label_path(self.tree, sequence, name), where, there)
+        self._image(frame.image, kitti.image_path(self.tree, sequence, name))
+        self.done.frames[sequence] = self.done.frames.get(sequence, 0) + 1
+        return name
+
+    def _scan(self, frame: SensorFrame, target: Path, where: str) -> NDArray[np.bool_] | None:
+        """Write or link a scan; of one in memory, which of its points have a return and were written."""
+        if isinstance(frame.scan, Path):
+            self._link(frame.scan, target)
+            return None
+        points = _as_scan(frame.scan(), where)
+        there = returns(points) if len(points) else None
+        there = np.ones(len(points), bool) if there is None else there
+        if not there.any():
+            raise IgnetError(f"{where}: found no point with a return among {len(points)}, expected some; leave this frame out")
+        points = points[there]
+        self.done.without_return += int((~there).sum())
+        self.done.faults.take(judge_scan(self._final(target), points))
+        write_array(target, points)
+        return there
+
+    def _labels(self, frame: SensorFrame, target: Path, where: str, there: NDArray[np.bool_] | None) -> None:
+        """Write or link labels, without those of the points that were left out."""
+        if isinstance(frame.labels, Path) and (there is None or there.all()):
+            self._link(frame.labels, target)
+            return
+        assert frame.labels is not None
+        labels = kitti.read_labels(frame.labels) if isinstance(frame.labels, Path) else _as_labels(frame.labels(), where)
+        if there is not None:
+            if len(labels) != len(there):
+                raise IgnetError(f"{where}: found {len(labels)} labels, expected {len(there)}, one a point; mend the layout's module")
+            labels = labels[there]
+        final = self._final(target)
+        with self.done.faults.kept("unknown-id", final):
+            to_train_ids(labels, str(final))
+        write_array(target, labels.astype("<u4"))
+
+    def _image(self, source: Path, target: Path) -> None:
+        if source.suffix == ".png":
+            self._link(source, target)
+            return
+        # a grey image stays grey, and 16 bits stay 16: the check says the same of it as of a PNG
+        image = cv2.imread(str(source), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        if image is None or image.dtype not in (np.uint8, np.uint16):
+            found = "cannot be read" if image is None else f"found pixels of type {image.dtype}"
+            raise IgnetError(f"{source}: {found}, expected an image of 8 bits that OpenCV reads; unpack it again, or convert it")
+        done, encoded = cv2.imencode(".png", image)
+        if not done:
+            raise IgnetError(f"{source}: found an image of {image.shape}, expected one that fits into a PNG; convert it")
+        write_array(target, encoded)
+
+    def _link(self, source: Path, target: Path) -> None:
+        if not source.is_file():
+            raise IgnetError(f"{source}: no such file, expected one for each frame; unpack its archive again, or remove the frame's others")
+        target.symlink_to(source.resolve())
+        self.done.linked += 1
+
+    def _final(self, target: Path) -> Path:
+        """Where a file will be when the tree has its name."""
+        return self.out / target.relative_to(self.tree)
+
+
+def _as_scan(points: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
+        found = f"{points.dtype} {points.shape}"
+        raise IgnetError(f"{where}: found a scan {found}, expected float32 (N, 4): x, y, z, remission; mend the layout's module")
+    return points.astype("<f4")
+
+
+def _as_labels(labels: NDArray[np.uint32], where: str) -> NDArray[np.uint32]:
+    if labels.ndim != 1 or labels.dtype != np.uint32:
+        found = f"{labels.dtype} {labels.shape}"
+        raise IgnetError(f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; mend the layout's module")
+    return labels.astype("<u4")

@@ -1,0 +1,1 @@
+"""Classes: raw ids, names, colours, and what the camera's classes say of them."""

@@ -1,0 +1,1 @@
+"""Training samples of the 3D network."""

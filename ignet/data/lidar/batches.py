@@ -1,0 +1,154 @@
+"""Training samples of the 3D network: from scans on disk to the tensors of one step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
+from ignet.data.lidar.augment import random_view
+from ignet.data.lidar.collate import View, make_view
+from ignet.data.lidar.fovmix import Sample, fovmix, turn_sectors
+from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.devices import step_generator
+from ignet.errors import IgnetError
+
+# what a random number is for: the third part of its key, so that switching one thing off leaves all others as they were
+_ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED, _CONTEXT = 101, 102, 103, 104, 105, 106
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The N points of the scans of one step, one scan after the other; both views hold the same points in the same order.
+
+    Attributes:
+        student: the strongly augmented view.
+        teacher: the weakly augmented one, or None where it was not asked for.
+        labels: int64 (N,), LiDAR train ids, 255 where a point has none.
+        in_fov: bool (N,), whether the camera sees the point.
+        guided: int64 (n,), numbers of the points that have a stored 2D feature.
+        feature: float32 (n, D), those features.
+    """
+
+    student: View
+    teacher: View | None
+    labels: Tensor
+    in_fov: Tensor
+    guided: Tensor
+    feature: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on ``device``."""
+        teacher = None if self.teacher is None else self.teacher.to(device)
+        rest = (tensor.to(device, non_blocking=True) for tensor in (self.labels, self.in_fov, self.guided, self.feature))
+        return Batch(self.student.to(device), teacher, *rest)
+
+
+class TrainingSamples(Dataset[Batch]):
+    """Map-style dataset whose item number s is the batch of step s, a function of (seed, s) alone.
+
+    Use it with ``DataLoader(samples, batch_size=None, sampler=range(start, steps), num_workers=...)``. Every scan comes once in each
+    epoch, in an order that is drawn anew for it; a batch may reach over the end of an epoch. Labelled and unlabelled
+    scans take turns, and each kind has its own epochs.
+
+    Args:
+        source: where scans come from.
+        batch: scans a step.
+        seed: of the order, of the mixing and of the views.
+        voxel: metres, side of a voxel.
+        fovmix: how often, and how many camera sectors are mixed in.
+        augment: the random views.
+        teacher_view: also make the teacher's view.
+        part: which of a step's scans this process takes; none: all of them.
+        context: the labels around each point as input features, see `ignet.data.lidar.local_context`; none: off.
+
+    Raises:
+        IgnetError: FOVMix is on and the source has no correspondence.
+    """
+
+    def __init__(
+        self,
+        source: ScanSource,
+        batch: int,
+        seed: int,
+        voxel: float,
+        fovmix: FOVMixConfig,
+        augment: AugmentConfig,
+        teacher_view: bool = True,
+        part: slice | None = None,
+        context: LocalContextConfig | None = None,
+    ) -> None:
+        if fovmix.probability > 0 and not source.has_camera:
+            raise IgnetError("fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the rule project")
+        self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
+        self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
+        self.part, self.context = range(batch)[part or slice(None)], context
+
+    def scans_of(self, step: int) -> list[int]:
+        """Numbers of the scans that step ``step`` starts from, before mixing."""
+        turns = [divmod(step * self.batch + b, len(self.source.pools)) for b in range(self.batch)]
+        places = [(kind, *divmod(turn, len(self.source.pools[kind]))) for turn, kind in turns]
+        orders = {(kind, epoch): self._order(kind, epoch) for kind, epoch, _ in places}
+        return [int(orders[kind, epoch][place]) for kind, epoch, place in places]
+
+    def _order(self, kind: int, epoch: int) -> NDArray[np.int64]:
+        pool = self.source.pools[kind]
+        return pool[step_generator(self.seed, epoch, (_ORDER, _ORDER_UNLABELLED)[kind]).permutation(len(pool))]
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of one step, or this process's part of it, on the CPU."""
+        scans = self.scans_of(step)
+        samples = [self._mixed(scans[b], step_generator(self.seed, step, _MIX, b)) for b in self.part]
+        starts = np.cumsum([0, *(len(sample) for sample in samples)])
+        guided = [np.flatnonzero(sample.feature_of >= 0) for sample in samples]
+        rows = [_rows(sample, index) for sample, index in zip(samples, guided, strict=True)]
+        return Batch(
+            student=self._view(samples, step, _STUDENT),
+            teacher=self._view(samples, step, _TEACHER) if self.teacher_view else None,
+            labels=torch.from_numpy(np.concatenate([sample.labels for sample in samples]).astype(np.int64)),
+            in_fov=torch.from_numpy(np.concatenate([sample.in_fov for sample in samples])),
+            guided=torch.from_numpy(np.concatenate([index + start for index, start in zip(guided, starts[:-1], strict=True)])),
+            feature=torch.from_numpy(np.concatenate(rows)),
+        )
+
+    def _mixed(self, scan: int, rng: np.random.Generator) -> Sample:
+        base = self.source.load(scan)
+        if rng.random() >= self.fovmix.probability:
+            return base
+        others = np.delete(np.arange(len(self.source)), scan) if len(self.source) > 1 else np.array([scan])
+        donors = rng.choice(others, self.fovmix.frusta, replace=len(others) < self.fovmix.frusta)
+        mixed = [self.source.load(int(donor)) for donor in donors]
+        try:
+            return fovmix(base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed)
+        except ValueError as error:
+            raise IgnetError(f"fovmix.frusta {self.fovmix.frusta}: {error}") from error
+
+    def _view(self, samples: list[Sample], step: int, purpose: int) -> View:
+        strong = purpose == _STUDENT
+        views: list[NDArray[np.float32]] = [
+            random_view(
+                sample.points,
+                step_generator(self.seed, step, purpose, b),
+                self.augment.rotation,
+                self.augment.flip,
+                self.augment.scale if strong else 0.0,
+                self.augment.noise if strong else 0.0,
+            )
+            for b, sample in zip(self.part, samples, strict=True)
+        ]
+        if self.context is None:
+            return make_view(views, self.voxel)
+        # one draw for both views of a sample: teacher and student know the same
+        kept = [step_generator(self.seed, step, _CONTEXT, b).random() >= self.context.dropout for b in self.part]
+        labels = [sample.labels if keep else None for sample, keep in zip(samples, kept, strict=True)]
+        return make_view(views, self.voxel, self.context, labels)
+
+
+def _rows(sample: Sample, guided: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The features of the points ``guided``, in their order."""
+    order = sample.feature_of.take(guided)
+    in_order = len(order) == len(sample.feature) and np.array_equal(order, np.arange(len(order)))
+    return sample.feature if in_order else sample.feature.take(order, axis=0)

@@ -1,0 +1,1 @@
+"""Where LiDAR points lie in a camera image."""

@@ -1,0 +1,1 @@
+"""Scribbles simulated from dense labels."""

@@ -1,0 +1,159 @@
+"""The harness of every stage's script: arguments, settings, identity, errors."""
+
+import argparse
+import functools
+import hashlib
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ignet.config.base import Section, merge, read_yaml, validate
+from ignet.errors import IgnetError
+from ignet.files.atomic import file_hash, write_json
+from ignet.log import log, start_logging
+from ignet.stage.identity import code_hash
+
+S = TypeVar("S", bound=Section)
+
+
+def command(main: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1, Ctrl-C one and 130."""
+
+    @functools.wraps(main)
+    def run(*args: Any) -> None:
+        try:
+            main(*args)
+        except IgnetError as error:
+            if not first_process():
+                # as a rule all processes of a training meet the same fault; the launcher ends this one as soon as the first has said it
+                time.sleep(2)
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
+
+    return run
+
+
+def first_process() -> bool:
+    """Of the processes that torchrun starts for one training, the one that talks; true without torchrun."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+class Stage(Generic[S]):
+    """One stage of the workflow as a plain command line.
+
+    Args:
+        section: key of the stage's section in an experiment file.
+        config: the section's class.
+        description: what ``--help`` says.
+        variants: key of a mapping name -> differences (``runs``, ``adaptations``); adds ``--name`` for use by hand.
+    """
+
+    def __init__(self, section: str, config: type[S], description: str | None, variants: str | None = None) -> None:
+        self.section, self.config, self.variants = section, config, variants
+        self.script = Path(sys.argv[0]).resolve()
+        self.parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        self.add("--config", type=Path, help=f"experiment file; its section '{section}' is used")
+        if variants:
+            self.add("--name", help=f"which of the experiment file's '{variants}' to take")
+        self.add("--settings", help="the section as JSON instead of --config (what the workflow passes)")
+        self.add("--code", help="code identity that this job was planned with; refused if the code has changed since")
+        self.add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+        self.add("--threads", type=int, help="CPU threads of torch, shared by the processes of a training; default: torch's own choice")
+
+    def add(self, *names: str, **options: Any) -> None:
+        """Add an argument, as ``argparse`` does."""
+        self.parser.add_argument(*names, **options)
+
+    def add_remission_scale(self) -> None:
+        """Add the argument of every stage whose network is given remissions."""
+        self.add("--remission-scale", type=float, default=1.0, help="what stands for a remission of 1 in the scans")
+
+    def add_training(self, weights: str) -> None:
+        """Add the arguments of every training; ``weights`` says what ``--out`` is."""
+        self.add("--out", type=Path, required=True, help=f"{weights} to write (safetensors)")
+        self.add("--metrics", type=Path, required=True, help="figures of the training to write (JSON)")
+        self.add("--curves-csv", type=Path, required=True, help="figures of each step to write (CSV)")
+        self.add("--curves", type=Path, help="folder for TensorBoard files")
+        self.add("--state", type=Path, required=True, help="folder of the training state, from which a killed training goes on")
+        self.add("--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it")
+        self.add("--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints; nor on this")
+        self.add("--max-minutes", type=float, help="time limit of the scheduler's job: save and exit before it, for the next job to go on")
+        self.add("--job-start", type=float, help="when that job started, in seconds since 1970; default: with this process")
+
+    def start(self) -> tuple[argparse.Namespace, S]:
+        """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.
+
+        Raises:
+            IgnetError: a faulty setting, a missing device, or code that changed since the job was planned.
+        """
+        start_logging(logging.INFO if first_process() else logging.WARNING)
+        self.args = self.parser.parse_args()
+        self.settings = self._settings()
+        self.code = code_hash(self.script)
+        if self.args.code and self.args.code != self.code:
+            raise IgnetError(
+                f"{self.script.name}: the code is {self.code} now, this job was planned with {self.args.code}; start the workflow again"
+            )
+        self._device()
+        log.info("%s on %s", self.script.stem, self.args.device)
+        return self.args, self.settings
+
+    def identity(self, **inputs: Any) -> str:
+        """Hash of settings, code and ``inputs`` (paths enter by their content): names the state that a killed training left."""
+        parts = {name: _content(value) for name, value in inputs.items()}
+        text = json.dumps({"settings": self.settings.canonical(), "code": self.code, "inputs": parts}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def write_settings(self, path: Path | str, **facts: Any) -> None:
+        """Write all settings, the code identity, and versions, device and threads that made a result, and other ``facts``, beside it."""
+        import torch
+
+        versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+        values = {"section": self.section, "settings": self.settings.read(), "code": self.code, "versions": versions}
+        where = {"device": str(self.args.device), "machine": platform.machine(), "threads": torch.get_num_threads()}
+        write_json(path, {**values, **where, **facts})
+
+    def _settings(self) -> S:
+        if self.args.settings:
+            return validate(self.config, json.loads(self.args.settings), f"--settings of {self.section}")
+        if not self.args.config:
+            return validate(self.config, {}, self.section)
+        values = read_yaml(self.args.config)
+        section = values.get(self.section) or {}
+        if self.variants and self.args.name:
+            name = self.args.name
+            variants = values.get(self.variants) or {}
+            if name not in variants:
+                raise IgnetError(f"{self.args.config}: {self.variants} holds no '{name}', expected one of {sorted(variants)}")
+            differences = {key: value for key, value in (variants[name] or {}).items() if key != "seeds"}
+            section = merge(section, differences)
+        return validate(self.config, section, f"{self.args.config}: {self.section}")
+
+    def _device(self) -> None:
+        from ignet.devices import pick_device
+
+        self.args.device = pick_device(self.args.device)
+        if self.args.threads:
+            import torch
+
+            torch.set_num_threads(max(1, self.args.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, Path):
+        return file_hash(value)
+    if isinstance(value, dict):
+        return {str(key): _content(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_content(part) for part in value]
+    return value

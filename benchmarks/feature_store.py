@@ -2,9 +2,10 @@
 
     python benchmarks/feature_store.py --results results/demo --out benchmarks/feature-store.md
 
-Features come from a finished experiment's adapted 2D network. Codings are compared with the full float32 feature; speed is measured at the
-experiment's own size and at the paper's (18,760 points a scan, 768 channels, spread from the same features), against one gzip float32
-dataset a scan. Files are in the page cache: a disk's own speed is not measured. Times are the processor's.
+Features come from a finished experiment's adapted 2D network. Codings are compared with the full float32 feature; speed
+is measured at the experiment's own size and at the paper's (18,760 points a scan, 768 channels, spread from the same
+features), against one gzip float32 dataset a scan. Files are in the page cache: a disk's own speed is not measured.
+Times are the processor's.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def read_features(results: Path, network: str, frames: int) -> tuple[Frames, Cla
     target = results / "world" / "target"
     if not (weights.is_file() and projections and target.is_dir()):
         raise IgnetError(
-            f"{results}: found no finished experiment with an adapted network '{network}' on the embedded world; make demo first"
+            f"{results}: found no finished experiment with an adapted network '{network}' on the embedded world; "
+            "make demo first"
         )
     made = PointFeatures(weights, target, torch.device("cpu"))
     found: Frames = {}
@@ -65,12 +67,15 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def loss_of(store: FeatureStore, frames: Frames, classifier: Classifier) -> dict[str, float]:
-    """Mean over all points: 1 - cosine to the full feature, KL of the class distributions in nats, share of points with another class."""
+    """Mean over all points: 1 - cosine to the full feature, KL of the class distributions in nats, share of points with
+    another class."""
     rows = []
     for frame, (_, full) in frames.items():
         read = store.read(frame)[1]
         restored = store.basis.restore(read) if store.basis else read
-        cosine = (full * restored).sum(1) / np.maximum(np.linalg.norm(full, axis=1) * np.linalg.norm(restored, axis=1), 1e-9)
+        cosine = (full * restored).sum(1) / np.maximum(
+            np.linalg.norm(full, axis=1) * np.linalg.norm(restored, axis=1), 1e-9
+        )
         assert store.classifier is not None
         ours = log_softmax(read.astype(np.float64) @ store.classifier.weight.T + store.classifier.bias)
         theirs = log_softmax(full.astype(np.float64) @ classifier.weight.T + classifier.bias)
@@ -98,7 +103,10 @@ def spread(frames: Frames, points: int, channels: int, scans: int) -> Frames:
     pool = np.concatenate([feature for _, feature in frames.values()])
     layer = (rng.normal(size=(pool.shape[1], channels)) / np.sqrt(pool.shape[1])).astype(np.float32)
     return {
-        f"{scan:06d}": (np.arange(points, dtype=np.int32), np.maximum(pool[rng.integers(len(pool), size=points)] @ layer, 0))
+        f"{scan:06d}": (
+            np.arange(points, dtype=np.int32),
+            np.maximum(pool[rng.integers(len(pool), size=points)] @ layer, 0),
+        )
         for scan in range(scans)
     }
 
@@ -128,21 +136,39 @@ def read_plain(path: Path, frames: list[str]) -> None:
             file[f"{frame}/index"][:], file[f"{frame}/feature"][:]
 
 
-def speeds(folder: Path, frames: Frames, classifier: Classifier, kinds: list[tuple[str, str, Basis | None]], step_ms: float) -> list[str]:
-    """Rows of a table: bytes, time to write and to read a scan in random order, and the training's step over the latter."""
+def speeds(
+    folder: Path, frames: Frames, classifier: Classifier, kinds: list[tuple[str, str, Basis | None]], step_ms: float
+) -> list[str]:
+    """Rows of a table: bytes, time to write and to read a scan in random order, and the training's step over the
+    latter."""
     order = np.random.default_rng(1).permutation(list(frames)).tolist()
     raw = sum(index.nbytes + feature.nbytes for index, feature in frames.values())
     rows = []
 
-    def row(name: str, path: Path, write_ms: float, read: Callable[[], object], unchecked: Callable[[], object] | None) -> None:
+    def row(
+        name: str, path: Path, write_ms: float, read: Callable[[], object], unchecked: Callable[[], object] | None
+    ) -> None:
         size, read_ms = path.stat().st_size, milliseconds(read, 3) / len(frames)
         without = f"{milliseconds(unchecked, 3) / len(frames):.2f}" if unchecked else ""
-        cells = [name, f"{size / len(frames) / 1e6:.3f}", f"1/{raw / size:.1f}", f"{write_ms / len(frames):.1f}", f"{read_ms:.2f}", without]
+        cells = [
+            name,
+            f"{size / len(frames) / 1e6:.3f}",
+            f"1/{raw / size:.1f}",
+            f"{write_ms / len(frames):.1f}",
+            f"{read_ms:.2f}",
+            without,
+        ]
         rows.append(f"| {' | '.join([*cells, f'{step_ms / read_ms:.0f}'])} |")
         print(f"... {rows[-1]}", file=sys.stderr, flush=True)
 
     path = folder / "plain.h5"
-    row("gzip float32, one dataset a scan", path, milliseconds(lambda: plain(path, frames), 1), lambda: read_plain(path, order), None)
+    row(
+        "gzip float32, one dataset a scan",
+        path,
+        milliseconds(lambda: plain(path, frames), 1),
+        lambda: read_plain(path, order),
+        None,
+    )
     for name, dtype, basis in kinds:
         path = folder / "store.h5"
         spent = milliseconds(lambda p=path, d=dtype, b=basis: write(p, frames, d, classifier, b), 1)  # type: ignore[misc]
@@ -155,15 +181,24 @@ def speeds(folder: Path, frames: Frames, classifier: Classifier, kinds: list[tup
 def step_time(size: str) -> tuple[float, str]:
     """Milliseconds of the fastest measured 3D training step with a teacher, and where that stands."""
     backbone = {"demo": "MinkUNet 16 32 48 64", "paper": "MinkUNet 32 64 128 256"}[size]
-    rows = [rate for rate in read_rates() if rate.stage == "train_3d" and rate.size.startswith(backbone) and "with teacher" in rate.size]
+    rows = [
+        rate
+        for rate in read_rates()
+        if rate.stage == "train_3d" and rate.size.startswith(backbone) and "with teacher" in rate.size
+    ]
     best = min(rows, key=lambda rate: rate.seconds)
-    return 1000 * best.seconds, f"{best.size}, {best.device}, {best.engine}, {best.machine}: {best.seconds:g} s a step of one scan"
+    return (
+        1000 * best.seconds,
+        f"{best.size}, {best.device}, {best.engine}, {best.machine}: {best.seconds:g} s a step of one scan",
+    )
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("results/demo"), help="results of an experiment on the embedded world")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results/demo"), help="results of an experiment on the embedded world"
+    )
     parser.add_argument("--network", default="adapted", help="the adaptation whose features are stored")
     parser.add_argument("--frames", type=int, default=6, help="frames of each sequence")
     parser.add_argument("--channels", type=int, nargs="+", default=[24, 32, 48], help="channels to reduce to")
@@ -173,7 +208,11 @@ def main() -> None:
     torch.set_num_threads(1)
     frames, classifier = read_features(options.results, options.network, options.frames)
     points = sum(len(index) for index, _ in frames.values())
-    lines = [f"{len(frames)} scans, {points:,} points, {classifier.weight.shape[1]} channels, of the network '{options.network}'", ""]
+    lines = [
+        f"{len(frames)} scans, {points:,} points, {classifier.weight.shape[1]} channels, of the network "
+        f"'{options.network}'",
+        "",
+    ]
     kinds = codings(frames, classifier, options.channels)
     lines += ["| coding | 1 - cosine | KL of classes, nats | other class, % |", "|---|---:|---:|---:|"]
     with tempfile.TemporaryDirectory() as name:
@@ -188,7 +227,10 @@ def main() -> None:
         for size, some, layer, chosen in (("demo", frames, classifier, kinds), ("paper", wide, broad, paper)):
             step, words = step_time(size)
             lines += ["", f"Size: {size} ({words})", ""]
-            lines += ["| coding | MB a scan | of float32 | write, ms a scan | read, ms a scan | without checksum | step / read |"]
+            lines += [
+                "| coding | MB a scan | of float32 | write, ms a scan | read, ms a scan | without checksum | step "
+                "/ read |"
+            ]
             lines += ["|---|---:|---:|---:|---:|---:|---:|"]
             lines += speeds(folder, some, layer, [kind for kind in chosen if "plain" not in kind[0]], step)
     text = "\n".join(lines)

@@ -2,9 +2,10 @@
 
     python benchmarks/samples.py --root /path/to/dataset --voxel 0.05
 
-On real frames in the SemanticKITTI layout with --root, else on the scans of a finished experiment's embedded world (--results). A pair is
-loaded (scan, labels, point-to-pixel look-up), mixed with another scan by FOVMix, and twice augmented, voxelised and collated. The
-correspondence is made anew for the frames that are read. Times are the processor's, the median of all pairs, files in the page cache.
+On real frames in the SemanticKITTI layout with --root, else on the scans of a finished experiment's embedded world
+(--results). A pair is loaded (scan, labels, point-to-pixel look-up), mixed with another scan by FOVMix, and twice
+augmented, voxelised and collated. The correspondence is made anew for the frames that are read. Times are the
+processor's, the median of all pairs, files in the page cache.
 """
 
 import argparse
@@ -44,7 +45,13 @@ from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorr
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
 
-PARTS = ((scan_source.ScanSource, "load"), (dataset, "fovmix"), (dataset, "random_view"), (views, "voxelize"), (views, "collate"))
+PARTS = (
+    (scan_source.ScanSource, "load"),
+    (dataset, "fovmix"),
+    (dataset, "random_view"),
+    (views, "voxelize"),
+    (views, "collate"),
+)
 
 
 def correspondence(root: Path, sequence: str, frames: list[str], path: Path) -> None:
@@ -52,12 +59,19 @@ def correspondence(root: Path, sequence: str, frames: list[str], path: Path) -> 
     calibration, settings = read_calibration(calibration_path(root, sequence)), ProjectionConfig()
     with CorrespondenceWriter(path) as writer:
         for frame in frames:
-            points, (width, height) = read_scan(scan_path(root, sequence, frame)), image_size(image_path(root, sequence, frame))
+            points, (width, height) = (
+                read_scan(scan_path(root, sequence, frame)),
+                image_size(image_path(root, sequence, frame)),
+            )
             projected = project(points, calibration.p2, calibration.tr, width, height)
-            index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance)).astype(np.int32)
+            index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance)).astype(
+                np.int32
+            )
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
             none = np.full(len(index), 255, np.uint8)
-            writer.add(frame, FrameCorrespondence(index, projected.pixel[index], none, len(points), width, height, sector))
+            writer.add(
+                frame, FrameCorrespondence(index, projected.pixel[index], none, len(points), width, height, sector)
+            )
 
 
 @contextmanager
@@ -102,13 +116,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, help="real frames: the folder that holds sequences/")
-    parser.add_argument("--results", type=Path, default=Path("results/demo"), help="without --root: results of an experiment")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results/demo"), help="without --root: results of an experiment"
+    )
     parser.add_argument("--voxel", type=float, default=0.05, help="metres: side of a voxel")
     parser.add_argument("--pairs", type=int, default=20, help="pairs of which the median is taken")
     options = parser.parse_args()
     root = options.root or options.results / "world" / "target"
     if not (root / "sequences").is_dir():
-        raise IgnetError(f"{root}: holds no folder sequences/, expected one; give real frames with --root, or run make demo first")
+        raise IgnetError(
+            f"{root}: holds no folder sequences/, expected one; give real frames with --root, or run make demo first"
+        )
     torch.set_num_threads(1)
     kinds = ("velodyne", "labels", "image_2", "calib.txt")
     folders = sorted(path for path in (root / "sequences").iterdir() if all((path / kind).exists() for kind in kinds))

@@ -3,7 +3,8 @@
     python benchmarks/several_gpus.py --batch 8
     python -m ignet.train.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --batch 8
 
-Prints one line of a Markdown table. Samples are made before the clock starts, so it shows computing and communication, not the loader.
+Prints one line of a Markdown table. Samples are made before the clock starts, so it shows computing and communication,
+not the loader.
 """
 
 import argparse
@@ -27,7 +28,10 @@ def make_batch(scans: range, voxels: int, voxel: float) -> Batch:
     """Synthetic scans, one point a voxel, every twelfth with a label."""
     cells = [torch.from_numpy(synthetic_scan(voxels, voxel, seed)) for seed in scans]
     coordinates = torch.cat(
-        [torch.cat([torch.full((len(rows), 1), number, dtype=torch.int32), rows[:, 1:]], 1) for number, rows in enumerate(cells)]
+        [
+            torch.cat([torch.full((len(rows), 1), number, dtype=torch.int32), rows[:, 1:]], 1)
+            for number, rows in enumerate(cells)
+        ]
     )
     rng = np.random.default_rng(scans.start)
     count = len(coordinates)
@@ -59,7 +63,9 @@ def main() -> None:
     objective = Objective(Trainee(build_network(backbone), None, None), settings, engine, ranks=ranks).to(device)
     compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), 1e-3)
-    batch = make_batch(range(arguments.batch)[ranks.part(arguments.batch)], arguments.voxels, arguments.voxel).to(device)
+    batch = make_batch(range(arguments.batch)[ranks.part(arguments.batch)], arguments.voxels, arguments.voxel).to(
+        device
+    )
     chosen = torch.zeros(len(batch.labels), device=device)
 
     def step() -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/sparse_engines.py --voxels 20000 --width 1 --repeats 5 --threads 1
 
-Prints a Markdown table; --json FILE also writes the numbers. Kernel maps are timed apart from the network, because a training makes
-them once a batch and shares them between student and teacher.
+Prints a Markdown table; --json FILE also writes the numbers. Kernel maps are timed apart from the network, because a
+training makes them once a batch and shares them between student and teacher.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from ignet.models.sparse.geometry import Geometry
 
 
 def synthetic_scan(voxels: int, voxel: float, seed: int) -> np.ndarray:
-    """Ring-shaped hits of a spinning LiDAR on flat ground and uneven walls: int32 (about ``voxels``, 4) coordinates, batch 0."""
+    """Ring-shaped hits of a spinning LiDAR on flat ground and uneven walls: int32 (about ``voxels``, 4) coordinates,
+    batch 0."""
     generator = np.random.default_rng(seed)
     beams = 32
     azimuths = max(8, round(voxels * 1.45 / beams))  # neighbouring hits share voxels
@@ -97,15 +98,26 @@ def main() -> None:
     engines = [engine for engine in ENGINES if engine != "minkowski" or fault is None]
     results = {engine: measure(engine, coordinates, arguments.width, arguments.repeats) for engine in engines}
 
-    print(f"{len(coordinates)} voxels, width {arguments.width:g}, {device}, {arguments.threads} threads, torch {torch.__version__}\n")
-    print("| engine | forward + backward, median ms | least ms | kernel maps, ms | time / torch's |\n|---|---|---|---|---|")
+    print(
+        f"{len(coordinates)} voxels, width {arguments.width:g}, {device}, {arguments.threads} threads, torch "
+        f"{torch.__version__}\n"
+    )
+    print(
+        "| engine | forward + backward, median ms | least ms | kernel maps, ms | time / torch's "
+        "|\n|---|---|---|---|---|"
+    )
     for engine, row in results.items():
         ratio = row["step_ms"] / results["torch"]["step_ms"]
         print(f"| {engine} | {row['step_ms']:.0f} | {row['step_least_ms']:.0f} | {row['maps_ms']:.0f} | {ratio:.2f} |")
     if fault:
         print(f"\nminkowski was not measured: {fault}")
     if arguments.json:
-        settings = {"voxels": len(coordinates), "width": arguments.width, "device": str(device), "threads": arguments.threads}
+        settings = {
+            "voxels": len(coordinates),
+            "width": arguments.width,
+            "device": str(device),
+            "threads": arguments.threads,
+        }
         write_json(arguments.json, {**settings, "torch": torch.__version__, "engines": results})
 
 

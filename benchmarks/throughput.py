@@ -2,12 +2,14 @@
 
     python benchmarks/throughput.py --device cpu --size demo paper
 
-Every stage is timed as the workflow runs it: its script, on an embedded world made for this, with few and with more units of work; the
-difference is the rate, the rest is the start of a job. On the CPU the clock is the processor time of one thread, so that other programs
-on the machine hardly matter; on a GPU it is the wall clock, and the machine should be idle. Rows of other machines stay in the table.
+Every stage is timed as the workflow runs it: its script, on an embedded world made for this, with few and with more
+units of work; the difference is the rate, the rest is the start of a job. On the CPU the clock is the processor time of
+one thread, so that other programs on the machine hardly matter; on a GPU it is the wall clock, and the machine should
+be idle. Rows of other machines stay in the table.
 
-Sizes: `demo`, config/demo.yaml; `paper`, config/scribblekitti.yaml on a world with an HDL-64E's number of points and KITTI's image size,
-with random weights. On the CPU the paper's trainings take smaller crops and batches; the plan scales them by multiply-adds and says so.
+Sizes: `demo`, config/demo.yaml; `paper`, config/scribblekitti.yaml on a world with an HDL-64E's number of points and
+KITTI's image size, with random weights. On the CPU the paper's trainings take smaller crops and batches; the plan
+scales them by multiply-adds and says so.
 """
 
 import argparse
@@ -83,10 +85,19 @@ class Bench:
 
     def run(self, script: str, settings: str, *arguments: object, device: str = "cpu") -> float:
         """Run a stage; returns its seconds."""
-        command = [sys.executable, ROOT / "workflow" / "scripts" / f"{script}.py", "--settings", settings, "--device", device]
+        command = [
+            sys.executable,
+            ROOT / "workflow" / "scripts" / f"{script}.py",
+            "--settings",
+            settings,
+            "--device",
+            device,
+        ]
         command += ["--threads", self.threads if device != "cpu" else 1]
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        result = subprocess.run([str(part) for part in (*command, *arguments)], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [str(part) for part in (*command, *arguments)], capture_output=True, text=True, check=False
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if result.returncode:
             raise IgnetError(f"{script}: {result.stderr.strip().splitlines()[-1]}")
@@ -94,26 +105,63 @@ class Bench:
         return processor if self.device.type == "cpu" else time.perf_counter() - start
 
     def rate(
-        self, stage: str, work: Callable[[int], float], units: tuple[int, int], load: float, unit: str, words: str, on: str = ""
+        self,
+        stage: str,
+        work: Callable[[int], float],
+        units: tuple[int, int],
+        load: float,
+        unit: str,
+        words: str,
+        on: str = "",
     ) -> None:
         """Time ``work(0)`` and ``work(1)``, which do ``units[0]`` and ``units[1]`` units, and keep the rate."""
         few, more = work(0), work(1)
         seconds = (more - few) / (units[1] - units[0])
         if seconds <= 0:
-            raise IgnetError(f"{stage}: {units[1]} units took no longer than {units[0]} ({more:.2f} s, {few:.2f} s); measure again")
+            raise IgnetError(
+                f"{stage}: {units[1]} units took no longer than {units[0]} ({more:.2f} s, {few:.2f} s); measure again"
+            )
         self.keep(stage, seconds, max(0.0, few - units[0] * seconds), load, unit, words, on)
 
-    def keep(self, stage: str, seconds: float, start: float, load: float, unit: str, words: str, engine: str = "") -> None:
-        """Write one row into the table, at once, so that a bench that is stopped keeps what it has; stages without a GPU are the CPU's."""
-        on_gpu = self.device.type == "cuda" and stage in ("pretrain_2d", "adapt_2d", "evaluate_2d", "extract", "train_3d", "predict")
+    def keep(
+        self, stage: str, seconds: float, start: float, load: float, unit: str, words: str, engine: str = ""
+    ) -> None:
+        """Write one row into the table, at once, so that a bench that is stopped keeps what it has; stages without a
+        GPU are the CPU's."""
+        on_gpu = self.device.type == "cuda" and stage in (
+            "pretrain_2d",
+            "adapt_2d",
+            "evaluate_2d",
+            "extract",
+            "train_3d",
+            "predict",
+        )
         clock, device = ("processor", "cpu") if self.device.type == "cpu" else ("wall", "cuda" if on_gpu else "cpu")
         date, machine = datetime.date.today().isoformat(), machine_name(self.device if on_gpu else torch.device("cpu"))
-        row = Rate(stage, device, engine, words, load, unit, seconds, start, clock, machine, date, self.command, self.options.remark)
+        row = Rate(
+            stage,
+            device,
+            engine,
+            words,
+            load,
+            unit,
+            seconds,
+            start,
+            clock,
+            machine,
+            date,
+            self.command,
+            self.options.remark,
+        )
         table = self.options.table
         write_rates(merge_rates(read_rates(table) if table.exists() else [], [row]), table)
-        print(f"{self.size:<6} {stage:<20} {engine:<10} {seconds:>9.4g} s a {unit:<5} + {start:>5.1f} s  {device:<5} {words}", flush=True)
+        print(
+            f"{self.size:<6} {stage:<20} {engine:<10} {seconds:>9.4g} s a {unit:<5} + {start:>5.1f} s  "
+            f"{device:<5} {words}",
+            flush=True,
+        )
 
-    # --- the stages, in the workflow's order ---------------------------------------------------------------------------------
+    # --- the stages, in the workflow's order ----------------------------------
 
     def data(self) -> None:
         """The embedded world, its checks, scribbles and correspondence."""
@@ -123,7 +171,12 @@ class Bench:
         pictures = f"{experiment.world.image_width} x {experiment.world.image_height} pixels"
         sources = [self.folder / "source-few", self.folder / "source"]
         self.rate(
-            "simulate_source", lambda i: self.run("simulate_source", world[i], "--out", sources[i]), self.frames, pixels, "image", pictures
+            "simulate_source",
+            lambda i: self.run("simulate_source", world[i], "--out", sources[i]),
+            self.frames,
+            pixels,
+            "image",
+            pictures,
         )
         source = SourceDataset(sources[1], "gtav")
         start = time.process_time()
@@ -131,18 +184,35 @@ class Bench:
         self.keep("count_labels", (time.process_time() - start) / len(source), 0.0, pixels, "image", pictures)
 
         out = [target / "sequences" / sequence for sequence in (FEW, MORE)]
-        simulate = [self.run("simulate_sequence", world[i], "--sequence", (FEW, MORE)[i], "--out", out[i]) for i in (0, 1)]
+        simulate = [
+            self.run("simulate_sequence", world[i], "--sequence", (FEW, MORE)[i], "--out", out[i]) for i in (0, 1)
+        ]
         scans = [read_scan(scan_path(target, MORE, frame)) for frame in frame_ids(target, MORE)]
         self.points = float(np.mean([len(scan) for scan in scans]))
         side = experiment.train_3d.backbone.voxel
-        counts = {side * 2**level: np.mean([len(voxelize(scan[:, :3], side * 2**level)[0]) for scan in scans]) for level in range(5)}
+        counts = {
+            side * 2**level: np.mean([len(voxelize(scan[:, :3], side * 2**level)[0]) for scan in scans])
+            for level in range(5)
+        }
         self.shares = {each: float(count) / self.points for each, count in counts.items()}
         words = f"{self.points:,.0f} points"
         self.rate("simulate_sequence", lambda i: simulate[i], self.frames, self.points, "scan", words)
 
-        self.each_sequence("check_sequence", "check_sequence", experiment.dataset.canonical(), "--role", "train", "--out", "check-{}.json")
-        self.each_sequence("simulate_scribbles", "simulate_scribbles", experiment.scribbles.canonical(), "--out", "drawn-{}")
-        self.each_sequence("project", "project", experiment.projection.canonical(), "--scribbles", target, "--out", "projection/{}.h5")
+        self.each_sequence(
+            "check_sequence",
+            "check_sequence",
+            experiment.dataset.canonical(),
+            "--role",
+            "train",
+            "--out",
+            "check-{}.json",
+        )
+        self.each_sequence(
+            "simulate_scribbles", "simulate_scribbles", experiment.scribbles.canonical(), "--out", "drawn-{}"
+        )
+        self.each_sequence(
+            "project", "project", experiment.projection.canonical(), "--scribbles", target, "--out", "projection/{}.h5"
+        )
         self.once()
 
     def once(self) -> None:
@@ -150,9 +220,25 @@ class Bench:
         report, dataset, folder = self.experiment.report.canonical(), self.experiment.dataset.canonical(), self.folder
         target, manifest = ("--dataset", self.target, "--sequence", MORE), ("--out", folder / "manifest.csv")
         projection, drawn = ("--projection", folder / "projection" / f"{MORE}.h5"), ("--out", folder / "drawn.png")
-        data = ("--source", folder / "source", "--target", self.target, "--sequences", FEW, MORE, "--scribbles", self.target)
+        data = (
+            "--source",
+            folder / "source",
+            "--target",
+            self.target,
+            "--sequences",
+            FEW,
+            MORE,
+            "--scribbles",
+            self.target,
+        )
         jobs: dict[str, tuple[object, ...]] = {
-            "check_data": (dataset, "--sequences", folder / f"check-{FEW}.json", folder / f"check-{MORE}.json", *manifest),
+            "check_data": (
+                dataset,
+                "--sequences",
+                folder / f"check-{FEW}.json",
+                folder / f"check-{MORE}.json",
+                *manifest,
+            ),
             "draw_projection": (report, *target, *projection, *drawn),
             "contact_sheet": (report, *data, "--out", folder / "sheet.png"),
         }
@@ -160,7 +246,8 @@ class Bench:
             self.keep(stage, self.run(stage, str(settings), *arguments), 0.0, 1.0, "job", "2 sequences")
 
     def each_sequence(self, stage: str, script: str, settings: str, *arguments: object) -> None:
-        """Time a stage that takes one sequence; ``{}`` in an argument stands for it, and names start in the bench's folder."""
+        """Time a stage that takes one sequence; ``{}`` in an argument stands for it, and names start in the bench's
+        folder."""
 
         def work(i: int) -> float:
             sequence = (FEW, MORE)[i]
@@ -182,7 +269,9 @@ class Bench:
             settings = experiment.adapt_2d.model_copy(update={"steps": self.steps[i], "warmup": 1}).canonical()
             target = ("--dataset", self.target, "--sequences", MORE, "--projection", folder / "projection")
             pretrained = ("--pretrained", folder / "2d" / "model.safetensors")
-            return self.run("adapt_2d", settings, *source, *target, *pretrained, *self.training("adapted"), device=device)
+            return self.run(
+                "adapt_2d", settings, *source, *target, *pretrained, *self.training("adapted"), device=device
+            )
 
         network = experiment.pretrain_2d.network
         shape = f"SegFormer {' '.join(map(str, network.depths))}, decoder {network.decoder_channels}"
@@ -200,13 +289,20 @@ class Bench:
 
         def extract(i: int) -> float:
             sequence = (FEW, MORE)[i]
-            files = ("--projection", folder / "projection" / f"{sequence}.h5", "--out", folder / "features" / f"{sequence}.h5")
+            files = (
+                "--projection",
+                folder / "projection" / f"{sequence}.h5",
+                "--out",
+                folder / "features" / f"{sequence}.h5",
+            )
             return self.run("extract", features, *weights, *target, "--sequence", sequence, *files, device=device)
 
         def evaluate(i: int) -> float:
             where = ("--sequences", (FEW, MORE)[i], "--projection", folder / "projection")
             out = ("--out", folder / "2d.json", "--pictures", folder / "2d-pictures")
-            return self.run("evaluate_2d", experiment.evaluate_2d.canonical(), *weights, *target, *where, *out, device=device)
+            return self.run(
+                "evaluate_2d", experiment.evaluate_2d.canonical(), *weights, *target, *where, *out, device=device
+            )
 
         self.rate("extract", extract, self.frames, load, "image", words)
         self.rate("evaluate_2d", evaluate, self.frames, load, "image", words)
@@ -214,20 +310,33 @@ class Bench:
     def networks_3d(self) -> None:
         """Training with and without a teacher, prediction, in each engine; evaluation."""
         experiment, folder = self.experiment, self.folder
-        engines = [engine for engine in self.options.engine if engine != "minkowski" or minkowski_fault(self.device) is None]
+        engines = [
+            engine for engine in self.options.engine if engine != "minkowski" or minkowski_fault(self.device) is None
+        ]
         for engine in engines:
             for run in ("full", "ignet"):
                 settings = experiment.run(run)
-                settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"engine": engine})})
+                settings = settings.model_copy(
+                    update={"backbone": settings.backbone.model_copy(update={"engine": engine})}
+                )
                 teacher = "with" if run == "ignet" else "without"
                 words = f"{self.backbone_words(settings)}, batch {settings.batch}, {teacher} teacher"
                 load = train_3d_load(settings, self.points, self.shares)
-                self.rate("train_3d", lambda i, s=settings: self.train_3d(s, i), self.steps, load, "step", words, engine)  # type: ignore[misc]
+                self.rate(
+                    "train_3d", lambda i, s=settings: self.train_3d(s, i), self.steps, load, "step", words, engine
+                )  # type: ignore[misc]
 
             def predict(i: int) -> float:
                 sequence = (FEW, MORE)[i]
                 out = ("--out", folder / "predictions" / "sequences" / sequence / "predictions")
-                where = ("--weights", folder / "3d" / "model.safetensors", "--dataset", self.target, "--sequence", sequence)
+                where = (
+                    "--weights",
+                    folder / "3d" / "model.safetensors",
+                    "--dataset",
+                    self.target,
+                    "--sequence",
+                    sequence,
+                )
                 return self.run("predict", experiment.predict.canonical(), *where, *out, device=str(self.device))
 
             load = minkunet_work(experiment.train_3d.backbone, self.points, self.shares)
@@ -254,7 +363,9 @@ class Bench:
         folder, settings = self.folder, settings.model_copy(update={"steps": self.steps[i]})
         where = ("--dataset", self.target, "--sequences", MORE, "--labels", self.target)
         camera = ("--projection", folder / "projection", "--features", folder / "features")
-        return self.run("train_3d", settings.canonical(), *where, *camera, *self.training("3d"), device=str(self.device))
+        return self.run(
+            "train_3d", settings.canonical(), *where, *camera, *self.training("3d"), device=str(self.device)
+        )
 
     @property
     def target(self) -> Path:
@@ -264,7 +375,14 @@ class Bench:
     def training(self, name: str) -> tuple[object, ...]:
         """Arguments of every training."""
         out = self.folder / name
-        files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+        files = (
+            "--out",
+            out / "model.safetensors",
+            "--metrics",
+            out / "metrics.json",
+            "--curves-csv",
+            out / "curves.csv",
+        )
         return *files, "--state", out / "state", "--curves", out / "tensorboard", "--workers", self.workers
 
     def backbone_words(self, settings: Train3DConfig) -> str:
@@ -279,7 +397,10 @@ def machine_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
 
 
 def main() -> None:
@@ -287,8 +408,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--size", nargs="+", choices=SIZES, default=SIZES, help="what to measure (default: both)")
-    parser.add_argument("--part", choices=("2d", "all"), default="all", help="2d: leave the 3D networks out, which take the longest")
-    parser.add_argument("--engine", nargs="+", choices=ENGINES, default=ENGINES, help="sparse engines (default: all that are installed)")
+    parser.add_argument(
+        "--part", choices=("2d", "all"), default="all", help="2d: leave the 3D networks out, which take the longest"
+    )
+    parser.add_argument(
+        "--engine", nargs="+", choices=ENGINES, default=ENGINES, help="sparse engines (default: all that are installed)"
+    )
     parser.add_argument("--table", type=Path, default=TABLE, help="table to bring up to date (default: the package's)")
     parser.add_argument("--remark", default="", help="what else one should know, kept in each row")
     arguments = parser.parse_args()

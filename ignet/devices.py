@@ -16,7 +16,8 @@ def pick_device(name: str) -> torch.device:
     Of several processes that torchrun started, each takes the CUDA device of its number.
 
     Raises:
-        IgnetError: the name is no such device, CUDA was named and there is none, or fewer devices than processes or than the number.
+        IgnetError: the name is no such device, CUDA was named and there is none, or fewer devices than processes or
+            than the number.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -25,12 +26,15 @@ def pick_device(name: str) -> torch.device:
         raise IgnetError(f"device {name}: no CUDA device is visible; use --device auto or cpu")
     if device.index is not None and device.index >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise IgnetError(f"device {name}: found {found} CUDA devices, numbered from 0; use --device cuda or a lower number")
+        raise IgnetError(
+            f"device {name}: found {found} CUDA devices, numbered from 0; use --device cuda or a lower number"
+        )
     rank, size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if device.type == "cuda" and size > 1:
         if device.index is not None or torch.cuda.device_count() < size:
             raise IgnetError(
-                f"device {name}: found {torch.cuda.device_count()} CUDA devices for {size} processes, expected one each, and no number; "
+                f"device {name}: found {torch.cuda.device_count()} CUDA devices for {size} processes, expected one "
+                "each, and no number; "
                 "lower execution.gpus, or set device to cuda"
             )
         device = torch.device("cuda", rank)
@@ -56,11 +60,13 @@ def autocast(device: torch.device, enabled: bool = True) -> AbstractContextManag
 
 
 def seed_everything(seed: int) -> None:
-    """Seed python's, numpy's and torch's global generators, and ask torch for repeatable algorithms where it has them."""
+    """Seed python's, numpy's and torch's global generators, and ask torch for repeatable algorithms where it has
+    them."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    # the same as use_deterministic_algorithms(True, warn_only=True), which also loads torch's compiler: seconds in every job
+    # the same as use_deterministic_algorithms(True, warn_only=True), which also loads torch's compiler: seconds in
+    # every job
     torch.set_deterministic_debug_mode("warn")
     # filling every new tensor with NaN finds faults, repeats nothing better, and costs a fifth of a training step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

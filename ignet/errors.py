@@ -7,7 +7,8 @@ from pathlib import Path
 _MAKE_ROOM = "make room on the disk of {folder}, or set results to a folder on another one"
 _OPEN_UP = "make {folder} writable, or set results to a folder that is"
 _NO_LOCKS = (
-    "the file system of {folder} has no locks, without which two workflows would write into each other's files; mount it with locks "
+    "the file system of {folder} has no locks, without which two workflows would write into each other's files; "
+    "mount it with locks "
     "(Lustre: flock, NFS: without nolock), or set results to a folder on another one"
 )
 _REMEDIES = {
@@ -33,7 +34,8 @@ class IgnetError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file could not be read or written, without its path: the system's words where the error has some, else its own."""
+    """Why a file could not be read or written, without its path: the system's words where the error has some, else its
+    own."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else str(error)
 

@@ -12,7 +12,8 @@ log = logging.getLogger("ignet")
 
 
 class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what standard error is at the time: whoever redirects it later gets the lines, and a stream that was closed none."""
+    """Writes to what standard error is at the time: whoever redirects it later gets the lines, and a stream that was
+    closed none."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -38,7 +39,9 @@ def speak_any_locale() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def progress(items: Iterable[T], description: str, total: int | None = None, initial: int = 0, every_s: float = 10.0) -> Iterator[T]:
+def progress(
+    items: Iterable[T], description: str, total: int | None = None, initial: int = 0, every_s: float = 10.0
+) -> Iterator[T]:
     """Pass ``items`` on, and show how far along they are, unless the log is for warnings alone.
 
     Args:

@@ -1,4 +1,5 @@
-"""A headless Chromium, driven through Chrome's DevTools protocol: just enough to open a page, look at it, and use mouse and keys."""
+"""A headless Chromium, driven through Chrome's DevTools protocol: just enough to open a page, look at it, and use mouse
+and keys."""
 
 import base64
 import json
@@ -40,7 +41,8 @@ def find_chromium() -> str:
 
 
 class Browser:
-    """A page of a new browser. ``messages`` are its console's errors and the exceptions of its scripts; ``requests`` all addresses."""
+    """A page of a new browser. ``messages`` are its console's errors and the exceptions of its scripts; ``requests``
+    all addresses."""
 
     def __init__(self, width: int = 1280, height: int = 900) -> None:
         self.size = (width, height)
@@ -59,7 +61,9 @@ class Browser:
         self.messages: list[str] = []
         self.requests: list[str] = []
         target = self._call("Target.createTarget", {"url": "about:blank"}, session=None)["targetId"]
-        self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True}, session=None)["sessionId"]
+        self._session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True}, session=None)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
         self.resize(*self.size)
@@ -73,7 +77,10 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the window in CSS pixels."""
-        self._call("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
 
     def theme(self, name: str) -> None:
         """Let the system prefer light or dark."""
@@ -95,8 +102,21 @@ class Browser:
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """Press and release a key, by its name, such as ``ArrowLeft`` or ``+``."""
-        codes = {"Tab": 9, "Enter": 13, " ": 32, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
-        values: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0])), "modifiers": 8 if shift else 0}
+        codes = {
+            "Tab": 9,
+            "Enter": 13,
+            " ": 32,
+            "Home": 36,
+            "ArrowLeft": 37,
+            "ArrowUp": 38,
+            "ArrowRight": 39,
+            "ArrowDown": 40,
+        }
+        values: dict[str, Any] = {
+            "key": key,
+            "windowsVirtualKeyCode": codes.get(key, ord(key[0])),
+            "modifiers": 8 if shift else 0,
+        }
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else None)
         self._call("Input.dispatchKeyEvent", {"type": "keyDown", **values, **({"text": text} if text else {})})
         self._call("Input.dispatchKeyEvent", {"type": "keyUp", **values})
@@ -107,7 +127,10 @@ class Browser:
 
     def picture(self, path: Path | None = None, *, whole: bool = False) -> bytes:
         """The window, or the whole page, as PNG."""
-        answer = self._call("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole, **(self._all() if whole else {})})
+        answer = self._call(
+            "Page.captureScreenshot",
+            {"format": "png", "captureBeyondViewport": whole, **(self._all() if whole else {})},
+        )
         image = base64.b64decode(answer["data"])
         if path:
             path.write_bytes(image)
@@ -131,7 +154,9 @@ class Browser:
     def _address(self) -> str:
         end = time.monotonic() + 60
         while not (found := re.search(r"DevTools listening on (\S+)", self._log.read_text())):
-            assert self._process.poll() is None and time.monotonic() < end, f"Chromium did not start: {self._log.read_text()[-500:]}"
+            assert self._process.poll() is None and time.monotonic() < end, (
+                f"Chromium did not start: {self._log.read_text()[-500:]}"
+            )
             time.sleep(0.05)
         return found[1]
 
@@ -157,7 +182,9 @@ class Browser:
             case "Runtime.exceptionThrown":
                 self.messages.append(str(params["exceptionDetails"].get("exception", params["exceptionDetails"])))
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "assert"):
-                self.messages.append(" ".join(str(part.get("value", part.get("description"))) for part in params["args"]))
+                self.messages.append(
+                    " ".join(str(part.get("value", part.get("description"))) for part in params["args"])
+                )
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.messages.append(params["entry"]["text"])
             case "Network.requestWillBeSent":

@@ -79,7 +79,10 @@ def write_tree(root: Path, sequences: tuple[str, ...], frames: int, points: int)
 def _write_frame(root: Path, sequence: str, frame: str, points: int, rng: np.random.Generator) -> None:
     azimuth = rng.uniform(-np.pi, np.pi, points)
     distance = rng.uniform(3, 40, points)
-    cloud = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(-1.7, 2, points), rng.random(points)], axis=1)
+    cloud = np.stack(
+        [distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(-1.7, 2, points), rng.random(points)],
+        axis=1,
+    )
     raw = rng.choice(TINY_RAW_CLASSES, points).astype("<u4") | np.uint32(3 << 16)
     files = {
         kitti.scan_path(root, sequence, frame): cloud.astype("<f4"),

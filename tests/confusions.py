@@ -11,9 +11,11 @@ POINTS = 100
 
 
 def tensor(car, pole=0.5, boundary=None, scans=4, sequence="08", jitter=None):
-    """Cars and poles alone; wrong points are predicted as nothing, so that the IoU of a class is its share of right points.
+    """Cars and poles alone; wrong points are predicted as nothing, so that the IoU of a class is its share of right
+    points.
 
-    `boundary` is the share of right car points there, where it differs; `jitter` (scans,) is added to the shares of the cars.
+    `boundary` is the share of right car points there, where it differs; `jitter` (scans,) is added to the shares of the
+    cars.
     """
     counts = np.zeros((scans, 2, 2, 2, 19, 20), np.int64)
     shares = np.broadcast_to(np.array([car if boundary is None else boundary, car]), (scans, 2, 2, 2)).copy()

@@ -18,7 +18,9 @@ def each(rule: str, *names: str) -> set[str]:
 
 def runs(*names: str, seed: int = 0) -> set[str]:
     """A training and what follows for it."""
-    return {job for run in names for job in (f"train_3d {run} {seed}", f"predict {run} {seed} 08", f"evaluate {run} {seed}")}
+    return {
+        job for run in names for job in (f"train_3d {run} {seed}", f"predict {run} {seed} 08", f"evaluate {run} {seed}")
+    }
 
 
 def looked_at(*sequences: str) -> set[str]:
@@ -45,12 +47,24 @@ ALL_BUT_SOURCE = each("simulate_sequence", *SEQUENCES) | looked_at(*SEQUENCES) |
 ALL_BUT_SOURCE |= {"evaluate_2d source"} | ADAPTED | ALL_3D
 EVERYTHING = {"simulate_source", "pretrain_2d"} | ALL_BUT_SOURCE
 SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare", "report"}
-NEW_VALIDATION = each("simulate_sequence", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
+NEW_VALIDATION = (
+    each("simulate_sequence", "09")
+    | looked_at("09")
+    | projected("09")
+    | each("predict", *(f"{run} 0 09" for run in RUNS))
+)
 NEW_VALIDATION |= EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT
 NEW_TRAINING = (
-    each("simulate_sequence", "02") | looked_at("02") | projected("02") | each("extract", "adapted 02", "half 02") | ADAPTED | ALL_3D
+    each("simulate_sequence", "02")
+    | looked_at("02")
+    | projected("02")
+    | each("extract", "adapted 02", "half 02")
+    | ADAPTED
+    | ALL_3D
 )
-SCRIBBLES = each("simulate_scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
+SCRIBBLES = (
+    each("simulate_scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
+)
 UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
 
 SETTINGS: dict[str, tuple[str, set[str]]] = {
@@ -62,7 +76,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
     "dataset: must the sequences be whole": ("dataset={complete: true}", looked_at(*SEQUENCES) - {"contact_sheet"}),
-    "dataset: what a remission of 1 is": ("dataset={remission_scale: 255}", (looked_at(*SEQUENCES) - {"contact_sheet"}) | ALL_3D),
+    "dataset: what a remission of 1 is": (
+        "dataset={remission_scale: 255}",
+        (looked_at(*SEQUENCES) - {"contact_sheet"}) | ALL_3D,
+    ),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),
@@ -82,7 +99,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
     # of the guided runs, 'ignet' compares features and 'ignet_50' labels
     "train_3d: a key of one distance": ("train_3d={image_guidance: {confidence: 0.1}}", runs("ignet_50") | REPORT),
-    "train_3d: the probe of one distance": ("train_3d={image_guidance: {probe: {hidden: 64}}}", runs("ignet_50") | REPORT),
+    "train_3d: the probe of one distance": (
+        "train_3d={image_guidance: {probe: {hidden: 64}}}",
+        runs("ignet_50") | REPORT,
+    ),
     "train_3d: whose features": ("train_3d={features: source}", each("extract", "source 00", "source 01") | IGNET),
     "a run's weight": ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET),
     "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),
@@ -99,7 +119,8 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "page": ("page={frames: 1}", {"report"}),
     "page: which training scans": ("page={training_frames: 0}", {"report"}),
     "execution": (
-        "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, verify_features: false}",
+        "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, "
+        "verify_features: false}",
         NOTHING,
     ),
 }
@@ -108,7 +129,14 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
 OPTIONS: dict[str, tuple[str, ...]] = {
     "cores": ("--cores", "7"),
     "keep going, retries": ("--keep-going", "--retries", "2"),
-    "resources": ("--resources", "gpu=1", "--default-resources", "slurm_partition=gpu", "--set-resources", "train_3d:mem_mb=9000"),
+    "resources": (
+        "--resources",
+        "gpu=1",
+        "--default-resources",
+        "slurm_partition=gpu",
+        "--set-resources",
+        "train_3d:mem_mb=9000",
+    ),
 }
 """Ways to carry the workflow out: none reruns anything."""
 
@@ -140,7 +168,11 @@ def reformat(package: Path) -> None:
 
 def reword(project: Path) -> None:
     """Every text that only people read: of errors, log lines and help."""
-    changed = [path for path in (*(project / "ignet").rglob("*.py"), *(project / "workflow/scripts").glob("*.py")) if _reword(path)]
+    changed = [
+        path
+        for path in (*(project / "ignet").rglob("*.py"), *(project / "workflow/scripts").glob("*.py"))
+        if _reword(path)
+    ]
     assert len(changed) > 50
 
 
@@ -148,13 +180,26 @@ def _reword(path: Path) -> bool:
     tree = ast.parse(path.read_text())
     words: list[ast.AST] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", "") != "SystemExit":
+        if (
+            isinstance(node, ast.Raise)
+            and isinstance(node.exc, ast.Call)
+            and getattr(node.exc.func, "id", "") != "SystemExit"
+        ):
             words += node.exc.args
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "log":
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and getattr(node.func.value, "id", "") == "log"
+        ):
             words += node.args[:1]
         elif isinstance(node, ast.Call):
             words += [part.value for part in node.keywords if part.arg == "help"]
-    texts = [part for node in words for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    texts = [
+        part
+        for node in words
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
     for text in texts:
         text.value += "; other words"
     path.write_text(ast.unparse(tree))
@@ -182,25 +227,37 @@ CODE = {
     "a type hint": CodeChange("ignet/files/atomic.py", replace("-> Any:", "-> object:"), NOTHING),
     "the version": CodeChange("ignet/__init__.py", replace('__version__ = "', '__version__ = "9.'), NOTHING),
     "a predicate of the 3D training": CodeChange(
-        "ignet/train/needs.py", replace("return settings.mean_teacher.weight > 0 or settings.image", "return settings.image"), ALL_3D
+        "ignet/train/needs.py",
+        replace("return settings.mean_teacher.weight > 0 or settings.image", "return settings.image"),
+        ALL_3D,
     ),
     "a default of a loss that two runs use": CodeChange(
-        "ignet/config/training_3d.py", replace("temperature: float = Field(0.1", "temperature: float = Field(0.2"), GUIDED
+        "ignet/config/training_3d.py",
+        replace("temperature: float = Field(0.1", "temperature: float = Field(0.2"),
+        GUIDED,
     ),
     "a default of the probe": CodeChange(
-        "ignet/config/training_3d.py", replace("hidden: int = Field(128", "hidden: int = Field(16"), runs("ignet_50") | REPORT
+        "ignet/config/training_3d.py",
+        replace("hidden: int = Field(128", "hidden: int = Field(16"),
+        runs("ignet_50") | REPORT,
     ),
     "a default of the adaptation": CodeChange(
         "ignet/config/training_2d.py",
-        replace('"pretrained",\n        description="weights to start', '"random",\n        description="weights to start'),
+        replace(
+            '"pretrained",\n        description="weights to start', '"random",\n        description="weights to start'
+        ),
         ADAPTED,
     ),
-    "the published lists of labelled scans": CodeChange("ignet/data/formats/labelled_scans.npz", append_byte, PRETRAINED | ALL_3D),
+    "the published lists of labelled scans": CodeChange(
+        "ignet/data/formats/labelled_scans.npz", append_byte, PRETRAINED | ALL_3D
+    ),
     "a 3D loss": CodeChange("ignet/losses/contrastive.py", append(CODE_LINE), ALL_3D),
     "the 2D adaptation's mixing": CodeChange("ignet/train/classmix.py", append(CODE_LINE), ADAPTED),
     "the 2D adaptation's script": CodeChange("workflow/scripts/adapt_2d.py", append(CODE_LINE), ADAPTED),
     "the script of the projection": CodeChange(
-        "workflow/scripts/project.py", append(CODE_LINE), projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED
+        "workflow/scripts/project.py",
+        append(CODE_LINE),
+        projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED,
     ),
     "the picture of the projection": CodeChange(
         "ignet/data/projection/figure.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
@@ -208,11 +265,15 @@ CODE = {
     "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
     "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare", "report"}),
     "a part of the page": CodeChange("ignet/report/html/charts.py", append(CODE_LINE), {"report"}),
-    "a script of the page": CodeChange("ignet/report/html/assets/viewer.js", append("\nignet.changed = 1;\n"), {"report"}),
+    "a script of the page": CodeChange(
+        "ignet/report/html/assets/viewer.js", append("\nignet.changed = 1;\n"), {"report"}
+    ),
     "the view of a running workflow": CodeChange("ignet/view/status.py", append(CODE_LINE), NOTHING),
     "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet", "report"}),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
-    "resources in the rules": CodeChange("workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING),
+    "resources in the rules": CodeChange(
+        "workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING
+    ),
     "where jobs find scribbles": CodeChange(
         "workflow/rules/common.smk",
         replace('"IGNET_SCRIBBLES": SCRIBBLES', '"IGNET_SCRIBBLES": SIMULATED_SCRIBBLES'),
@@ -244,12 +305,18 @@ FILES: dict[str, tuple[str, set[str]]] = {
         "sequences/08/image_2/000000.png",
         looked_at("08") | projected("08") | EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT,
     ),
-    "a scan of a training sequence": ("sequences/01/velodyne/000001.bin", looked_at("01") | projected("01") | ADAPTED | ALL_3D),
+    "a scan of a training sequence": (
+        "sequences/01/velodyne/000001.bin",
+        looked_at("01") | projected("01") | ADAPTED | ALL_3D,
+    ),
     "a scan of a validation sequence": (
         "sequences/08/velodyne/000001.bin",
         looked_at("08") | projected("08") | each("evaluate_2d", *NETWORKS) | PREDICTED,
     ),
-    "dense labels of a training sequence": ("sequences/00/labels/000000.label", looked_at("00") | runs("full") | REPORT),
+    "dense labels of a training sequence": (
+        "sequences/00/labels/000000.label",
+        looked_at("00") | runs("full") | REPORT,
+    ),
     "scribbles of a training sequence": (
         "sequences/00/scribbles/000000.label",
         looked_at("00") | projected("00") | ADAPTED | runs("baseline"),

@@ -1,8 +1,8 @@
 """Kill the tiny workflow again and again, in every job, and see that nothing is lost: ``python tests/kills.py --help``.
 
-Moments come from what can be observed (a job begins, its temporary appears, a checkpoint appears) and a random delay; they, and the
-signals, are drawn from a seed and the job's name alone, and written to ``kills.jsonl``. The verdict is the bytes and never the clock: a
-kill that comes too late hits whatever runs then.
+Moments come from what can be observed (a job begins, its temporary appears, a checkpoint appears) and a random delay;
+they, and the signals, are drawn from a seed and the job's name alone, and written to ``kills.jsonl``. The verdict is
+the bytes and never the clock: a kill that comes too late hits whatever runs then.
 """
 
 import argparse
@@ -26,7 +26,17 @@ import yaml
 from ignet.files.atomic import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-UNCOMPARED = {"logs", "benchmarks", "tensorboard", "state", "progress", "records", "index.html", ".workflow.lock", ".identity"}
+UNCOMPARED = {
+    "logs",
+    "benchmarks",
+    "tensorboard",
+    "state",
+    "progress",
+    "records",
+    "index.html",
+    ".workflow.lock",
+    ".identity",
+}
 """What may differ below a folder of results: times (the report shows them), and what only helps to go on."""
 MOMENTS = ("begin", "temporary", "checkpoint", "finished")
 SIGNALS = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
@@ -70,7 +80,17 @@ class Workflow:
     def __init__(self, folder: Path, config: Path, *arguments: str, cores: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"start-{len(list(folder.glob('start-*.txt'))):03d}.txt"
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", config]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--directory",
+            folder,
+            "--configfile",
+            config,
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
@@ -125,7 +145,8 @@ def jobs_in(text: str, finished: bool) -> list[str]:
 
 
 def end_group(process: subprocess.Popen, number: int, patience: float = 120) -> None:
-    """Send a signal to a process group, and SIGKILL to those who are still there much later; returns when none is left."""
+    """Send a signal to a process group, and SIGKILL to those who are still there much later; returns when none is
+    left."""
     os.killpg(process.pid, number)
     end = time.monotonic() + patience
     while True:
@@ -141,7 +162,9 @@ def artifacts(results: Path) -> dict[str, str]:
     """SHA-256 of every finished file below a folder of results."""
     found = {}
     for folder, folders, names in os.walk(results):
-        folders[:] = [name for name in folders if not is_temporary(name) and not (Path(folder) == results and name in UNCOMPARED)]
+        folders[:] = [
+            name for name in folders if not is_temporary(name) and not (Path(folder) == results and name in UNCOMPARED)
+        ]
         for name in set(names) - UNCOMPARED - {".snakemake_timestamp"}:
             path = Path(folder, name)
             found[str(path.relative_to(results))] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -155,7 +178,9 @@ def is_temporary(name: str) -> bool:
 
 def temporaries(results: Path) -> set[str]:
     """Private folders of writers, of dead and living ones."""
-    return {str(Path(folder, name)) for folder, folders, _ in os.walk(results) for name in folders if is_temporary(name)}
+    return {
+        str(Path(folder, name)) for folder, folders, _ in os.walk(results) for name in folders if is_temporary(name)
+    }
 
 
 def checkpoints(results: Path) -> set[tuple[str, int]]:
@@ -223,7 +248,12 @@ def check(condition: bool, words: str, names: Iterable[object] = ()) -> None:
 
 def sources() -> str:
     """Eight digits for what is run: results of other sources are no measure."""
-    files = sorted(path for top in ("ignet", "workflow", "Snakefile") for path in [ROOT / top, *(ROOT / top).rglob("*")] if path.is_file())
+    files = sorted(
+        path
+        for top in ("ignet", "workflow", "Snakefile")
+        for path in [ROOT / top, *(ROOT / top).rglob("*")]
+        if path.is_file()
+    )
     content = [path.read_bytes() for path in files if path.suffix != ".pyc"]
     return hashlib.sha256(b"".join(content)).hexdigest()[:8]
 
@@ -237,8 +267,11 @@ def undisturbed(folder: Path, config: Path) -> dict[str, str]:
     return json.loads(digests.read_text())
 
 
-def kill_again_and_again(folder: Path, config: Path, expected: dict[str, str], choose: Callable[[str, int], Kill | None]) -> None:
-    """Start and kill the workflow until ``choose`` (job, its number of kills so far) has no kill for any job, and it ends."""
+def kill_again_and_again(
+    folder: Path, config: Path, expected: dict[str, str], choose: Callable[[str, int], Kill | None]
+) -> None:
+    """Start and kill the workflow until ``choose`` (job, its number of kills so far) has no kill for any job, and it
+    ends."""
     results, record = folder / "killed/results/tiny", folder / "kills.jsonl"
     lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     counts = Counter(line["job"] for line in lines)
@@ -253,7 +286,9 @@ def kill_again_and_again(folder: Path, config: Path, expected: dict[str, str], c
         if kill is None:
             workflow.finish()
         found = artifacts(results)
-        check(not differences(found, expected), "files differ from the uninterrupted run's:", differences(found, expected))
+        check(
+            not differences(found, expected), "files differ from the uninterrupted run's:", differences(found, expected)
+        )
         if kill is None:
             return
         facts = {"log": workflow.log.name, "files": len(found), "temporaries": len(temporaries(results))}
@@ -265,8 +300,15 @@ def kill_again_and_again(folder: Path, config: Path, expected: dict[str, str], c
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="decides all moments and signals (default: 0)")
-    parser.add_argument("--only", type=re.compile, default="", help="regular expression: kill only jobs whose message has it")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "kills", help="where it works, and goes on (default: build/kills)")
+    parser.add_argument(
+        "--only", type=re.compile, default="", help="regular expression: kill only jobs whose message has it"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=ROOT / "build" / "kills",
+        help="where it works, and goes on (default: build/kills)",
+    )
     args = parser.parse_args()
     folder = args.folder / f"seed{args.seed}-{sources()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -289,7 +331,9 @@ def main() -> None:
     finished = Counter(job for path in starts for job in jobs_in(path.read_text(), finished=True))
     again = [job for job, count in finished.items() if count > 1]
     check(not again, "finished jobs ran again:", again)
-    print(f"{len(starts) - 1} kills, {len(found)} files: byte-identical; no finished job ran again, nothing is left over")
+    print(
+        f"{len(starts) - 1} kills, {len(found)} files: byte-identical; no finished job ran again, nothing is left over"
+    )
 
 
 if __name__ == "__main__":

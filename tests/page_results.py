@@ -1,4 +1,5 @@
-"""A finished experiment in miniature, with all that the report reads: random scans, predictions that are partly right, real tables."""
+"""A finished experiment in miniature, with all that the report reads: random scans, predictions that are partly right,
+real tables."""
 
 import json
 import runpy
@@ -36,15 +37,39 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
     """Everything below ``root / "results"`` but the report."""
     results, data = root / "results", write_tree(root / "dataset", (TRAIN, VAL), FRAMES, POINTS)
     for sequence, more in ((TRAIN, ("--scribbles", data)), (VAL, ())):
-        run_stage("project.py", "--dataset", data, "--sequence", sequence, *more, "--out", results / f"projection/{sequence}.h5")
+        run_stage(
+            "project.py",
+            "--dataset",
+            data,
+            "--sequence",
+            sequence,
+            *more,
+            "--out",
+            results / f"projection/{sequence}.h5",
+        )
         checked = ("--role", "val" if sequence == VAL else "train", "--out", results / f"data/{sequence}.json")
         run_stage("check_sequence.py", "--dataset", data, "--sequence", sequence, *checked)
     parts = [results / f"data/{sequence}.json" for sequence in (TRAIN, VAL)]
-    run_stage("check_data.py", "--sequences", *parts, "--out", results / "data/manifest.csv", "--doubts", results / "data/doubts.txt")
+    run_stage(
+        "check_data.py",
+        "--sequences",
+        *parts,
+        "--out",
+        results / "data/manifest.csv",
+        "--doubts",
+        results / "data/doubts.txt",
+    )
     for number, (run, wrong) in enumerate(RUNS.items()):
         _predict(data, results / f"predictions/{run}/seed0", wrong)
         folder = results / f"evaluate/{run}/seed0"
-        files = ("--out", folder / "metrics.json", "--confusion", folder / "confusion.csv", "--tensor", folder / "confusion.h5")
+        files = (
+            "--out",
+            folder / "metrics.json",
+            "--confusion",
+            folder / "confusion.csv",
+            "--tensor",
+            folder / "confusion.h5",
+        )
         where = ("--predictions", results / f"predictions/{run}/seed0", "--projection", results / "projection", *files)
         run_stage("evaluate.py", "--dataset", data, "--sequences", VAL, *where)
         steps = [{"step": float(step), "loss": 3 / (1 + step) + number, "learning_rate": 0.1} for step in range(20)]
@@ -65,7 +90,10 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
 
 def networks(results: Path) -> dict[str, Path]:
     """Weights of the 2D networks."""
-    return {"source": results / "pretrain_2d/model.safetensors", "adapted": results / "adapt_2d/adapted/model.safetensors"}
+    return {
+        "source": results / "pretrain_2d/model.safetensors",
+        "adapted": results / "adapt_2d/adapted/model.safetensors",
+    }
 
 
 def make_page(results: Path, out: Path, **replaced: object) -> Path:

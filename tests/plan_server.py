@@ -1,4 +1,5 @@
-"""Many plans from one start: Snakemake is loaded and the code hashed once, then a process is split off for each request.
+"""Many plans from one start: Snakemake is loaded and the code hashed once, then a process is split off for each
+request.
 
 Standard input: a JSON list of requests, each a list of the file to write and Snakemake's arguments.
 """

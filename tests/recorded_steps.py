@@ -1,4 +1,5 @@
-"""Every step that an optimiser takes, whichever script it belongs to, and what AdamW makes of such steps by its formula."""
+"""Every step that an optimiser takes, whichever script it belongs to, and what AdamW makes of such steps by its
+formula."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,10 @@ def recorded_steps() -> Iterator[list[Step]]:
     def before(optimizer: Optimizer, *_: object) -> None:
         pairs = [(group, weight) for group in optimizer.param_groups for weight in group["params"]]
         rates, decays = ([float(group[key]) for group, _ in pairs] for key in ("lr", "weight_decay"))
-        weights, gradients = [weight.detach().clone() for _, weight in pairs], [weight.grad.clone() for _, weight in pairs]
+        weights, gradients = (
+            [weight.detach().clone() for _, weight in pairs],
+            [weight.grad.clone() for _, weight in pairs],
+        )
         steps.append(Step(rates, decays, weights, gradients, []))
 
     def after(optimizer: Optimizer, *_: object) -> None:
@@ -56,7 +60,8 @@ def recorded_steps() -> Iterator[list[Step]]:
 
 
 def adamw(steps: list[Step], rates: list[list[float]], decays: list[float]) -> list[Tensor]:
-    """The weights after the steps, float64, from the first weights and the gradients: Loshchilov and Hutter, algorithm 2.
+    """The weights after the steps, float64, from the first weights and the gradients: Loshchilov and Hutter, algorithm
+    2.
 
     Args:
         steps: for the first weights and the gradients alone.

@@ -16,7 +16,9 @@ def distances(points: np.ndarray) -> np.ndarray:
 
 
 class TestRotateZ:
-    @pytest.mark.parametrize(("quarters", "expected"), [(0, (3, 1)), (1, (-1, 3)), (2, (-3, -1)), (3, (1, -3)), (4, (3, 1))])
+    @pytest.mark.parametrize(
+        ("quarters", "expected"), [(0, (3, 1)), (1, (-1, 3)), (2, (-3, -1)), (3, (1, -3)), (4, (3, 1))]
+    )
     def test_quarter_turns_are_exact(self, quarters, expected):
         turned = rotate_z(np.array([[3, 1, 5, 0.25]], np.float32), quarters * np.pi / 2)
         assert turned.tolist() == [[*expected, 5, 0.25]]
@@ -90,7 +92,10 @@ class TestRandomView:
         assert 0 < np.abs(quiet - noisy).max() < 0.01
 
     def test_empty_scan(self):
-        assert random_view(np.zeros((0, 4), np.float32), np.random.default_rng(0), 180, True, 0.05, 0.02).shape == (0, 4)
+        assert random_view(np.zeros((0, 4), np.float32), np.random.default_rng(0), 180, True, 0.05, 0.02).shape == (
+            0,
+            4,
+        )
 
     @pytest.mark.parametrize("wrong", [{"rotation_degrees": -1}, {"scale": 1.0}, {"scale": -0.1}, {"noise_m": -0.1}])
     def test_exception(self, wrong):

@@ -85,7 +85,9 @@ def test_the_guidance_losses_are_those_of_the_full_features() -> None:
     full, reduced = (torch.from_numpy(x) for x in (guess, coordinates(basis, guess)))
     t_full, t_reduced = torch.from_numpy(target), torch.from_numpy(coordinates(basis, target))
     weights = [tuple(torch.from_numpy(x) for x in c) for c in (CLASSIFIER, basis.compose(CLASSIFIER))]
-    assert class_guidance(reduced, t_reduced, *weights[1]) == pytest.approx(class_guidance(full, t_full, *weights[0]).item(), rel=1e-4)
+    assert class_guidance(reduced, t_reduced, *weights[1]) == pytest.approx(
+        class_guidance(full, t_full, *weights[0]).item(), rel=1e-4
+    )
     assert guidance(reduced, t_reduced).item() == pytest.approx(guidance(full, t_full).item(), rel=0.02)
 
 
@@ -112,7 +114,9 @@ def test_a_basis_comes_back_and_belongs_to_its_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("int8", 0.05), ("float16", 1e-2), ("float32", 1e-4)])
-def test_a_store_in_a_basis_gives_coordinates_and_the_classifier_for_them(tmp_path: Path, dtype: str, tolerance: float) -> None:
+def test_a_store_in_a_basis_gives_coordinates_and_the_classifier_for_them(
+    tmp_path: Path, dtype: str, tolerance: float
+) -> None:
     basis, data = fit_basis(moments(features()), 12, CLASSIFIER), features(200, seed=6)
     reduced = basis.reduce(data)
     scale = int8_scale([reduced]) if dtype == "int8" else None

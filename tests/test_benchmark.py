@@ -1,4 +1,5 @@
-"""The benchmark's figures against a second count, written from the definition: raw ids, sets of points, exact fractions."""
+"""The benchmark's figures against a second count, written from the definition: raw ids, sets of points, exact
+fractions."""
 
 import json
 import math
@@ -17,10 +18,40 @@ from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorr
 from ignet.evaluate.benchmark import DISTANCES, BenchmarkCounts, distance_masks, evaluate, figures
 
 # the benchmark's learning map as published: raw id -> class 1..19, 0 ignored
-LEARNING_MAP = {0: 0, 1: 0, 10: 1, 11: 2, 13: 5, 15: 3, 16: 5, 18: 4, 20: 5, 30: 6, 31: 7, 32: 8, 40: 9, 44: 10, 48: 11, 49: 12, 50: 13}
+LEARNING_MAP = {
+    0: 0,
+    1: 0,
+    10: 1,
+    11: 2,
+    13: 5,
+    15: 3,
+    16: 5,
+    18: 4,
+    20: 5,
+    30: 6,
+    31: 7,
+    32: 8,
+    40: 9,
+    44: 10,
+    48: 11,
+    49: 12,
+    50: 13,
+}
 LEARNING_MAP |= {51: 14, 52: 0, 60: 9, 70: 15, 71: 16, 72: 17, 80: 18, 81: 19, 99: 0}
 LEARNING_MAP |= {252: 1, 253: 7, 254: 6, 255: 8, 256: 5, 257: 5, 258: 4, 259: 5}
-NAMES = ["car", "bicycle", "motorcycle", "truck", "other-vehicle", "person", "bicyclist", "motorcyclist", "road", "parking", "sidewalk"]
+NAMES = [
+    "car",
+    "bicycle",
+    "motorcycle",
+    "truck",
+    "other-vehicle",
+    "person",
+    "bicyclist",
+    "motorcyclist",
+    "road",
+    "parking",
+    "sidewalk",
+]
 NAMES += ["other-ground", "building", "fence", "vegetation", "trunk", "terrain", "pole", "traffic-sign"]
 
 
@@ -48,12 +79,16 @@ def bin_of(point: np.ndarray) -> int | None:
     """Number of the benchmark's distance bin, from float32 arithmetic one operation at a time."""
     squares = [np.float32(x) * np.float32(x) for x in point[:3]]
     distance = np.sqrt((squares[0] + squares[1]) + squares[2])
-    return next((i for i, (low, high) in enumerate([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50)]) if low < distance < high), None)
+    return next(
+        (i for i, (low, high) in enumerate([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50)]) if low < distance < high),
+        None,
+    )
 
 
 @pytest.fixture
 def predicted_tree(make_tree: Callable[..., Path]) -> Path:
-    """Dataset with all raw ids in sequence 08 and predictions beside it: two thirds right, others any id, 0 and ignored ones too."""
+    """Dataset with all raw ids in sequence 08 and predictions beside it: two thirds right, others any id, 0 and ignored
+    ones too."""
     root, rng = make_tree("dataset", ("00", "08"), 3, 900), np.random.default_rng(5)
     ids = np.array(list(LEARNING_MAP), np.uint32)
     for frame in kitti.frame_ids(root, "08"):
@@ -72,7 +107,10 @@ def read_pairs(root: Path) -> tuple[list[tuple[int, int]], list[list[tuple[int, 
     bins: list[list[tuple[int, int]]] = [[] for _ in DISTANCES]
     for path in sorted((root / "sequences/08/velodyne").iterdir()):
         points = np.fromfile(path, "<f4").reshape(-1, 4)
-        truth, said = (np.fromfile(root / f"sequences/08/{kind}/{path.stem}.label", "<u4").tolist() for kind in ("labels", "predictions"))
+        truth, said = (
+            np.fromfile(root / f"sequences/08/{kind}/{path.stem}.label", "<u4").tolist()
+            for kind in ("labels", "predictions")
+        )
         for point, pair in zip(points, zip(truth, said, strict=True), strict=True):
             whole.append(pair)
             if (number := bin_of(point)) is not None:
@@ -92,12 +130,20 @@ def test_equal_to_the_definition(predicted_tree: Path) -> None:
 
 
 def test_metrics_of_the_stage_hold_them(
-    predicted_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]], capsys: pytest.CaptureFixture[str]
+    predicted_tree: Path,
+    tmp_path: Path,
+    run_script: Callable[..., CompletedProcess[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with CorrespondenceWriter(tmp_path / "08.h5") as writer:
         for frame in kitti.frame_ids(predicted_tree, "08"):
             none = np.zeros(0, np.int32)
-            writer.add(frame, FrameCorrespondence(none, np.zeros((0, 2), np.float32), none.astype(np.uint8), 900, 64, 32, (-0.5, 0.5)))
+            writer.add(
+                frame,
+                FrameCorrespondence(
+                    none, np.zeros((0, 2), np.float32), none.astype(np.uint8), 900, 64, 32, (-0.5, 0.5)
+                ),
+            )
     files = ("--out", tmp_path / "m.json", "--confusion", tmp_path / "c.csv", "--tensor", tmp_path / "t.h5")
     places = ("--dataset", predicted_tree, "--predictions", predicted_tree, "--projection", tmp_path)
     done = run_script("evaluate.py", "--sequences", "08", *places, *files)
@@ -128,7 +174,9 @@ def test_a_missing_prediction_is_named(predicted_tree: Path, capsys: pytest.Capt
 
 
 def test_bins_are_open_at_both_ends() -> None:
-    exact = np.array([[10, 0, 0], [0, 6, 8], [0, 0, 0], [50, 0, 0], [49.999996, 0, 0], [60, 0, 0], [-15, 0, 0]], np.float32)
+    exact = np.array(
+        [[10, 0, 0], [0, 6, 8], [0, 0, 0], [50, 0, 0], [49.999996, 0, 0], [60, 0, 0], [-15, 0, 0]], np.float32
+    )
     assert np.argwhere(distance_masks(exact)).tolist() == [[1, 6], [4, 4]]
     # 9.9999999 is 10 in float32, and so in no bin, whatever a float64 distance says
     assert not distance_masks(np.array([[9.9999999, 0, 0]])).any()

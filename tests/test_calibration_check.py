@@ -38,12 +38,15 @@ def rig(
     centre: tuple[float, float] = (0.5, 0.5),
     place: tuple[float, float, float] = (0.3, 0, -0.1),
 ) -> Calibration:
-    """A camera at ``place`` in the LiDAR's frame, turned left by ``yaw``, down by ``pitch``, about its axis by ``roll`` (degrees)."""
+    """A camera at ``place`` in the LiDAR's frame, turned left by ``yaw``, down by ``pitch``, about its axis by ``roll``
+    (degrees)."""
     rotation = about(2, roll) @ about(0, pitch) @ FORWARD @ about(2, -yaw)
     focal = size[0] / 2 / np.tan(np.deg2rad(view) / 2)
     tr = np.eye(4)
     tr[:3, :3], tr[:3, 3] = rotation, -rotation @ place
-    return Calibration(np.array([[focal, 0, centre[0] * size[0], 0], [0, focal, centre[1] * size[1], 0], [0, 0, 1, 0]]), tr)
+    return Calibration(
+        np.array([[focal, 0, centre[0] * size[0], 0], [0, focal, centre[1] * size[1], 0], [0, 0, 1, 0]]), tr
+    )
 
 
 def kinds(found: Faults) -> tuple[list[str], list[str]]:
@@ -53,7 +56,9 @@ def kinds(found: Faults) -> tuple[list[str], list[str]]:
 def test_the_rig_by_hand() -> None:
     ahead, left, down = rig(), rig(yaw=90), rig(pitch=90)
     np.testing.assert_allclose(ahead.tr @ [10, 0, 0, 1], [0, -0.1, 9.7, 1], atol=1e-12)
-    np.testing.assert_allclose(left.tr[:3, :3] @ [0, 1, 0], [0, 0, 1], atol=1e-12)  # what is on the left lies ahead of it
+    np.testing.assert_allclose(
+        left.tr[:3, :3] @ [0, 1, 0], [0, 0, 1], atol=1e-12
+    )  # what is on the left lies ahead of it
     np.testing.assert_allclose(down.tr[:3, :3] @ [0, 0, -1], [0, 0, 1], atol=1e-12)
 
 
@@ -72,7 +77,8 @@ def test_wrong_ones_are_named(name: str) -> None:
 def test_a_camera_may_look_anywhere(yaw: float, pitch: float) -> None:
     right = rig(yaw, pitch, roll=10)
     assert kinds(calibration_faults(right, CALIB, (1241, 376))) == ([], [])
-    # the same camera the wrong way round, but for one that looks to the right: there the inverse of a rotation is the rotation itself
+    # the same camera the wrong way round, but for one that looks to the right: there the inverse of a rotation is the
+    # rotation itself
     inverted = Calibration(right.p2, np.linalg.inv(right.tr))
     faults, doubts = kinds(calibration_faults(inverted, CALIB, (1241, 376)))
     if yaw == 270:
@@ -184,7 +190,10 @@ def test_a_calibration_copied_from_a_sequence_of_other_images() -> None:
     found = {"00": (one, (1241, 376)), "01": (one, (1241, 376)), "04": (one, (1226, 370)), "05": (other, (1226, 370))}
     (doubt,) = copied_doubts(Path("r"), found)
     assert str(doubt.path) == "r/sequences/04/calib.txt"
-    assert "found the P2 of sequence 00, whose images have 1241x376 pixels, expected one of images of 1226x370; " in str(doubt)
+    assert (
+        "found the P2 of sequence 00, whose images have 1241x376 pixels, expected one of images of 1226x370; "
+        in str(doubt)
+    )
     assert copied_doubts(Path("r"), found | {"04": (other, (1226, 370))}) == []
 
 

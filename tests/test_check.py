@@ -17,7 +17,9 @@ from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
 
 
-def check(root: Path, sequence: str = "00", wanted: tuple[str, ...] = ("scans", "images", "labels", "scribbles")) -> SequenceReport:
+def check(
+    root: Path, sequence: str = "00", wanted: tuple[str, ...] = ("scans", "images", "labels", "scribbles")
+) -> SequenceReport:
     report = check_sequence(root, sequence, wanted)
     assert not any("\n" in str(fault) for fault in report.faults)
     return report
@@ -75,7 +77,9 @@ def test_all_faults_are_collected(make_tree: Callable[..., Path]) -> None:
     assert check(root, "08").faults == []
 
 
-@pytest.mark.parametrize(("folder", "archive"), [("image_2", "data_odometry_color"), ("labels", "labels"), ("scribbles", "scribblekitti")])
+@pytest.mark.parametrize(
+    ("folder", "archive"), [("image_2", "data_odometry_color"), ("labels", "labels"), ("scribbles", "scribblekitti")]
+)
 def test_a_missing_folder_is_one_fault(tiny_tree: Path, folder: str, archive: str) -> None:
     shutil.rmtree(tiny_tree / "sequences/00" / folder)
     faults = [str(fault) for fault in check(tiny_tree).faults]
@@ -154,7 +158,11 @@ def test_manifest_counts_the_scribbles_that_trainings_see(tiny_tree: Path, tmp_p
 
     none = [("000000", "", ""), ("000001", "", "")]
     counts = [str(facts.scribbled) for facts in check(tiny_tree).frames]
-    assert rows(("scans", "images", "scribbles"), None) == [("000000", counts[0], "dataset"), ("000001", counts[1], "dataset"), *none]
+    assert rows(("scans", "images", "scribbles"), None) == [
+        ("000000", counts[0], "dataset"),
+        ("000001", counts[1], "dataset"),
+        *none,
+    ]
     drawn = tmp_path / "drawn"
     for frame, points in (("000000", 7), ("000001", 30)):
         path = kitti.scribble_path(drawn, "00", frame)
@@ -204,9 +212,15 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
     done = run_script("check_sequence.py", *arguments)
     assert done.returncode == 0, done.stderr
     written = read_json(out)
-    assert (written["role"], written["frames"], written["image_sizes"]) == ("train", ["000000", "000001"], [[64, 32], [64, 32]])
+    assert (written["role"], written["frames"], written["image_sizes"]) == (
+        "train",
+        ["000000", "000001"],
+        [[64, 32], [64, 32]],
+    )
     doubts = tmp_path / "data" / "doubts.txt"
-    merged = run_script("check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv", "--doubts", doubts)
+    merged = run_script(
+        "check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv", "--doubts", doubts
+    )
     assert merged.returncode == 0, merged.stderr
     assert doubts.read_text() == ""
     assert len((tmp_path / "data" / "manifest.csv").read_text().splitlines()) == 3

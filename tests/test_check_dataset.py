@@ -1,4 +1,5 @@
-"""The check of a whole dataset: one spoilt file or folder after the other, each found, named, and with what mends it."""
+"""The check of a whole dataset: one spoilt file or folder after the other, each found, named, and with what mends
+it."""
 
 import json
 import os
@@ -36,7 +37,9 @@ def data(make_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pat
     return root
 
 
-def faults(root: Path, complete: bool = True, deep: bool = False, wanted: dict[str, frozenset[str]] = WANTED) -> list[Fault]:
+def faults(
+    root: Path, complete: bool = True, deep: bool = False, wanted: dict[str, frozenset[str]] = WANTED
+) -> list[Fault]:
     found = check_dataset(root, wanted, complete, deep, workers=2).faults
     for fault in found:
         text = str(fault)
@@ -59,7 +62,9 @@ def test_a_whole_dataset_has_none(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "spoil", "file", "said", "remedy"), SPOILT)
-def test_a_fast_check_finds(data: Path, kind: str, spoil: Callable[[Path], None], file: str, said: str, remedy: str) -> None:
+def test_a_fast_check_finds(
+    data: Path, kind: str, spoil: Callable[[Path], None], file: str, said: str, remedy: str
+) -> None:
     spoil(data / "sequences/01")
     for deep in (False, True):
         (fault,) = faults(data, deep=deep)
@@ -69,7 +74,9 @@ def test_a_fast_check_finds(data: Path, kind: str, spoil: Callable[[Path], None]
 
 
 @pytest.mark.parametrize(("kind", "spoil", "file", "said", "remedy"), DEEP)
-def test_a_deep_check_finds(data: Path, kind: str, spoil: Callable[[Path], None], file: str, said: str, remedy: str) -> None:
+def test_a_deep_check_finds(
+    data: Path, kind: str, spoil: Callable[[Path], None], file: str, said: str, remedy: str
+) -> None:
     spoil(data / "sequences/01")
     assert faults(data) == []
     (fault,) = faults(data, deep=True)
@@ -83,14 +90,20 @@ def test_images_of_another_size_with_the_same_calibration(data: Path) -> None:
         cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (60, 30)))
     report = check_dataset(data, WANTED)
     assert report.faults == []
-    assert [(doubt.kind, doubt.path) for doubt in report.faults.doubts] == [("calibration-p2", data / "sequences/01/calib.txt")]
+    assert [(doubt.kind, doubt.path) for doubt in report.faults.doubts] == [
+        ("calibration-p2", data / "sequences/01/calib.txt")
+    ]
 
 
 def test_half_unpacked(data: Path) -> None:
     for number in (3, 4):
         (data / f"sequences/01/velodyne/00000{number}.bin").unlink()
     (fault,) = faults(data)
-    assert (fault.kind, fault.files, fault.download) == ("missing", ("000003.bin", "000004.bin"), "data_odometry_velodyne.zip")
+    assert (fault.kind, fault.files, fault.download) == (
+        "missing",
+        ("000003.bin", "000004.bin"),
+        "data_odometry_velodyne.zip",
+    )
     assert "found 3 of 5 scans, as many as sequence 00 has" in str(fault)
     # without knowing how many there must be, the other files tell
     found = faults(data, complete=False)
@@ -183,7 +196,10 @@ def test_many_faults_of_one_kind_are_one_line(data: Path) -> None:
         os.truncate(path, 4)
     (fault,) = faults(data)
     assert len(fault.files) == 5
-    assert "000000.label (and 000001.label, 000002.label, 000003.label and 1 more): found 1 labels, expected 500" in str(fault)
+    assert (
+        "000000.label (and 000001.label, 000002.label, 000003.label and 1 more): found 1 labels, expected 500"
+        in str(fault)
+    )
 
 
 def test_roots(data: Path, tmp_path: Path) -> None:
@@ -215,7 +231,11 @@ def test_an_archive_that_was_not_unpacked(data: Path) -> None:
 
 def test_all_of_it_at_once(data: Path) -> None:
     """The faults of other files do not hide one another."""
-    chosen = [DEEP[0], next(case for case in SPOILT if case[0] == "not-finite"), *(case for case in DEEP if case[0] == "unknown-id")]
+    chosen = [
+        DEEP[0],
+        next(case for case in SPOILT if case[0] == "not-finite"),
+        *(case for case in DEEP if case[0] == "unknown-id"),
+    ]
     for _, spoil, *_ in chosen:
         spoil(data / "sequences/01")
     (data / "sequences/00/calib.txt").unlink()
@@ -249,7 +269,10 @@ def test_official_counts() -> None:
 
 
 def test_what_an_experiment_must_find(data: Path) -> None:
-    common: dict[str, Any] = {"results": "r", "dataset": {"root": str(data), "train_sequences": ["00"], "val_sequences": ["08"]}}
+    common: dict[str, Any] = {
+        "results": "r",
+        "dataset": {"root": str(data), "train_sequences": ["00"], "val_sequences": ["08"]},
+    }
     runs: dict[str, Any] = {"runs": {"one": {"supervision": "scribbles"}}, "adaptations": {"adapted": {}}}
     assert wanted_of(load_experiment(common | runs, "test")) == {"00": {"scans", "images", "scribbles"}, "08": VAL}
     dense = {"runs": {"one": {"supervision": "dense"}}, "adaptations": {"adapted": {}}}
@@ -294,7 +317,9 @@ def test_a_doubt_is_said_and_stops_nothing(data: Path, capsys: pytest.CaptureFix
     calibration(tr="0 -1 0 8 0 0 -1 -0.1 1 0 0 -0.3")(data / "sequences/01")
     assert run(data, "--part") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"doubt: {data}/sequences/01/calib.txt: found a camera 8.01 m from the LiDAR, expected at most some 5 m; ")
+    assert lines[0].startswith(
+        f"doubt: {data}/sequences/01/calib.txt: found a camera 8.01 m from the LiDAR, expected at most some 5 m; "
+    )
     assert lines[-1] == "no fault, 1 doubt"
     assert run(data, "--part", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -316,14 +341,18 @@ def test_command_line_says_what_it_needs(data: Path, tmp_path: Path, capsys: pyt
 def test_source(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "source"
     for name, value in (("00001", 7), ("00002", 200)):
-        for folder, array in (("images", np.full((4, 6, 3), 9, np.uint8)), ("labels", np.full((4, 6), value, np.uint8))):
+        for folder, array in (
+            ("images", np.full((4, 6, 3), 9, np.uint8)),
+            ("labels", np.full((4, 6), value, np.uint8)),
+        ):
             (root / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(root / folder / f"{name}.png")
     found = check_source(root, "gtav", deep=False, workers=1)
     assert (found.pairs, found.faults) == (2, [])
     config = tmp_path / "experiment.yaml"
     sections = (
-        f"dataset: {{root: {data}, train_sequences: ['00', '01']}}\nsource: {{root: {root}}}\nruns: {{one: {{supervision: scribbles}}}}\n"
+        f"dataset: {{root: {data}, train_sequences: ['00', '01']}}\nsource: {{root: {root}}}\nruns: {{one: "
+        "{supervision: scribbles}}\n"
     )
     config.write_text("results: r\n" + sections)
     assert run("--config", config) == 0

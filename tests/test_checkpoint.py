@@ -1,4 +1,5 @@
-"""Checkpoints: a kill at any moment of a save costs nothing, damaged ones are refused, and a full disk leaves the older ones."""
+"""Checkpoints: a kill at any moment of a save costs nothing, damaged ones are refused, and a full disk leaves the older
+ones."""
 
 import errno
 import logging
@@ -48,7 +49,9 @@ DAMAGES = ["zeroed block", "one bit", "cut", "without its last byte", "text", "e
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damaged_newest_is_named_and_the_previous_is_used(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_newest_is_named_and_the_previous_is_used(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     save(tmp_path, 1, 2)
     damage(tmp_path / NEWEST, kind)
     state = load_newest(tmp_path, "a")
@@ -115,18 +118,31 @@ def test_kill_at_any_operation_of_a_save_leaves_a_newest(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("fault", ["other shapes", "a part less", "no step"])
-def test_a_state_that_does_not_fit_is_passed_over_and_leaves_no_trace(tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_state_that_does_not_fit_is_passed_over_and_leaves_no_trace(
+    tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     def parts(width: int = 3) -> dict[str, nn.Module]:
         torch.manual_seed(width)
         return {"first": nn.Linear(2, 2), "second": nn.Linear(width, 1)}
 
     torch.manual_seed(9)
     good, bad = parts(), parts(4 if fault == "other shapes" else 3)
-    common = {"identity": "a", "processes": [1], "history": [{"step": 0.0}], "rng": torch.get_rng_state(), "cuda_rng": []}
+    common = {
+        "identity": "a",
+        "processes": [1],
+        "history": [{"step": 0.0}],
+        "rng": torch.get_rng_state(),
+        "cuda_rng": [],
+    }
     folder = tmp_path / "a"
     save_checkpoint(folder, {**common, "step": 1, "parts": {name: part.state_dict() for name, part in good.items()}})
     torch.rand(7)
-    state = {**common, "rng": torch.get_rng_state(), "step": 2, "parts": {name: part.state_dict() for name, part in bad.items()}}
+    state = {
+        **common,
+        "rng": torch.get_rng_state(),
+        "step": 2,
+        "parts": {name: part.state_dict() for name, part in bad.items()},
+    }
     if fault == "a part less":
         del state["parts"]["second"]
     if fault == "no step":
@@ -159,7 +175,9 @@ def test_where_no_checkpoint_fits_the_training_starts_as_if_there_were_none(tmp_
     assert all(torch.equal(value, before[key]) for key, value in part.state_dict().items())
 
 
-def test_full_disk_ends_the_training_in_one_line_and_keeps_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_ends_the_training_in_one_line_and_keeps_the_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,5 @@
-"""Every sequence that a job reads is checked before it, whatever target was named, and no result depends on the check."""
+"""Every sequence that a job reads is checked before it, whatever target was named, and no result depends on the
+check."""
 
 import os
 import re
@@ -36,12 +37,16 @@ def test_a_named_target_brings_the_checks_of_what_its_jobs_read(tmp_path: Path, 
         "pretrain_2d/model.safetensors": set(),
         "evaluate/full/seed0/metrics.json": {"00", "01", "08"},
     }
-    found = plans(tmp_path, {target: (tmp_path, (*data, "--cores", "1", f"results/tiny/{target}")) for target in expected})
+    found = plans(
+        tmp_path, {target: (tmp_path, (*data, "--cores", "1", f"results/tiny/{target}")) for target in expected}
+    )
     assert {target: checked(names(plan)) for target, plan in found.items()} == expected
     for plan in found.values():
         order = [job.name for job in plan.jobs]
         for number, job in enumerate(plan.jobs):
-            read = {job.wildcards["sequence"]} if "sequence" in job.wildcards and job.rule != "check_sequence" else set()
+            read = (
+                {job.wildcards["sequence"]} if "sequence" in job.wildcards and job.rule != "check_sequence" else set()
+            )
             assert all(order.index(f"check_sequence sequence={sequence}") < number for sequence in read), job.name
 
 
@@ -54,7 +59,10 @@ def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp
         "changed": ("--config", stricter, steps, *target),
         "changed, everything": ("--config", stricter, "compare={baseline: full}"),
     }
-    found = {name: names(plan) for name, plan in plans(tmp_path, {name: (tiny_finished, more) for name, more in wanted.items()}).items()}
+    found = {
+        name: names(plan)
+        for name, plan in plans(tmp_path, {name: (tiny_finished, more) for name, more in wanted.items()}).items()
+    }
     assert found["done"] == {"train_3d full 0"} and found["changed, nothing to run"] == set()
     assert found["changed"] == {"train_3d full 0", "check_sequence 00", "check_sequence 01"}
     # no change of what comes after a job that waits for a check is overlooked
@@ -62,19 +70,45 @@ def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp
     assert not {name for name in found["changed, everything"] if name.startswith(("train_3d", "project", "predict"))}
 
 
-def test_nothing_that_waits_for_a_failed_check_runs(tmp_path: Path, data: tuple[str, ...], make_tree: Callable[..., Path]) -> None:
+def test_nothing_that_waits_for_a_failed_check_runs(
+    tmp_path: Path, data: tuple[str, ...], make_tree: Callable[..., Path]
+) -> None:
     os.truncate(tmp_path / "data/sequences/08/labels/000001.label", 7)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--configfile", CONFIG]
-    command += ["--cores", "2", "--keep-going", *data, "--", "results/tiny/projection/08.h5", "results/tiny/projection/00.h5"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        tmp_path,
+        "--configfile",
+        CONFIG,
+    ]
+    command += [
+        "--cores",
+        "2",
+        "--keep-going",
+        *data,
+        "--",
+        "results/tiny/projection/08.h5",
+        "results/tiny/projection/00.h5",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 1 and "000001.label" in (tmp_path / "results/tiny/logs/check_sequence/08.log").read_text(), done.stderr
+    assert (
+        done.returncode == 1 and "000001.label" in (tmp_path / "results/tiny/logs/check_sequence/08.log").read_text()
+    ), done.stderr
     assert {path.name for path in (tmp_path / "results/tiny/projection").glob("*.h5")} == {"00.h5"}
 
 
 def test_every_rule_that_reads_the_dataset_says_which_sequences() -> None:
     rules = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    readers = {name: body for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", rules, re.M | re.S) if "[IGNET_TARGET]" in body}
+    readers = {
+        name: body
+        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", rules, re.M | re.S)
+        if "[IGNET_TARGET]" in body
+    }
     assert len(readers) > 10
     for name, body in readers.items():
         assert "{wildcards.sequence:q}" in body or "sequences=" in body or "rules.check_data.output" in body, name

@@ -126,7 +126,10 @@ def test_frequency_weights_by_hand():
 
 
 def test_a_class_of_few_target_labels_does_not_rule_the_source_images():
-    shares, counts = np.array([0.6, 0.3, 0.1]), np.array([9000, 999, 1])  # one label of the last class, which fills a tenth of the source
+    shares, counts = (
+        np.array([0.6, 0.3, 0.1]),
+        np.array([9000, 999, 1]),
+    )  # one label of the last class, which fills a tenth of the source
     source, target = domain_weights(shares, counts, 0.5, "target")
     assert torch.equal(source, target) and target[2] > 50
     assert (shares * source.numpy()).sum() > 5  # the mean labelled pixel of the source, five times what is meant
@@ -137,7 +140,10 @@ def test_a_class_of_few_target_labels_does_not_rule_the_source_images():
 
 
 def test_a_class_below_a_billionth_of_the_source_is_one_that_it_does_not_have():
-    few, fewer = (domain_weights(np.array([1 - share, share]), np.ones(2, int), 0.5, "each")[0][1].item() for share in (6e-10, 4e-10))
+    few, fewer = (
+        domain_weights(np.array([1 - share, share]), np.ones(2, int), 0.5, "each")[0][1].item()
+        for share in (6e-10, 4e-10)
+    )
     assert few == pytest.approx((1e-9) ** -0.5, rel=1e-3)
     assert fewer == 1
 

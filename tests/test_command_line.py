@@ -1,4 +1,5 @@
-"""The command line as scripts and shells meet it: help, exit codes, JSON, completion, and the page that describes them."""
+"""The command line as scripts and shells meet it: help, exit codes, JSON, completion, and the page that describes
+them."""
 
 import argparse
 import json
@@ -22,7 +23,9 @@ from ignet.models.segmentor3d import build_network, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
-ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line.startswith("| `ignet")]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGE.splitlines() if line.startswith("| `ignet")
+]
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -36,7 +39,7 @@ def code_of(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
-# --- help and the page --------------------------------------------------------------------------------------------------------
+# --- help and the page --------------------------------------------------------
 
 
 def test_the_page_has_every_command_and_says_which_have_json() -> None:
@@ -56,7 +59,7 @@ def test_help_is_there_and_every_option_has_a_word(name: str, capsys: pytest.Cap
     assert [action.dest for action in parser._actions if not action.help and action.dest != "command"] == []
 
 
-# --- exit codes ---------------------------------------------------------------------------------------------------------------
+# --- exit codes ---------------------------------------------------------------
 
 
 def test_a_fault_is_one_line_and_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +100,7 @@ def test_the_codes_of_the_page_are_those_of_the_help() -> None:
     assert codes == set(re.findall(r"\b(\d+)\b", cli.EXIT_CODES))
 
 
-# --- JSON ---------------------------------------------------------------------------------------------------------------------
+# --- JSON ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("points", [0, 50])
@@ -105,7 +108,14 @@ def test_predict(points: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
     (np.random.default_rng(0).random((points, 4), np.float32) * np.float32([9, 9, 2, 1])).tofile(tmp_path / "scan.bin")
-    paths = ["--weights", tmp_path / "model.safetensors", "--scan", tmp_path / "scan.bin", "--out", tmp_path / "scan.label"]
+    paths = [
+        "--weights",
+        tmp_path / "model.safetensors",
+        "--scan",
+        tmp_path / "scan.bin",
+        "--out",
+        tmp_path / "scan.label",
+    ]
     code = code_of("predict", *paths, "--device", "cpu", "--json")
     if not points:  # a scan without points is a fault of the file
         assert code == 1
@@ -132,7 +142,7 @@ def test_submit(tiny_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "000000" in found["faults"][0]
 
 
-# --- completion ---------------------------------------------------------------------------------------------------------------
+# --- completion ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -155,37 +165,51 @@ def test_the_shell_takes_the_script(shell: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("ignet pl", {"plan"}), ("ignet check --de", {"--deep"}), ("ignet predict --engine m", {"minkowski"}), ("ignet im", {"import"})],
+    [
+        ("ignet pl", {"plan"}),
+        ("ignet check --de", {"--deep"}),
+        ("ignet predict --engine m", {"minkowski"}),
+        ("ignet im", {"import"}),
+    ],
 )
 def test_bash_completes(words: str, expected: set[str], tmp_path: Path) -> None:
     path = tmp_path / "completion"
     path.write_text(script(make_parser(), "bash"))
     *_, before, last = typed = words.split()
-    answer = f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _shtab_ignet ignet {last} {before}; echo ${{COMPREPLY[@]}}"
-    done = subprocess.run(["bash", "-c", f"source {path}; {answer}"], capture_output=True, text=True, timeout=60, check=True)
+    answer = (
+        f"COMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _shtab_ignet ignet {last} {before}; echo ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"source {path}; {answer}"], capture_output=True, text=True, timeout=60, check=True
+    )
     assert set(done.stdout.split()) == expected
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="no fish on this machine (Debian, Ubuntu: apt install fish)")
 @pytest.mark.parametrize(
-    ("words", "expected"), [("ignet pl", "plan"), ("ignet check --de", "--deep"), ("ignet predict --engine m", "minkowski")]
+    ("words", "expected"),
+    [("ignet pl", "plan"), ("ignet check --de", "--deep"), ("ignet predict --engine m", "minkowski")],
 )
 def test_fish_completes(words: str, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "completion"
     path.write_text(script(make_parser(), "fish"))
     command = ["fish", "--no-config", "-c", f"source {path}; complete -C '{words}'"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "HOME": str(tmp_path)})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "HOME": str(tmp_path)}
+    )
     assert expected in [line.split("\t")[0] for line in done.stdout.splitlines()]
 
 
-def test_why_needs_the_workflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_needs_the_workflow(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A wheel holds the package alone."""
     monkeypatch.setattr("ignet.cli.why.PROJECT", tmp_path)
     assert code_of("why") == 1
     assert re.fullmatch(r"error: \S+/Snakefile: found none beside the package, .*\n", capsys.readouterr().err)
 
 
-# --- faults -------------------------------------------------------------------------------------------------------------------
+# --- faults -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -230,7 +254,9 @@ def test_nonsense_is_one_line(nonsense: Path, capsys: pytest.CaptureFixture[str]
     assert (nonsense / "keep" / "file").exists()
 
 
-@pytest.mark.parametrize("command", ["view --port 70000", "view --port -1", "predict --weights w --scan s --out o --device tpu"])
+@pytest.mark.parametrize(
+    "command", ["view --port 70000", "view --port -1", "predict --weights w --scan s --out o --device tpu"]
+)
 def test_values_that_no_one_can_mean_are_wrong_arguments(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert code_of(*command.split()) == 2
     assert re.search(r"found \S+, expected ", capsys.readouterr().err)
@@ -244,7 +270,9 @@ def test_values_that_no_one_can_mean_are_wrong_arguments(capsys: pytest.CaptureF
         (["--profile", "nowhere"], "nowhere"),
     ],
 )
-def test_why_hands_on_what_snakemake_says(nonsense: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+def test_why_hands_on_what_snakemake_says(
+    nonsense: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
     assert code_of("why", *arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: Snakemake has no plan: ")

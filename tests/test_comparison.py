@@ -59,7 +59,11 @@ def exactly(value, sign="+"):
 
 def test_figures_by_hand(runs):
     assert runs.runs == tuple(TENSORS) and runs.scans == 4
-    assert runs.seeds("ignet") == (1, 2, 7) and runs.seeds("ignet", "baseline") == (1, 2) and runs.seeds("ignet", "none") == ()
+    assert (
+        runs.seeds("ignet") == (1, 2, 7)
+        and runs.seeds("ignet", "baseline") == (1, 2)
+        and runs.seeds("ignet", "none") == ()
+    )
     assert runs.slices[:3] == ("all", "range:0-10 m", "range:10+ m") and runs.slices[-1] == "small"
     assert runs.miou("full") == {0: pytest.approx(100 * 1.6 / 19)}
     assert runs.miou("ignet", "boundary:boundary") == {1: pytest.approx(65), 2: pytest.approx(70), 7: pytest.approx(30)}
@@ -87,7 +91,9 @@ def test_differences_by_hand(runs):
 
 def test_an_interval_covers_what_varies():
     jitter = np.array([-0.2, -0.1, 0.1, 0.2])
-    runs = Comparison([("a", 0, tensor(0.5, jitter=jitter)), ("b", 0, tensor(0.4)), ("c", 0, tensor(0.6, jitter=jitter))], draws=500)
+    runs = Comparison(
+        [("a", 0, tensor(0.5, jitter=jitter)), ("b", 0, tensor(0.4)), ("c", 0, tensor(0.6, jitter=jitter))], draws=500
+    )
     varied = runs.difference("a", "b")
     assert varied.low < 0 < varied.value < varied.high and varied.value == pytest.approx(100 * 0.1 / 19)
     # what two runs have in common cancels scan by scan
@@ -159,13 +165,26 @@ def test_control_table_takes_common_seeds(runs):
 def test_gains(runs):
     assert gain_columns(runs, NAMES) == ("ignet", "full")  # neither the baseline nor the control
     rows = rows_of(gain_table(runs, NAMES))
-    assert list(rows) == ["all points", "0-10 m", "10+ m", "in-FOV", "out-of-FOV", "boundary", "interior", "small objects"]
+    assert list(rows) == [
+        "all points",
+        "0-10 m",
+        "10+ m",
+        "in-FOV",
+        "out-of-FOV",
+        "boundary",
+        "interior",
+        "small objects",
+    ]
     assert [rows[name]["ignet"] for name in ("all points", "boundary", "interior", "small objects")] == [
         exactly(10), exactly(15), exactly(5), exactly(0)
     ]  # fmt: skip
     assert rows["boundary"]["points"] == 4 * 4 * 2 * POINTS and rows["small objects"]["full"] == exactly(20)
     classes = rows_of(class_gain_table(runs, NAMES))
-    assert list(classes) == ["car", "pole"] and classes["car"]["ignet"] == exactly(20) and classes["pole"]["full"] == exactly(20)
+    assert (
+        list(classes) == ["car", "pole"]
+        and classes["car"]["ignet"] == exactly(20)
+        and classes["pole"]["full"] == exactly(20)
+    )
     lonely = gain_table(Comparison([("ours", 0, tensor(0.5))]), NAMES)
     assert lonely.columns == ("slice", "points") and any("no gains" in note for note in lonely.notes)
 
@@ -184,12 +203,22 @@ def test_network_table():
     words = network_table(NETWORKS, {"source": "source", "adapted": "scribbles"})
     assert [row[1] for row in words.rows] == ["synthetic source images only", "adapted with projected scribbles"]
     assert len(words.notes) == 2
-    assert network_table(NETWORKS, held_out={"miou": 0.1, "miou_occurring": 0.486}).notes[2].endswith("mIoU (classes that occur) 48.6")
+    assert (
+        network_table(NETWORKS, held_out={"miou": 0.1, "miou_occurring": 0.486})
+        .notes[2]
+        .endswith("mIoU (classes that occur) 48.6")
+    )
 
 
 STATEMENTS = [
     {"text": "Ours beats the baseline.", "run": "ignet", "against": "baseline"},
-    {"text": "More at boundaries", "run": "ignet", "against": "baseline", "slice": "boundary:boundary", "than": "boundary:interior"},
+    {
+        "text": "More at boundaries",
+        "run": "ignet",
+        "against": "baseline",
+        "slice": "boundary:boundary",
+        "than": "boundary:interior",
+    },
     {"text": "More for small objects", "run": "ignet", "against": "baseline", "slice": "small", "than": "all"},
     {"text": "The same for poles", "run": "ignet", "against": "baseline", "slice": "small"},
     {"text": "Nobody knows", "run": "ignet", "against": "full"},
@@ -205,7 +234,10 @@ def test_statements(runs):
         "+1.1 [+1.1, +1.1]", "+10.0 [+10.0, +10.0]", "-10.0 [-10.0, -10.0]", "+0.0 [+0.0, +0.0]", "no figure", "+25.0"
     ]  # fmt: skip
     rows = rows_of(statement_table(findings))
-    assert rows["More at boundaries"]["points"] == "boundary, more than interior" and rows["More at boundaries"]["seeds"] == 2
+    assert (
+        rows["More at boundaries"]["points"] == "boundary, more than interior"
+        and rows["More at boundaries"]["seeds"] == 2
+    )
     assert rows["Adapted beats source"]["scans"] is None
 
     words = paragraph(findings, runs, names)
@@ -231,7 +263,9 @@ def test_the_relative_figure_stands_in_the_paragraph(runs):
     assert paragraph([], runs, CompareConfig(method="nobody")) == ""
 
 
-@pytest.mark.parametrize(("low", "high", "expected"), [(0.1, 2, HOLDS), (0, 2, OPEN), (-1, 2, OPEN), (-1, 0, OPEN), (-2, -0.1, FAILS)])
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.1, 2, HOLDS), (0, 2, OPEN), (-1, 2, OPEN), (-1, 0, OPEN), (-2, -0.1, FAILS)]
+)
 def test_verdicts(low, high, expected):
     middle = (low + high) / 2
     assert verdict(Estimate(middle, low, high, seeds=3, frames=4)) == expected
@@ -260,7 +294,9 @@ def test_ablation_figure(runs):
     left, right = ablation_figure(runs, NAMES).axes
     assert labels_of(left) == ["full (n = 1)", "baseline (n = 3)", "ignet (n = 3)", "controls", "two_way (n = 2)"]
     seeds, mean = left.lines[2:4]
-    assert seeds.get_xdata() == pytest.approx([90 / 19, 100 / 19, 110 / 19]) and mean.get_xdata() == pytest.approx([100 / 19])
+    assert seeds.get_xdata() == pytest.approx([90 / 19, 100 / 19, 110 / 19]) and mean.get_xdata() == pytest.approx(
+        [100 / 19]
+    )
     # the baseline has no difference to itself: three lines for each other run, and zero
     assert len(right.lines) == 3 * 3 + 1 and right.lines[0].get_xdata() == pytest.approx([70 / 19] * 2)
 
@@ -271,7 +307,11 @@ def test_gain_figure(runs):
     assert shown[:4] == ["all points", "distance", "0-10 m", "10+ m"] and shown[-2:] == ["classes", "small objects"]
     assert [text.get_text() for text in panel.texts][:2] == ["6 400 points", "3 200 points"]
     places = dict(zip(shown, panel.get_yticks(), strict=True))
-    points = {line.get_ydata()[0]: (line.get_xdata()[0], line.get_color()) for line in panel.lines if len(line.get_xdata()) == 1}
+    points = {
+        line.get_ydata()[0]: (line.get_xdata()[0], line.get_color())
+        for line in panel.lines
+        if len(line.get_xdata()) == 1
+    }
     assert points[places["boundary"]] == (pytest.approx(15), "tab:blue")
     assert points[places["small objects"]] == (0, "0.5")  # includes 0: grey
     (empty,) = gain_figure(runs, CompareConfig(method="nobody")).axes

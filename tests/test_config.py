@@ -55,7 +55,8 @@ def test_the_examples_train_the_recipe_that_is_reported() -> None:
         frames |= {"learning_rate", "class_weight_of", "source_scale"} if name in REAL else set()
         for network in experiment.adaptations:
             found, reported_2d = (
-                each.model_dump(exclude=frames) for each in (experiment.adaptation(network), ablation.adaptation("adapted"))
+                each.model_dump(exclude=frames)
+                for each in (experiment.adaptation(network), ablation.adaptation("adapted"))
             )
             assert found == reported_2d, f"{name}: {network}"
     # at the paper's scale the networks are others, and the method the same
@@ -140,7 +141,11 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
     base = read_yaml(folder / "ablation.yaml")
     alone = load_experiment(base, "ablation")
     ablation = load_experiment(merge(base, read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation")
-    assert {control.run for control in ablation.compare.controls} >= {"guided_classes", "untrained_features", "source_features"}
+    assert {control.run for control in ablation.compare.controls} >= {
+        "guided_classes",
+        "untrained_features",
+        "source_features",
+    }
     assert "untrained_features" not in str(alone.compare)
     for first, second, keys in (
         ("baseline", "guided", {"image_guidance"}),
@@ -177,7 +182,10 @@ def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:
 
 
 def test_guidance_by_classes_takes_features_as_they_are() -> None:
-    values = {"results": "r", "runs": {"a": {"image_guidance": {"weight": 1, "distance": "classes", "standardize": True}}}}
+    values = {
+        "results": "r",
+        "runs": {"a": {"image_guidance": {"weight": 1, "distance": "classes", "standardize": True}}},
+    }
     with pytest.raises(IgnetError, match="set standardize to false"):
         load_experiment(values, "x")
 
@@ -302,26 +310,47 @@ def test_merge_keeps_its_arguments() -> None:
         ({"runs": {"a": {"supervision": "pseudo"}}}, ["runs.a", "pseudo_labels_of"]),
         ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "z"}}}, ["runs.a.pseudo_labels_of", "'z'"]),
         ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "a"}}}, ["runs.a.pseudo_labels_of", "'a'"]),
-        ({"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "seeds": [3]}, "b": {}}}, ["runs.a.seeds", "[3]"]),
+        (
+            {"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "seeds": [3]}, "b": {}}},
+            ["runs.a.seeds", "[3]"],
+        ),
         ({"runs": {"a": {"labelled_frames": 5}}}, ["runs.a", "labelled_frames", "5", "1, 10, 20 or 50"]),
         (
             {"runs": {"a": {"supervision": "pseudo", "pseudo_labels_of": "b", "labelled_frames": 1}, "b": {}}},
             ["runs.a", "scribbles of all"],
         ),
-        ({"runs": {"a": {"labelled_frames": 10, "batch": 1}}}, ["runs.a", "labelled_frames is 10", "batch is 1", "even batch"]),
-        ({"adaptations": {"adapted": {"supervision": "none", "labelled_frames": 10}}}, ["adaptations.adapted", "labelled_frames is 10"]),
+        (
+            {"runs": {"a": {"labelled_frames": 10, "batch": 1}}},
+            ["runs.a", "labelled_frames is 10", "batch is 1", "even batch"],
+        ),
+        (
+            {"adaptations": {"adapted": {"supervision": "none", "labelled_frames": 10}}},
+            ["adaptations.adapted", "labelled_frames is 10"],
+        ),
         ({"runs": {}}, ["runs"]),
         ({"adaptations": {"source": {}}}, ["source"]),
         ({"dataset": {"train_sequences": ["08"]}}, ["08", "val_sequences"]),
-        ({"compare": {"controls": [{"run": "z", "against": "a", "text": "t"}]}}, ["compare.controls.0.run", "'z'", "['a', 'b']"]),
-        ({"compare": {"statements": [{"run": "a", "against": "z", "text": "t"}]}}, ["compare.statements.0.against", "'z'"]),
+        (
+            {"compare": {"controls": [{"run": "z", "against": "a", "text": "t"}]}},
+            ["compare.controls.0.run", "'z'", "['a', 'b']"],
+        ),
+        (
+            {"compare": {"statements": [{"run": "a", "against": "z", "text": "t"}]}},
+            ["compare.statements.0.against", "'z'"],
+        ),
         ({"compare": {"statements": [{"run": "a", "against": "a", "text": "t"}]}}, ["compare.statements.0", "itself"]),
         (
             {"compare": {"statements": [{"run": "a", "against": "source", "text": "t", "networks": True}]}},
             ["compare.statements.0.run", "'a'", "['adapted', 'source']"],
         ),
         (
-            {"compare": {"statements": [{"run": "adapted", "against": "source", "text": "t", "networks": True, "slice": "small"}]}},
+            {
+                "compare": {
+                    "statements": [
+                        {"run": "adapted", "against": "source", "text": "t", "networks": True, "slice": "small"}
+                    ]
+                }
+            },
             ["compare.statements.0", "slice"],
         ),
     ],
@@ -387,4 +416,9 @@ def test_what_yaml_would_take_for_something_else(tmp_path: Path, text: str, said
 def test_yaml_s_anchors_and_merges_are_no_second_keys(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text("a: &a {x: 1, y: 0.5}\nb: {<<: *a, x: 2}\nc: {<<: *a}\nd: [0, 10, 1.5, 08:30]\n", encoding="utf-8")
-    assert read_yaml(file) == {"a": {"x": 1, "y": 0.5}, "b": {"x": 2, "y": 0.5}, "c": {"x": 1, "y": 0.5}, "d": [0, 10, 1.5, "08:30"]}
+    assert read_yaml(file) == {
+        "a": {"x": 1, "y": 0.5},
+        "b": {"x": 2, "y": 0.5},
+        "c": {"x": 1, "y": 0.5},
+        "d": [0, 10, 1.5, "08:30"],
+    }

@@ -20,7 +20,12 @@ def test_the_page_is_in_step_with_the_classes() -> None:
 
 def test_every_key_has_a_description_and_a_row() -> None:
     found = dict(keys())
-    assert {"results", "train_3d.contrastive.temperature", "compare.statements[].than", "execution.stages.RULE.gpus"} <= set(found)
+    assert {
+        "results",
+        "train_3d.contrastive.temperature",
+        "compare.statements[].than",
+        "execution.stages.RULE.gpus",
+    } <= set(found)
     assert [path for path, field in found.items() if len(field.description or "") < 5] == []
     rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \| .+ \|$", reference(), re.M)
     assert sorted(rows) == sorted(path.split(".")[-1] for path in found)
@@ -58,12 +63,18 @@ def test_the_command_writes_the_page(tmp_path: Path) -> None:
         main(["a", "b"])
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
 def test_keys_that_a_page_names_exist(page: Path) -> None:
     """Words such as `train_3d.backbone.voxel`; other words with a point in them begin otherwise."""
     known = {".".join(path.split(".")[:depth]) for path, _ in keys() for depth in range(1, path.count(".") + 2)}
     named = set(re.findall(r"`((?:[a-z]\w*\.)+[a-z]\w*)`", page.read_text()))
     sections = {path.split(".")[0] for path in known}
     files = ("md", "py", "csv", "h5", "json", "html", "txt", "smk", "png")
-    wrong = [name for name in named if name.split(".")[0] in sections and name.split(".")[-1] not in files and name not in known]
+    wrong = [
+        name
+        for name in named
+        if name.split(".")[0] in sections and name.split(".")[-1] not in files and name not in known
+    ]
     assert wrong == []

@@ -28,7 +28,8 @@ def slow_iou(truth, predicted, classes, ignore=255):
 
 
 def benchmark_mean_iou(truth, predicted, classes):
-    """np_ioueval.iouEval as published: raw ids with 0 ignored, matrix (prediction, truth), union + 1e-15, mean over included."""
+    """np_ioueval.iouEval as published: raw ids with 0 ignored, matrix (prediction, truth), union + 1e-15, mean over
+    included."""
     x, y = (np.where(a == 255, 0, a.astype(np.int64) + 1) for a in (predicted, truth))
     matrix = np.zeros((classes + 1, classes + 1), dtype=np.int64)
     np.add.at(matrix, (x, y), 1)

@@ -38,7 +38,9 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
     np.testing.assert_allclose(dots.get_offsets(), projected.pixel[seen])
     np.testing.assert_allclose(dots.get_facecolors()[:, :3], COLORS[labels[seen]] / 255)
     assert (panels["points"].get_xlim(), panels["points"].get_ylim()) == ((-0.5, 63.5), (31.5, -0.5))
-    np.testing.assert_array_equal(panels[""].images[0].get_array(), kitti.read_image(kitti.image_path(tiny_tree, "00", frame)))
+    np.testing.assert_array_equal(
+        panels[""].images[0].get_array(), kitti.read_image(kitti.image_path(tiny_tree, "00", frame))
+    )
 
     image, ids = np.zeros((4, 6, 3), np.uint8), np.full((4, 6), 255, np.uint8)
     image[0, 5], ids[0, 5] = 200, CAR

@@ -17,7 +17,9 @@ P2 = np.array([[100.0, 0, 50, 0], [0, 100, 20, 0], [0, 0, 1, 0]])
 FORWARD = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 WIDTH, HEIGHT = 101, 41
 
-scenes = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).uniform([1, -8, -3], [25, 8, 3], (200, 3)))
+scenes = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).uniform([1, -8, -3], [25, 8, 3], (200, 3))
+)
 cells, tolerances = st.integers(1, 9), st.floats(0, 0.5)
 
 
@@ -63,7 +65,9 @@ def test_one_more_point_changes_its_own_cell_alone(points: np.ndarray, cell: int
 
 @settings(deadline=None, max_examples=50)
 @given(scenes, st.floats(0.1, 10), cells, tolerances)
-def test_pixels_and_order_do_not_depend_on_the_unit(points: np.ndarray, unit: float, cell: int, tolerance: float) -> None:
+def test_pixels_and_order_do_not_depend_on_the_unit(
+    points: np.ndarray, unit: float, cell: int, tolerance: float
+) -> None:
     one, other = projected(points), projected(points * unit)
     both = one.inside & other.inside
     assert both.sum() >= one.inside.sum() - 1  # rounding may move a point over the image's edge
@@ -104,7 +108,8 @@ def test_caption_of_the_picture() -> None:
 
 @pytest.mark.parametrize("sequence", ["00", "01", "02", "04", "05", "06", "07", "09", "10"])
 def test_real_frames(kitti_sample: Path, sequence: str) -> None:
-    """14 to 16 % of the points are in the image, and the z-buffer takes away those that lie among other things' points."""
+    """14 to 16 % of the points are in the image, and the z-buffer takes away those that lie among other things'
+    points."""
     calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000009"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000009"))

@@ -26,7 +26,8 @@ VOXEL = 0.2
 
 
 class Tree:
-    """A tiny dataset, with the truth beside it. Remission tells a point's scan and number: scan / 8 + point / 8192, exact in float32."""
+    """A tiny dataset, with the truth beside it. Remission tells a point's scan and number: scan / 8 + point / 8192,
+    exact in float32."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,7 +45,9 @@ class Tree:
                 for frame in frames:
                     index = self._scan(sequence, frame)
                     pixel, scribble = np.ones((len(index), 2), np.float32), np.full(len(index), 255, np.uint8)
-                    correspondence.add(frame, FrameCorrespondence(index, pixel, scribble, len(self.points[-1]), 64, 32, SECTOR))
+                    correspondence.add(
+                        frame, FrameCorrespondence(index, pixel, scribble, len(self.points[-1]), 64, 32, SECTOR)
+                    )
                     features.add(frame, index[::2], feature_of(self.points[-1][index[::2], 3]))
 
     def _scan(self, sequence: str, frame: str) -> np.ndarray:
@@ -52,7 +55,9 @@ class Tree:
         rng = np.random.default_rng(number)
         count = 300 + 10 * number
         remission = number / 8 + np.arange(count) / 8192
-        points = np.column_stack([rng.uniform(-20, 20, (count, 2)), rng.uniform(-2, 1, count), remission]).astype(np.float32)
+        points = np.column_stack([rng.uniform(-20, 20, (count, 2)), rng.uniform(-2, 1, count), remission]).astype(
+            np.float32
+        )
         dense = rng.integers(0, 19, count).astype(np.uint8)
         scribbles = np.where(rng.random(count) < 0.2, dense, 255).astype(np.uint8)
         seen = np.flatnonzero(in_sector(points, *SECTOR) & (rng.random(count) < 0.8)).astype(np.int32)
@@ -89,7 +94,14 @@ def tree(tmp_path_factory) -> Tree:
     return Tree(tmp_path_factory.mktemp("tree"))
 
 
-def samples(source: ScanSource, batch: int = 2, seed: int = 0, fovmix: FOVMixConfig = OFF, augment: AugmentConfig = STILL, **more):
+def samples(
+    source: ScanSource,
+    batch: int = 2,
+    seed: int = 0,
+    fovmix: FOVMixConfig = OFF,
+    augment: AugmentConfig = STILL,
+    **more,
+):
     return TrainingSamples(source, batch, seed, VOXEL, fovmix, augment, **more)
 
 
@@ -100,12 +112,20 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
 
 
 def same(a: Batch, b: Batch) -> bool:
-    return len(tensors(a)) == len(tensors(b)) and all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+    return len(tensors(a)) == len(tensors(b)) and all(
+        torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True)
+    )
 
 
 class TestScanSource:
     def test_scans_in_order(self, tree):
-        assert tree.source().scans == [("00", "000000"), ("00", "000001"), ("00", "000002"), ("03", "000000"), ("03", "000004")]
+        assert tree.source().scans == [
+            ("00", "000000"),
+            ("00", "000001"),
+            ("00", "000002"),
+            ("03", "000000"),
+            ("03", "000004"),
+        ]
 
     @pytest.mark.parametrize("number", range(5))
     def test_loads_what_is_on_disk(self, tree, number):
@@ -145,7 +165,9 @@ class TestScanSource:
         features, labels = tree.source().labelled_features(most)
         both = [tree.seen[i][::2][tree.scribbles[i][tree.seen[i][::2]] != IGNORE] for i in scans]
         assert len(labels) > 0
-        assert np.array_equal(labels, np.concatenate([tree.scribbles[i][index] for i, index in zip(scans, both, strict=True)]))
+        assert np.array_equal(
+            labels, np.concatenate([tree.scribbles[i][index] for i, index in zip(scans, both, strict=True)])
+        )
         expected = [feature_of(tree.points[i][index, 3]) for i, index in zip(scans, both, strict=True)]
         assert np.array_equal(features, np.concatenate(expected))
 
@@ -194,7 +216,10 @@ class TestScanSource:
     def test_correspondence_of_another_scan(self, tree, tmp_path):
         with CorrespondenceWriter(tmp_path / "00.h5") as writer:
             none = np.zeros(0, np.int32)
-            writer.add("000000", FrameCorrespondence(none, np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), 7, 64, 32, SECTOR))
+            writer.add(
+                "000000",
+                FrameCorrespondence(none, np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), 7, 64, 32, SECTOR),
+            )
         source = tree.source(frames={"00": ["000000"]}, correspondence={"00": tmp_path / "00.h5"}, features=None)
         with pytest.raises(IgnetError, match="made of 7 points, but its scan has 300"):
             source.load(0)
@@ -221,7 +246,9 @@ class TestScanSource:
                 for path in (scan_path, label_path, scribble_path) if (sequence, frame) in labelled else (scan_path,):
                     copy = path(tmp_path, sequence, frame)
                     copy.parent.mkdir(parents=True, exist_ok=True)
-                    copy.write_bytes(path(tree.root / "drawn" if path is scribble_path else tree.root, sequence, frame).read_bytes())
+                    copy.write_bytes(
+                        path(tree.root / "drawn" if path is scribble_path else tree.root, sequence, frame).read_bytes()
+                    )
         source = ScanSource(tmp_path, FRAMES, supervision, None, tree.correspondence, tree.features, labelled=labelled)
         assert [pool.tolist() for pool in source.pools] == [[1, 4], [0, 2, 3]]
         for number in range(5):
@@ -263,7 +290,10 @@ class TestLabelledAndUnlabelled:
         drawn = np.array([dataset.scans_of(step) for step in range(60)])
         assert (np.sort(drawn[:, 0].reshape(-1, 2), axis=1) == [2, 3]).all()
         assert (np.sort(drawn[:, 1].reshape(-1, 3), axis=1) == [0, 1, 4]).all()
-        assert len(np.unique(drawn[:, 0].reshape(-1, 2), axis=0)) == 2 and len(np.unique(drawn[:, 1].reshape(-1, 3), axis=0)) > 3
+        assert (
+            len(np.unique(drawn[:, 0].reshape(-1, 2), axis=0)) == 2
+            and len(np.unique(drawn[:, 1].reshape(-1, 3), axis=0)) > 3
+        )
 
     def test_a_function_of_seed_and_step(self, tree):
         one, other = (samples(tree.source(labelled=LABELLED), 2, seed=seed) for seed in (0, 1))
@@ -330,7 +360,9 @@ class TestBatch:
     def test_augmented_views_differ_and_hold_the_same_points(self, tree):
         batch = samples(tree.source(), 2, augment=AugmentConfig())[0]
         assert len(batch.student.inverse) == len(batch.teacher.inverse) == len(batch.labels)
-        assert not torch.equal(batch.student.coordinates[batch.student.inverse], batch.teacher.coordinates[batch.teacher.inverse])
+        assert not torch.equal(
+            batch.student.coordinates[batch.student.inverse], batch.teacher.coordinates[batch.teacher.inverse]
+        )
 
     def test_teacher_view_is_rigid_and_student_view_is_scaled(self, tree):
         # voxels this small hold one point each, so that the input features are the points of the view
@@ -338,12 +370,17 @@ class TestBatch:
         for step in range(4):
             batch = dataset[step]
             length = np.linalg.norm(tree.points[dataset.scans_of(step)[0]][:, :3], axis=1)
-            ratio = [view.features[view.inverse][:, :3].norm(dim=1).numpy() / length for view in (batch.teacher, batch.student)]
+            ratio = [
+                view.features[view.inverse][:, :3].norm(dim=1).numpy() / length
+                for view in (batch.teacher, batch.student)
+            ]
             np.testing.assert_allclose(ratio[0], 1, atol=1e-5)
             assert np.ptp(ratio[1]) < 1e-4 < abs(ratio[1].mean() - 1) <= 0.05 + 1e-4
 
     def test_noise_reaches_the_student_alone(self, tree):
-        dataset = TrainingSamples(tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05))
+        dataset = TrainingSamples(
+            tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
+        )
         batch, points = dataset[0], tree.points[dataset.scans_of(0)[0]]
         shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
         assert not shift[0].any() and 0.04 < shift[1].std() < 0.06
@@ -415,7 +452,9 @@ class TestFOVMix:
 
     def test_random_sectors_point_everywhere(self, tree, monkeypatch):
         turn, angles = training_data.turn_sectors, []
-        monkeypatch.setattr(training_data, "turn_sectors", lambda mixed, angle: angles.append(angle) or turn(mixed, angle))
+        monkeypatch.setattr(
+            training_data, "turn_sectors", lambda mixed, angle: angles.append(angle) or turn(mixed, angle)
+        )
         random = samples(tree.source(cache=True), 2, fovmix=FOVMixConfig(probability=1.0, sector="random"))
         for step in range(20):
             random[step]
@@ -427,7 +466,9 @@ class TestFOVMix:
 
     def test_donors_are_other_scans_each_once_as_long_as_there_are_enough(self, tree, monkeypatch):
         mix, donors = training_data.fovmix, []
-        monkeypatch.setattr(training_data, "fovmix", lambda base, mixed: donors.append((base, *mixed)) or mix(base, mixed))
+        monkeypatch.setattr(
+            training_data, "fovmix", lambda base, mixed: donors.append((base, *mixed)) or mix(base, mixed)
+        )
         source = tree.source(frames={"00": FRAMES["00"][:3]}, cache=True)
         mixed = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=2))
         for step in range(12):
@@ -451,9 +492,14 @@ class TestLocalContext:
         kept = []
         for step in range(8):
             batch, without = dataset[step], plain[step]
-            assert torch.equal(batch.student.features[:, :4], without.student.features) and torch.equal(batch.labels, without.labels)
+            assert torch.equal(batch.student.features[:, :4], without.student.features) and torch.equal(
+                batch.labels, without.labels
+            )
             for b in (0, 1):
-                known = [bool(view.features[view.coordinates[:, 0] == b, 4:].any()) for view in (batch.student, batch.teacher)]
+                known = [
+                    bool(view.features[view.coordinates[:, 0] == b, 4:].any())
+                    for view in (batch.student, batch.teacher)
+                ]
                 assert known[0] == known[1]
                 kept.append(known[0])
         assert 2 < sum(kept) < 14
@@ -469,7 +515,9 @@ class TestLocalContext:
         dataset = samples(source, 2, context=LocalContextConfig(dropout=0.0))
         batch = dataset[0]
         unlabelled = [b for b, scan in enumerate(dataset.scans_of(0)) if scan != 0]
-        assert unlabelled and not any(batch.student.features[batch.student.coordinates[:, 0] == b, 4:].any() for b in unlabelled)
+        assert unlabelled and not any(
+            batch.student.features[batch.student.coordinates[:, 0] == b, 4:].any() for b in unlabelled
+        )
 
 
 class TestDeterminism:

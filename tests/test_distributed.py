@@ -39,12 +39,15 @@ IGNET = {
     "contrastive": {"weight": 0.5, "ramp": 0, "anchors": 100},
     "fovmix": {"probability": 0.5},
 }
-# for ending and going on: rounding differs between one process and two, and grows from step to step, so few steps are for comparing
+# for ending and going on: rounding differs between one process and two, and grows from step to step, so few steps are
+# for comparing
 LONG = {**IGNET, "steps": 30}
 
 
 def two_processes(script: Path, *arguments: object) -> list[str]:
-    return [str(part) for part in (sys.executable, "-m", "ignet.train.torchrun", "--nproc-per-node", 2, script, *arguments)]
+    return [
+        str(part) for part in (sys.executable, "-m", "ignet.train.torchrun", "--nproc-per-node", 2, script, *arguments)
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -62,14 +65,31 @@ def run_here(command: list[str]) -> None:
 
 
 def stage(name: str, settings: dict, out: Path, *arguments: object) -> list[str]:
-    command = [SCRIPTS / f"{name}.py", "--settings", json.dumps(settings), "--device", "cpu", "--checkpoint-every", 0, *arguments]
-    command += ["--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"]
+    command = [
+        SCRIPTS / f"{name}.py",
+        "--settings",
+        json.dumps(settings),
+        "--device",
+        "cpu",
+        "--checkpoint-every",
+        0,
+        *arguments,
+    ]
+    command += [
+        "--out",
+        out / "model.safetensors",
+        "--metrics",
+        out / "metrics.json",
+        "--curves-csv",
+        out / "curves.csv",
+    ]
     return [str(part) for part in [*command, "--curves", out / "tensorboard", "--state", out / "state"]]
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Every training by one process, then by two; the two also compare their losses with one's in `two_processes.py`."""
+    """Every training by one process, then by two; the two also compare their losses with one's in
+    `two_processes.py`."""
     root = tmp_path_factory.mktemp("ranks")
     tree = write_trees(root)
     source = ("--source", root / "source")
@@ -91,7 +111,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         if name == "pretrain_2d":
             store = ["--network", root / "one/pretrain_2d/model.safetensors", "--out", root / "00.h5"]
             where = ["--dataset", tree, "--sequence", "00", "--projection", root / "projection/00.h5"]
-            run_here([str(part) for part in [SCRIPTS / "extract.py", "--settings", "{}", "--device", "cpu", *store, *where]])
+            run_here(
+                [str(part) for part in [SCRIPTS / "extract.py", "--settings", "{}", "--device", "cpu", *store, *where]]
+            )
     long = stage("train_3d", LONG, root / "two/long", *labels)
     scripts = [*commands(root / "two").values(), long]
     (root / "plan.json").write_text(json.dumps({"out": str(root), "device": "cpu", "scripts": scripts}))
@@ -117,7 +139,9 @@ def write_trees(root: Path) -> Path:
         "--out",
         root / "projection/00.h5",
     ]
-    run_here([str(part) for part in [SCRIPTS / "project.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]])
+    run_here(
+        [str(part) for part in [SCRIPTS / "project.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]]
+    )
     return tree
 
 
@@ -172,7 +196,9 @@ def test_a_training_by_two_processes_is_that_by_one(work: SimpleNamespace, train
     free = without_effect(one / "model.safetensors") if training.endswith("_2d") else set()
     assert len(free) == (10 if training.endswith("_2d") else 0)
     # AdamW makes whole steps of gradients that are nearly zero, whatever their sign, so single weights may differ more
-    assert norm({name: weights[0][name] - weights[1][name] for name in weights[0].keys() - free}) < 2e-3 * norm(weights[0])
+    assert norm({name: weights[0][name] - weights[1][name] for name in weights[0].keys() - free}) < 2e-3 * norm(
+        weights[0]
+    )
     for folder, processes in ((one, [1]), (two, [2])):
         assert json.loads((folder / "model.settings.json").read_text())["processes"] == processes
         assert len(list((folder / "state").glob(f"*/{NOTE}"))) == 1
@@ -180,8 +206,9 @@ def test_a_training_by_two_processes_is_that_by_one(work: SimpleNamespace, train
 
 
 def without_effect(path: Path) -> set[str]:
-    """What a 2D network's training loss does not depend on: biases that a batch norm or a softmax takes away, and the batch norm's running
-    mean, which follows them. Their gradients are rounding alone, of which AdamW makes whole steps in any direction.
+    """What a 2D network's training loss does not depend on: biases that a batch norm or a softmax takes away, and the
+    batch norm's running mean, which follows them. Their gradients are rounding alone, of which AdamW makes whole steps
+    in any direction.
     """
     network = load_segmenter(path).double()
     network.head.batch_norm.train()
@@ -189,11 +216,15 @@ def without_effect(path: Path) -> set[str]:
     logits = network(torch.rand(2, 3, 32, 48, generator=generator, dtype=torch.float64)).logits
     (logits * torch.randn(logits.shape, generator=generator, dtype=torch.float64)).mean().backward()
     slope = {name: float(weight.grad.abs().max()) for name, weight in network.named_parameters()}
-    return {name for name, value in slope.items() if value < 1e-12 * max(slope.values())} | {"head.batch_norm.running_mean"}
+    return {name for name, value in slope.items() if value < 1e-12 * max(slope.values())} | {
+        "head.batch_norm.running_mean"
+    }
 
 
 def norm(weights: dict[str, torch.Tensor]) -> float:
-    return float(torch.cat([value.double().flatten() for name, value in weights.items() if "num_batches" not in name]).norm())
+    return float(
+        torch.cat([value.double().flatten() for name, value in weights.items() if "num_batches" not in name]).norm()
+    )
 
 
 def test_the_first_process_alone_talks(work: SimpleNamespace) -> None:
@@ -219,7 +250,10 @@ def start_and_wait_for_steps(command: list[str], state: Path, steps: int = 4) ->
 
 def wait_for_end(processes: list[int], timeout: float = 200) -> None:
     until = time.monotonic() + timeout
-    while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in processes):
+    while any(
+        Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+        for pid in processes
+    ):
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -284,7 +318,9 @@ main()
 def test_a_fault_ends_all_processes_with_one_line(tmp_path: Path, faulty: list[str]) -> None:
     script = tmp_path / "fault.py"
     script.write_text(FAULTY.format(faulty=faulty))
-    result = subprocess.run(two_processes(script), capture_output=True, text=True, env=environment(), timeout=200, check=False)
+    result = subprocess.run(
+        two_processes(script), capture_output=True, text=True, env=environment(), timeout=200, check=False
+    )
     assert result.returncode == 1
     assert result.stderr.count("error: a fault") == 1
     assert "Traceback" not in result.stderr

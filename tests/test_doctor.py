@@ -29,7 +29,13 @@ def problems(found: dict, text: str) -> list[dict]:
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
     )
 
 
@@ -94,7 +100,9 @@ def test_a_python_without_any_package_gets_an_answer_and_no_traceback() -> None:
 
 def test_a_minkowski_engine_that_cannot_be_loaded_is_reported_and_the_project_stays_usable(tmp_path: Path) -> None:
     (tmp_path / "MinkowskiEngine").mkdir()
-    (tmp_path / "MinkowskiEngine" / "__init__.py").write_text("raise ImportError('undefined symbol: of another torch')\n")
+    (tmp_path / "MinkowskiEngine" / "__init__.py").write_text(
+        "raise ImportError('undefined symbol: of another torch')\n"
+    )
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info").mkdir()
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info" / "METADATA").write_text("Name: MinkowskiEngine\nVersion: 0.5.4\n")
     answer = run("-m", "ignet.cli.doctor", "--json", PYTHONPATH=str(tmp_path))

@@ -1,4 +1,5 @@
-"""Every command of README and docs: run as it stands there, planned without being carried out, or listed here with what it lacks."""
+"""Every command of README and docs: run as it stands there, planned without being carried out, or listed here with what
+it lacks."""
 
 import json
 import os
@@ -27,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 RUN: dict[str, int] = {
-    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0/model.safetensors --scan scan.bin --out scan.label": 0,
+    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0/model.safetensors --scan scan.bin --out "
+    "scan.label": 0,
     ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0": 0,
     ".venv/bin/ignet check ROOT": 1,  # some frames are not the whole of SemanticKITTI
     ".venv/bin/ignet check ROOT --part": 0,
@@ -58,22 +60,28 @@ DRY_RUN = {
 """Command -> why it is planned by Snakemake and not carried out."""
 
 PARSED = {
-    ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml -- results/scribblekitti/predictions/ignet/seed0/sequences/"
+    ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml -- "
+    "results/scribblekitti/predictions/ignet/seed0/sequences/"
     "{11,12,13,14,15,16,17,18,19,20,21}/predictions": "needs the data sets and GPUs",
-    ".venv/bin/snakemake --dry-run --configfile config/scribblekitti.yaml": "needs the data sets; tests/test_plan.py has such a tree",
+    ".venv/bin/snakemake --dry-run --configfile config/scribblekitti.yaml": "needs the data sets; tests/test_plan.py "
+    "has such a tree",
     ".venv/bin/snakemake --profile workflow/profiles/slurm --configfile config/scribblekitti.yaml": "needs the data sets and a cluster",
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/ablation/headline.yaml": "needs the data sets, GPUs",
     ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
-    ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",
+    ".venv/bin/snakemake --cores all --configfile config/ablation.yaml "
+    "config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/further-controls.yaml": "a quarter of an hour",
-    ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; tests/test_workflow.py",
+    ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; "
+    "tests/test_workflow.py",
     ".venv/bin/snakemake --cores all --cache": "needs SNAKEMAKE_OUTPUT_CACHE; tests/test_sharing.py",
-    ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0 --out submission.zip": "needs the "
-    "20,351 test scans; tests/test_submission.py packs some",
-    ".venv/bin/ignet submit --dataset ROOT --check submission.zip": "needs the 20,351 test scans; tests/test_submission.py",
+    ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0 --out "
+    "submission.zip": "needs the 20,351 test scans; tests/test_submission.py packs some",
+    ".venv/bin/ignet submit --dataset ROOT --check submission.zip": "needs the 20,351 test scans; "
+    "tests/test_submission.py",
     ".venv/bin/ignet view": "serves until it is interrupted; tests/test_view.py",
     ".venv/bin/python benchmarks/throughput.py --size demo --table my.csv": "minutes of measuring",
-    "xdg-open results/demo/report/index.html": "needs a desktop; tests/test_page_browser.py opens a report in a browser",
+    "xdg-open results/demo/report/index.html": "needs a desktop; tests/test_page_browser.py opens a report in "
+    "a browser",
 }
 """Command -> why only its words are checked: options that exist, files that exist, settings that are valid."""
 
@@ -115,7 +123,18 @@ DOCUMENTED = sorted({command for page in PAGES for command in commands(page.read
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout as the pages assume it, with this Python as its .venv, a tiny dataset, and a home of its own."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("Makefile", "Snakefile", "benchmarks", "config", "docs", "envs", "ignet", "profiles", "tests", "workflow"):
+    for name in (
+        "Makefile",
+        "Snakefile",
+        "benchmarks",
+        "config",
+        "docs",
+        "envs",
+        "ignet",
+        "profiles",
+        "tests",
+        "workflow",
+    ):
         (folder / name).symlink_to(ROOT / name)
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -131,11 +150,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for scan in (tree / "sequences/08/velodyne").iterdir():
         np.full(400, 40, "<u4").tofile(predictions / f"{scan.stem}.label")
     settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
-    save_network(folder / "results/demo/train_3d/ignet/seed0/model.safetensors", build_network(settings), settings, "torch")
+    save_network(
+        folder / "results/demo/train_3d/ignet/seed0/model.safetensors", build_network(settings), settings, "torch"
+    )
     values = read_yaml(ROOT / "config" / "demo.yaml")
     (folder / "my-experiment.yaml").write_text(
         # JSON is YAML with its texts in quotes, as experiment files ask for
-        json.dumps({**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"})
+        json.dumps(
+            {**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"}
+        )
     )
     for frame in ("000000", "000001"):
         write_object_frame(folder / "data/kitti/object", frame, tree, "00", frame, TINY_CALIBRATION, np.eye(3))
@@ -151,13 +174,21 @@ def execute(sandbox: Path, command: str) -> subprocess.CompletedProcess[str]:
     there = reduce(lambda text, place: text.replace(f" {place}", f" {trees[place]}"), trees, command)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(sandbox / "home")}
     return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {there}"], cwd=sandbox, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", f"set -o pipefail; {there}"],
+        cwd=sandbox,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
 def words(sandbox: Path, command: str) -> list[str]:
     """The words that a shell makes of a command, after the program."""
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], cwd=sandbox, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"], cwd=sandbox, capture_output=True, text=True, check=True
+    )
     return done.stdout.split("\0")[1:-1]
 
 
@@ -219,10 +250,13 @@ def test_make_knows_what_it_would_do(sandbox: Path, command: str) -> None:
 
 
 def test_what_a_page_adds_is_noticed() -> None:
-    assert list(commands("```bash\nmake x  # what\n# only words\na \\\n  b\n```\n```yaml\nc\n```\n")) == ["make x", "a b"]
+    assert list(commands("```bash\nmake x  # what\n# only words\na \\\n  b\n```\n```yaml\nc\n```\n")) == [
+        "make x",
+        "a b",
+    ]
 
 
-# --- commands within the text ---------------------------------------------------------------------------------------------------
+# --- commands within the text -------------------------------------------------
 
 
 def within_text(*programs: str) -> Iterator[list[str]]:
@@ -237,7 +271,9 @@ def within_text(*programs: str) -> Iterator[list[str]]:
 
 def test_commands_of_ignet_within_the_text_exist() -> None:
     below = commands_of_ignet()
-    found = [arguments for arguments in within_text("ignet", ".venv/bin/ignet") if arguments[0] not in ("COMMAND", "--help")]
+    found = [
+        arguments for arguments in within_text("ignet", ".venv/bin/ignet") if arguments[0] not in ("COMMAND", "--help")
+    ]
     assert len(found) > 20
     for command, *arguments in found:
         assert command in below, f"ignet {command}"
@@ -247,7 +283,12 @@ def test_commands_of_ignet_within_the_text_exist() -> None:
 
 def test_options_of_snakemake_within_the_text_exist() -> None:
     options = set(get_argument_parser()._option_string_actions)
-    found = {word for arguments in within_text("snakemake", ".venv/bin/snakemake") for word in arguments if word.startswith("--")}
+    found = {
+        word
+        for arguments in within_text("snakemake", ".venv/bin/snakemake")
+        for word in arguments
+        if word.startswith("--")
+    }
     assert len(found) > 3
     assert found <= options
 
@@ -255,5 +296,7 @@ def test_options_of_snakemake_within_the_text_exist() -> None:
 def test_targets_in_the_readmes_table_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
     cells = re.findall(r"^\| (`make[ `][^|]*) \|", (ROOT / "README.md").read_text(), re.M)
-    named = {code.removeprefix("make ").split()[0] for cell in cells for code in re.findall(r"`([^`]+)`", cell)} - {"make"}
+    named = {code.removeprefix("make ").split()[0] for cell in cells for code in re.findall(r"`([^`]+)`", cell)} - {
+        "make"
+    }
     assert named == targets - {"help"}

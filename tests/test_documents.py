@@ -35,10 +35,14 @@ def page(name: str) -> str:
 
 def rows(name: str) -> list[list[str]]:
     """The cells of all tables of a page."""
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page(name).splitlines() if line.startswith("| ")]
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in page(name).splitlines()
+        if line.startswith("| ")
+    ]
 
 
-# --- formats ----------------------------------------------------------------------------------------------------------------
+# --- formats ------------------------------------------------------------------
 
 
 def described() -> dict[str, str]:
@@ -70,7 +74,9 @@ def files(tmp_path: Path) -> list[Path]:
     with FeatureWriter(tmp_path / "features.h5", 3, "int8", np.ones(3, np.float32), {}, classifier, basis) as store:
         store.add("000000", index, feature)
     names = {"range": ("0+ m",), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
-    write_tensor(tmp_path / "confusion.h5", ConfusionTensor(("08/000000",), names, np.ones((1, 1, 2, 2, 19, 20), np.int64)))
+    write_tensor(
+        tmp_path / "confusion.h5", ConfusionTensor(("08/000000",), names, np.ones((1, 1, 2, 2, 19, 20), np.int64))
+    )
     return sorted(tmp_path.glob("*.h5"))
 
 
@@ -81,7 +87,9 @@ def test_every_dataset_is_described_with_its_type_and_its_axes(files: list[Path]
             assert name in words, f"docs/data-formats.md lacks {name} of {path.name}"
             kind, shape = words[name].split(" (")
             expected = {"unsigned": "uint", "text": "|S"}.get(kind, data.dtype.name)
-            assert str(data.dtype).startswith(expected) or expected in kind, f"{name} is {data.dtype}, described as {kind}"
+            assert str(data.dtype).startswith(expected) or expected in kind, (
+                f"{name} is {data.dtype}, described as {kind}"
+            )
             axes = [axis for axis in shape.rstrip(")").split(",") if axis.strip()]
             assert not axes or len(axes) == data.ndim, f"{name} has {data.ndim} axes, described with {axes}"
 
@@ -105,12 +113,14 @@ def test_the_code_that_reads_them_runs(files: list[Path], tmp_path: Path, monkey
     assert names["found"].points == 9
 
 
-# --- the paper's tables -----------------------------------------------------------------------------------------------------
+# --- the paper's tables -------------------------------------------------------
 
 
 def test_published_figures_are_those_of_the_package() -> None:
     expected = [[str(cell) for cell in row] for row in published_table().rows]
-    assert [row for row in rows("reproducing.md") if row[0].startswith(("ScribbleKITTI, val", "SemanticKITTI, val"))] == expected
+    assert [
+        row for row in rows("reproducing.md") if row[0].startswith(("ScribbleKITTI, val", "SemanticKITTI, val"))
+    ] == expected
 
 
 @pytest.mark.parametrize(
@@ -129,26 +139,33 @@ def test_costs_are_those_of_the_plan(start: str, files: list[str]) -> None:
     plan = make_plan(experiment, data_facts(experiment), read_rates(TABLE), 4, 16).as_json()
     disk = {**plan["disk_bytes"]}
     state = disk.pop("training state")
-    expected = [sum(plan["jobs"].values()), plan["jobs"]["train_3d"], f"{sum(disk.values()) / 1e9:.3g} GB", f"{state / 1e9:.3g} GB"]
+    expected = [
+        sum(plan["jobs"].values()),
+        plan["jobs"]["train_3d"],
+        f"{sum(disk.values()) / 1e9:.3g} GB",
+        f"{state / 1e9:.3g} GB",
+    ]
     (row,) = [row for row in rows("reproducing.md") if row[0].startswith(start) and len(row) == 5]
     assert row[1:] == [str(cell) for cell in expected]
 
 
-# --- the workflow's picture ---------------------------------------------------------------------------------------------------
+# --- the workflow's picture ---------------------------------------------------
 
 
 def test_the_picture_shows_the_rules_as_they_are() -> None:
     expected = rule_graph.workflow_edges()
     assert {rule for edge in expected for rule in edge} == set(rule_graph.rule_files())
     shown = rule_graph.edges_in(rule_graph.PICTURE.read_text())
-    assert shown == rule_graph.drawn_edges(expected), "docs/images/rules.svg is out of date; make docs-graph draws it anew"
+    assert shown == rule_graph.drawn_edges(expected), (
+        "docs/images/rules.svg is out of date; make docs-graph draws it anew"
+    )
 
 
 def test_an_edge_that_a_longer_way_implies_is_left_out() -> None:
     assert rule_graph.drawn_edges({("a", "b"), ("b", "c"), ("a", "c")}) == {("a", "b"), ("b", "c")}
 
 
-# --- the site -----------------------------------------------------------------------------------------------------------------
+# --- the site -----------------------------------------------------------------
 
 
 def test_every_page_is_in_the_navigation() -> None:
@@ -158,15 +175,31 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_the_tools_of_the_site_are_pinned() -> None:
-    pins = dict(line.split("==") for line in (ROOT / "envs" / "constraints.txt").read_text().splitlines() if not line.startswith("#"))
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "envs" / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
     assert Version(pins["mkdocs"]) < Version("2"), "the theme is made for MkDocs 1"
 
 
 # --quiet would hide the warnings from --strict as well
 def build_site(project: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", project / "mkdocs.yml", "--site-dir", target]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        project / "mkdocs.yml",
+        "--site-dir",
+        target,
+    ]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [str(part) for part in command], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_int8_errs_by_half_a_step_of_its_channel(tmp_path: Path) -> None:
 
 
 def test_int8_worked_by_hand(tmp_path: Path) -> None:
-    np.testing.assert_allclose(int8_scale([np.array([[-254, 0.0]], np.float32), np.array([[127, 0.0]], np.float32)]), [2, 1])
+    np.testing.assert_allclose(
+        int8_scale([np.array([[-254, 0.0]], np.float32), np.array([[127, 0.0]], np.float32)]), [2, 1]
+    )
     with FeatureWriter(tmp_path / "00.h5", 2, "int8", np.array([2, 0.5], np.float32)) as writer:
         writer.add("000000", np.array([3, 9], np.int32), np.array([[4.9, -0.2], [1000, -1000]], np.float32))
     assert FeatureStore(tmp_path / "00.h5").read("000000")[1].tolist() == [[4, 0], [254, -63.5]]
@@ -103,9 +105,15 @@ def test_wrong_use(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"scale|dtype"):
             FeatureWriter(tmp_path / "00.h5", channels, dtype, scale)
     one = np.zeros(1, np.int32)
-    with pytest.raises(ValueError, match="columns of shapes"), FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+    with (
+        pytest.raises(ValueError, match="columns of shapes"),
+        FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer,
+    ):
         writer.add("000000", one, np.zeros((1, 3), np.float32))
-    with pytest.raises(ValueError, match="columns of shapes"), FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
+    with (
+        pytest.raises(ValueError, match="columns of shapes"),
+        FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer,
+    ):
         writer.add("000000", one, np.zeros((2, 2), np.float32))
     with FeatureWriter(tmp_path / "00.h5", 2, "float32") as writer:
         writer.add("000001", one, np.zeros((1, 2), np.float32))
@@ -246,14 +254,19 @@ def test_a_changed_point_number_is_found_too(tmp_path: Path) -> None:
 
 def test_stores_of_another_teacher_or_basis_are_refused(tmp_path: Path) -> None:
     def store(name: str, network: str, basis: Basis | None = None, channels: int = 2) -> FeatureStore:
-        with FeatureWriter(tmp_path / name, channels, "float32", attributes={"network": network}, basis=basis) as writer:
+        with FeatureWriter(
+            tmp_path / name, channels, "float32", attributes={"network": network}, basis=basis
+        ) as writer:
             writer.add("000000", np.arange(2, dtype=np.int32), np.ones((2, channels), np.float32))
         return FeatureStore(tmp_path / name)
 
     one, same, other = store("a.h5", "1" * 64), store("b.h5", "1" * 64), store("c.h5", "2" * 64)
     check_stores([one, same], "1" * 64)
     check_stores([one, same])
-    with pytest.raises(IgnetError, match=r"a\.h5: holds features of the 2D network 1{12}, expected those of 2{12}.*run the rule extract"):
+    with pytest.raises(
+        IgnetError,
+        match=r"a\.h5: holds features of the 2D network 1{12}, expected those of 2{12}.*run the rule extract",
+    ):
         check_stores([one, same], "2" * 64)
     with pytest.raises(IgnetError, match=r"c\.h5: holds features of another 2D network than .*a\.h5"):
         check_stores([one, other])

@@ -33,7 +33,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-# --- who may remove what ----------------------------------------------------------------------------------------------------
+# --- who may remove what ------------------------------------------------------
 
 
 def writer(path: Path) -> subprocess.Popen[str]:
@@ -83,10 +83,18 @@ def test_search_for_leftovers_goes_through_all_folders_and_takes_nothing_else(tm
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / ".f.01234567.tmp").touch()
     assert {path.name for path in remove_dead_folders(tmp_path)} == {".a.01234567.tmp", ".b.01234567.tmp"}
-    assert {path.name for path in tmp_path.iterdir()} == {"x", ".c.tmp", "d.01234567.tmp", ".e.0123456.tmp", ".f.01234567.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "x",
+        ".c.tmp",
+        "d.01234567.tmp",
+        ".e.0123456.tmp",
+        ".f.01234567.tmp",
+    }
 
 
-def test_a_writer_whose_new_folder_was_taken_for_a_dead_ones_makes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_whose_new_folder_was_taken_for_a_dead_ones_makes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, open_file = [], os.open
 
     def slow_open(path: Path, *arguments: int) -> int:
@@ -123,7 +131,9 @@ def test_where_locks_may_be_hidden_another_machines_folder_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mount: str, reach: bool
 ) -> None:
     disk = tmp_path / "disk"
-    (tmp_path / "mounts").write_text(f"/dev/root / ext4 rw 0 0\n{mount.format(disk)}\nserver:/y {disk}-other nfs nolock 0 0\n")
+    (tmp_path / "mounts").write_text(
+        f"/dev/root / ext4 rw 0 0\n{mount.format(disk)}\nserver:/y {disk}-other nfs nolock 0 0\n"
+    )
     monkeypatch.setattr("ignet.files.scratch.MOUNTS", tmp_path / "mounts")
     own, foreign = disk / ".own.01234567.tmp", disk / ".foreign.01234567.tmp"
     for path in (own, foreign):
@@ -171,7 +181,7 @@ def test_folder_takes_the_place_of_a_folder_as_a_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["new"]
 
 
-# --- disks that refuse ------------------------------------------------------------------------------------------------------
+# --- disks that refuse --------------------------------------------------------
 
 
 def correspondence(path: Path) -> None:
@@ -322,7 +332,9 @@ def test_error_of_reading_something_is_not_called_one_of_writing(tmp_path: Path)
         temporary.write_text((tmp_path / "missing").read_text())
 
 
-def test_a_link_to_the_checkpoint_that_cannot_be_made_costs_no_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_the_checkpoint_that_cannot_be_made_costs_no_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_links(*_: object) -> None:
         raise PermissionError(errno.EPERM, "no hard links here")
 

@@ -1,4 +1,5 @@
-"""Finished trainings are set aside before they are made again, and taken back where their settings, code and data return."""
+"""Finished trainings are set aside before they are made again, and taken back where their settings, code and data
+return."""
 
 import os
 import re
@@ -51,7 +52,9 @@ def test_a_copy_serves_where_there_are_no_hard_links(tmp_path: Path, monkeypatch
     outputs = train(tmp_path / "run", "good")
     set_aside(tmp_path / "state", outputs)
     remove(outputs)
-    assert restore_finished(tmp_path / "state", "good", outputs) and outputs[0].read_text() == "model.safetensors of good"
+    assert (
+        restore_finished(tmp_path / "state", "good", outputs) and outputs[0].read_text() == "model.safetensors of good"
+    )
 
 
 @pytest.mark.parametrize("damage", ["metrics.json", "model.settings.json", ".identity"])
@@ -82,7 +85,9 @@ def test_the_newest_of_each_training_are_kept(tmp_path: Path) -> None:
     found.append(set_aside(state, train(tmp_path / "run", "last")))
     assert [folder.exists() for folder in found] == [False] * 3 + [True] * 3
     assert other is not None and other.exists()
-    assert sorted(path.name for path in state.iterdir()) == ["id1", "id3", "id4", "last", "other"], "only empty folders go"
+    assert sorted(path.name for path in state.iterdir()) == ["id1", "id3", "id4", "last", "other"], (
+        "only empty folders go"
+    )
 
 
 def job(folder: Path, rule: str = "train_3d", **wildcards: str) -> SimpleNamespace:
@@ -104,7 +109,11 @@ def dag(jobs: list[Any], forced: bool = False, known: bool = True) -> Any:
 def test_trainings_that_will_run_are_set_aside_and_no_other_jobs(tmp_path: Path) -> None:
     states = {"train_3d": tmp_path / "state"}
     outputs = train(tmp_path / "run", "good")
-    jobs = [job(tmp_path / "run", run="full", seed="0"), job(tmp_path / "run", "evaluate"), job(tmp_path / "never", run="ignet", seed="0")]
+    jobs = [
+        job(tmp_path / "run", run="full", seed="0"),
+        job(tmp_path / "run", "evaluate"),
+        job(tmp_path / "never", run="ignet", seed="0"),
+    ]
     assert set_trainings_aside(dag(jobs, known=False), states) == [], "it was interrupted"
     assert set_trainings_aside(dag(jobs), states) == ["train_3d run=full seed=0"]
     assert restore_finished(states["train_3d"], "good", outputs)
@@ -120,9 +129,14 @@ def test_a_forced_training_is_done_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_every_training_looks_for_its_finished_result() -> None:
-    trainings = [path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.py") if "add_training(" in path.read_text(encoding="utf-8")]
+    trainings = [
+        path.read_text(encoding="utf-8")
+        for path in SCRIPTS.glob("*.py")
+        if "add_training(" in path.read_text(encoding="utf-8")
+    ]
     assert len(trainings) == 3
     for text in trainings:
-        asked = r"identity = stage\.identity\(.*\n    if ranks\.any\(ranks\.main and take_back\(args, identity\)\):\n        return\n"
+        asked = r"identity = stage\.identity\(.*\n    if ranks\.any\(ranks\.main and take_back\(args, identity\)\):\n"
+        asked += r"        return\n"
         assert re.search(asked, text)
         assert "note_identity(args.out, identity)" in text

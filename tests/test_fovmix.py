@@ -32,7 +32,12 @@ def bare(points: int, labels: int) -> Sample:
     """Points at the origin without features."""
     nothing = np.zeros((0, 0), np.float32)
     return Sample(
-        np.zeros((points, 4), np.float32), np.zeros(labels, np.uint8), np.zeros(points, bool), nothing, -np.ones(points, np.int32), (0, 1)
+        np.zeros((points, 4), np.float32),
+        np.zeros(labels, np.uint8),
+        np.zeros(points, bool),
+        nothing,
+        -np.ones(points, np.int32),
+        (0, 1),
     )
 
 
@@ -46,7 +51,8 @@ def feature_for(origin: np.ndarray, width: int = WIDE) -> np.ndarray:
 
 
 def check_travelled(mixed: Sample, sources: dict[int, tuple[Sample, float]]) -> None:
-    """Every point of ``mixed`` is one point of its source (turned by the source's angle), with its own label, in_fov and feature."""
+    """Every point of ``mixed`` is one point of its source (turned by the source's angle), with its own label, in_fov
+    and feature."""
     origin = mixed.points[:, 3].astype(np.int64)
     assert len(np.unique(origin)) == len(origin)  # none twice
     assert np.array_equal(mixed.labels, label_of(origin))
@@ -67,7 +73,8 @@ sectors = st.tuples(st.floats(-3, 3), st.floats(0.05, 1.5)).map(lambda s: (s[0],
 
 class TestOneFrustum:
     def test_by_hand(self):
-        # base A has points ahead, left and behind; donor B ahead and behind; the camera sees 45 degrees to both sides of x
+        # base A has points ahead, left and behind; donor B ahead and behind; the camera sees 45 degrees to both sides
+        # of x
         a = Sample(
             points=np.array([[5, 1, 0, 0.1], [0, 5, 0, 0.2], [-5, 0, 0, 0.3]], np.float32),
             labels=np.array([1, 2, 255], np.uint8),
@@ -85,7 +92,9 @@ class TestOneFrustum:
             sector=(-np.pi / 4, np.pi / 4),
         )
         mixed = fovmix(a, [b])
-        assert np.array_equal(mixed.points, np.array([[0, 5, 0, 0.2], [-5, 0, 0, 0.3], [6, 1, 0, 0.5], [7, -1, 0, 0.6]], np.float32))
+        assert np.array_equal(
+            mixed.points, np.array([[0, 5, 0, 0.2], [-5, 0, 0, 0.3], [6, 1, 0, 0.5], [7, -1, 0, 0.6]], np.float32)
+        )
         assert mixed.labels.tolist() == [2, 255, 5, 6]
         assert mixed.in_fov.tolist() == [False, False, False, True]
         assert mixed.feature_of.tolist() == [-1, -1, -1, 0] and mixed.feature.tolist() == [[2, 2]]
@@ -172,7 +181,8 @@ class TestManyFrusta:
         assert not mixed.in_fov[mixed.points[:, 3].astype(int) % 64 == 1].any()
 
     @pytest.mark.parametrize(
-        ("frusta", "width", "fits"), [(4, np.pi / 2, True), (4, 1.6, False), (3, 2.09, True), (3, 2.1, False), (1, 6.2, True)]
+        ("frusta", "width", "fits"),
+        [(4, np.pi / 2, True), (4, 1.6, False), (3, 2.09, True), (3, 2.1, False), (1, 6.2, True)],
     )
     def test_overlap(self, frusta, width, fits):
         donors = [sample(j + 1, 20, (-width / 2, width / 2)) for j in range(frusta)]
@@ -198,7 +208,9 @@ class TestCheckDisjoint:
         circle = np.linspace(-np.pi, np.pi, 3600, endpoint=False)
         rays = np.column_stack([np.cos(circle), np.sin(circle)])
         covered = np.sum([in_sector(rays, low, low + width) for low, width in drawn], axis=0).max()
-        shrunk = np.sum([in_sector(rays, low + 0.002, low + max(width - 0.002, 0.003)) for low, width in drawn], axis=0).max()
+        shrunk = np.sum(
+            [in_sector(rays, low + 0.002, low + max(width - 0.002, 0.003)) for low, width in drawn], axis=0
+        ).max()
         try:
             check_disjoint([(low, low + width) for low, width in drawn])
         except ValueError:

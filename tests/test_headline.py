@@ -34,10 +34,15 @@ def experiment(folder, full=0.9, baseline=0.5, ignet=0.7, sequence="08", seeds=(
     """Results of three runs, cars right in these shares, and of two 2D networks."""
     for run, share in (("full", full), ("baseline", baseline), ("ignet", ignet)):
         for seed in seeds:
-            write_tensor(folder / "evaluate" / run / f"seed{seed}" / "confusion.h5", tensor(share, scans=scans, sequence=sequence))
+            write_tensor(
+                folder / "evaluate" / run / f"seed{seed}" / "confusion.h5",
+                tensor(share, scans=scans, sequence=sequence),
+            )
     for name, miou in (("adapted", 0.5), ("source", 0.25)):
         (folder / "evaluate_2d" / name).mkdir(parents=True)
-        (folder / "evaluate_2d" / name / "metrics.json").write_text(json.dumps({"miou": 0.01, "miou_occurring": miou, "accuracy": 0.6}))
+        (folder / "evaluate_2d" / name / "metrics.json").write_text(
+            json.dumps({"miou": 0.01, "miou_occurring": miou, "accuracy": 0.6})
+        )
     return folder
 
 
@@ -55,9 +60,13 @@ def test_two_experiments(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     headline(monkeypatch, "--experiment", f"one={first}", f"two={second}", "--draws", 100, "--out", out)
     table = rows(out / "headline.csv")
-    assert [(row["experiment"], row["run"]) for row in table] == [(e, r) for e in ("one", "two") for r in ("full", "baseline", "ignet")]
+    assert [(row["experiment"], row["run"]) for row in table] == [
+        (e, r) for e in ("one", "two") for r in ("full", "baseline", "ignet")
+    ]
     assert (
-        float(table[2]["difference to baseline"]) == pytest.approx(20 / 19) == pytest.approx(float(table[2]["difference to baseline low"]))
+        float(table[2]["difference to baseline"])
+        == pytest.approx(20 / 19)
+        == pytest.approx(float(table[2]["difference to baseline low"]))
     )
     assert float(table[2]["relative to full"]) == pytest.approx(100 * 1.2 / 1.4)
     assert {row["seeds"] for row in table} == {"2"} and {row["scans"] for row in table} == {"2"}
@@ -76,7 +85,10 @@ def test_shared_2d_networks_are_found_by_their_links(tmp_path):
     (shared / "metrics.json").write_text(json.dumps({"miou": 0.01, "miou_occurring": 0.75, "accuracy": 0.8}))
     (folder / "shared" / "evaluate_2d").mkdir(parents=True)
     (folder / "shared" / "evaluate_2d" / "adapted").symlink_to(shared)
-    assert {name: found["miou_occurring"] for name, found in read_networks({"a": folder})["a"].items()} == {"source": 0.25, "adapted": 0.75}
+    assert {name: found["miou_occurring"] for name, found in read_networks({"a": folder})["a"].items()} == {
+        "source": 0.25,
+        "adapted": 0.75,
+    }
 
 
 def test_figures_of_a_version_that_meant_another_mean_are_refused(tmp_path):
@@ -96,25 +108,47 @@ def test_pretraining_that_failed_shows_in_the_table_of_2d_networks(tmp_path, mon
     assert read_held_out({"own": own, "shared": shared, "without": without}) == {"own": 0.486, "shared": 0.206}
     arguments = [f"{folder.name}={folder}" for folder in (own, shared, without)]
     headline(monkeypatch, "--experiment", *arguments, "--draws", 100, "--out", tmp_path / "out")
-    assert "its training did not see: mIoU (classes that occur) own 48.6, shared 20.6" in (tmp_path / "out" / "networks_2d.md").read_text()
+    assert (
+        "its training did not see: mIoU (classes that occur) own 48.6, shared 20.6"
+        in (tmp_path / "out" / "networks_2d.md").read_text()
+    )
 
 
 def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):
     folds = [experiment(tmp_path / name, ignet=share, sequence=name) for name, share in (("00", 0.6), ("05", 0.8))]
     out = tmp_path / "out"
     headline(
-        monkeypatch, "--pool", *(part for fold in folds for part in ("--experiment", f"{fold.name}={fold}")), "--draws", 100, "--out", out
+        monkeypatch,
+        "--pool",
+        *(part for fold in folds for part in ("--experiment", f"{fold.name}={fold}")),
+        "--draws",
+        100,
+        "--out",
+        out,
     )
     table = rows(out / "headline.csv")
     assert [row["experiment"] for row in table] == [POOLED] * 3 + ["00"] * 3 + ["05"] * 3
     # the share of the pooled scans, which happens to be the mean as the folds are equally large
-    assert [float(row["mIoU (benchmark)"]) for row in table if row["run"] == "ignet"] == pytest.approx([120 / 19, 110 / 19, 130 / 19])
+    assert [float(row["mIoU (benchmark)"]) for row in table if row["run"] == "ignet"] == pytest.approx(
+        [120 / 19, 110 / 19, 130 / 19]
+    )
     assert [row["scans"] for row in table[::3]] == ["4", "2", "2"]
     gains = {row["slice"]: row for row in rows(out / "gains.csv")}
-    assert float(gains["all points"]["ignet"]) == pytest.approx(10) and gains["boundary"]["points"] == str(4 * 4 * 2 * 100)
+    assert float(gains["all points"]["ignet"]) == pytest.approx(10) and gains["boundary"]["points"] == str(
+        4 * 4 * 2 * 100
+    )
     adapted = rows(out / "networks_2d.csv")[1]
-    assert (adapted["00"], adapted["05"], adapted["mean of the folds"], adapted["mean of the folds sd"]) == ("50.0", "50.0", "50.0", "0.0")
-    assert imread(out / "gains.png").shape[1] == 1600 and (out / "gains_per_class.md").exists() and (out / "slices.tex").exists()
+    assert (adapted["00"], adapted["05"], adapted["mean of the folds"], adapted["mean of the folds sd"]) == (
+        "50.0",
+        "50.0",
+        "50.0",
+        "0.0",
+    )
+    assert (
+        imread(out / "gains.png").shape[1] == 1600
+        and (out / "gains_per_class.md").exists()
+        and (out / "slices.tex").exists()
+    )
 
 
 def test_folds_must_fit(tmp_path):
@@ -151,7 +185,8 @@ def test_missing_and_unfinished_experiments_are_one_line(tmp_path, monkeypatch, 
 def comparison(full, ignet, baseline):
     shares = {"full": full, "ignet": ignet, "baseline": baseline}
     return Comparison(
-        by_seed({run: {seed: tensor(share) for seed, share in enumerate(values)} for run, values in shares.items()}), draws=300
+        by_seed({run: {seed: tensor(share) for seed, share in enumerate(values)} for run, values in shares.items()}),
+        draws=300,
     )
 
 
@@ -161,7 +196,8 @@ def test_ordering_in_words():
     against = comparison((0.9, 0.9), (0.4, 0.4), (0.5, 0.5))
     words = ordering({"a": sure, "b": unsure, "c": against}, NAMES)
     assert words[0].startswith(
-        "a: the ordering full > ignet > baseline holds by the means; full minus ignet is +1.1 [+1.1, +1.1] (interval above 0)"
+        "a: the ordering full > ignet > baseline holds by the means; full minus ignet is +1.1 [+1.1, +1.1] (interval "
+        "above 0)"
     )
     assert "ignet minus baseline is +0.8 [" in words[1] and words[1].endswith("(interval includes 0).")
     assert "does not hold by the means" in words[2] and words[2].endswith("(interval below 0).")

@@ -8,7 +8,10 @@ from ignet.errors import IgnetError
 from ignet.stage import identity
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
-SCRIPT = '"""Doc."""\nfrom ignet.losses.guidance import guidance\n\n\ndef main():\n    """More."""\n    return guidance  # here\n'
+SCRIPT = (
+    '"""Doc."""\nfrom ignet.losses.guidance import guidance\n\n\ndef main():\n    """More."""\n    return '
+    "guidance  # here\n"
+)
 
 
 def hash_of(tmp_path: Path, text: str) -> str:
@@ -19,11 +22,18 @@ def hash_of(tmp_path: Path, text: str) -> str:
 
 
 def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path) -> None:
-    same = '"""Other."""\nfrom ignet.losses.guidance import (\n    guidance,\n)\ndef main():\n    # there\n    return (guidance)\n'
+    same = (
+        '"""Other."""\nfrom ignet.losses.guidance import (\n    guidance,\n)\ndef main():\n    # there\n    '
+        "return (guidance)\n"
+    )
     assert hash_of(tmp_path, SCRIPT) == hash_of(tmp_path, same)
 
 
-CHANGES = [("return guidance", "return guidance, 1"), ("guidance import", "lovasz import lovasz_softmax as"), ("main", "f")]
+CHANGES = [
+    ("return guidance", "return guidance, 1"),
+    ("guidance import", "lovasz import lovasz_softmax as"),
+    ("main", "f"),
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -61,10 +71,15 @@ def test_a_file_beside_a_module_that_it_names_counts(tmp_path: Path) -> None:
 
 
 def test_every_file_that_the_package_ships_is_seen_or_known_not_to_matter() -> None:
-    """The page's assets enter the rule `report` by a hash of their own; the others belong to commands that make no result."""
+    """The page's assets enter the rule `report` by a hash of their own; the others belong to commands that make no
+    result."""
     known = {"ignet/report/html/assets", "ignet/view/assets", "ignet/workflow/throughput.csv"}
     files = {path.relative_to(identity.ROOT.parent) for path in identity.ROOT.rglob("*") if path.is_file()}
-    shipped = {path for path in files if path.suffix not in (".py", ".pyc") and not {path.as_posix(), path.parent.as_posix()} & known}
+    shipped = {
+        path
+        for path in files
+        if path.suffix not in (".py", ".pyc") and not {path.as_posix(), path.parent.as_posix()} & known
+    }
     assert {path.as_posix() for path in shipped} == {"ignet/data/formats/labelled_scans.npz"}
     reached = {"train_3d.py", "adapt_2d.py"}
     for script in reached:

@@ -48,12 +48,16 @@ def test_a_crop_holds_the_wanted_class_where_it_can():
         assert (label[rows, columns] == CAR).any()
     label[40:50, 60:70] = 5
     for seed in range(30):
-        assert np.count_nonzero(label[crop_window(label.shape, (20, 30), np.random.default_rng(seed), label, 5)] == 5) > 0
+        assert (
+            np.count_nonzero(label[crop_window(label.shape, (20, 30), np.random.default_rng(seed), label, 5)] == 5) > 0
+        )
 
 
 def test_crops_reach_every_border_and_never_leave_the_image():
     places = [crop_window((10, 12), (4, 5), np.random.default_rng(seed)) for seed in range(300)]
-    assert {rows.start for rows, _ in places} == set(range(7)) and {columns.start for _, columns in places} == set(range(8))
+    assert {rows.start for rows, _ in places} == set(range(7)) and {columns.start for _, columns in places} == set(
+        range(8)
+    )
     assert crop_window((3, 12), (4, 12), np.random.default_rng(0)) == (slice(0, 3), slice(0, 12))
 
 
@@ -92,7 +96,9 @@ def test_brightness_factor_is_within_the_strength():
 
 def test_strong_augmentation_blurs_half_of_the_images():
     checks = (torch.arange(32).view(-1, 1) + torch.arange(32)).remainder(2).float().expand(200, 3, 32, 32)
-    blurred = (strong_augmentation(checks, 0.0, 2.0, np.random.default_rng(0)) - checks).abs().amax(dim=(1, 2, 3)) > 0.01
+    blurred = (strong_augmentation(checks, 0.0, 2.0, np.random.default_rng(0)) - checks).abs().amax(
+        dim=(1, 2, 3)
+    ) > 0.01
     assert 60 < blurred.sum() < 110  # half, less those with a sigma too small to see
     assert torch.equal(strong_augmentation(checks, 0.0, 0.0, np.random.default_rng(0)), checks)
 
@@ -157,7 +163,9 @@ def test_rescaling_averages_on_the_way_down_and_interpolates_on_the_way_up():
 
 
 def test_rescaling_keeps_labels_whole():
-    image, label = rescale(np.full((8, 12, 3), 9, np.uint8), np.repeat([[1, 200]], 8, axis=0).repeat(6, axis=1).astype(np.uint8), 0.5)
+    image, label = rescale(
+        np.full((8, 12, 3), 9, np.uint8), np.repeat([[1, 200]], 8, axis=0).repeat(6, axis=1).astype(np.uint8), 0.5
+    )
     assert image.shape == (4, 6, 3) and label.tolist() == [[1, 1, 1, 200, 200, 200]] * 4
 
 
@@ -184,7 +192,9 @@ def test_rare_classes_fill_the_source_batches(source):
     images, labels = batches[0]
     assert images.shape == (4, 3, 16, 24) and images.dtype == torch.float32
     assert labels.shape == (4, 16, 24) and labels.dtype == torch.int64
-    shares = [(labels == CAR).flatten(1).any(dim=1).float().mean() for _, labels in (batches[step] for step in range(5))]
+    shares = [
+        (labels == CAR).flatten(1).any(dim=1).float().mean() for _, labels in (batches[step] for step in range(5))
+    ]
     assert sum(shares) / 5 > 0.9  # one image in ten, 1.5 % of whose pixels are cars
 
 
@@ -209,7 +219,9 @@ def test_batches_are_a_function_of_seed_and_step(source):
     first, second = (SourceBatches(source, range(10), SETTINGS, 2, seed=3) for _ in range(2))
     expected = [first[step] for step in range(5)]
     for workers in (0, 2):
-        for (images, labels), (images_again, labels_again) in zip(expected[2:], read_ahead(second, range(2, 5), workers), strict=True):
+        for (images, labels), (images_again, labels_again) in zip(
+            expected[2:], read_ahead(second, range(2, 5), workers), strict=True
+        ):
             assert torch.equal(images, images_again) and torch.equal(labels, labels_again)
     assert not torch.equal(first[0][0], first[1][0])
     assert not torch.equal(first[0][0], SourceBatches(source, range(10), SETTINGS, 2, seed=4)[0][0])
@@ -239,9 +251,17 @@ def target(tmp_path):
 
 def test_target_frames_give_the_labels_of_their_supervision(target):
     found = {kind: TargetFrames(*target, kind).read(0)[1] for kind in ("none", "scribbles", "dense")}
-    assert {kind: np.count_nonzero(label != 255) for kind, label in found.items()} == {"none": 0, "scribbles": 1, "dense": 3}
+    assert {kind: np.count_nonzero(label != 255) for kind, label in found.items()} == {
+        "none": 0,
+        "scribbles": 1,
+        "dense": 3,
+    }
     assert found["scribbles"][30, 10] == ROAD
-    assert (found["dense"][30, 10], found["dense"][31, 20], found["dense"][32, 30]) == (ROAD, CAR, ROAD)  # parking counts as road
+    assert (found["dense"][30, 10], found["dense"][31, 20], found["dense"][32, 30]) == (
+        ROAD,
+        CAR,
+        ROAD,
+    )  # parking counts as road
 
 
 def test_scribbles_never_read_the_dense_labels(target):

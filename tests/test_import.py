@@ -22,7 +22,10 @@ from ignet.errors import IgnetError
 
 
 def sensor_frames(
-    tree: Path, change: Callable[[np.ndarray], object] = lambda points: None, image: Path | None = None, **labels: object
+    tree: Path,
+    change: Callable[[np.ndarray], object] = lambda points: None,
+    image: Path | None = None,
+    **labels: object,
 ) -> list[SensorFrame]:
     """The frames of sequence 00 as arrays, spoilt by ``change``, with labels or another image if given."""
 
@@ -133,7 +136,9 @@ def test_images_that_fit_are_written_as_they_are(tiny_tree: Path, tmp_path: Path
     pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
     assert cv2.imwrite(str(tmp_path / "image.bmp"), pixels)
     convert(sensor_frames(tiny_tree, image=tmp_path / "image.bmp"), tmp_path / "out")
-    np.testing.assert_array_equal(kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels[:, :, ::-1])
+    np.testing.assert_array_equal(
+        kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels[:, :, ::-1]
+    )
     np.zeros((4, 4), np.float32).tofile(tmp_path / "none.jpg")
     with pytest.raises(IgnetError, match=r"none\.jpg: cannot be read"):
         convert(sensor_frames(tiny_tree, image=tmp_path / "none.jpg"), tmp_path / "other")

@@ -15,11 +15,16 @@ KINDS = ("velodyne/{}.bin", "labels/{}.label", "scribbles/{}.label", "image_2/{}
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same DAG on a user's dataset: (working directory, dataset). Only names, sizes and times of its files count here."""
+    """The same DAG on a user's dataset: (working directory, dataset). Only names, sizes and times of its files count
+    here."""
     root = tmp_path_factory.mktemp("dataset")
     for sequence in ("00", "01", "05", "08"):
         folder = root / "sequences" / sequence
-        for path in ("calib.txt", "times.txt", *(kind.format(frame) for kind in KINDS for frame in ("000000", "000001"))):
+        for path in (
+            "calib.txt",
+            "times.txt",
+            *(kind.format(frame) for kind in KINDS for frame in ("000000", "000001")),
+        ):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text("some")
     return finish(tmp_path_factory.mktemp("own_data"), "--config", f"dataset={{root: {root}}}"), root
@@ -43,9 +48,16 @@ def of_file(own_data: tuple[Path, Path], case: str, scratch: Path) -> tuple[Path
 
 
 @pytest.fixture(scope="module")
-def planned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], set[str]]:
-    """(test, case) -> what Snakemake would run. A plan takes a second or two, so all selected cases are asked for at once."""
-    cases = [(item.originalname, item.callspec.params["case"]) for item in request.session.items if "planned" in item.fixturenames]
+def planned(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], set[str]]:
+    """(test, case) -> what Snakemake would run. A plan takes a second or two, so all selected cases are asked for at
+    once."""
+    cases = [
+        (item.originalname, item.callspec.params["case"])
+        for item in request.session.items
+        if "planned" in item.fixturenames
+    ]
     folders = {case: tmp_path_factory.mktemp("case") / "copy" for case in cases}
     wanted: dict[tuple[str, str], tuple[Path, tuple[str, ...]]] = {}
     for test, case in cases:
@@ -57,7 +69,10 @@ def planned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     found = {key: names(made) for key, made in plans(tmp_path_factory.mktemp("plans"), wanted).items()}
     changed = [case for test, case in cases if test == "test_code"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        asked = {case: pool.submit(of_code, request.getfixturevalue("tiny_finished"), case, folders["test_code", case]) for case in changed}
+        asked = {
+            case: pool.submit(of_code, request.getfixturevalue("tiny_finished"), case, folders["test_code", case])
+            for case in changed
+        }
     return found | {("test_code", case): made.result() for case, made in asked.items()}
 
 
@@ -87,7 +102,9 @@ def test_software_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_finished, state)
     records = list((state / "results" / "tiny" / "records").rglob("*.json"))
     for path in records:
-        path.write_text(json.dumps({**json.loads(path.read_text()), "software_stack_hash": "another", "conda_env": "another"}))
+        path.write_text(
+            json.dumps({**json.loads(path.read_text()), "software_stack_hash": "another", "conda_env": "another"})
+        )
     assert len(records) > 50
     (state_plan,) = plans(tmp_path, {"software": (state, ())}).values()
     assert names(state_plan) == set()

@@ -1,4 +1,5 @@
-"""Every training stage, and the workflow, killed and started again: the same bytes in the end. The long version: ``make test-kills``."""
+"""Every training stage, and the workflow, killed and started again: the same bytes in the end. The long version: ``make
+test-kills``."""
 
 import os
 import re
@@ -41,7 +42,8 @@ STAGES = ("pretrain_2d", "adapt_2d", "train_3d")
 
 
 class Stages:
-    """Command lines of the stages on a tiny world below ``root``, which they share; results lie in a folder for each way to run them."""
+    """Command lines of the stages on a tiny world below ``root``, which they share; results lie in a folder for each
+    way to run them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -69,10 +71,28 @@ class Stages:
                 "--pretrained",
                 self.root / "whole/pretrain_2d/model.safetensors",
             ),
-            "train_3d": ("--name", "unguided", "--dataset", target, "--sequences", "00", "--labels", target, "--seed", 3),
+            "train_3d": (
+                "--name",
+                "unguided",
+                "--dataset",
+                target,
+                "--sequences",
+                "00",
+                "--labels",
+                target,
+                "--seed",
+                3,
+            ),
         }[name]
         out = results / name
-        outputs = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+        outputs = (
+            "--out",
+            out / "model.safetensors",
+            "--metrics",
+            out / "metrics.json",
+            "--curves-csv",
+            out / "curves.csv",
+        )
         state = ("--state", results / "state" / name, "--checkpoint-every", 0)
         projection = ("--projection", self.root / "projection") if name != "pretrain_2d" else ()
         return self.command(name, *inputs, *projection, *outputs, *state, *arguments)
@@ -106,7 +126,9 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
 def started(command: list[str], log: Path) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with log.open("w") as file:
-        return subprocess.Popen([sys.executable, *command], stderr=file, start_new_session=True, env=environment, preexec_fn=hear_signals)
+        return subprocess.Popen(
+            [sys.executable, *command], stderr=file, start_new_session=True, env=environment, preexec_fn=hear_signals
+        )
 
 
 def wait_for(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
@@ -116,7 +138,8 @@ def wait_for(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize(("name", "asked"), [*zip(STAGES, SIGNALS[-3:], strict=True)])
 def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, name: str, asked: str) -> None:
-    """SIGKILL while a later checkpoint is written, another signal to all processes of the second start; the third finishes."""
+    """SIGKILL while a later checkpoint is written, another signal to all processes of the second start; the third
+    finishes."""
     log, results = tmp_path / "log.txt", tmp_path / "killed"
     whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith(name)}
     assert len(whole) == 4
@@ -141,7 +164,8 @@ def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, nam
 
 
 def made(results: Path) -> dict[str, str]:
-    """The artifacts, without what a start of the workflow notes for `ignet why`: trainings by hand have no such notes."""
+    """The artifacts, without what a start of the workflow notes for `ignet why`: trainings by hand have no such
+    notes."""
     return {key: value for key, value in artifacts(results).items() if not key.startswith("identity/")}
 
 
@@ -153,14 +177,18 @@ def test_killed_workflow_goes_on_without_help(stages: Stages, tmp_path: Path) ->
     whole = {key: value for key, value in artifacts(stages.root / "whole").items() if key.startswith("pretrain_2d")}
     world = {f"world/source/{key}": value for key, value in artifacts(stages.root / "world/source").items()}
     found = made(results)
-    assert not differences({key: value for key, value in found.items() if not key.endswith("source.settings.json")}, whole | world)
+    assert not differences(
+        {key: value for key, value in found.items() if not key.endswith("source.settings.json")}, whole | world
+    )
 
     second = Workflow(tmp_path, stages.config, target)
     second.finish()
     found = made(results)
     del found["world/source.settings.json"]
     assert found == whole | world
-    assert sorted(first.jobs(finished=True) + second.jobs(finished=True)) == sorted({"Embedded world: source images", training})
+    assert sorted(first.jobs(finished=True) + second.jobs(finished=True)) == sorted(
+        {"Embedded world: source images", training}
+    )
     assert not temporaries(results)
     assert os.listdir(results / "state/pretrain_2d") == []
 
@@ -196,7 +224,12 @@ def test_signals_end_the_workflow_with_the_training_saved(stages: Stages, tmp_pa
     """SIGTERM twice and SIGINT to Snakemake alone; Ctrl-C and a terminal that is closed reach all its processes."""
     results, done = tmp_path / "results/tiny", 0
     long = ("--config", "pretrain_2d={steps: 1000000}", "--", TARGET)
-    for send, names in ((os.kill, ["SIGTERM", "SIGTERM"]), (os.kill, ["SIGINT"]), (os.killpg, ["SIGINT"]), (os.killpg, ["SIGHUP"])):
+    for send, names in (
+        (os.kill, ["SIGTERM", "SIGTERM"]),
+        (os.kill, ["SIGINT"]),
+        (os.killpg, ["SIGINT"]),
+        (os.killpg, ["SIGHUP"]),
+    ):
         old = checkpoints(results)
         workflow = Workflow(tmp_path, stages.config, *long)
         assert workflow.wait_for(lambda old=old: bool(checkpoints(results) - old))

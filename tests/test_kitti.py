@@ -123,7 +123,9 @@ def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     path.write_text(f"P2: {'1 ' * 12}\nTr: {'2 ' * 12}\nP2: {'1 ' * 12}\n")
     assert kitti.read_calibration(path).p2[0, 0] == 1
     path.write_text(path.read_text() + f"Tr: {'3 ' * 12}\n")
-    with pytest.raises(IgnetError, match=r"calib\.txt: line 'Tr': found twice with other numbers, expected once; remove"):
+    with pytest.raises(
+        IgnetError, match=r"calib\.txt: line 'Tr': found twice with other numbers, expected once; remove"
+    ):
         kitti.read_calibration(path)
 
 
@@ -140,7 +142,12 @@ def test_calibration_without_tr_names_the_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("p2", "said"),
-    [(None, "expected a line 'P2:'"), ("1 2 3", "found 3 finite"), ("1 " * 11 + "nan", "found 11 finite"), ("1 " * 11 + "1,0", "1,0")],
+    [
+        (None, "expected a line 'P2:'"),
+        ("1 2 3", "found 3 finite"),
+        ("1 " * 11 + "nan", "found 11 finite"),
+        ("1 " * 11 + "1,0", "1,0"),
+    ],
 )
 def test_malformed_calibration(tmp_path: Path, p2: str | None, said: str) -> None:
     path = tmp_path / "calib.txt"

@@ -1,4 +1,5 @@
-"""What the shares of labelled points tell: every kind of labels in the wrong place is named, and other densities are fine."""
+"""What the shares of labelled points tell: every kind of labels in the wrong place is named, and other densities are
+fine."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ FOLDER = Path("sequences/00")
 
 def found(labelled: list[float | None], scribbled: list[float | None], **more: object) -> Faults:
     """Of frames with 10,000 points, by their shares."""
-    counts = [[None if share is None else round(10_000 * share) for share in shares] for shares in (labelled, scribbled)]
+    counts = [
+        [None if share is None else round(10_000 * share) for share in shares] for shares in (labelled, scribbled)
+    ]
     rows = enumerate(zip(*counts, strict=True))
     return label_faults(FOLDER, [FrameLabels(f"{number:06d}", 10_000, *row, **more) for number, row in rows])  # type: ignore[arg-type]
 
@@ -36,20 +39,55 @@ def test_scribbles_of_any_usual_density_are_fine(share: float) -> None:
     ("labelled", "scribbled", "more", "faults", "doubts", "said"),
     [
         # scribbles
-        ([0.95] * 4, [0.95] * 4, {"same": True}, ["dense-scribbles"], [], "scribbles: found 95% of the points labelled, as in labels/"),
+        (
+            [0.95] * 4,
+            [0.95] * 4,
+            {"same": True},
+            ["dense-scribbles"],
+            [],
+            "scribbles: found 95% of the points labelled, as in labels/",
+        ),
         ([0.3] * 4, [0.3] * 4, {"same": True}, ["dense-scribbles"], [], "as in labels/"),
         ([0.95] * 4, [0.6] * 4, {}, ["dense-scribbles"], [], "scribbles: found 60% of the points labelled, expected"),
         ([None] * 4, [0.95] * 4, {}, ["dense-scribbles"], [], "simulated"),
-        ([0.08] * 4, [0.95] * 4, {}, ["dense-scribbles"], ["label-share"], "and 8% in labels/, expected scribbles (about 8 %); swap"),
+        (
+            [0.08] * 4,
+            [0.95] * 4,
+            {},
+            ["dense-scribbles"],
+            ["label-share"],
+            "and 8% in labels/, expected scribbles (about 8 %); swap",
+        ),
         ([0.95] * 4, [0.08, 0.08, 0.08, 0.9], {}, ["dense-scribbles"], [], "scribbles/000003.label: found 90%"),
         ([0.95] * 4, [0.4] * 4, {}, [], ["scribble-share"], "found 40.00% of the points"),
         ([0.95] * 4, [0.0005, 0.001, 0.001, 0.0], {}, [], ["no-class", "scribble-share"], "found 0.06% of the points"),
-        ([0.95] * 4, [0.08, 0.0, 0.08, 0.0], {}, [], ["no-class"], "000001.label (and 000003.label): found no point with a class"),
+        (
+            [0.95] * 4,
+            [0.08, 0.0, 0.08, 0.0],
+            {},
+            [],
+            ["no-class"],
+            "000001.label (and 000003.label): found no point with a class",
+        ),
         ([0.95] * 4, [0.0] * 4, {}, ["no-class"], [], "scribbles: found no point with a class"),
         ([0.95] * 4, [0.08, 0.08, 0.27, 0.08], {}, [], ["scribble-share"], "scribbles/000002.label: found 27.0%"),
         ([0.95] * 4, [0.08, 0.02, 0.08, 0.08], {}, [], ["scribble-share"], "scribbles/000001.label: found 2.0%"),
-        ([0.08] * 4, [0.08] * 4, {"same": True}, [], ["label-share", "label-share"], "found in labels/ the same labels"),
-        ([0.95] * 4, [0.08] * 4, {"both": 80, "differing": 30}, [], ["scribble-classes"], "on 38% of the scribbled points"),
+        (
+            [0.08] * 4,
+            [0.08] * 4,
+            {"same": True},
+            [],
+            ["label-share", "label-share"],
+            "found in labels/ the same labels",
+        ),
+        (
+            [0.95] * 4,
+            [0.08] * 4,
+            {"both": 80, "differing": 30},
+            [],
+            ["scribble-classes"],
+            "on 38% of the scribbled points",
+        ),
         ([0.95] * 4, [0.08] * 4, {"both": 80, "differing": 20}, [], [], ""),
         ([0.95] * 4, [0.08, 0.08, 0.2, 0.08], {}, [], [], ""),
         # dense labels
@@ -58,12 +96,24 @@ def test_scribbles_of_any_usual_density_are_fine(share: float) -> None:
         ([0.08] * 4, [None] * 4, {}, [], ["label-share"], "labels: found 8.0% of the points labelled"),
         ([0.95, 0.95, 0.08, 0.95], [None] * 4, {}, [], ["label-share"], "labels/000002.label: found 8.0%"),
         ([0.95, 0.5, 0.4, 0.95], [None] * 4, {}, [], [], ""),
-        ([0.1, 0.1, 0.1, 0.4], [None] * 4, {}, [], ["label-share"], "labels: found 17.5%"),  # a file with more of them is none to doubt
+        (
+            [0.1, 0.1, 0.1, 0.4],
+            [None] * 4,
+            {},
+            [],
+            ["label-share"],
+            "labels: found 17.5%",
+        ),  # a file with more of them is none to doubt
         ([None] * 4, [None] * 4, {}, [], [], ""),
     ],
 )
 def test_shares(
-    labelled: list[float | None], scribbled: list[float | None], more: dict[str, object], faults: list[str], doubts: list[str], said: str
+    labelled: list[float | None],
+    scribbled: list[float | None],
+    more: dict[str, object],
+    faults: list[str],
+    doubts: list[str],
+    said: str,
 ) -> None:
     result = found(labelled, scribbled, **more)
     assert kinds(result) == (faults, doubts)
@@ -138,7 +188,9 @@ def test_labels_written_as_floats(sequence: Path, folder: str) -> None:
     path = sequence / folder / "000001.label"
     (np.fromfile(path, "<u4") & 0xFFFF).astype("<f4").tofile(path)
     (fault,) = faults_of(sequence, "scribbles")
-    assert str(fault) == f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them"
+    assert (
+        str(fault) == f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them"
+    )
     with pytest.raises(IgnetError, match=r"000001\.label: found float32 numbers"):
         kitti.read_labels(path)
 

@@ -20,7 +20,35 @@ BENCHMARK = {
 
 
 def test_every_raw_class_goes_where_the_benchmark_puts_it() -> None:
-    known = [0, 1, 10, 11, 13, 15, 16, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 52, 60, 70, 71, 72, 80, 81, 99, *range(252, 260)]
+    known = [
+        0,
+        1,
+        10,
+        11,
+        13,
+        15,
+        16,
+        18,
+        20,
+        30,
+        31,
+        32,
+        40,
+        44,
+        48,
+        49,
+        50,
+        51,
+        52,
+        60,
+        70,
+        71,
+        72,
+        80,
+        81,
+        99,
+        *range(252, 260),
+    ]
     train = labels.to_train_ids(np.array(known, np.uint32))
     assert train.dtype == np.uint8
     for name, raw in BENCHMARK.items():
@@ -57,7 +85,20 @@ def test_lidar_classes_in_cityscapes() -> None:
         CLASSES[i]: (CITYSCAPES_CLASSES[c] if c != IGNORE else None)
         for i, c in enumerate(labels.lidar_to_cityscapes(np.arange(19, dtype=np.uint8)))
     }
-    same = {"car", "bicycle", "motorcycle", "truck", "person", "road", "sidewalk", "building", "fence", "vegetation", "terrain", "pole"}
+    same = {
+        "car",
+        "bicycle",
+        "motorcycle",
+        "truck",
+        "person",
+        "road",
+        "sidewalk",
+        "building",
+        "fence",
+        "vegetation",
+        "terrain",
+        "pole",
+    }
     assert {name for name in named if named[name] == name} == same
     assert {name: named[name] for name in named.keys() - same} == {
         "other-vehicle": None,
@@ -74,7 +115,10 @@ def test_lidar_classes_in_cityscapes() -> None:
 def test_palettes_are_rgb() -> None:
     ids = np.array([[0, 8], [18, IGNORE]], np.uint8)
     assert labels.colorize(ids, labels.COLORS).tolist() == [[[100, 150, 245], [255, 0, 255]], [[255, 0, 0], [0, 0, 0]]]
-    assert labels.colorize(ids, labels.CITYSCAPES_COLORS).tolist() == [[[128, 64, 128], [107, 142, 35]], [[119, 11, 32], [0, 0, 0]]]
+    assert labels.colorize(ids, labels.CITYSCAPES_COLORS).tolist() == [
+        [[128, 64, 128], [107, 142, 35]],
+        [[119, 11, 32], [0, 0, 0]],
+    ]
     for palette in (labels.COLORS, labels.CITYSCAPES_COLORS):
         assert palette.dtype == np.uint8
         assert len(np.unique(palette, axis=0)) == 19

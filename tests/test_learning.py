@@ -25,7 +25,18 @@ SETTINGS = {
 def test_a_baseline_learns_from_scribbles_what_it_meets_elsewhere(tmp_path: Path) -> None:
     for sequence in ("00", "08"):
         write_sequence(WORLD, sequence, tmp_path / "sequences" / sequence)
-    arguments = ("--dataset", tmp_path, "--sequences", "00", "--labels", tmp_path, "--threads", 1, "--state", tmp_path / "state")
+    arguments = (
+        "--dataset",
+        tmp_path,
+        "--sequences",
+        "00",
+        "--labels",
+        tmp_path,
+        "--threads",
+        1,
+        "--state",
+        tmp_path / "state",
+    )
     files = ("--metrics", tmp_path / "metrics.json", "--curves-csv", tmp_path / "curves.csv")
     threads = torch.get_num_threads()
     run_script("train_3d", SETTINGS, *arguments, "--out", tmp_path / "model.safetensors", *files)
@@ -35,9 +46,14 @@ def test_a_baseline_learns_from_scribbles_what_it_meets_elsewhere(tmp_path: Path
     for frame in frame_ids(tmp_path, "08"):
         points = read_scan(scan_path(tmp_path, "08", frame))
         truth = to_train_ids(read_labels(label_path(tmp_path, "08", frame)))
-        total += confusion_matrix(truth, predict_scan(network, backbone, engine, points, torch.device("cpu"))[0], len(CLASSES))
+        total += confusion_matrix(
+            truth, predict_scan(network, backbone, engine, points, torch.device("cpu"))[0], len(CLASSES)
+        )
     torch.set_num_threads(threads)
-    each, share = dict(zip(CLASSES, iou(total), strict=True)), dict(zip(CLASSES, total.sum(axis=1) / total.sum(), strict=True))
+    each, share = (
+        dict(zip(CLASSES, iou(total), strict=True)),
+        dict(zip(CLASSES, total.sum(axis=1) / total.sum(), strict=True)),
+    )
     # whoever calls every point a class gets its share as its IoU and 0 for all others: at most 1.6 % on average here
     assert np.nanmean(list(each.values())) > 3 * max(share.values()) / len(CLASSES)
     assert all(each[name] > 1.4 * share[name] for name in ("car", "road", "building"))

@@ -18,7 +18,9 @@ CPU = torch.device("cpu")
 
 def scan(count: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    points = np.column_stack([rng.uniform(-60, 60, (count, 2)), rng.uniform(-2, 1, count), rng.random(count)]).astype(np.float32)
+    points = np.column_stack([rng.uniform(-60, 60, (count, 2)), rng.uniform(-2, 1, count), rng.random(count)]).astype(
+        np.float32
+    )
     return points, np.where(rng.random(count) < 0.2, rng.integers(0, 19, count), 255).astype(np.uint8)
 
 
@@ -50,7 +52,11 @@ def test_histograms_are_those_of_the_cells() -> None:
 
 def test_each_level_sums_to_one_where_a_label_is_near_and_to_zero_elsewhere() -> None:
     points, labels = scan(60)
-    sums = add_local_context(np.zeros((60, 0), np.float32), points, np.arange(60), labels, SMALL).reshape(60, 3, 19).sum(axis=2)
+    sums = (
+        add_local_context(np.zeros((60, 0), np.float32), points, np.arange(60), labels, SMALL)
+        .reshape(60, 3, 19)
+        .sum(axis=2)
+    )
     assert set(np.unique(sums.round(5))) == {0, 1}
     assert (sums[:, 2] > 0.99).all() and (np.diff(sums, axis=1) >= -1e-5).all()
 
@@ -83,7 +89,9 @@ def test_a_view_carries_it_behind_the_other_features() -> None:
     points, labels = scan()
     plain, with_context = make_view([points, points], 0.5), make_view([points, points], 0.5, SMALL, [labels, None])
     first = int((plain.coordinates[:, 0] == 0).sum())
-    assert torch.equal(with_context.features[:, :4], plain.features) and torch.equal(with_context.inverse, plain.inverse)
+    assert torch.equal(with_context.features[:, :4], plain.features) and torch.equal(
+        with_context.inverse, plain.inverse
+    )
     assert with_context.features[:first, 4:].any() and not with_context.features[first:, 4:].any()
 
 

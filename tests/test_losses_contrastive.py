@@ -57,12 +57,16 @@ class TestUpdatePrototypes:
     @pytest.mark.parametrize(("seen", "new", "count"), [(2, (2, 4), 2), (3, (2, 3), 2), (2, (2, 3), 3)])
     def test_exception(self, seen, new, count):
         with pytest.raises(ValueError, match="expected"):
-            update_prototypes(torch.zeros(2, 3), torch.ones(seen, dtype=torch.bool), torch.zeros(new), torch.ones(count).long(), 0.9)
+            update_prototypes(
+                torch.zeros(2, 3), torch.ones(seen, dtype=torch.bool), torch.zeros(new), torch.ones(count).long(), 0.9
+            )
 
 
 class TestOneWayContrastive:
     def test_smoke(self):
-        loss = one_way_contrastive(unit(10, 8), torch.randint(0, 5, (10,)), unit(5, 8), torch.ones(5, dtype=torch.bool), 0.1)
+        loss = one_way_contrastive(
+            unit(10, 8), torch.randint(0, 5, (10,)), unit(5, 8), torch.ones(5, dtype=torch.bool), 0.1
+        )
         assert loss.shape == () and loss > 0
 
     def test_value_by_hand(self):
@@ -70,14 +74,18 @@ class TestOneWayContrastive:
         z, p = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.eye(2)
         first = -math.log(math.exp(2) / (math.exp(2) + 1))
         second = -math.log(math.exp(1.6) / (math.exp(1.2) + math.exp(1.6)))
-        assert one_way_contrastive(z, torch.tensor([0, 1]), p, ALL, 0.5).item() == pytest.approx((first + second) / 2, rel=1e-6)
+        assert one_way_contrastive(z, torch.tensor([0, 1]), p, ALL, 0.5).item() == pytest.approx(
+            (first + second) / 2, rel=1e-6
+        )
         assert one_way_contrastive(z[:1], torch.tensor([0]), p, ALL, 0.5).item() == pytest.approx(first, rel=1e-6)
 
     def test_length_of_prototypes_does_not_matter(self):
         z, p = unit(6, 4), unit(2, 4)
         classes = torch.randint(0, 2, (6,))
         scaled = p * torch.tensor([[0.2], [7.0]])
-        assert torch.allclose(one_way_contrastive(z, classes, scaled, ALL), one_way_contrastive(z, classes, p, ALL), atol=1e-6)
+        assert torch.allclose(
+            one_way_contrastive(z, classes, scaled, ALL), one_way_contrastive(z, classes, p, ALL), atol=1e-6
+        )
 
     def test_unseen_classes_are_neither_targets_nor_negatives(self):
         z, p, classes = unit(6, 4), unit(3, 4), torch.tensor([0, 1, 2, 0, 1, 2])

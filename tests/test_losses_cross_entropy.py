@@ -33,7 +33,8 @@ class TestPartialCrossEntropy:
     def test_other_ignore_value(self):
         logits = torch.randn(2, 3)
         assert torch.equal(
-            partial_cross_entropy(logits, torch.tensor([1, -1]), ignore=-1), partial_cross_entropy(logits[:1], torch.tensor([1]))
+            partial_cross_entropy(logits, torch.tensor([1, -1]), ignore=-1),
+            partial_cross_entropy(logits[:1], torch.tensor([1])),
         )
 
     @pytest.mark.parametrize("points", [0, 3])
@@ -45,7 +46,11 @@ class TestPartialCrossEntropy:
 
     @pytest.mark.parametrize(
         ("logits", "labels"),
-        [((4, 3), torch.zeros(5, dtype=torch.int64)), ((4,), torch.zeros(4, dtype=torch.int64)), ((4, 3), torch.zeros(4))],
+        [
+            ((4, 3), torch.zeros(5, dtype=torch.int64)),
+            ((4,), torch.zeros(4, dtype=torch.int64)),
+            ((4, 3), torch.zeros(4)),
+        ],
     )
     def test_exception(self, logits, labels):
         with pytest.raises(ValueError, match="expected"):

@@ -87,7 +87,10 @@ class TestClassGuidance:
         assert class_guidance(predicted, target, self.WEIGHT, self.BIAS).item() == pytest.approx(expected, rel=1e-5)
 
     def test_unsure_points_do_not_guide(self):
-        target, predicted = torch.tensor([[math.log(3.0), 0.0, 7.0], [5.0, 0.0, 0.0]]), torch.zeros(2, 3, requires_grad=True)
+        target, predicted = (
+            torch.tensor([[math.log(3.0), 0.0, 7.0], [5.0, 0.0, 0.0]]),
+            torch.zeros(2, 3, requires_grad=True),
+        )
         class_guidance(predicted, target, self.WEIGHT, self.BIAS, confidence=0.8).backward()
         assert (predicted.grad[0] == 0).all() and (predicted.grad[1] != 0).any()
 
@@ -111,7 +114,10 @@ class TestClassGuidance:
         assert loss.item() == 0
 
     def test_gradcheck(self):
-        predicted, target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True), torch.randn(4, 3, dtype=torch.float64)
+        predicted, target = (
+            torch.randn(4, 3, dtype=torch.float64, requires_grad=True),
+            torch.randn(4, 3, dtype=torch.float64),
+        )
         assert gradcheck(lambda x: class_guidance(x, target, self.WEIGHT, self.BIAS), (predicted,))
 
     @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1)])
@@ -155,7 +161,10 @@ class TestLabelGuidance:
         assert loss.item() == 0
 
     def test_gradcheck(self):
-        logits, target = torch.randn(4, 3, dtype=torch.float64, requires_grad=True), torch.randn(4, 3, dtype=torch.float64)
+        logits, target = (
+            torch.randn(4, 3, dtype=torch.float64, requires_grad=True),
+            torch.randn(4, 3, dtype=torch.float64),
+        )
         assert gradcheck(lambda x: label_guidance(x, target), (logits,))
 
     @pytest.mark.parametrize(("logits", "target"), [((4, 3), (4, 2)), ((4,), (4,))])

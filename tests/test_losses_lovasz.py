@@ -134,7 +134,9 @@ class TestDescending:
 
 
 class TestJaccardSteps:
-    @pytest.mark.parametrize("inside", [row for n in (1, 2, 3, 4) for row in itertools.product([True, False], repeat=n) if any(row)])
+    @pytest.mark.parametrize(
+        "inside", [row for n in (1, 2, 3, 4) for row in itertools.product([True, False], repeat=n) if any(row)]
+    )
     def test_are_differences_of_the_definition(self, inside):
         losses = [jaccard_loss(set(range(i)), list(inside)) for i in range(len(inside) + 1)]
         expected = torch.tensor(losses, dtype=torch.float64).diff()

@@ -154,14 +154,19 @@ def test_names_there_and_back() -> None:
     state = network.state_dict()
     renamed = to_minkowski_names(state, network)
     assert len(renamed) == len(state)
-    assert "backbone.stem.0.kernel" in renamed and "backbone.stem.1.bn.running_mean" in renamed and "classifier.linear.weight" in renamed
+    assert (
+        "backbone.stem.0.kernel" in renamed
+        and "backbone.stem.1.bn.running_mean" in renamed
+        and "classifier.linear.weight" in renamed
+    )
     assert "backbone.merge.0.0.net.4.bn.weight" in renamed
     assert list(from_minkowski_names(renamed)) == list(state)
 
 
 @NEEDS_MINKOWSKI
 def test_minkowski_modules_take_our_weights() -> None:
-    """A stem of genuine MinkowskiEngine modules, loaded with our weights under the converted names, gives our result."""
+    """A stem of genuine MinkowskiEngine modules, loaded with our weights under the converted names, gives our
+    result."""
     from ignet.models.sparse.minkowski_engine import ME
 
     torch.manual_seed(0)
@@ -170,7 +175,13 @@ def test_minkowski_modules_take_our_weights() -> None:
     ours(features, make_geometry("torch", coordinates), 1)  # moves the running statistics away from 0 and 1
     theirs = nn.Sequential()
     for cin, cout in ((4, SMALL.stem), (SMALL.stem, SMALL.stem)):
-        theirs.extend([ME.MinkowskiConvolution(cin, cout, kernel_size=3, dimension=3), ME.MinkowskiBatchNorm(cout), ME.MinkowskiReLU()])
+        theirs.extend(
+            [
+                ME.MinkowskiConvolution(cin, cout, kernel_size=3, dimension=3),
+                ME.MinkowskiBatchNorm(cout),
+                ME.MinkowskiReLU(),
+            ]
+        )
     theirs.load_state_dict(to_minkowski_names(ours.state_dict(), ours))
     found = ours.eval()(features, make_geometry("torch", coordinates), 1)
     expected = theirs.eval()(ME.SparseTensor(features, coordinates=coordinates))

@@ -53,7 +53,9 @@ def test_mutants_are_those_of_a_recipe_and_leave_texts_alone() -> None:
         ("main", "if steps < 1:", "if not steps < 1:"),
     ):
         assert expected in changes
-    assert not any(word in before for _, before, _ in changes for word in ("raise", "log.info", "pairs", "__name__", "Three"))
+    assert not any(
+        word in before for _, before, _ in changes for word in ("raise", "log.info", "pairs", "__name__", "Three")
+    )
     assert not any("| None" not in after for _, before, after in changes if before.startswith("def"))
 
 
@@ -67,4 +69,6 @@ def test_known_survivors_are_lines_of_their_modules_and_have_a_reason() -> None:
     for entry in SURVIVORS:
         lines = " ".join(line.strip() for line in (ROOT / entry["module"]).read_text().splitlines())
         assert entry["before"] in lines, entry
-        assert entry["module"] in TABLE and entry["before"] != entry["after"] and len(entry["reason"].split()) > 2, entry
+        assert entry["module"] in TABLE and entry["before"] != entry["after"] and len(entry["reason"].split()) > 2, (
+            entry
+        )

@@ -37,9 +37,16 @@ def stamped(make_tree: Callable[..., Path]) -> Path:
 
 def test_what_is_a_name() -> None:
     assert all(map(is_name, ("00", "drive_A", "2013_05_28_drive_0002_sync", "a.b", "_x", "X-1", *FRAMES)))
-    assert not any(map(is_name, ("", ".", "..", ".a", "-a", "a b", "a/b", "ä", "a\n", "000000 (1)", "a=b", "a{b}", "08.settings")))
+    assert not any(
+        map(is_name, ("", ".", "..", ".a", "-a", "a b", "a/b", "ä", "a\n", "000000 (1)", "a=b", "a{b}", "08.settings"))
+    )
     assert is_run("ignet_50") and not any(map(is_run, ("bäse", "-a", "a.b", "", "a b")))
-    assert (scan_of("7.bin", ".bin"), scan_of("._7.bin", ".bin"), scan_of("7 (1).bin", ".bin"), scan_of("7.BIN", ".bin")) == (
+    assert (
+        scan_of("7.bin", ".bin"),
+        scan_of("._7.bin", ".bin"),
+        scan_of("7 (1).bin", ".bin"),
+        scan_of("7.BIN", ".bin"),
+    ) == (
         "7",
         None,
         None,
@@ -68,7 +75,11 @@ def test_names_are_sorted_as_people_count() -> None:
 )
 @pytest.mark.parametrize("key", ["train_sequences", "val_sequences"])
 def test_sequences_of_an_experiment(key: str, sequences: list[Any], said: str) -> None:
-    values = {"results": "r", "runs": {"a": {}}, "dataset": {"train_sequences": ["x"], "val_sequences": ["y"], key: sequences}}
+    values = {
+        "results": "r",
+        "runs": {"a": {}},
+        "dataset": {"train_sequences": ["x"], "val_sequences": ["y"], key: sequences},
+    }
     with pytest.raises(IgnetError, match=said) as error:
         load_experiment(values, "experiment.yaml")
     assert f"dataset.{key}" in str(error.value) and "\n" not in str(error.value)
@@ -89,14 +100,22 @@ def test_letters_and_time_stamps_work(stamped: Path, run_script: Callable[..., A
     done = run_script("project.py", "--dataset", stamped, "--sequence", "drive_A", "--out", tmp_path / "drive_A.h5")
     assert done.returncode == 0, done.stderr
     assert Correspondence(tmp_path / "drive_A.h5").frames == list(FRAMES)
-    assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == {key: list(FRAMES) for key in SEQUENCES}
+    assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == {
+        key: list(FRAMES) for key in SEQUENCES
+    }
 
 
 def test_stray_files_are_ignored_by_all_and_said_once(tiny_tree: Path) -> None:
     folder = tiny_tree / "sequences/00"
     shutil.copy(folder / "velodyne/000000.bin", folder / "velodyne/000000 (1).bin")
     shutil.copy(folder / "velodyne/000000.bin", folder / "velodyne/._000000.bin")
-    for name in ("image_2/000000.json", "image_2/000000.jpg", "image_2/overview.png", "labels/.DS_Store", "labels/Thumbs.db"):
+    for name in (
+        "image_2/000000.json",
+        "image_2/000000.jpg",
+        "image_2/overview.png",
+        "labels/.DS_Store",
+        "labels/Thumbs.db",
+    ):
         (folder / name).write_bytes(b"{}")
     report = check_dataset(tiny_tree, wanted_at(tiny_tree, part=True), deep=True)
     assert not [fault for fault in report.faults if fault.kind != "calibration-view"]
@@ -118,7 +137,9 @@ def test_an_import_takes_the_scans_that_the_workflow_takes(tmp_path: Path) -> No
 
 def test_files_by_their_names() -> None:
     found = sort_names(
-        ["7.png", "8.PNG", "9.jpg", "7.json", "7.png.part", "a.jpg", "b.c.jpg", "notes.txt", ".x"], ".png", ("7", "a", "b.c")
+        ["7.png", "8.PNG", "9.jpg", "7.json", "7.png.part", "a.jpg", "b.c.jpg", "notes.txt", ".x"],
+        ".png",
+        ("7", "a", "b.c"),
     )
     assert found.scans == ["7"] and found.ignored == ["7.json", "notes.txt"]
     assert {way: dict(files) for way, files in found.wrong.items()} == {
@@ -146,4 +167,6 @@ def test_what_predictions_hold_instead_of_raw_ids() -> None:
     assert foreign_ids(raw) is None and foreign_ids(np.zeros(4, np.uint32)) is None
     assert "float32 numbers, 0 to 252" in str(foreign_ids((raw & 0xFFFF).astype("<f4").view(np.uint32)))
     assert "train ids" in str(foreign_ids(np.arange(19, dtype=np.uint32)))
-    assert foreign_ids(np.array([10, 12345], np.uint32)) is None  # a class that SemanticKITTI does not know: other words
+    assert (
+        foreign_ids(np.array([10, 12345], np.uint32)) is None
+    )  # a class that SemanticKITTI does not know: other words

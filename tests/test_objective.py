@@ -7,7 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
+from ignet.config.training_3d import (
+    BackboneConfig,
+    ContrastiveConfig,
+    ImageGuidanceConfig,
+    MeanTeacherConfig,
+    Train3DConfig,
+)
 from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
 from ignet.data.lidar.collate import make_view
@@ -51,7 +57,9 @@ def make_objective(settings: Train3DConfig) -> Objective:
     torch.manual_seed(0)
     network = build_network(settings.backbone)
     guidance = GuidanceHead(network.channels, 5) if settings.image_guidance.weight else None
-    projection = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    projection = (
+        ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    )
     return Objective(Trainee(network, guidance, projection), settings, "torch")
 
 
@@ -85,7 +93,9 @@ def test_weights_scale_their_terms_and_nothing_else() -> None:
     )
     ones, found = losses(make_objective(FULL), make_batch()), losses(make_objective(weighed), make_batch())
     ratios = {name: found[name].item() / ones[name].item() for name in ones if name != "loss"}
-    assert ratios == pytest.approx({"ce": 1, "lovasz": 0.25, "consistency": 0.4, "image": 3, "contrastive": 0.1 / 0.5}, rel=1e-5)
+    assert ratios == pytest.approx(
+        {"ce": 1, "lovasz": 0.25, "consistency": 0.4, "image": 3, "contrastive": 0.1 / 0.5}, rel=1e-5
+    )
     assert found["loss"].item() == pytest.approx(sum(found[name].item() for name in ratios), rel=1e-6)
 
 
@@ -178,7 +188,9 @@ def test_guidance_moves_guided_points_only() -> None:
 
 
 def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
-    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.0)})
+    settings = FULL.model_copy(
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.0)}
+    )
     torch.manual_seed(0)
     network = build_network(BACKBONE)
     trainee = Trainee(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
@@ -192,7 +204,9 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
 
 
 def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
-    settings = FULL.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels", confidence=0.0)})
+    settings = FULL.model_copy(
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels", confidence=0.0)}
+    )
     torch.manual_seed(0)
     network, batch = build_network(BACKBONE), make_batch()
     labels = np.arange(len(batch.feature)) % 19
@@ -205,7 +219,9 @@ def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
     (gradient,) = torch.autograd.grad(losses(objective, batch)["image"], [network.classifier.weight])
     assert (gradient != 0).any()
     losses(objective, batch)["loss"].backward()
-    assert all(weight.grad is None and torch.equal(weight, old) for weight, old in zip(probe.parameters(), before, strict=True))
+    assert all(
+        weight.grad is None and torch.equal(weight, old) for weight, old in zip(probe.parameters(), before, strict=True)
+    )
     assert any(name.startswith("probe.") for name in objective.state_dict())  # resumed with the state, not fitted anew
 
 
@@ -232,7 +248,9 @@ def test_the_teacher_moves_by_the_decay_of_the_settings() -> None:
 
 
 def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> None:
-    objective = make_objective(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 0.75})}))
+    objective = make_objective(
+        FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 0.75})})
+    )
     logits = torch.full((4, 19), -100.0)
     logits[:, 2], logits[:, 5] = torch.tensor([3.0, 3.0, 2.0, 1.0]).log(), 0.0  # class 2: 3/4, 3/4, 2/3, 1/2
     logits[1, 2] += 1e-3
@@ -242,14 +260,18 @@ def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> N
 
 
 def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
-    objective = make_objective(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
+    objective = make_objective(
+        FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})})
+    )
     keys = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3])
     assert objective._anchors(torch.tensor([False, True, True, True, True]), keys).tolist() == [2, 4]
     assert objective._anchors(torch.tensor([False, True, False, True, False]), keys).tolist() == [1, 3]
     assert objective._anchors(torch.zeros(5, dtype=torch.bool), keys).tolist() == []
 
 
-@pytest.mark.parametrize(("teacher", "contrastive", "needed"), [(0.0, 0.0, False), (0.3, 0.0, True), (0.0, 0.3, True), (0.3, 0.3, True)])
+@pytest.mark.parametrize(
+    ("teacher", "contrastive", "needed"), [(0.0, 0.0, False), (0.3, 0.0, True), (0.0, 0.3, True), (0.3, 0.3, True)]
+)
 def test_who_needs_the_teacher_s_view(teacher: float, contrastive: float, needed: bool) -> None:
     changes = {
         "mean_teacher": MeanTeacherConfig(weight=teacher),
@@ -276,6 +298,8 @@ def test_ramp_scales_the_consistency() -> None:
 
 
 @pytest.mark.parametrize(("ramp", "expected"), [(None, 10), (0, 0), (7, 7)])
-def test_the_contrastive_loss_rises_over_half_of_the_training_unless_the_settings_say_otherwise(ramp: int | None, expected: int) -> None:
+def test_the_contrastive_loss_rises_over_half_of_the_training_unless_the_settings_say_otherwise(
+    ramp: int | None, expected: int
+) -> None:
     settings = FULL.model_copy(update={"steps": 21, "contrastive": FULL.contrastive.model_copy(update={"ramp": ramp})})
     assert contrast_ramp(settings) == expected

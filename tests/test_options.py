@@ -57,7 +57,9 @@ def test_plan_reads_every_file_and_setting(tmp_path: Path, capsys: pytest.Captur
     together = planned(capsys, "--configfile", tiny, more)
     assert together["jobs"]["train_3d"] == 3 and together["data"]["frames"] == {"00": 5, "01": 5, "08": 5}
     assert planned(capsys, "--configfile", tiny, "--configfile", more) == together
-    changed = planned(capsys, "--configfile", tiny, "--configfile", more, "--config", "seeds=[1, 2]", "--config", "world={frames: 7}")
+    changed = planned(
+        capsys, "--configfile", tiny, "--configfile", more, "--config", "seeds=[1, 2]", "--config", "world={frames: 7}"
+    )
     assert changed["jobs"]["train_3d"] == 6 and changed["data"]["frames"]["08"] == 7
 
 
@@ -83,17 +85,24 @@ def test_why_hands_every_file_and_setting_on(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_settings_are_read_as_snakemake_reads_them() -> None:
     assert parse_settings([]) == {}
-    assert parse_settings(["aa=1", "bb={c: 2}", "dd=", "ee=text"]) == {"aa": 1, "bb": {"c": "2"}, "dd": None, "ee": "text"}
+    assert parse_settings(["aa=1", "bb={c: 2}", "dd=", "ee=text"]) == {
+        "aa": 1,
+        "bb": {"c": "2"},
+        "dd": None,
+        "ee": "text",
+    }
     for wrong in ("nothing", "1a=2"):
         with pytest.raises(IgnetError, match=rf"--config {wrong}: "):
             parse_settings([wrong])
 
 
-# --- what is said at the end ----------------------------------------------------------------------------------------------------------
+# --- what is said at the end --------------------------------------------------
 
 
 def test_the_end_names_what_was_asked_for_and_is_there(tmp_path: Path) -> None:
-    outputs = [str(tmp_path / name) for name in ("compare/summary.txt", "report/index.html", "train_3d/a/seed0/curves.csv")]
+    outputs = [
+        str(tmp_path / name) for name in ("compare/summary.txt", "report/index.html", "train_3d/a/seed0/curves.csv")
+    ]
     assert outcome(tmp_path, outputs) == ""
     for name in ("compare", "report", "tensorboard"):
         (tmp_path / name).mkdir()
@@ -104,7 +113,9 @@ def test_the_end_names_what_was_asked_for_and_is_there(tmp_path: Path) -> None:
     assert all(str(tmp_path / name) in whole for name in ("report/index.html", "compare", "tensorboard"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data/doubts.txt").write_text("sequence 00: strange\n")
-    assert outcome(tmp_path, [*outputs, str(tmp_path / "data/doubts.txt")]) == whole.replace("\n\n", "\n\ndoubt: sequence 00: strange\n")
+    assert outcome(tmp_path, [*outputs, str(tmp_path / "data/doubts.txt")]) == whole.replace(
+        "\n\n", "\n\ndoubt: sequence 00: strange\n"
+    )
     # of an earlier run, and no part of this one's target
     assert outcome(tmp_path, [str(tmp_path / "data/manifest.csv")]) == ""
     assert outcome(tmp_path, outputs[2:]) == f"TensorBoard: {tmp_path / 'tensorboard'}\n"

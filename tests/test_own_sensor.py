@@ -54,7 +54,9 @@ def write_object_frame(
 def object_tree(tiny_tree: Path, tmp_path: Path) -> Path:
     """Four frames in the layout of KITTI's object data; the third has another calibration."""
     root = tmp_path / "object"
-    for number, (sequence, frame) in enumerate((("00", "000000"), ("00", "000001"), ("08", "000000"), ("08", "000001"))):
+    for number, (sequence, frame) in enumerate(
+        (("00", "000000"), ("00", "000001"), ("08", "000000"), ("08", "000001"))
+    ):
         calibration, rectify = TINY_CALIBRATION, np.eye(3)
         if number == 2:
             moved = TINY_CALIBRATION.p2.copy()
@@ -86,7 +88,10 @@ def test_rectification_lies_between(tmp_path: Path) -> None:
     [
         (lambda text: text.replace("R0_rect", "R_rect"), "line 'R0_rect': found no such line, expected 9 numbers"),
         (lambda text: text.replace("P2: ", "P2: 1 "), "line 'P2': found 13 values, expected 12"),
-        (lambda text: re.sub("Tr_velo_to_cam: [^ ]+", "Tr_velo_to_cam: nan", text), "line 'Tr_velo_to_cam': found 12 values"),
+        (
+            lambda text: re.sub("Tr_velo_to_cam: [^ ]+", "Tr_velo_to_cam: nan", text),
+            "line 'Tr_velo_to_cam': found 12 values",
+        ),
         (lambda text: re.sub("Tr_velo_to_cam: [^ ]+", "Tr_velo_to_cam: 1,0", text), "line 'Tr_velo_to_cam'"),
     ],
 )
@@ -106,7 +111,8 @@ def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_pat
     assert convert(kitti_object(object_tree), out).frames == {"00": 3, "01": 1}
     assert [kitti.frame_ids(out, sequence) for sequence in ("00", "01")] == [["000000", "000001", "000002"], ["000000"]]
     np.testing.assert_array_equal(
-        kitti.read_scan(kitti.scan_path(out, "01", "000000")), kitti.read_scan(object_tree / "training/velodyne/000005.bin")
+        kitti.read_scan(kitti.scan_path(out, "01", "000000")),
+        kitti.read_scan(object_tree / "training/velodyne/000005.bin"),
     )
     assert kitti.scan_path(out, "01", "000000").is_symlink() and kitti.image_path(out, "00", "000002").is_symlink()
     assert kitti.read_calibration(kitti.calibration_path(out, "01")).p2[0, 2] == 32.5
@@ -190,7 +196,9 @@ def test_the_documented_layout(tmp_path: Path) -> None:
     calibration = kitti.read_calibration(kitti.calibration_path(out, "00"))
     x, y, z = scans["monday", 0][0, :3]
     expected = [31.5 - 40 * y / (x - 0.3), 15.5 - 40 * (z + 0.1) / (x - 0.3)]
-    np.testing.assert_allclose(project(scan[:1] * 0 + [x, y, z, 0], calibration.p2, calibration.tr, 64, 32).pixel[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        project(scan[:1] * 0 + [x, y, z, 0], calibration.p2, calibration.tr, 64, 32).pixel[0], expected, rtol=1e-5
+    )
     assert kitti.image_size(kitti.image_path(out, "00", "000000")) == (64, 32)
     assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
 

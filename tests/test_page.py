@@ -45,8 +45,17 @@ def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for sequence, role, scribbled, source in (("00", "train", 80, "simulated"), ("01", "train", 79, "dataset"), ("08", "val", "", "")):
-            writer.writerows([[sequence, f"{frame:06d}", role, 1000, 950, scribbled, source, 64, 32, *[50] * 19] for frame in range(2)])
+        for sequence, role, scribbled, source in (
+            ("00", "train", 80, "simulated"),
+            ("01", "train", 79, "dataset"),
+            ("08", "val", "", ""),
+        ):
+            writer.writerows(
+                [
+                    [sequence, f"{frame:06d}", role, 1000, 950, scribbled, source, 64, 32, *[50] * 19]
+                    for frame in range(2)
+                ]
+            )
     Image.new("RGB", (40, 20)).save(tmp_path / "sheet.png")
     section = data(tmp_path / "manifest.csv", tmp_path / "sheet.png", 80, ["a note", "Doubtful: this"])
     assert section.text == ["a note", "Doubtful: this"]
@@ -55,7 +64,7 @@ def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
     assert [row[place].value for row in section.tables[0].rows] == [pytest.approx(8.0), pytest.approx(7.9), None]
 
 
-# --- parts ------------------------------------------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------
 
 
 def test_packed_numbers_are_little_endian_and_come_back():
@@ -75,7 +84,9 @@ def test_quantised_coordinates_are_off_by_half_a_unit_at_most():
 
 def test_class_maps_keep_their_classes():
     palette = np.array([[1, 2, 3], [40, 50, 60]], np.uint8)
-    image = Image.open(io.BytesIO(base64.b64decode(class_png(np.array([[0, 1], [1, 255]], np.uint8), palette).split(",")[1])))
+    image = Image.open(
+        io.BytesIO(base64.b64decode(class_png(np.array([[0, 1], [1, 255]], np.uint8), palette).split(",")[1]))
+    )
     assert np.asarray(image.convert("RGB")).tolist() == [[[1, 2, 3], [40, 50, 60]], [[40, 50, 60], [0, 0, 0]]]
 
 
@@ -108,7 +119,10 @@ def test_tables_come_back_with_their_numbers(tmp_path):
     write_table(tmp_path, "t", Table("Title", ("name", "n", "gain", "mean"), rows, ("a note",)))
     found = read_table(tmp_path, "t")
     assert (found.title, found.columns, found.notes) == ("Title", ("name", "n", "gain", "mean"), ("a note",))
-    assert [[cell.text for cell in row] for row in found.rows] == [["a|b", "3", "+1.3 [-0.5, +3.0]", "50.0 ± 2.5"], ["c", "4", "", "10.0"]]
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["a|b", "3", "+1.3 [-0.5, +3.0]", "50.0 ± 2.5"],
+        ["c", "4", "", "10.0"],
+    ]
     assert [cell.value for cell in found.rows[0]] == [None, 3.0, 1.26, 50.0] and found.rows[1][2].value is None
     assert found.numbers[0]["gain low"] == -0.5 and found.numbers[0]["mean sd"] == 2.5
     assert found.numeric == (False, True, True, True)
@@ -121,11 +135,17 @@ def test_tables_come_back_with_their_numbers(tmp_path):
 
 def test_costs_by_rule(tmp_path):
     header = "s\tmax_rss\tcpu_time\n"
-    for name, text in {"predict/a/00": "1.5\t10\t1\n", "predict/a/01": "9\t5\t2\n2.5\t30\t2\n", "pretrain_2d": "7\t-\tNA\n"}.items():
+    for name, text in {
+        "predict/a/00": "1.5\t10\t1\n",
+        "predict/a/01": "9\t5\t2\n2.5\t30\t2\n",
+        "pretrain_2d": "7\t-\tNA\n",
+    }.items():
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(header + text)
-    predict, pretrain = read_costs([tmp_path, tmp_path, tmp_path / "none"], ["predict/a", "predict/b", "pretrain_2d", "compare"])
+    predict, pretrain = read_costs(
+        [tmp_path, tmp_path, tmp_path / "none"], ["predict/a", "predict/b", "pretrain_2d", "compare"]
+    )
     # the last attempt of each job counts
     assert (predict.rule, predict.jobs, predict.seconds, predict.longest, predict.processor, predict.memory) == (
         "predict",
@@ -139,11 +159,19 @@ def test_costs_by_rule(tmp_path):
 
 
 def test_durations_in_words():
-    assert [duration(seconds) for seconds in (0.4, 61, 3599.7, 7260)] == ["0 s", "1 min 01 s", "1 h 00 min", "2 h 01 min"]
+    assert [duration(seconds) for seconds in (0.4, 61, 3599.7, 7260)] == [
+        "0 s",
+        "1 min 01 s",
+        "1 h 00 min",
+        "2 h 01 min",
+    ]
 
 
 def test_versions_that_differ_are_told_apart():
-    made = [Made("a", {"versions": {"torch": "2"}, "device": "cpu"}), Made("b", {"versions": {"torch": "3"}, "device": "cpu"})]
+    made = [
+        Made("a", {"versions": {"torch": "2"}, "device": "cpu"}),
+        Made("b", {"versions": {"torch": "3"}, "device": "cpu"}),
+    ]
     assert versions(made) == {"torch": {"2": ["a"], "3": ["b"]}, "device": {"cpu": ["a", "b"]}}
 
 
@@ -159,7 +187,9 @@ def test_confusion_chart_shows_shares_of_the_true_class():
 def test_curves_of_seeds_become_a_mean_and_a_band():
     steps = np.arange(4.0)
     seeds = [{"step": steps, "loss": np.full(4, 1.0)}, {"step": steps, "loss": np.full(4, 3.0)}]
-    figure = curve_charts({"run": seeds, "other": [{"step": steps, "more": steps}]}, run_styles(["run", "other"]), 100)["loss"]
+    figure = curve_charts({"run": seeds, "other": [{"step": steps, "more": steps}]}, run_styles(["run", "other"]), 100)[
+        "loss"
+    ]
     band, mean = figure.data
     assert list(mean.y) == [2.0] * 4 and sorted(set(band.y)) == [1.0, 3.0] and mean.legendgroup == "run"
     assert len(json.dumps(chart(figure))) > 0
@@ -177,14 +207,16 @@ def test_assets_are_known_by_their_content(monkeypatch):
     before = assets_hash()
     assert re.fullmatch("[0-9a-f]{16}", before)
     assets_hash.cache_clear()
-    monkeypatch.setattr("ignet.report.html.assets.asset", lambda name: asset(name) + (" " if name == "viewer.js" else ""))
+    monkeypatch.setattr(
+        "ignet.report.html.assets.asset", lambda name: asset(name) + (" " if name == "viewer.js" else "")
+    )
     assert assets_hash() != before
     assets_hash.cache_clear()
     # every script of the package is in the page
     assert all(asset(name) for name in SCRIPTS)
 
 
-# --- the page ---------------------------------------------------------------------------------------------------------------
+# --- the page -----------------------------------------------------------------
 
 
 def test_the_page_holds_every_section(page):
@@ -219,7 +251,10 @@ def test_scans_of_the_page(page, results):
     frame = embedded(page, "frame-0")
     assert (frame["name"], frame["role"], frame["points"]) == (f"{VAL} / 000000", "val", 400)
     assert set(frame["layers"]) == {"truth", "scribble", *(f"run:{run}" for run in RUNS)}
-    assert set(frame["wrong"]) == set(RUNS) and frame["wrong"]["full"] < frame["wrong"]["ignet"] < frame["wrong"]["baseline"]
+    assert (
+        set(frame["wrong"]) == set(RUNS)
+        and frame["wrong"]["full"] < frame["wrong"]["ignet"] < frame["wrong"]["baseline"]
+    )
     training = embedded(page, "frame-2")
     assert training["role"] == "train" and set(training["layers"]) == {"truth", "scribble"}
     assert set(training["networks"]) == {"source", "adapted"} and training["features"]
@@ -237,7 +272,9 @@ def test_equal_results_give_an_equal_page(page, results, tmp_path):
 
 def test_parts_that_an_experiment_does_not_have_are_left_out_in_words(tmp_path):
     results = make_results(tmp_path)
-    page = make_page(results, tmp_path / "page.html", **{"networks-2d": [], "features-of": "", "train": [], "records": []}).read_text()
+    page = make_page(
+        results, tmp_path / "page.html", **{"networks-2d": [], "features-of": "", "train": [], "records": []}
+    ).read_text()
     absent = re.findall(r'<p class="absent">Left out: (.*?)</p>', page)
     assert [text.split()[1] for text in absent] == ["experiment", "experiment", "workflow"], absent
     assert "features" not in embedded(page, "frame-0")
@@ -260,5 +297,7 @@ def test_a_faulty_argument_is_one_line(results, tmp_path, capsys):
 def test_no_other_stage_depends_on_the_page():
     from page_results import SCRIPTS as STAGES
 
-    depending = {script.name for script in STAGES.glob("*.py") if any(".report.html" in name for name in import_closure(script))}
+    depending = {
+        script.name for script in STAGES.glob("*.py") if any(".report.html" in name for name in import_closure(script))
+    }
     assert depending == {"report_page.py"}

@@ -41,7 +41,8 @@ def browser():
 
 @pytest.fixture
 def page(browser, address):
-    """The page, newly opened, in the light, 1280 pixels wide. Afterwards: no error, and nothing was asked of a network."""
+    """The page, newly opened, in the light, 1280 pixels wide. Afterwards: no error, and nothing was asked of a
+    network."""
     browser.resize(1280, 900)
     browser.theme("light")
     browser.messages.clear()
@@ -65,19 +66,30 @@ def shown(page, selector):
     page.wait("ignet.viewer.cloud.asked !== true")
     box = f"document.querySelector('{selector}').getBoundingClientRect()"
     left, top, width, height = page.js(f"((r) => [r.left, r.top, r.width, r.height])({box})")
-    return colors(page.picture(), (left + 2, top + 2, left + width - 2, min(top + height, 900) - 2)), (left, top, width, height)
+    return colors(page.picture(), (left + 2, top + 2, left + width - 2, min(top + height, 900) - 2)), (
+        left,
+        top,
+        width,
+        height,
+    )
 
 
 def choose(page, name, value):
-    page.js(f"(() => {{ const s = document.getElementById('{name}'); s.value = '{value}'; s.dispatchEvent(new Event('change')); }})()")
+    page.js(
+        f"(() => {{ const s = document.getElementById('{name}'); s.value = '{value}'; s.dispatchEvent(new "
+        "Event('change')); })()"
+    )
 
 
 def test_every_section_is_there_and_every_chart_is_drawn(page):
     assert page.js("[...document.querySelectorAll('details.section')].map((each) => each.id)") == list(SECTIONS)
-    assert page.js("[...document.querySelectorAll('details.section')].every((each) => each.open && each.clientHeight > 50)")
+    assert page.js(
+        "[...document.querySelectorAll('details.section')].every((each) => each.open && each.clientHeight > 50)"
+    )
     page.js("ignet.drawAll().then(() => true)")
     charts = page.js(
-        "[...document.querySelectorAll('.chart')].map((each) => [each.dataset.chart, each.querySelectorAll('svg.main-svg').length])"
+        "[...document.querySelectorAll('.chart')].map((each) => [each.dataset.chart, "
+        "each.querySelectorAll('svg.main-svg').length])"
     )
     assert len(charts) == 8 and all(count for _, count in charts), charts
 
@@ -98,7 +110,8 @@ def test_widths_and_themes(browser, address, width, theme):
     for name in ("--text", "--soft", "--accent"):
         assert contrast(browser, name, "--card") > 4.5, name
     assert browser.js(
-        "[...document.querySelectorAll('.gtitle, .xtitle')].every((each) => each.getBoundingClientRect().right <= innerWidth)"
+        "[...document.querySelectorAll('.gtitle, .xtitle')].every((each) => each.getBoundingClientRect().right <= "
+        "innerWidth)"
     )
     assert browser.messages == []
 
@@ -132,7 +145,10 @@ def test_scans_come_out_as_they_went_in(page, results):
         assert page.js(f"{get}[...f.seen.index])") == found.index.tolist()
         pixel = np.stack([page.js(f"{get}[...f.seen.u])"), page.js(f"{get}[...f.seen.v])")], axis=1)
         assert np.abs(pixel - found.pixel).max() <= 1 / 32 + 1e-5
-    assert page.js("ignet.frame(0).then((f) => [...f.layers['run:ignet']])") == predicted_by(results, "ignet", "000000").tolist()
+    assert (
+        page.js("ignet.frame(0).then((f) => [...f.layers['run:ignet']])")
+        == predicted_by(results, "ignet", "000000").tolist()
+    )
 
 
 @pytest.mark.parametrize("renderer", ["webgl", "raster"])
@@ -149,7 +165,10 @@ def test_the_viewer_draws_and_its_legend_hides_classes(browser, address, rendere
     browser.js("document.querySelector('#viewer-legend [data-group=\"8\"]').click()")
     after, _ = shown(browser, "#viewer-canvas")
     assert road not in after and len(after) >= 4
-    assert browser.js("document.querySelector('#viewer-legend [data-group=\"8\"]').getAttribute('aria-pressed')") == "false"
+    assert (
+        browser.js("document.querySelector('#viewer-legend [data-group=\"8\"]').getAttribute('aria-pressed')")
+        == "false"
+    )
     browser.js("document.querySelector('#viewer-legend [data-group=\"8\"]').click()")
     again, _ = shown(browser, "#viewer-canvas")
     assert again == before
@@ -217,7 +236,8 @@ def test_the_point_under_the_pointer_is_named_and_marked_in_the_image(page, resu
       const cloud = ignet.viewer.cloud, box = cloud.canvas.getBoundingClientRect();
       for (const i of {found.index.tolist()}) {{
         const p = cloud.project(i);
-        if (p.left > 9 && p.top > 9 && p.left < box.width - 9 && p.top < box.height - 9 && cloud.pick(p.left, p.top) === i)
+        if (p.left > 9 && p.top > 9 && p.left < box.width - 9 && p.top < box.height - 9
+            && cloud.pick(p.left, p.top) === i)
           return [i, box.left + cloud.canvas.clientLeft + p.left, box.top + cloud.canvas.clientTop + p.top];
       }}
     }})()""")
@@ -231,14 +251,17 @@ def test_the_point_under_the_pointer_is_named_and_marked_in_the_image(page, resu
     assert not page.js("document.getElementById('viewer-mark').hidden")
     marked = page.js("document.getElementById('viewer-image').toDataURL()")
     images = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(each.split(",")[1]))).convert("RGB")).astype(int) for each in (clean, marked)
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(each.split(",")[1]))).convert("RGB")).astype(int)
+        for each in (clean, marked)
     ]
     rows, columns = np.nonzero(np.abs(images[0] - images[1]).sum(axis=2))
     u, v = found.pixel[found.index.tolist().index(number)]
     assert abs(columns.mean() - u) < 2 and abs(rows.mean() - v) < 2
     # and from the image to the scan
     page.js("document.getElementById('viewer-image').scrollIntoView({block: 'center'})")
-    left, top, width = page.js("((r) => [r.left, r.top, r.width])(document.getElementById('viewer-image').getBoundingClientRect())")
+    left, top, width = page.js(
+        "((r) => [r.left, r.top, r.width])(document.getElementById('viewer-image').getBoundingClientRect())"
+    )
     scale = width / found.width
     page.point(left + 1 + float(u) * scale, top + 1 + float(v) * scale)
     page.wait("ignet.viewer.hovered >= 0")
@@ -272,9 +295,18 @@ def test_mouse_and_keys_move_the_camera(page):
         page.point(left + 260, top + 230, "mouseReleased", **pressed)
         after = page.js(get)
         turned, moved = after[:2] != before[:2], after[3:] != before[3:]
-        assert (turned, moved) == ((True, False) if (button, shift) == ("left", False) else (False, True)), (button, shift)
+        assert (turned, moved) == ((True, False) if (button, shift) == ("left", False) else (False, True)), (
+            button,
+            shift,
+        )
 
-    for key, shift, changed in (("ArrowLeft", False, 0), ("ArrowUp", False, 1), ("+", False, 2), ("-", False, 2), ("ArrowRight", True, 4)):
+    for key, shift, changed in (
+        ("ArrowLeft", False, 0),
+        ("ArrowUp", False, 1),
+        ("+", False, 2),
+        ("-", False, 2),
+        ("ArrowRight", True, 4),
+    ):
         before = page.js(get)
         page.press(key, shift=shift)
         assert page.js(get)[changed] != before[changed], key
@@ -290,9 +322,20 @@ def test_tab_reaches_everything_and_enter_acts(page):
     reached = set()
     for _ in range(250):
         page.press("Tab")
-        here = page.js("((e) => e.id || e.dataset.group || e.closest('section, figure, details')?.id || e.tagName)(document.activeElement)")
+        here = page.js(
+            "((e) => e.id || e.dataset.group || e.closest('section, figure, details')?.id || "
+            "e.tagName)(document.activeElement)"
+        )
         reached.add(here)
-    assert {"theme", "viewer-canvas", "viewer-scan", "viewer-run", "viewer-mode", "viewer-ply", "images-scan"} <= reached
+    assert {
+        "theme",
+        "viewer-canvas",
+        "viewer-scan",
+        "viewer-run",
+        "viewer-mode",
+        "viewer-ply",
+        "images-scan",
+    } <= reached
     page.js("document.querySelector('#headline summary').focus()")
     page.press("Enter")
     assert not page.js("document.getElementById('headline').open")
@@ -319,7 +362,10 @@ def test_tables_sort_by_number_and_by_name(page):
 
 def test_chips_hide_a_training_and_the_choice_changes_the_matrix(page):
     page.js("ignet.drawAll().then(() => true)")
-    lines = "document.querySelectorAll('#curves .chart[data-chart=\"curves/3D networks: loss\"] .scatterlayer .trace').length"
+    lines = (
+        'document.querySelectorAll(\'#curves .chart[data-chart="curves/3D networks: loss"] .scatterlayer '
+        ".trace').length"
+    )
     assert page.js(lines) == len(RUNS)
     page.js("document.querySelector('#curves button[data-run=\"ignet\"]').click()")
     page.wait(f"{lines} === {len(RUNS) - 1}")
@@ -337,11 +383,16 @@ def test_pictures_of_scans(page):
     above = page.js(captions.format("above-panels"))
     assert above[:2] == ["ground truth", "scribbles"] and [text.split(":")[0] for text in above[2:]] == [*RUNS, *RUNS]
     images = page.js(captions.format("images-panels"))
-    assert images[0] == "camera image" and images[2].startswith("projected scribbles") and images[-1] == "features, at the points"
+    assert (
+        images[0] == "camera image"
+        and images[2].startswith("projected scribbles")
+        and images[-1] == "features, at the points"
+    )
     assert [text.split(":")[0] for text in images[3:5]] == ["source", "adapted"]
     # none of the pictures is empty
     many = """[...document.querySelectorAll('.panels canvas')].map((canvas) => {
-      const words = new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+      const words = new Uint32Array(
+        canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
       return new Set(words).size;
     })"""
     assert min(page.js(many)) >= 4
@@ -353,16 +404,23 @@ def test_pictures_of_scans(page):
 def test_export_as_ply(page, results):
     choose(page, "viewer-mode", "truth")
     page.js("document.querySelector('#viewer-legend [data-group=\"8\"]').click()")
-    read = "ignet.plyBytes(ignet.viewer).arrayBuffer().then((buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))))"
+    read = (
+        "ignet.plyBytes(ignet.viewer).arrayBuffer().then((buffer) => btoa(String.fromCharCode(...new "
+        "Uint8Array(buffer))))"
+    )
     header, body = base64.b64decode(page.js(read)).split(b"end_header\n", 1)
     truth = truth_of(results, VAL, "000000")
     kept = truth != 8
-    assert f"element vertex {kept.sum()}" in header.decode() and header.startswith(b"ply\nformat binary_little_endian 1.0\n")
+    assert f"element vertex {kept.sum()}" in header.decode() and header.startswith(
+        b"ply\nformat binary_little_endian 1.0\n"
+    )
     fields = [("place", "<f4", 3), ("color", "u1", 3), ("truth", "u1"), ("predicted", "u1")]
     vertices = np.frombuffer(body, fields)
     points = kitti.read_scan(kitti.scan_path(results.parent / "dataset", VAL, "000000"))[kept]
     assert np.abs(vertices["place"] - points[:, :3]).max() < 0.002
-    assert (vertices["truth"] == truth[kept]).all() and (vertices["predicted"] == predicted_by(results, "ignet", "000000")[kept]).all()
+    assert (vertices["truth"] == truth[kept]).all() and (
+        vertices["predicted"] == predicted_by(results, "ignet", "000000")[kept]
+    ).all()
 
 
 def test_it_prints_with_everything_unfolded(page):

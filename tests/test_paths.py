@@ -23,14 +23,26 @@ from ignet.stage.script import Stage
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 ODD = 'it\'s "my" (2) $HOME & ü;#*'
-"""A name with what shells read as their own: quotes, white space, parentheses, a variable, `&`, `;`, `#`, `*`, and an umlaut."""
+"""A name with what shells read as their own: quotes, white space, parentheses, a variable, `&`, `;`, `#`, `*`, and an
+umlaut."""
 
 NO_WORDS = {"threads", "resources.launcher"}
 """Fields of shell lines that are no path: a number, and a piece of a command line that the rules write."""
 
 
 def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", "2", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+        *arguments,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
 
@@ -81,7 +93,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_jobs_run_in_folders_of_any_name(odd: Path) -> None:
-    """The cheap rules, with every kind of path in their commands: environment, outputs, logs, params with several words."""
+    """The cheap rules, with every kind of path in their commands: environment, outputs, logs, params with several
+    words."""
     results, shared = f"results {ODD}", f"shared {ODD}"
     before = {path.name for path in [*odd.iterdir(), *odd.parent.iterdir()]}
     wanted = [f"{results}/report/projection/{sequence}.png" for sequence in ("00", "08")]
@@ -93,7 +106,9 @@ def test_jobs_run_in_folders_of_any_name(odd: Path) -> None:
     beside = [odd / "results", odd / "shared", odd.parent / "work", odd.parent / "data"]
     assert {path.read_text(encoding="utf-8") for path in beside} == {"precious\n"}
     assert all((odd / path).stat().st_size for path in wanted)
-    assert len(list((odd / shared / "projection").rglob("*.h5"))) == 2 and list((odd / shared / "world" / "source").rglob("*.png"))
+    assert len(list((odd / shared / "projection").rglob("*.h5"))) == 2 and list(
+        (odd / shared / "world" / "source").rglob("*.png")
+    )
 
 
 class _Parsed(BaseException):
@@ -127,7 +142,9 @@ def _paths(value: Any) -> list[Path]:
 def test_every_command_means_the_odd_folders(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The printed command of every rule, split as bash splits it and parsed as the script parses it."""
     results, shared, data = f"results {ODD}", f"shared {ODD}", str(odd.parent / f"data {ODD}")
-    planned = snakemake(odd, "--configfile", odd / f"experiment {ODD}.yaml", "--dry-run", "--printshellcmds", "--forceall")
+    planned = snakemake(
+        odd, "--configfile", odd / f"experiment {ODD}.yaml", "--dry-run", "--printshellcmds", "--forceall"
+    )
     assert planned.returncode == 0, planned.stderr[-3000:]
     commands = re.findall(r"^(?:Shell command: |\s*)(exec .*)$", planned.stdout + planned.stderr, re.M)
     # nothing of the workflow's environment is needed
@@ -138,12 +155,17 @@ def test_every_command_means_the_odd_folders(odd: Path, monkeypatch: pytest.Monk
         (log_file, both) = shlex.split(log)
         assert both == "2>&1" and log_file.startswith((f"{results}/logs/", f"{shared}/logs/"))
         shell = ["bash", "-c", f"exec() {{ printf '%s\\0' \"$@\"; }}; {command}"]
-        words = subprocess.run(shell, capture_output=True, text=True, env=environment, check=True, cwd=odd).stdout.split("\0")[:-1]
+        words = subprocess.run(
+            shell, capture_output=True, text=True, env=environment, check=True, cwd=odd
+        ).stdout.split("\0")[:-1]
         assert words[0] == sys.executable, "not whatever 'python' may be"
         script = next(number for number, word in enumerate(words) if word.endswith(".py"))
         seen.add(Path(words[script]).stem)
         for path in _paths(_parse(words[script], words[script + 1 :], monkeypatch)):
-            assert str(path).startswith((f"{results}/", f"{shared}/", data)) or str(path) in (results, shared), (words[script], path)
+            assert str(path).startswith((f"{results}/", f"{shared}/", data)) or str(path) in (results, shared), (
+                words[script],
+                path,
+            )
     unseen = {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} - seen
     # the world's target and simulated scribbles are not made where there is a dataset; the other two are no rules
     assert unseen <= {"simulate_sequence", "simulate_scribbles", "feature_basis", "headline", "feature_codings"}
@@ -166,17 +188,28 @@ def test_a_dot_hides_no_dash() -> None:
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/anna")
-    values = {"results": "~/r", "shared": "~/s", "dataset": {"root": "~/d"}, "source": {"root": "~/g"}, "runs": {"baseline": {}}}
+    values = {
+        "results": "~/r",
+        "shared": "~/s",
+        "dataset": {"root": "~/d"},
+        "source": {"root": "~/g"},
+        "runs": {"baseline": {}},
+    }
     experiment = load_experiment(values, "experiment.yaml")
     found = (experiment.results, experiment.shared, experiment.dataset.root, experiment.source.root)
     assert found == ("/anna/r", "/anna/s", "/anna/d", "/anna/g")
 
 
 def test_a_scheduler_s_jobs_are_told_of_plain_paths() -> None:
-    check_places("/opt/ignet/.venv/bin/python", ["/data/my (new) results", "ü"], ["dataset={root: '/my data'}", 'a={b: "c"}'])
+    check_places(
+        "/opt/ignet/.venv/bin/python", ["/data/my (new) results", "ü"], ["dataset={root: '/my data'}", 'a={b: "c"}']
+    )
     refused: list[Callable[[], None]] = [lambda: check_places("/my ignet/python", [])]
     refused += [lambda path=path: check_places("python", [path]) for path in ("it's", 'a"b', "$HOME", "a`b", "a\\b")]  # type: ignore[misc]
-    refused += [lambda: check_places("python", [], ["a=$b"]), lambda: check_places("python", [], ["a={b: 'c', d: \"e\"}"])]
+    refused += [
+        lambda: check_places("python", [], ["a=$b"]),
+        lambda: check_places("python", [], ["a={b: 'c', d: \"e\"}"]),
+    ]
     for check in refused:
         with pytest.raises(IgnetError):
             check()
@@ -186,6 +219,8 @@ def test_make_hands_on_a_root_of_any_name(tmp_path: Path) -> None:
     """`make kitti-sample` with a Snakemake that prints its arguments: they are read as Snakemake reads them."""
     root = f"{tmp_path}/data {ODD}"
     settings = [f"ROOT={root}", "SNAKEMAKE=printf '%s\\n'", "MAKE=true", f"PY={sys.executable}"]
-    done = subprocess.run(["make", "--silent", "kitti-sample", *settings], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        ["make", "--silent", "kitti-sample", *settings], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     (config,) = [word for word in done.stdout.splitlines() if word.startswith("dataset=")]
     assert parse_config([config]) == {"dataset": {"root": root}}

@@ -46,7 +46,10 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
     # forward is up and left is left; lower points come first; what is farther than the extent is left out
     assert scatter.get_offsets().tolist() == [[-4, 10], [-1, 3], [8, 0]]
     np.testing.assert_allclose(scatter.get_facecolors()[0, :3], COLORS[CAR] / 255)
-    assert panels["labels"].get_aspect() == 1 and panels["labels"].get_xlim() == panels["labels"].get_ylim() == (-20, 20)
+    assert panels["labels"].get_aspect() == 1 and panels["labels"].get_xlim() == panels["labels"].get_ylim() == (
+        -20,
+        20,
+    )
     (legend,) = [panel.get_legend() for panel in figure.axes if panel.get_legend()]
     assert legend_of(legend) == ["car", "road", "pole", "no label", "right", "wrong"]
     # a sector of 0.7 rad to each side of forward, which is up
@@ -59,7 +62,9 @@ def test_from_above_has_a_place_for_every_run(runs):
     points, ids = np.zeros((1, 4), np.float32), np.zeros(1, np.uint8)
     figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], (-0.7, 0.7), "title")
     drawn = [panel.get_title() for panel in figure.axes if panel.collections]
-    assert sorted(drawn) == sorted(["labels", *(f"{n}" for n in range(runs)), *(f"{n}: 0.0% wrong" for n in range(runs))])
+    assert sorted(drawn) == sorted(
+        ["labels", *(f"{n}" for n in range(runs)), *(f"{n}: 0.0% wrong" for n in range(runs))]
+    )
 
 
 def test_points_in_the_image():
@@ -78,7 +83,9 @@ def test_before_after_compares_at_the_points():
     prediction = np.zeros((20, 60), np.uint8)
     prediction[:, 30:] = 13
     pixel, truth = np.array([[29.4, 6], [29.6, 10], [58, 3], [2, 2]], np.float32), np.array([0, 0, 13, 255], np.uint8)
-    figure = before_after(image, pixel, truth, [("source", prediction), ("adapted", np.zeros_like(prediction))], "title")
+    figure = before_after(
+        image, pixel, truth, [("source", prediction), ("adapted", np.zeros_like(prediction))], "title"
+    )
     titles = [panel.get_title() for panel in figure.axes]
     assert titles[2:] == ["source: 33.3% wrong", "adapted: 33.3% wrong"]
     assert legend_of(figure.legends[0]) == ["road", "car"]
@@ -90,7 +97,9 @@ def test_before_after_compares_at_the_points():
 def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):
     ids = np.zeros(2, np.uint8)
     for name in ("a", "b"):
-        save_figure(tmp_path / f"{name}.png", from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), "title"))
+        save_figure(
+            tmp_path / f"{name}.png", from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), "title")
+        )
     assert imread(tmp_path / "a.png").shape[1] == 1600
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
@@ -128,7 +137,13 @@ def test_curves_that_are_none(tmp_path, text):
 
 def test_class_bars():
     runs = Comparison(
-        by_seed({"one": {0: tensor(0.5, 0.1), 1: tensor(0.7, 0.1)}, "left out": {0: tensor(0.3)}, "two": {0: tensor(0.2, 1.0)}})
+        by_seed(
+            {
+                "one": {0: tensor(0.5, 0.1), 1: tensor(0.7, 0.1)},
+                "left out": {0: tensor(0.3)},
+                "two": {0: tensor(0.2, 1.0)},
+            }
+        )
     )
     figure = class_figure(runs, ["one", "two"])
     (panel,) = figure.axes

@@ -47,7 +47,16 @@ def experiment_of(name: str, **changes: object) -> ExperimentConfig:
 
 
 def rate(stage: str, device: str = CPU, load: float = 1.0, seconds: float = 1.0, **rest: str) -> Rate:
-    words = {"engine": "", "size": "one", "unit": "step", "clock": "wall", "machine": "m", "date": "2026-01-01", "command": "c", **rest}
+    words = {
+        "engine": "",
+        "size": "one",
+        "unit": "step",
+        "clock": "wall",
+        "machine": "m",
+        "date": "2026-01-01",
+        "command": "c",
+        **rest,
+    }
     return Rate(stage, device, load=load, seconds=seconds, start=0.0, **words)
 
 
@@ -58,17 +67,30 @@ def all_rates(experiment: ExperimentConfig, device: str) -> list[Rate]:
     return [rate(work.stage, device, work.load, size=str(number)) for number, work in enumerate(sorted(works, key=str))]
 
 
-# --- the DAG ---------------------------------------------------------------------------------------------------------------------
+# --- the DAG ------------------------------------------------------------------
 
 
 def snakemakes_jobs(folder: Path, config: Path, *changes: str) -> dict[str, int]:
     """Jobs by rule that Snakemake would run."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", "2", "--dry-run"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+        "--dry-run",
+    ]
     command += ["--configfile", config, *(["--config", *changes] if changes else [])]
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     table = (result.stdout + result.stderr).split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
-    return {row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] not in ("total", "all")}
+    return {
+        row.split()[0]: int(row.split()[1]) for row in table if row.split() and row.split()[0] not in ("total", "all")
+    }
 
 
 def planned_jobs(experiment: ExperimentConfig) -> dict[str, int]:
@@ -89,7 +111,10 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
         kinds |= {"labels": "label"} if sequence < "11" else {}
         kinds |= {"scribbles": "label"} if sequence in TRAIN else {}
         for kind, suffix in kinds.items():
-            make_empty(root / "semantickitti" / "sequences" / sequence / kind, [f"{number:06}.{suffix}" for number in range(frames)])
+            make_empty(
+                root / "semantickitti" / "sequences" / sequence / kind,
+                [f"{number:06}.{suffix}" for number in range(frames)],
+            )
         make_empty(root / "semantickitti" / "sequences" / sequence, ["calib.txt"])
     for kind in ("images", "labels"):
         make_empty(root / "gtav" / kind, [f"{number:05}.png" for number in range(1, 24967)])
@@ -126,8 +151,12 @@ SEMI_JOBS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "expected"), [("scribblekitti", SCRIBBLEKITTI_JOBS), ("semantickitti-semi", SEMI_JOBS)])
-def test_paper_scale_is_planned_on_a_tree_of_full_size(tmp_path: Path, full_size: Path, name: str, expected: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"), [("scribblekitti", SCRIBBLEKITTI_JOBS), ("semantickitti-semi", SEMI_JOBS)]
+)
+def test_paper_scale_is_planned_on_a_tree_of_full_size(
+    tmp_path: Path, full_size: Path, name: str, expected: dict[str, int]
+) -> None:
     target, source = full_size / "semantickitti", full_size / "gtav"
     changes = (f"dataset={{root: {target}}}", f"source={{root: {source}}}")
     assert snakemakes_jobs(tmp_path, ROOT / "config" / f"{name}.yaml", *changes) == expected
@@ -140,7 +169,7 @@ def test_paper_scale_is_planned_on_a_tree_of_full_size(tmp_path: Path, full_size
     assert "empty files" in here.notes[0]
 
 
-# --- what is counted -------------------------------------------------------------------------------------------------------------
+# --- what is counted ----------------------------------------------------------
 
 
 def test_published_sizes() -> None:
@@ -191,7 +220,9 @@ def test_unknown_data_is_refused(tmp_path: Path) -> None:
         data_facts(experiment_of("demo", dataset=data))
 
 
-@pytest.mark.parametrize("config", [SegformerConfig(), SegformerConfig(hidden_sizes=(16, 32, 40, 64), depths=(2, 1, 3, 1))])
+@pytest.mark.parametrize(
+    "config", [SegformerConfig(), SegformerConfig(hidden_sizes=(16, 32, 40, 64), depths=(2, 1, 3, 1))]
+)
 def test_size_of_the_2d_network(config: SegformerConfig) -> None:
     network = build_segmenter(config).eval()
     assert segformer_parameters(config) == pytest.approx(sum(p.numel() for p in network.parameters()), rel=0.03)
@@ -202,22 +233,30 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
 
 @pytest.mark.parametrize("config", [BackboneConfig(), BackboneConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
 def test_size_of_the_3d_network(config: BackboneConfig) -> None:
-    assert minkunet_parameters(config) == pytest.approx(sum(p.numel() for p in build_network(config).parameters()), rel=0.01)
+    assert minkunet_parameters(config) == pytest.approx(
+        sum(p.numel() for p in build_network(config).parameters()), rel=0.01
+    )
 
 
 def test_a_training_pass_costs_three_forward_passes() -> None:
-    """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D network."""
+    """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D
+    network."""
     pretraining, adaptation, network = Pretrain2DConfig(batch=2), Adapt2DConfig(batch=3), Pretrain2DConfig().network
     assert pretrain_load(pretraining) == pytest.approx(2 * 3 * segformer_work(network, crop_pixels(pretraining)))
     # three images of each sample are learned from, and the teacher looks at one of them
-    assert adapt_load(adaptation, network) == pytest.approx(3 * (3 * 3 + 1) * segformer_work(network, crop_pixels(adaptation)))
+    assert adapt_load(adaptation, network) == pytest.approx(
+        3 * (3 * 3 + 1) * segformer_work(network, crop_pixels(adaptation))
+    )
 
     supervised = Train3DConfig(batch=4, mean_teacher=MeanTeacherConfig(weight=0))
     shares = KITTI_VOXELS
     forward = minkunet_work(supervised.backbone, 1e5, shares)
     assert train_3d_load(supervised, 1e5, shares) == pytest.approx(4 * 3 * forward)
     assert train_3d_load(Train3DConfig(batch=4), 1e5, shares) == pytest.approx(4 * (3 + 1) * forward)
-    model, scan = build_network(supervised.backbone), np.random.default_rng(0).uniform(-8, 8, (2000, 4)).astype(np.float32)
+    model, scan = (
+        build_network(supervised.backbone),
+        np.random.default_rng(0).uniform(-8, 8, (2000, 4)).astype(np.float32),
+    )
     view, flops = make_view([scan], 0.5), []
     for learns in (False, True):
         with FlopCounterMode(display=False) as counter:
@@ -235,7 +274,7 @@ def test_occupied_voxels_fall_with_their_size() -> None:
     assert occupied_voxels(123681, 0.3, KITTI_VOXELS) == pytest.approx(25331, rel=0.05)
 
 
-# --- rates -----------------------------------------------------------------------------------------------------------------------
+# --- rates --------------------------------------------------------------------
 
 
 def test_cost_says_what_it_rests_on() -> None:
@@ -279,7 +318,7 @@ def test_the_table_of_the_package_covers_the_costly_stages() -> None:
     assert all(row.machine and row.date and row.command for row in rates)
 
 
-# --- the schedule ----------------------------------------------------------------------------------------------------------------
+# --- the schedule -------------------------------------------------------------
 
 A, B, C, D, E = (Job(rule) for rule in "abcde")
 DIAMOND = {A: (), B: (A,), C: (A,), D: (B, C), E: ()}
@@ -331,7 +370,7 @@ def test_disk_of_the_features() -> None:
         assert found == pytest.approx(3 * 19130 * 18760 * (width + 4), rel=1e-3)
 
 
-# --- the command -----------------------------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------
 
 
 def test_no_gpu_rate_is_never_called_gpu_hours() -> None:
@@ -356,7 +395,17 @@ def test_no_gpu_rate_is_never_called_gpu_hours() -> None:
 
 
 def test_plan_is_a_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ignet", "plan", "--configfile", str(ROOT / "config" / "scribblekitti.yaml"), "--gpus", "2", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "ignet",
+        "plan",
+        "--configfile",
+        str(ROOT / "config" / "scribblekitti.yaml"),
+        "--gpus",
+        "2",
+        "--json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)

@@ -11,7 +11,10 @@ from ignet.models.probe import fit_probe
 def ring_and_middle(count: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """Two channels far from 0; class 2 in the middle, class 5 in a ring around it: no line parts them."""
     rng = np.random.default_rng(0)
-    radius, angle = np.where(np.arange(count) % 2, rng.uniform(2, 3, count), rng.uniform(0, 1, count)), rng.uniform(0, 2 * np.pi, count)
+    radius, angle = (
+        np.where(np.arange(count) % 2, rng.uniform(2, 3, count), rng.uniform(0, 1, count)),
+        rng.uniform(0, 2 * np.pi, count),
+    )
     x = np.stack([100 + radius * np.cos(angle), 0.01 * radius * np.sin(angle)], axis=1)
     return x.astype(np.float32), np.where(np.arange(count) % 2, 5, 2)
 

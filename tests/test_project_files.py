@@ -30,7 +30,11 @@ def files(*patterns: str, below: str = ".") -> list[Path]:
     found = []
     for folder, folders, names in os.walk(ROOT / below):
         top = Path(folder) == ROOT
-        folders[:] = [name for name in folders if not (name in SKIPPED and (top or name == "__pycache__")) and not name.endswith("_cache")]
+        folders[:] = [
+            name
+            for name in folders
+            if not (name in SKIPPED and (top or name == "__pycache__")) and not name.endswith("_cache")
+        ]
         found += [Path(folder) / name for name in names if any(Path(name).match(pattern) for pattern in patterns)]
     assert found, f"nothing fits {patterns} below {below}"
     return sorted(found)
@@ -41,7 +45,21 @@ def relative(path: Path) -> str:
 
 
 CODE = [*files("*.py")]
-TEXTS = files("*.py", "*.smk", "Snakefile", "*.yaml", "*.yml", "*.toml", "*.md", "*.sh", "*.cff", "Makefile", "Dockerfile", "NOTICE", "run")
+TEXTS = files(
+    "*.py",
+    "*.smk",
+    "Snakefile",
+    "*.yaml",
+    "*.yml",
+    "*.toml",
+    "*.md",
+    "*.sh",
+    "*.cff",
+    "Makefile",
+    "Dockerfile",
+    "NOTICE",
+    "run",
+)
 READMES = files("*.md")
 
 
@@ -50,7 +68,7 @@ def requirements(*extras: str) -> dict[str, Requirement]:
     return {requirement.name.lower(): requirement for requirement in map(Requirement, texts)}
 
 
-# --- encodings --------------------------------------------------------------------------------------------------------------
+# --- encodings ----------------------------------------------------------------
 
 
 def _calls_without_encoding(path: Path) -> Iterator[str]:
@@ -60,9 +78,15 @@ def _calls_without_encoding(path: Path) -> Iterator[str]:
             continue
         text = ast.unparse(call.func)
         name = text.rpartition(".")[2]
-        mode = [value.value for value in (*call.args, *(key.value for key in call.keywords)) if isinstance(value, ast.Constant)]
+        mode = [
+            value.value
+            for value in (*call.args, *(key.value for key in call.keywords))
+            if isinstance(value, ast.Constant)
+        ]
         binary = any(isinstance(value, str) and re.fullmatch(r"[rwxa]\+?b\+?|[rwxa]b?\+?b", value) for value in mode)
-        if text.endswith((".read_text", ".write_text")) or (name in ("open", "fdopen", "NamedTemporaryFile") and not binary):
+        if text.endswith((".read_text", ".write_text")) or (
+            name in ("open", "fdopen", "NamedTemporaryFile") and not binary
+        ):
             yield f"{relative(path)}:{call.lineno}: {text}"
 
 
@@ -74,7 +98,7 @@ def test_no_text_depends_on_the_locale() -> None:
     assert not re.findall(r"(?:read_text|write_text|\bopen)\((?!.*encoding).*", rules)
 
 
-# --- versions ---------------------------------------------------------------------------------------------------------------
+# --- versions -----------------------------------------------------------------
 
 
 def test_pins_are_exact_and_cover_every_requirement() -> None:
@@ -98,7 +122,12 @@ def test_conda_environment_asks_for_the_same() -> None:
 def test_a_wheel_takes_every_file_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]
-    taken = {path for package, names in patterns.items() for name in names for path in (ROOT / package.replace(".", "/")).glob(name)}
+    taken = {
+        path
+        for package, names in patterns.items()
+        for name in names
+        for path in (ROOT / package.replace(".", "/")).glob(name)
+    }
     here = {path for path in files("*", below="ignet") if path.suffix not in {".py", ".pyc"}}
     assert here == {path for path in taken if path.is_file()}
     # setuptools finds a folder of modules only by this file
@@ -111,7 +140,11 @@ def test_minkowski_engine_is_no_requirement() -> None:
 
 
 def test_every_import_is_declared_and_every_requirement_is_used() -> None:
-    used = {name.split(".")[0] for path in files("*.py", below="ignet") + files("*.py", below="workflow") for name in imported(path)}
+    used = {
+        name.split(".")[0]
+        for path in files("*.py", below="ignet") + files("*.py", below="workflow")
+        for name in imported(path)
+    }
     declared = {IMPORTS.get(name, name) for name in requirements()}
     assert used - set(sys.stdlib_module_names) - declared <= {"ignet", "MinkowskiEngine", "MinkowskiEngineBackend"}
     # the first runs the workflow, the second is imported by torch.utils.tensorboard
@@ -122,12 +155,16 @@ def test_one_version_everywhere() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == ignet.__version__
 
 
-# --- commands and documents -------------------------------------------------------------------------------------------------
+# --- commands and documents ---------------------------------------------------
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    named = {name for path in READMES for name in re.findall(r"(?:`|^)(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", path.read_text(), re.M)}
+    named = {
+        name
+        for path in READMES
+        for name in re.findall(r"(?:`|^)(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", path.read_text(), re.M)
+    }
     assert {"setup", "demo", "test", "lint"} <= named
     assert named <= targets
 
@@ -152,7 +189,11 @@ def test_links_and_files_in_documents_exist() -> None:
 
 
 def test_yaml_files_parse() -> None:
-    assert [relative(path) for path in files("*.yaml", "*.yml", "*.cff") if not isinstance(yaml.safe_load(path.read_text()), dict)] == []
+    assert [
+        relative(path)
+        for path in files("*.yaml", "*.yml", "*.cff")
+        if not isinstance(yaml.safe_load(path.read_text()), dict)
+    ] == []
 
 
 @pytest.mark.parametrize("name", [".ci/run", "envs/setup.sh", "envs/minkowski/build.sh"])
@@ -161,7 +202,7 @@ def test_shell_scripts_are_executable_and_parse(name: str) -> None:
     subprocess.run(["bash", "-n", ROOT / name], check=True)
 
 
-# --- code -------------------------------------------------------------------------------------------------------------------
+# --- code ---------------------------------------------------------------------
 
 
 def test_no_path_of_one_machine() -> None:
@@ -180,11 +221,14 @@ def test_no_file_is_too_long() -> None:
 
 
 def test_packages_import_nothing() -> None:
-    """A stage is identified by what it imports; a package that imports its modules would tie each stage to all of them."""
+    """A stage is identified by what it imports; a package that imports its modules would tie each stage to all of
+    them."""
     for path in files("__init__.py", below="ignet"):
         docstring, *body = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr), relative(path)
-        assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body), relative(path)
+        assert all(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__" for node in body), (
+            relative(path)
+        )
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -201,7 +245,11 @@ def unsafe(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            found += [name for name in names if name.split(".")[0] in {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}]
+            found += [
+                name
+                for name in names
+                if name.split(".")[0] in {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+            ]
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
@@ -236,7 +284,7 @@ def test_the_search_for_pickles_finds_them(source: str) -> None:
     assert unsafe(source)
 
 
-# --- MinkowskiEngine's recipe -----------------------------------------------------------------------------------------------
+# --- MinkowskiEngine's recipe -------------------------------------------------
 
 
 def build(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:

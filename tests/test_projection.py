@@ -31,7 +31,9 @@ def turned(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
 
 
 def test_worked_by_hand() -> None:
-    points = np.array([[10, 0, 0, 0.3], [10, 1, -1, 0], [-10, 0, 0, 0], [0, 1, 1, 0], [10, 5.0, 0, 0], [10, 4.99, 0, 0]], np.float32)
+    points = np.array(
+        [[10, 0, 0, 0.3], [10, 1, -1, 0], [-10, 0, 0, 0], [0, 1, 1, 0], [10, 5.0, 0, 0], [10, 4.99, 0, 0]], np.float32
+    )
     projected = project(points, P2, FORWARD, WIDTH, HEIGHT)
     np.testing.assert_allclose(projected.pixel[[0, 1, 5]], [[50, 20], [40, 30], [0.1, 20]], atol=1e-5)
     np.testing.assert_array_equal(projected.pixel[2:4], [[-1, -1]] * 2)  # behind the camera, beside it
@@ -61,7 +63,9 @@ def _buffer(pixels: list[tuple[float, float]], depth: list[float], inside: list[
 
 def test_occlusion_worked_by_hand() -> None:
     pixels = [(0.1, 0.1), (3.4, 3.4), (3.6, 0.1), (0.2, 0.2), (0.3, 0.3)]  # cells of 4 pixels end at 3.5
-    seen = visible(_buffer(pixels, [10.0, 10.4, 90.0, 10.6, 1.0], [True, True, True, True, False]), WIDTH, HEIGHT, 4, 0.05)
+    seen = visible(
+        _buffer(pixels, [10.0, 10.4, 90.0, 10.6, 1.0], [True, True, True, True, False]), WIDTH, HEIGHT, 4, 0.05
+    )
     assert seen.tolist() == [True, True, True, False, False]
     assert visible(_buffer(pixels[:2], [10.0, 10.4]), WIDTH, HEIGHT, 4, 0.0).tolist() == [True, False]
     assert visible(_buffer(pixels[:2], [10.0, 10.0]), WIDTH, HEIGHT, 4, 0.0).tolist() == [True, True]
@@ -69,7 +73,9 @@ def test_occlusion_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("cell", [1, 3, 4, 200])
 def test_cells_at_the_far_corner(cell: int) -> None:
-    seen = visible(_buffer([(WIDTH - 1.01, HEIGHT - 1.01), (0.01, HEIGHT - 1.01)], [5.0, 9.0]), WIDTH, HEIGHT, cell, 0.05)
+    seen = visible(
+        _buffer([(WIDTH - 1.01, HEIGHT - 1.01), (0.01, HEIGHT - 1.01)], [5.0, 9.0]), WIDTH, HEIGHT, cell, 0.05
+    )
     assert seen.tolist() == [True, cell < 200]
 
 
@@ -167,7 +173,9 @@ def test_correspondence_survives_writing(tmp_path: Path) -> None:
         reader.read("000009")
 
 
-def test_script_projects_points_and_scribbles(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]) -> None:
+def test_script_projects_points_and_scribbles(
+    tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]
+) -> None:
     out, picture = tmp_path / "out" / "00.h5", tmp_path / "out" / "00.png"
     common = ("--dataset", tiny_tree, "--sequence", "00", "--settings", '{"cell": 1, "tolerance": 0}', "--out", out)
     done = run_script("project.py", *common, "--scribbles", tiny_tree)
@@ -195,4 +203,6 @@ def test_script_projects_points_and_scribbles(tiny_tree: Path, tmp_path: Path, r
     assert failed.returncode == 1
     assert f"error: {label}: found 399 labels, expected 400" in failed.stderr
     assert "Traceback" not in failed.stderr
-    np.testing.assert_array_equal(Correspondence(out).read("000001").index, found.index)  # the older result is untouched
+    np.testing.assert_array_equal(
+        Correspondence(out).read("000001").index, found.index
+    )  # the older result is untouched

@@ -15,7 +15,10 @@ from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, to_train_ids
 
 ROAD, CAR, SKY, PERSON = (CITYSCAPES_CLASSES.index(name) for name in ("road", "car", "sky", "person"))
-P, TR = "7.188560000000e+02 0 6.071928000000e+02 {} 0 7.188560000000e+02 1.852157000000e+02 0 0 0 1 0", "0 -1 0 0 0 0 -1 -0.08 1 0 0 -0.27"
+P, TR = (
+    "7.188560000000e+02 0 6.071928000000e+02 {} 0 7.188560000000e+02 1.852157000000e+02 0 0 0 1 0",
+    "0 -1 0 0 0 0 -1 -0.08 1 0 0 -0.27",
+)
 TRAIN = np.array([[ROAD, CAR, 255], [SKY, PERSON, ROAD]], np.uint8)  # what every source below says
 LABEL_IDS = np.array([[7, 26, 4], [23, 24, 7]], np.uint8)
 
@@ -27,14 +30,18 @@ def png(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def semantickitti(tmp_path: Path) -> Path:
-    """KITTI odometry's archives (velodyne, colour of both cameras, calibration, poses), SemanticKITTI's and ScribbleKITTI's, unpacked."""
+    """KITTI odometry's archives (velodyne, colour of both cameras, calibration, poses), SemanticKITTI's and
+    ScribbleKITTI's, unpacked."""
     rng, root = np.random.default_rng(0), tmp_path / "dataset"
     for sequence in ("00", "08", "11"):
         folder = root / "sequences" / sequence
         for number in range(3):
             frame = f"{number:06d}"
             points = rng.uniform([3, -4, -1.7, 0], [40, 4, 2, 0.99], (90, 4)).astype("<f4")
-            truth = rng.choice(np.array([0, 1, 10, 40, 48, 70, 99, 252], np.uint32), 90) | rng.integers(0, 4, 90).astype(np.uint32) << 16
+            truth = (
+                rng.choice(np.array([0, 1, 10, 40, 48, 70, 99, 252], np.uint32), 90)
+                | rng.integers(0, 4, 90).astype(np.uint32) << 16
+            )
             parts = {"velodyne": (points, "bin")}
             if sequence != "11":
                 parts["labels"] = (truth.astype("<u4"), "label")
@@ -70,7 +77,8 @@ def test_semantickitti_scribblekitti_and_odometry_images(semantickitti: Path) ->
 
 
 def gtav(root: Path) -> None:
-    """``NN_images.zip`` and ``NN_labels.zip``: palette images of Cityscapes label ids, and the readme and split files beside."""
+    """``NN_images.zip`` and ``NN_labels.zip``: palette images of Cityscapes label ids, and the readme and split files
+    beside."""
     png(root / "images/00001.png", np.full((2, 3, 3), 50, np.uint8))
     palette = np.zeros((256, 3), np.uint8)
     for train, label in ((ROAD, 7), (CAR, 26), (SKY, 23), (PERSON, 24)):
@@ -127,7 +135,13 @@ def cityscapes(root: Path) -> None:
     (root / "license.txt").write_text("")
 
 
-SOURCES = [("gtav", gtav), ("gtav", gtav_colours), ("gtav", gtav_train_ids), ("synthia", synthia), ("synthia", synthia_train_ids)]
+SOURCES = [
+    ("gtav", gtav),
+    ("gtav", gtav_colours),
+    ("gtav", gtav_train_ids),
+    ("synthia", synthia),
+    ("synthia", synthia_train_ids),
+]
 
 
 @pytest.mark.parametrize(("layout", "write"), [*SOURCES, ("cityscapes", cityscapes)])

@@ -51,7 +51,9 @@ def test_jobs_of_a_plan_are_those_of_the_experiment(tmp_path: Path) -> None:
     experiment = load_experiment(yaml.safe_load(CONFIG.read_text(encoding="utf-8")), "tiny")
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(experiment.model_dump(mode="json")), encoding="utf-8")
-    given, planned = plans(tmp_path, {"given": (tmp_path, ()), "planned": (tmp_path, ("--configfile", str(path)))}).values()
+    given, planned = plans(
+        tmp_path, {"given": (tmp_path, ()), "planned": (tmp_path, ("--configfile", str(path)))}
+    ).values()
     assert len(given.jobs) > 40 and planned.jobs == given.jobs
 
 
@@ -72,7 +74,10 @@ def test_what_has_changed_is_named_also_in_the_log(tmp_path: Path, changed: Simp
     changed.log = [tmp_path / "logs" / "08.log"]
     with pytest.raises(IgnetError) as caught:
         refuse_unplanned(planned, [changed])
-    assert str(caught.value) == f"project sequence=08: {words} changed since this job was planned; start the workflow again"
+    assert (
+        str(caught.value)
+        == f"project sequence=08: {words} changed since this job was planned; start the workflow again"
+    )
     assert changed.log[0].read_text() == f"error: {caught.value}\n"
     with pytest.raises(IgnetError, match="the workflow changed"):
         refuse_unplanned(Planned({}, {}), [changed])
@@ -98,20 +103,48 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_queued_jobs_do_what_was_planned_or_refuse(
+    project: Path, make_tree: Callable[..., Path], tmp_path: Path
+) -> None:
     root = make_tree(frames=1)
     tiny = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
     dataset = {"root": str(root), "train_sequences": ["00"], "val_sequences": ["08"], "complete": False}
     experiment = tmp_path / "experiment.yaml"
     right = json.dumps({**tiny, "results": "results/queued", "dataset": dataset})
     experiment.write_text(right)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (project, ROOT / "tests" / "queue"))), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (project, ROOT / "tests" / "queue"))),
+        "OMP_NUM_THREADS": "1",
+    }
 
     def start(meanwhile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "snakemake", "-s", project / "Snakefile", "--configfile", experiment, "--executor", "queued"]
-        words += ["--jobs", "1", "--latency-wait", "5", "--seconds-between-status-checks", "0", *arguments, "--", TARGET]
+        words = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-s",
+            project / "Snakefile",
+            "--configfile",
+            experiment,
+            "--executor",
+            "queued",
+        ]
+        words += [
+            "--jobs",
+            "1",
+            "--latency-wait",
+            "5",
+            "--seconds-between-status-checks",
+            "0",
+            *arguments,
+            "--",
+            TARGET,
+        ]
         more = {**environment, "QUEUED_MEANWHILE": meanwhile}
-        return subprocess.run(list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False
+        )
 
     log = tmp_path / "results" / "queued" / "logs" / "check_sequence" / "08.log"
     module, rules, scan = (
@@ -121,16 +154,34 @@ def test_queued_jobs_do_what_was_planned_or_refuse(project: Path, make_tree: Cal
     )
 
     done = start(f"printf '\\n_CHANGED = True\\n' >> {module}")
-    assert done.returncode == 1 and "the code is" in log.read_text() and "this job was planned with" in log.read_text(), done.stderr
+    assert (
+        done.returncode == 1 and "the code is" in log.read_text() and "this job was planned with" in log.read_text()
+    ), done.stderr
     done = start(f"touch {scan}")
-    assert done.returncode == 1 and log.read_text().startswith("error: check_sequence sequence=08: files of the dataset changed")
+    assert done.returncode == 1 and log.read_text().startswith(
+        "error: check_sequence sequence=08: files of the dataset changed"
+    )
 
-    # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of which Snakemake's
-    # main process keeps a copy for its jobs
+    # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of
+    # which Snakemake's main process keeps a copy for its jobs
     spoil = f"sed -i 's/complete/unknown/' {experiment}; sed -i 's/--role/--rule/' {rules}"
     done = start(spoil, "--config", "seeds=[0, 1]")
     assert done.returncode == 0, done.stderr
     experiment.write_text(right)
     rules.write_text((ROOT / "workflow/rules/data.smk").read_text())
-    dry = [sys.executable, "-m", "snakemake", "-s", project / "Snakefile", "--configfile", experiment, "--dry-run", "--", TARGET]
-    assert "Nothing to be done" in subprocess.run(dry, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    dry = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        project / "Snakefile",
+        "--configfile",
+        experiment,
+        "--dry-run",
+        "--",
+        TARGET,
+    ]
+    assert (
+        "Nothing to be done"
+        in subprocess.run(dry, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    )

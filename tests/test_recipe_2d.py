@@ -9,7 +9,14 @@ from pydantic import ValidationError
 from test_segformer import checkpoint
 from test_stages_2d import ADAPT, PRETRAIN, adapt, run_script, work  # noqa: F401
 
-from ignet.config.training_2d import Adapt2DConfig, FeatureDistanceConfig, ImageConfig, MaskConfig, Pretrain2DConfig, SegformerConfig
+from ignet.config.training_2d import (
+    Adapt2DConfig,
+    FeatureDistanceConfig,
+    ImageConfig,
+    MaskConfig,
+    Pretrain2DConfig,
+    SegformerConfig,
+)
 from ignet.data.images.dataset import random_factor
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
 from ignet.models.segformer import build_segmenter
@@ -20,7 +27,7 @@ from ignet.train.run import TrainingRun
 CPU = torch.device("cpu")
 
 
-# --- settings ----------------------------------------------------------------------------------------------------------------
+# --- settings -----------------------------------------------------------------
 
 
 def test_published_shapes_by_name() -> None:
@@ -55,7 +62,7 @@ def test_wrong_values() -> None:
             Adapt2DConfig(**wrong)  # type: ignore[arg-type]
 
 
-# --- feature distance --------------------------------------------------------------------------------------------------------
+# --- feature distance ---------------------------------------------------------
 
 
 def test_cells_that_one_thing_fills() -> None:
@@ -93,7 +100,7 @@ def test_distance_without_cells_is_zero_with_a_graph() -> None:
         feature_distance(features, torch.rand(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool))
 
 
-# --- masks, scales, numbers --------------------------------------------------------------------------------------------------
+# --- masks, scales, numbers ---------------------------------------------------
 
 
 def test_blocks_are_hidden_as_a_whole() -> None:
@@ -118,7 +125,9 @@ def test_blocks_by_hand() -> None:
 
     images = torch.ones(2, 3, 3, 5)
     hidden = hide_blocks(images, 0.3, 2, Drawn())  # type: ignore[arg-type]
-    shown = torch.tensor([[[0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 1, 1]], [[1] * 5] * 2 + [[1, 1, 1, 1, 0]]], dtype=torch.bool)
+    shown = torch.tensor(
+        [[[0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 1, 1]], [[1] * 5] * 2 + [[1, 1, 1, 1, 0]]], dtype=torch.bool
+    )
     for channel, mean in enumerate((0.485, 0.456, 0.406)):
         torch.testing.assert_close(hidden[:, channel], torch.where(shown, 1.0, mean))
 
@@ -138,7 +147,7 @@ def test_number_formats() -> None:
             assert layer(x).dtype == expected
 
 
-# --- trainings ---------------------------------------------------------------------------------------------------------------
+# --- trainings ----------------------------------------------------------------
 
 
 def test_the_scripts_with_all_of_it(work, tmp_path) -> None:  # noqa: F811
@@ -171,7 +180,11 @@ def test_a_state_knows_the_weights_behind_its_settings(work, tmp_path, monkeypat
     """Another checkpoint in the same folder: a killed training may not go on with the state of the first."""
     folder, out, states = tmp_path / "imagenet", tmp_path / "out", []
     network = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 2, 1, 1], "decoder_channels": 20}
-    settings = {**PRETRAIN, "network": network, key: {"weights": str(folder), **({"weight": 0.5} if key == "feature_distance" else {})}}
+    settings = {
+        **PRETRAIN,
+        "network": network,
+        key: {"weights": str(folder), **({"weight": 0.5} if key == "feature_distance" else {})},
+    }
     files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
 
     def stop(run: TrainingRun) -> None:

@@ -1,4 +1,5 @@
-"""The records of how outputs were made travel with the results, however these are named and wherever they are worked on."""
+"""The records of how outputs were made travel with the results, however these are named and wherever they are worked
+on."""
 
 import json
 import os
@@ -121,7 +122,9 @@ def test_a_damaged_record_is_none(backend: Callable[..., Any], text: str) -> Non
 
 def test_the_refusal_names_an_output_and_the_remedies() -> None:
     refuse_without_record([])
-    with pytest.raises(IgnetError, match=r"^results/a/x\.h5 and 2 more: found no record .*'records'.*--forcerun.*--touch"):
+    with pytest.raises(
+        IgnetError, match=r"^results/a/x\.h5 and 2 more: found no record .*'records'.*--forcerun.*--touch"
+    ):
         refuse_without_record(["results/a/x.h5", "b", "c"])
 
 
@@ -131,21 +134,48 @@ def test_every_spelling_and_place_gives_the_same_plan(tiny_finished: Path, tmp_p
     shutil.rmtree(tmp_path / "w" / ".snakemake")
     shutil.copytree(tiny_finished / "results" / "tiny", tmp_path / "moved")
     (tmp_path / "w" / "link").symlink_to("results/tiny")
-    spelled = ["results/tiny", "./results//tiny/", "../w/results/tiny", "link", str(tiny_finished / "results/tiny"), "../moved"]
+    spelled = [
+        "results/tiny",
+        "./results//tiny/",
+        "../w/results/tiny",
+        "link",
+        str(tiny_finished / "results/tiny"),
+        "../moved",
+    ]
     changed = {spelling: ("--config", f"results={spelling}", RATE) for spelling in spelled}
     same = {f"{spelling} as it was": ("--config", f"results={spelling}") for spelling in spelled[-2:]}
     found = plans(tmp_path, {name: (tmp_path / "w", given) for name, given in {**changed, **same}.items()})
     expected = names(found["results/tiny"])
-    assert {name.split()[0] for name in expected} == {"train_3d", "predict", "pseudo_label", "evaluate", "compare", "pictures", "report"}
+    assert {name.split()[0] for name in expected} == {
+        "train_3d",
+        "predict",
+        "pseudo_label",
+        "evaluate",
+        "compare",
+        "pictures",
+        "report",
+    }
     for name, plan in found.items():
         assert names(plan) == (expected if name in changed else set()), name
         assert plan.without_record == []
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", CONFIG]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--configfile",
+        CONFIG,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*map(str, command), *arguments], capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(
+        [*map(str, command), *arguments], capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def test_an_output_without_a_record_is_refused_until_it_is_accepted(tiny_finished: Path, tmp_path: Path) -> None:
@@ -156,13 +186,21 @@ def test_an_output_without_a_record_is_refused_until_it_is_accepted(tiny_finishe
     shutil.rmtree(records / "pretrain_2d")
     done = snakemake(folder, "--dry-run")
     assert done.returncode == 1 and "Nothing to be done" not in done.stdout
-    assert [line for line in done.stderr.splitlines() if line.startswith("error: results/tiny/data/00.json and 4 more: found no record")]
+    assert [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith("error: results/tiny/data/00.json and 4 more: found no record")
+    ]
     # what runs anyway needs no record
     assert snakemake(folder, "--dry-run", "--forcerun", "pretrain_2d", "check_sequence").returncode == 0
 
     why = [sys.executable, "-m", "ignet", "why", "--directory", str(folder), "--configfile", str(CONFIG), "--json"]
     told = json.loads(subprocess.run(why, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
-    assert len(told["without_record"]) == 5 and "there is no record of how it was made" in told["notes"][0] and not told["jobs"]
+    assert (
+        len(told["without_record"]) == 5
+        and "there is no record of how it was made" in told["notes"][0]
+        and not told["jobs"]
+    )
 
     assert snakemake(folder, "--cores", "1", "--touch").returncode == 0
     assert "Nothing to be done" in snakemake(folder, "--dry-run").stdout

@@ -27,14 +27,38 @@ def make_results(monkeypatch: pytest.MonkeyPatch, tree: Path, out: Path, scale: 
     common = ["--dataset", tree, "--remission-scale", scale]
     files = {"out": "model.safetensors", "metrics": "metrics.json", "curves-csv": "curves.csv", "state": "state"}
     made = [word for option, name in files.items() for word in (f"--{option}", out / name)]
-    run(monkeypatch, "train_3d", *common, "--settings", json.dumps(SETTINGS), "--sequences", "00", "--labels", tree, *made)
+    run(
+        monkeypatch,
+        "train_3d",
+        *common,
+        "--settings",
+        json.dumps(SETTINGS),
+        "--sequences",
+        "00",
+        "--labels",
+        tree,
+        *made,
+    )
     weights = ["--weights", out / "model.safetensors"]
     run(monkeypatch, "predict", *common, *weights, "--sequence", "08", "--out", out / "predictions")
-    run(monkeypatch, "pseudo_label", *common, *weights, "--sequences", "00", "--scribbles", tree, "--out", out / "pseudo")
+    run(
+        monkeypatch,
+        "pseudo_label",
+        *common,
+        *weights,
+        "--sequences",
+        "00",
+        "--scribbles",
+        tree,
+        "--out",
+        out / "pseudo",
+    )
     return [out / "model.safetensors", *sorted(out.rglob("*.label"))]
 
 
-def test_the_same_results(tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_results(
+    tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = make_results(monkeypatch, tiny_tree, tmp_path / "plain", 1)
     for sequence in ("00", "08"):
         for frame in kitti.frame_ids(tiny_tree, sequence):

@@ -67,7 +67,12 @@ FAULTY = [
     (times(slice(3), 1000), 1, ["units"], "expected metres from the sensor, 1000 at most"),
     (changed(0, -1001, 3), 1, ["units"], "found a coordinate of 1001"),
     (times(slice(3), 0.01), 1, ["units"], "expected metres from the sensor, some beyond 1"),
-    (times(3, 255), 1, ["remission"], "expected 0 to 1; set dataset.remission_scale (ignet predict: --remission-scale)"),
+    (
+        times(3, 255),
+        1,
+        ["remission"],
+        "expected 0 to 1; set dataset.remission_scale (ignet predict: --remission-scale)",
+    ),
     (times(3, 65535), 1, ["remission"], "such as 65535"),
     (times(3, 65535), 255, ["remission"], "expected 0 to 255; set dataset.remission_scale"),
     (changed(3, 1.5, 0), 1, ["remission"], "to 1.5, expected 0 to 1"),
@@ -112,7 +117,7 @@ def test_returns() -> None:
     np.testing.assert_array_equal(np.flatnonzero(~there), [1, 2, 3])
 
 
-# --- every reader asks -----------------------------------------------------------------------------------------------------------
+# --- every reader asks --------------------------------------------------------
 
 
 @pytest.fixture
@@ -140,7 +145,9 @@ def _loud(points: np.ndarray) -> None:
 
 def test_readers_of_scans_and_of_positions(tiny_tree: Path) -> None:
     path = spoil(tiny_tree, _loud)
-    with pytest.raises(IgnetError, match=rf"{path}: found remission 0.* to 25\d.*, expected 0 to 1; set dataset\.remission_scale"):
+    with pytest.raises(
+        IgnetError, match=rf"{path}: found remission 0.* to 25\d.*, expected 0 to 1; set dataset\.remission_scale"
+    ):
         kitti.read_scan(path)
     np.testing.assert_allclose(kitti.read_scan(path, 255)[:, 3], kitti.scan_values(path)[:, 3] / 255)
     assert kitti.read_positions(path).shape == (400, 3)  # what asks for no remission takes any
@@ -180,7 +187,11 @@ def test_check_of_a_live_sensor(tiny_tree: Path) -> None:
         report = check_dataset(tiny_tree, {"00": frozenset(kinds)}, deep=deep)
         assert report.faults == []
         (doubt,) = report.faults.doubts
-        assert (doubt.kind, doubt.path, doubt.found) == ("few-returns", path, "found 10% of the points without a return")
+        assert (doubt.kind, doubt.path, doubt.found) == (
+            "few-returns",
+            path,
+            "found 10% of the points without a return",
+        )
         assert doubt.files == ()  # said once
     (fault,) = check_dataset(tiny_tree, {"00": frozenset({"scans", "scribbles"})}, deep=True).faults
     assert fault.kind == "not-finite"
@@ -193,7 +204,9 @@ def test_evaluate(tiny_tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["project", "simulate_scribbles", "predict", "pseudo_label"])
-def test_stages(script: str, weights: Path, tiny_tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages(
+    script: str, weights: Path, tiny_tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = spoil(tiny_tree, _beyond, frame="000000")
     monkeypatch.chdir(weights.parent)
     arguments = {
@@ -201,7 +214,9 @@ def test_stages(script: str, weights: Path, tiny_tree: Path, monkeypatch: pytest
         "pseudo_label": f"--sequences 00 --weights {weights} --scribbles {tiny_tree}",
     }.get(script, "--sequence 00")
     code = str(ROOT / "workflow" / "scripts" / f"{script}.py")
-    monkeypatch.setattr("sys.argv", [code, "--dataset", str(tiny_tree), "--device", "cpu", "--out", "out", *arguments.split()])
+    monkeypatch.setattr(
+        "sys.argv", [code, "--dataset", str(tiny_tree), "--device", "cpu", "--out", "out", *arguments.split()]
+    )
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(code, run_name="__main__")
     assert ended.value.code == 1
@@ -216,7 +231,7 @@ def test_nobody_reads_a_scan_without_asking() -> None:
     assert users == {"ignet/data/formats/kitti.py", "ignet/data/check/sequence.py"}
 
 
-# --- predictions for live sensors --------------------------------------------------------------------------------------------------
+# --- predictions for live sensors ---------------------------------------------
 
 
 def predict(
@@ -226,7 +241,20 @@ def predict(
     files = weights.with_name("scan.bin"), weights.with_name("scan.label")
     files[1].unlink(missing_ok=True)
     points.astype("<f4").tofile(files[0])
-    command = ["predict", "--weights", weights, "--scan", files[0], "--out", files[1], "--device", "cpu", "--engine", "torch", "--json"]
+    command = [
+        "predict",
+        "--weights",
+        weights,
+        "--scan",
+        files[0],
+        "--out",
+        files[1],
+        "--device",
+        "cpu",
+        "--engine",
+        "torch",
+        "--json",
+    ]
     with pytest.raises(SystemExit):
         main([str(word) for word in (*command, *options)])
     out, err = capsys.readouterr()
@@ -252,11 +280,15 @@ def test_points_without_a_return_get_no_class(weights: Path, capsys: pytest.Capt
     assert found["classes"] == alone["classes"]
 
 
-def test_the_stage_takes_a_live_sensor(weights: Path, tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stage_takes_a_live_sensor(
+    weights: Path, tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(tiny_tree, lambda points: points.__setitem__(slice(7), np.nan))
     spoil(tiny_tree, lambda points: points.__setitem__((slice(7, 9), slice(3)), 0))
     stage = str(ROOT / "workflow/scripts/predict.py")
-    arguments = f"--dataset {tiny_tree} --sequence 00 --weights {weights} --device cpu --threads 1 --out {tmp_path / 'out'}"
+    arguments = (
+        f"--dataset {tiny_tree} --sequence 00 --weights {weights} --device cpu --threads 1 --out {tmp_path / 'out'}"
+    )
     monkeypatch.setattr("sys.argv", [stage, *arguments.split()])
     runpy.run_path(stage, run_name="__main__")
     without = [np.flatnonzero(kitti.read_labels(path) == 0).tolist() for path in sorted((tmp_path / "out").iterdir())]

@@ -22,7 +22,9 @@ def _street(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
     car = rng.uniform((5, -2, 0.2), (9, -0.3, 1.5), (300, 3))
     pole = np.stack([np.full(30, -6.0), np.full(30, 5.5), np.linspace(0.1, 4, 30)], axis=1)
     points = np.concatenate([ground, car, pole]).astype(np.float32)
-    labels = np.concatenate([np.where(ground[:, 1] < 4, ROAD, SIDEWALK), np.full(300, CAR), np.full(30, POLE)]).astype(np.uint8)
+    labels = np.concatenate([np.where(ground[:, 1] < 4, ROAD, SIDEWALK), np.full(300, CAR), np.full(30, POLE)]).astype(
+        np.uint8
+    )
     return points, labels, np.where(labels == CAR, 7, 0)
 
 
@@ -47,10 +49,15 @@ def test_share_agreement_and_margin(fraction: float) -> None:
 
 
 def test_small_objects_get_their_share_and_no_more() -> None:
-    """One scan may leave a pole of 30 points without a label; over many the labelled share is that of every other class."""
+    """One scan may leave a pole of 30 points without a label; over many the labelled share is that of every other
+    class."""
     points, labels, instances = _street(np.random.default_rng(1))
-    drawn = [simulate_scribbles(points, labels, instances, 0.03, 0.3, np.random.default_rng(seed)) for seed in range(60)]
-    labelled = np.array([[(scribbles[labels == label] != IGNORE).sum() for label in (ROAD, CAR, POLE)] for scribbles in drawn])
+    drawn = [
+        simulate_scribbles(points, labels, instances, 0.03, 0.3, np.random.default_rng(seed)) for seed in range(60)
+    ]
+    labelled = np.array(
+        [[(scribbles[labels == label] != IGNORE).sum() for label in (ROAD, CAR, POLE)] for scribbles in drawn]
+    )
     share = labelled.mean(axis=0) / [(labels == label).sum() for label in (ROAD, CAR, POLE)]
     np.testing.assert_allclose(share, 0.03, atol=0.005)
     assert (labelled[:, 2] == 0).any()
@@ -59,7 +66,9 @@ def test_small_objects_get_their_share_and_no_more() -> None:
 def test_scribbles_are_lines() -> None:
     """On a road of 40 m x 8 m the scribble runs along it, within narrow bands."""
     rng = np.random.default_rng(2)
-    points = np.stack([rng.uniform(-20, 20, 8000), rng.uniform(-4, 4, 8000), np.zeros(8000), np.zeros(8000)], axis=1).astype(np.float32)
+    points = np.stack(
+        [rng.uniform(-20, 20, 8000), rng.uniform(-4, 4, 8000), np.zeros(8000), np.zeros(8000)], axis=1
+    ).astype(np.float32)
     labels = np.full(8000, ROAD, np.uint8)
     drawn = points[simulate_scribbles(points, labels, np.zeros(8000, int), 0.08, 0.3, rng) != IGNORE]
     assert np.ptp(drawn[:, 0]) > 35
@@ -72,7 +81,9 @@ def test_scribbles_are_lines() -> None:
 
 def test_repeatable_and_seeded() -> None:
     points, labels, instances = _street(np.random.default_rng(3))
-    draws = [simulate_scribbles(points, labels, instances, 0.08, 0.3, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    draws = [
+        simulate_scribbles(points, labels, instances, 0.08, 0.3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+    ]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0] != draws[2]).any()
 
@@ -106,7 +117,9 @@ def test_segments() -> None:
 def test_nothing_labelled_and_no_points() -> None:
     points = np.zeros((5, 4), np.float32)
     nothing = np.full(5, IGNORE, np.uint8)
-    np.testing.assert_array_equal(simulate_scribbles(points, nothing, np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0)), nothing)
+    np.testing.assert_array_equal(
+        simulate_scribbles(points, nothing, np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0)), nothing
+    )
     assert len(simulate_scribbles(points[:0], nothing[:0], np.zeros(0, int), 0.08, 0.3, np.random.default_rng(0))) == 0
 
 
@@ -120,7 +133,9 @@ def test_an_instance_counts_within_its_raw_class() -> None:
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="5 points, 4 labels"):
-        simulate_scribbles(np.zeros((5, 4), np.float32), np.zeros(4, np.uint8), np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0))
+        simulate_scribbles(
+            np.zeros((5, 4), np.float32), np.zeros(4, np.uint8), np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0)
+        )
 
 
 @pytest.mark.parametrize("sequence", ["00", "07"])

@@ -46,10 +46,15 @@ def test_agrees_with_the_library(model):
     library = SegformerForSemanticSegmentation(shape).eval()
     library.segformer.load_state_dict(model.encoder.state_dict())
     library.decode_head.load_state_dict(
-        {**model.head.state_dict(), **{f"classifier.{key}": value for key, value in model.classifier.state_dict().items()}}
+        {
+            **model.head.state_dict(),
+            **{f"classifier.{key}": value for key, value in model.classifier.state_dict().items()},
+        }
     )
     image = torch.rand(1, 3, 64, 96)
-    normal = (image - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    normal = (image - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
+        1, 3, 1, 1
+    )
     with torch.no_grad():
         expected = library(pixel_values=normal).logits
         expected = nn.functional.interpolate(expected, size=(64, 96), mode="bilinear", align_corners=False)
@@ -57,13 +62,16 @@ def test_agrees_with_the_library(model):
 
 
 def test_sampling_a_ramp_is_exact():
-    """Cell (i, j) is centred at pixel (4j + 1.5, 4i + 1.5), so a ramp of pixel coordinates is sampled as those coordinates."""
+    """Cell (i, j) is centred at pixel (4j + 1.5, 4i + 1.5), so a ramp of pixel coordinates is sampled as those
+    coordinates."""
     rows, columns = 5, 8
     v, u = torch.meshgrid(4 * torch.arange(rows) + 1.5, 4 * torch.arange(columns) + 1.5, indexing="ij")
     ramp = torch.stack([u, v, 3 * u - 2 * v])
     pixel = torch.tensor([[1.5, 1.5], [2.0, 3.25], [29.5, 17.5], [11.125, 7.0]])
     sampled = sample_features(ramp, pixel)
-    torch.testing.assert_close(sampled, torch.stack([pixel[:, 0], pixel[:, 1], 3 * pixel[:, 0] - 2 * pixel[:, 1]], dim=1))
+    torch.testing.assert_close(
+        sampled, torch.stack([pixel[:, 0], pixel[:, 1], 3 * pixel[:, 0] - 2 * pixel[:, 1]], dim=1)
+    )
 
 
 def test_sampling_beyond_the_outermost_centres_holds_the_border():
@@ -108,7 +116,9 @@ def test_a_local_checkpoint_brings_weights_and_shape(tmp_path, classes):
     whole.save_pretrained(tmp_path)
     built = build_segmenter(SegformerConfig(weights=str(tmp_path), dropout=0.3))
     assert built.channels == 20 and built.dropout.p == 0.3
-    assert all(torch.equal(value, whole.segformer.state_dict()[key]) for key, value in built.encoder.state_dict().items())
+    assert all(
+        torch.equal(value, whole.segformer.state_dict()[key]) for key, value in built.encoder.state_dict().items()
+    )
     assert torch.equal(built.head.linear_fuse.weight, whole.decode_head.linear_fuse.weight)
     assert built.classifier.weight.shape[0] == 19
     if classes == 19:
@@ -150,7 +160,9 @@ def test_the_frozen_teacher_cannot_be_unfrozen(model):
     with torch.no_grad():
         torch.testing.assert_close(teacher(image).logits, model(image).logits)
     teacher.train(True).requires_grad_(True)
-    student = nn.ModuleList([teacher, nn.Linear(19, 1)]).train().requires_grad_(True)  # as a part of something that is trained
+    student = (
+        nn.ModuleList([teacher, nn.Linear(19, 1)]).train().requires_grad_(True)
+    )  # as a part of something that is trained
     optimizer = torch.optim.SGD(student.parameters(), lr=1.0, weight_decay=1.0)
     output = teacher(image)
     student[1](output.logits.mean(dim=(2, 3))).sum().backward()

@@ -39,12 +39,18 @@ def methods(section: type[BaseModel]) -> set[str]:
     validators = {*decorators.field_validators, *decorators.model_validators}
     kinds = (property, staticmethod, classmethod, type(methods))
     own = {name for name, value in vars(section).items() if isinstance(value, kinds)}
-    return {name for name in own if not name.startswith("__") and name not in validators and not name.startswith("_abc")}
+    return {
+        name for name in own if not name.startswith("__") and name not in validators and not name.startswith("_abc")
+    }
 
 
 def test_settings_have_no_behaviour() -> None:
-    """The code that a result is identified by leaves `ignet.config` out, so nothing there may decide what a stage does."""
-    found = {section.__name__: methods(section) - SELECTORS.get(section.__name__, set()) - {"unread"} for section in set(sections())}
+    """The code that a result is identified by leaves `ignet.config` out, so nothing there may decide what a stage
+    does."""
+    found = {
+        section.__name__: methods(section) - SELECTORS.get(section.__name__, set()) - {"unread"}
+        for section in set(sections())
+    }
     assert {name: names for name, names in found.items() if names} == {}
 
 
@@ -83,13 +89,23 @@ def test_what_is_not_read_is_left_out() -> None:
     plain = Train3DConfig().identity()
     assert "features" not in plain and plain["contrastive"] == plain["image_guidance"] == {"weight": 0.0}
     assert plain["fovmix"] == {"probability": 0.0} and "local_context" not in plain["backbone"]
-    guided = {name: Train3DConfig(image_guidance={"weight": 1, "distance": name}).identity() for name in ("cosine", "classes", "labels")}
+    guided = {
+        name: Train3DConfig(image_guidance={"weight": 1, "distance": name}).identity()
+        for name in ("cosine", "classes", "labels")
+    }
     of_distance = {name: set(values["image_guidance"]) - {"weight", "distance"} for name, values in guided.items()}
-    assert of_distance == {"cosine": {"standardize"}, "classes": {"standardize", "confidence"}, "labels": {"confidence", "probe"}}
+    assert of_distance == {
+        "cosine": {"standardize"},
+        "classes": {"standardize", "confidence"},
+        "labels": {"confidence", "probe"},
+    }
     assert set(guided["labels"]["image_guidance"]["probe"]) == {"hidden", "steps", "scans"}
     assert {"start", "precision", "class_weight_of"} <= set(Adapt2DConfig().identity())
     assert "class_weight_of" not in Adapt2DConfig(supervision="none").identity()
-    assert Train3DConfig().read()["backbone"]["local_context"] is None and "temperature" not in Train3DConfig().read()["contrastive"]
+    assert (
+        Train3DConfig().read()["backbone"]["local_context"] is None
+        and "temperature" not in Train3DConfig().read()["contrastive"]
+    )
     assert FeatureConfig().of_store() == {"dtype": "int8", "calibration_frames": 8}
     assert FeatureConfig(channels=32, dtype="float16").of_basis() == {"channels": 32, "basis_frames": 64}
 
@@ -112,7 +128,9 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
             asking.append(True)
             unread = self.unread()
             asking.pop()
-            assert name not in unread, f"{type(self).__name__}.{name} is read, but is no part of what identifies the result"
+            assert name not in unread, (
+                f"{type(self).__name__}.{name} is read, but is no part of what identifies the result"
+            )
         return super(Section, self).__getattribute__(name)
 
     monkeypatch.setattr(Section, "__getattribute__", read, raising=False)
@@ -139,7 +157,11 @@ def test_no_2d_training_reads_what_does_not_identify_it(case: str, guarded: None
     adapt(work, tmp_path, {**ADAPT, "steps": 2, **ADAPTATIONS[case]})
 
 
-TRAINING = {"steps": 2, "batch": 1, "backbone": {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}}
+TRAINING = {
+    "steps": 2,
+    "batch": 1,
+    "backbone": {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]},
+}
 OFF = {"mean_teacher": {"weight": 0}}
 RUNS = {
     "all off": OFF,
@@ -157,16 +179,44 @@ def features(request: pytest.FixtureRequest, work: Path) -> Path:  # noqa: F811
     """Stores of both kinds; their scales are a key that one of them does not read."""
     out = work / f"features-{request.param}"
     arguments = ("--network", work / "adapted/model.safetensors", "--dataset", work / "target", "--sequence", "00")
-    run_script("extract", {"dtype": request.param}, *arguments, "--projection", work / "projection/00.h5", "--out", out / "00.h5")
+    run_script(
+        "extract",
+        {"dtype": request.param},
+        *arguments,
+        "--projection",
+        work / "projection/00.h5",
+        "--out",
+        out / "00.h5",
+    )
     return out
 
 
-def test_no_3d_training_reads_what_does_not_identify_it(guarded: None, work: Path, features: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_no_3d_training_reads_what_does_not_identify_it(
+    guarded: None, work: Path, features: Path, tmp_path: Path
+) -> None:  # noqa: F811
     for case, settings in RUNS.items() if features.name.endswith("int8") else [("labels", RUNS["labels"])]:
         out = tmp_path / case
-        data = ("--dataset", work / "target", "--sequences", "00", "--labels", work / "target", "--projection", work / "projection")
-        files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
-        run_script("train_3d", {**TRAINING, **settings}, *data, "--features", features, *files, "--state", out / "state")
+        data = (
+            "--dataset",
+            work / "target",
+            "--sequences",
+            "00",
+            "--labels",
+            work / "target",
+            "--projection",
+            work / "projection",
+        )
+        files = (
+            "--out",
+            out / "model.safetensors",
+            "--metrics",
+            out / "metrics.json",
+            "--curves-csv",
+            out / "curves.csv",
+        )
+        run_script(
+            "train_3d", {**TRAINING, **settings}, *data, "--features", features, *files, "--state", out / "state"
+        )
 
 
 def test_a_stage_takes_missing_keys_at_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

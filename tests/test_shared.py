@@ -58,7 +58,10 @@ def test_a_setting_moves_what_it_leads_to_and_nothing_else(changes: dict, expect
 
 def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
     base = {"features": {"channels": 32}}
-    before, both = keys(experiment(**base)), {"feature_basis/adapted", "feature_basis/source", "features/adapted", "features/source"}
+    before, both = (
+        keys(experiment(**base)),
+        {"feature_basis/adapted", "feature_basis/source", "features/adapted", "features/source"},
+    )
     assert both <= set(before)
     for changes, expected in (
         ({"features": {"channels": 40}}, both),
@@ -72,7 +75,10 @@ def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
 
 
 def test_what_is_off_or_not_read_is_no_part_of_a_name() -> None:
-    assert find_artifacts(experiment()).features["adapted"].origin["settings"] == {"dtype": "int8", "calibration_frames": 8}
+    assert find_artifacts(experiment()).features["adapted"].origin["settings"] == {
+        "dtype": "int8",
+        "calibration_frames": 8,
+    }
 
 
 def test_keys_are_told_apart_by_stage_and_role() -> None:
@@ -82,7 +88,9 @@ def test_keys_are_told_apart_by_stage_and_role() -> None:
 
 
 def test_a_name_is_no_part_of_what_a_network_is() -> None:
-    other = find_artifacts(experiment(adaptations={"mine": {}, "deeper": {"steps": 501}}, runs={"ignet": {"features": "mine"}}))
+    other = find_artifacts(
+        experiment(adaptations={"mine": {}, "deeper": {"steps": 501}}, runs={"ignet": {"features": "mine"}})
+    )
     adapted = find_artifacts(experiment()).networks["adapted"]
     assert other.networks["mine"].key == adapted.key != other.networks["deeper"].key
 
@@ -92,7 +100,8 @@ def test_datasets_differ_by_their_place(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to("first")
     first, second, link = (
-        keys(experiment(dataset={"root": str(tmp_path / name), "scribbles": "simulated"})) for name in ("first", "second", "link")
+        keys(experiment(dataset={"root": str(tmp_path / name), "scribbles": "simulated"}))
+        for name in ("first", "second", "link")
     )
     assert first == link
     assert {name for name in first if first[name] != second[name]} == {"scribbles"} | FROM_TARGET
@@ -100,7 +109,9 @@ def test_datasets_differ_by_their_place(tmp_path: Path) -> None:
 
 
 def test_published_and_simulated_scribbles_are_projected_apart(tmp_path: Path) -> None:
-    published, simulated = (keys(experiment(dataset={"root": str(tmp_path), "scribbles": kind})) for kind in ("dataset", "simulated"))
+    published, simulated = (
+        keys(experiment(dataset={"root": str(tmp_path), "scribbles": kind})) for kind in ("dataset", "simulated")
+    )
     assert set(simulated) - set(published) == {"scribbles"}
     assert published["projection/train"] != simulated["projection/train"]
     assert published["projection/val"] == simulated["projection/val"]
@@ -110,14 +121,20 @@ def test_the_worlds_of_the_ablation_share_the_source_set_and_the_folds_too(tmp_p
     base = read_yaml(CONFIG / "ablation.yaml")
     names = ("avenue", "quick")
     residential, avenue, quick = (
-        load_experiment(merge(base, read_yaml(CONFIG / "ablation" / f"{name}.yaml") if name else {}), "test") for name in ("", *names)
+        load_experiment(merge(base, read_yaml(CONFIG / "ablation" / f"{name}.yaml") if name else {}), "test")
+        for name in ("", *names)
     )
     assert residential.shared == avenue.shared == quick.shared is not None
     assert keys(quick) == keys(residential)
-    assert {name for name, key in keys(avenue).items() if key == keys(residential)[name]} == {"world/source", "pretrain_2d"}
+    assert {name for name, key in keys(avenue).items() if key == keys(residential)[name]} == {
+        "world/source",
+        "pretrain_2d",
+    }
 
     real = merge(read_yaml(CONFIG / "ablation-real.yaml"), {"dataset": {"root": str(tmp_path)}})
-    folds = [load_experiment(merge(real, read_yaml(CONFIG / "ablation-real" / f"fold{n}.yaml")), "test") for n in (1, 2, 3)]
+    folds = [
+        load_experiment(merge(real, read_yaml(CONFIG / "ablation-real" / f"fold{n}.yaml")), "test") for n in (1, 2, 3)
+    ]
     assert len({fold.shared for fold in folds}) == 1 and len({fold.results for fold in folds}) == 3
     shared = {name for name in keys(folds[0]) if len({keys(fold)[name] for fold in folds}) == 1}
     assert shared == {"world/source", "pretrain_2d", "features/source", "scribbles"} | PROJECTED
@@ -125,7 +142,9 @@ def test_the_worlds_of_the_ablation_share_the_source_set_and_the_folds_too(tmp_p
 
 @pytest.mark.parametrize("shared", ["results/a", "results/a/shared", "./results/b/../a/x"])
 def test_shared_results_outlive_one_experiment(shared: str) -> None:
-    with pytest.raises(IgnetError, match=f"^test: shared is '{os.path.normpath(shared)}'.*'results/a'; name a folder outside of it$"):
+    with pytest.raises(
+        IgnetError, match=f"^test: shared is '{os.path.normpath(shared)}'.*'results/a'; name a folder outside of it$"
+    ):
         experiment(shared=shared)
 
 
@@ -140,11 +159,17 @@ def test_links_and_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [path.name for path in Path("results/a/shared/features").iterdir()] == ["adapted"]
     note = json.loads(Path(f"results/shared/adapt_2d/{adapted.key}.origin.json").read_text())
     assert note["settings"]["confidence"] == 0.968 and note["sequences"] == ["00", "01", "02"]
-    assert Path("results/shared", note["pretrained"]).with_name(f"{Path(note['pretrained']).name}.origin.json").is_file()
+    assert (
+        Path("results/shared", note["pretrained"]).with_name(f"{Path(note['pretrained']).name}.origin.json").is_file()
+    )
 
     link_artifacts(experiment(shared="results/shared", adapt_2d={"confidence": 0.5}))
     assert os.readlink(link) != f"../../../shared/adapt_2d/{adapted.key}"
-    link_artifacts(experiment(shared="results/shared", adaptations={"adapted": None, "mine": {}}, runs={"ignet": {"features": "mine"}}))
+    link_artifacts(
+        experiment(
+            shared="results/shared", adaptations={"adapted": None, "mine": {}}, runs={"ignet": {"features": "mine"}}
+        )
+    )
     assert [path.name for path in Path("results/a/shared/adapt_2d").iterdir()] == ["mine"]
     link_artifacts(experiment())
     assert not [path for path in Path("results/a").rglob("*") if path.is_symlink()]
@@ -153,5 +178,8 @@ def test_links_and_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_link_replaces_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("results/a/shared/pretrain_2d").mkdir(parents=True)
-    with pytest.raises(IgnetError, match="^results/a/shared/pretrain_2d: found a file or folder, expected room for a link.*move it away$"):
+    with pytest.raises(
+        IgnetError,
+        match="^results/a/shared/pretrain_2d: found a file or folder, expected room for a link.*move it away$",
+    ):
         link_artifacts(experiment(shared="results/shared"))

@@ -18,13 +18,25 @@ NEW_RUN = {"check_sequence": 3, "train_3d": 1, "predict": 1, "evaluate": 1}
 
 def snakemake(folder: Path, *arguments: str, root: Path = ROOT, cache: Path | None = None) -> str:
     """Run the workflow of ``root`` in ``folder``; returns all that it says."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", folder, "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        root / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+    ]
     command += ["--configfile", root / "config" / "tiny.yaml", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     environment.pop("SNAKEMAKE_OUTPUT_CACHE", None)
     if cache:
         environment["SNAKEMAKE_OUTPUT_CACHE"] = str(cache)
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=environment, check=False
+    )
     logs = "\n".join(f"{p}:\n{p.read_text()[-2000:]}" for p in folder.rglob("*.log")) if result.returncode else ""
     assert result.returncode == 0, result.stdout + result.stderr + logs
     return result.stdout + result.stderr
@@ -32,7 +44,9 @@ def snakemake(folder: Path, *arguments: str, root: Path = ROOT, cache: Path | No
 
 def planned(folder: Path, name: str, *settings: str) -> dict[str, int]:
     """Jobs that the experiment ``name`` would run for one 3D network."""
-    text = snakemake(folder, "--dry-run", "--config", f"results=results/{name}", SHARED, *settings, "--", TARGET.format(name))
+    text = snakemake(
+        folder, "--dry-run", "--config", f"results=results/{name}", SHARED, *settings, "--", TARGET.format(name)
+    )
     if "Nothing to be done" in text:
         return {}
     table = text.split("Job stats:")[-1].split("\n\n")[0].splitlines()[3:]
@@ -75,7 +89,9 @@ def test_a_new_name_of_an_adaptation_trains_nothing(first: Path) -> None:
         ),
     ],
 )
-def test_a_second_experiment_makes_what_differs(first: Path, settings: tuple[str, ...], expected: dict[str, int]) -> None:
+def test_a_second_experiment_makes_what_differs(
+    first: Path, settings: tuple[str, ...], expected: dict[str, int]
+) -> None:
     assert planned(first, "b", *settings) == expected
 
 
@@ -95,7 +111,8 @@ def test_another_adaptation_lies_beside_the_first(first: Path) -> None:
 
 
 def trained(text: str) -> bool:
-    """The network was trained and stored; else it was taken from the cache. Either way its place holds links into the cache."""
+    """The network was trained and stored; else it was taken from the cache. Either way its place holds links into the
+    cache."""
     assert "model.safetensors from cache" in text
     return "model.safetensors to cache" in text
 
@@ -126,14 +143,17 @@ def test_networks_come_from_the_cache_until_their_code_changes(tmp_path: Path) -
 
 
 def test_the_cache_needs_its_folder_and_no_names(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="error: --cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path"):
+    with pytest.raises(
+        AssertionError, match="error: --cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path"
+    ):
         snakemake(tmp_path, "--dry-run", "--cache")
     with pytest.raises(AssertionError, match="error: --cache: found 'pretrain_2d' after it, expected nothing"):
         snakemake(tmp_path, "--dry-run", "--cache", "pretrain_2d", cache=tmp_path)
 
 
 def test_the_cache_tells_jobs_apart_by_their_params() -> None:
-    """Snakemake's cache overlooks wildcards; what a network's wildcard stands for enters by the job that makes the network."""
+    """Snakemake's cache overlooks wildcards; what a network's wildcard stands for enters by the job that makes the
+    network."""
     text = (ROOT / "workflow" / "rules" / "training_2d.smk").read_text()
     cached = [rule for rule in text.split("\nrule ") if "cache: CACHED" in rule]
     assert [rule.split(":")[0] for rule in cached] == ["pretrain_2d", "adapt_2d", "extract"]

@@ -19,7 +19,9 @@ from ignet.evaluate.slices import (
 
 
 def test_distance_bins_by_hand():
-    points = np.array([[0, 0, 0, 9], [3, 4, 0, 0], [6, 8, 0, 0], [0, 0, -10.5, 0], [-30, 40, 0, 0], [1e4, 0, 0, 0]], np.float32)
+    points = np.array(
+        [[0, 0, 0, 9], [3, 4, 0, 0], [6, 8, 0, 0], [0, 0, -10.5, 0], [-30, 40, 0, 0], [1e4, 0, 0, 0]], np.float32
+    )
     assert distance_bins(points, (0, 10, 50)).tolist() == [0, 0, 1, 1, 2, 2]
     assert distance_bins(points, (5.5, 20)).tolist() == [NO_SLICE, NO_SLICE, 0, 0, 1, 1]
     assert distance_names((0, 10, 50)) == ("0-10 m", "10-50 m", "50+ m")

@@ -27,7 +27,17 @@ LIMIT = '${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$I
 
 
 def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--dry-run", "--printshellcmds"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--dry-run",
+        "--printshellcmds",
+    ]
     command += ["--configfile", ROOT / "config" / "tiny.yaml", "--profile", PROFILE, *arguments]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
@@ -58,13 +68,21 @@ def test_trainings_are_told_their_time_limit(rule: str) -> None:
 
 def test_what_jobs_ask_for() -> None:
     execution = ExecutionConfig.model_validate(
-        {"mem_mb": 8000, "runtime": 600, "gpus": 4, "stages": {"extract": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}}}
+        {
+            "mem_mb": 8000,
+            "runtime": 600,
+            "gpus": 4,
+            "stages": {"extract": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}},
+        }
     )
     assert [memory_of(execution, "train_3d", attempt) for attempt in (1, 2, 3, 4)] == [8000, 12000, 16000, 16000]
     assert [memory_of(execution, "extract", attempt) for attempt in (1, 2)] == [9001, 13501]
     assert [runtime_of(execution, "train_3d", attempt) for attempt in (1, 5)] == [600, 600]
     assert [runtime_of(execution, "extract", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
-    asked = {stage: gpus_of(execution, stage) for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")}
+    asked = {
+        stage: gpus_of(execution, stage)
+        for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")
+    }
     assert asked == {"train_3d": 4, "adapt_2d": 1, "extract": 1, "predict": 1, "project": 0, "compare": 0}
     assert {gpus_of(ExecutionConfig(), stage) for stage in (*TRAININGS, *ASKED)} == {0}
 
@@ -90,8 +108,13 @@ def test_deadline() -> None:
 
 
 def test_without_a_job_the_deadline_counts_from_the_start_of_the_process() -> None:
-    code = "import time; time.sleep(0.5); from ignet.stage.scheduler import *; print(time.time() - process_start(), deadline(10) - process_start())"
-    age, left = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    code = (
+        "import time; time.sleep(0.5); from ignet.stage.scheduler import *; print(time.time() - process_start(), "
+        "deadline(10) - process_start())"
+    )
+    age, left = map(
+        float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert 0.5 <= age < 600
     assert left == pytest.approx(8 * 60 - age, abs=1)
 
@@ -124,9 +147,13 @@ def test_dry_run_with_the_profile(tmp_path: Path) -> None:
     assert answer.stdout.count("--max-minutes 33") == 3  # pretrain_2d and two adaptations
 
 
-@pytest.mark.parametrize(("started", "expected"), [("", "train end"), ("170", "train --max-minutes 5 --job-start 170 end")])
+@pytest.mark.parametrize(
+    ("started", "expected"), [("", "train end"), ("170", "train --max-minutes 5 --job-start 170 end")]
+)
 def test_without_a_scheduler_no_time_limit_reaches_the_training(started: str, expected: str) -> None:
     line = LIMIT.replace(":q}", "}").format(resources=SimpleNamespace(runtime=5))  # :q is Snakemake's own
     environment = {**os.environ, "IGNET_JOB_START": started}
-    answer = subprocess.run(["bash", "-c", f"echo train {line} end"], capture_output=True, text=True, env=environment, check=True)
+    answer = subprocess.run(
+        ["bash", "-c", f"echo train {line} end"], capture_output=True, text=True, env=environment, check=True
+    )
     assert answer.stdout.strip() == expected

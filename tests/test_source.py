@@ -49,7 +49,9 @@ def test_all_label_ids_and_train_ids_agree(tmp_path: Path) -> None:
 
 def test_gtav_grey_palette_and_colours_are_the_same_labels(tmp_path: Path) -> None:
     label(gtav(tmp_path, "a"), IDS)
-    label(gtav(tmp_path, "b"), IDS, np.random.default_rng(0).integers(0, 256, (256, 3)))  # the index counts, not the colour
+    label(
+        gtav(tmp_path, "b"), IDS, np.random.default_rng(0).integers(0, 256, (256, 3))
+    )  # the index counts, not the colour
     colors = np.zeros((2, 3, 3), np.uint8)
     for train, color in ((ROAD, CITYSCAPES_COLORS[ROAD]), (SKY, CITYSCAPES_COLORS[SKY]), (CAR, CITYSCAPES_COLORS[CAR])):
         colors[np.array(TRAIN) == train] = color
@@ -82,7 +84,20 @@ def test_synthia_reads_the_red_channel(tmp_path: Path) -> None:
     train = SourceDataset(tmp_path, "synthia").read(0)[1][0]
     names = [CITYSCAPES_CLASSES[i] if i != 255 else "-" for i in train]
     assert names == [
-        *("-", "sky", "building", "road", "sidewalk", "fence", "vegetation", "pole", "car", "traffic sign", "person", "bicycle"),
+        *(
+            "-",
+            "sky",
+            "building",
+            "road",
+            "sidewalk",
+            "fence",
+            "vegetation",
+            "pole",
+            "car",
+            "traffic sign",
+            "person",
+            "bicycle",
+        ),
         *("motorcycle", "-", "-", "traffic light", "-", "rider", "-", "bus", "-", "wall", "-"),
     ]
     assert len({*names} - {"-"}) == 16
@@ -128,7 +143,9 @@ def test_pairs(tmp_path: Path) -> None:
     label(gtav(tmp_path), IDS)
     image(tmp_path / "images/00002.png")
     image(tmp_path / "images/00003.png")
-    with pytest.raises(IgnetError, match=r"00002\.png: found no label image of the same name \(1 more without a partner\)"):
+    with pytest.raises(
+        IgnetError, match=r"00002\.png: found no label image of the same name \(1 more without a partner\)"
+    ):
         SourceDataset(tmp_path, "gtav")
     for name in ("00001", "00002", "00003"):
         (tmp_path / f"images/{name}.png").unlink()

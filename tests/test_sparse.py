@@ -16,7 +16,10 @@ from ignet.models.sparse.torch_engine import TorchGeometry, pack, unpack
 
 CPU = torch.device("cpu")
 FAULT = minkowski_fault(CPU)
-ENGINES = ["torch", pytest.param("minkowski", marks=pytest.mark.skipif(FAULT is not None, reason=f"{FAULT}; run `make setup`"))]
+ENGINES = [
+    "torch",
+    pytest.param("minkowski", marks=pytest.mark.skipif(FAULT is not None, reason=f"{FAULT}; run `make setup`")),
+]
 CONVOLUTIONS = [(3, 1, 1), (1, 1, 1), (2, 1, 2), (2, 2, 1), (3, 1, 2), (3, 2, 1), (3, 2, 2), (2, 4, 2), (5, 1, 1)]
 SIDE = 8  # the dense grid spans -SIDE / 2 to SIDE / 2, so that floor and truncation differ
 
@@ -29,7 +32,9 @@ def scattered(seed: int, share: float = 0.3, batch: int = 2) -> Tensor:
     return cells[torch.randperm(len(cells), generator=generator)].int()
 
 
-def operands(geometry, convolution, dtype=torch.float64, seed: int = 0, widths: tuple[int, int] = (3, 5)) -> tuple[Tensor, Tensor]:
+def operands(
+    geometry, convolution, dtype=torch.float64, seed: int = 0, widths: tuple[int, int] = (3, 5)
+) -> tuple[Tensor, Tensor]:
     """Random features and an asymmetric kernel that both want a gradient."""
     kernel_size, in_stride, _ = convolution
     generator = torch.Generator().manual_seed(seed)
@@ -41,14 +46,20 @@ def operands(geometry, convolution, dtype=torch.float64, seed: int = 0, widths: 
 def sites(geometry, stride: int) -> tuple[Tensor, ...]:
     """Dense indices (batch, x, y, z) of a level's rows, in units of its stride."""
     coordinates = geometry.coordinates(stride).long()
-    return tuple((coordinates // torch.tensor([1, stride, stride, stride]) + torch.tensor([0, *[SIDE // 2 // stride] * 3])).unbind(1))
+    return tuple(
+        (
+            coordinates // torch.tensor([1, stride, stride, stride]) + torch.tensor([0, *[SIDE // 2 // stride] * 3])
+        ).unbind(1)
+    )
 
 
 def dense(geometry, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
     """The same convolution by torch's dense one, which orders its weights (Cout, Cin, x, y, z)."""
     batch = int(geometry.coordinates(1)[:, 0].max()) + 1
     side = SIDE // in_stride
-    grid = features.new_zeros(batch, side, side, side, features.shape[1]).index_put(sites(geometry, in_stride), features)
+    grid = features.new_zeros(batch, side, side, side, features.shape[1]).index_put(
+        sites(geometry, in_stride), features
+    )
     grid = grid.permute(0, 4, 1, 2, 3)
     # k = ix + K iy + K^2 iz: the kernel's first axis unfolds to z, y, x
     weight = kernel.view(kernel_size, kernel_size, kernel_size, *kernel.shape[1:]).permute(2, 1, 0, 3, 4)
@@ -88,7 +99,9 @@ def test_offset_order_by_hand() -> None:
     cell = torch.tensor([[0, -1, -2, -1]], dtype=torch.int32)
     geometry = TorchGeometry(cell)
     assert geometry.coordinates(2).tolist() == [[0, -2, -2, -2]]
-    assert geometry.convolve(torch.ones(1, 1), torch.arange(8.0).view(8, 1, 1), 2, 1, 2).item() == 1 + 4  # offsets 1, 0, 1
+    assert (
+        geometry.convolve(torch.ones(1, 1), torch.arange(8.0).view(8, 1, 1), 2, 1, 2).item() == 1 + 4
+    )  # offsets 1, 0, 1
 
 
 def aligned(one, other, stride: int) -> tuple[Tensor, Tensor]:
@@ -127,8 +140,14 @@ def test_cuda_agrees_with_the_cpu(engine: str, convolution: tuple[int, int, int]
     here, there = make_geometry("torch", coordinates), make_geometry(engine, coordinates.to(device))
     features, kernel = operands(here, convolution)
     _, in_stride, out_stride = convolution
-    rows_in, rows_in_there = pack(here.coordinates(in_stride)).argsort(), pack(there.coordinates(in_stride)).argsort().cpu()
-    rows_out, rows_out_there = pack(here.coordinates(out_stride)).argsort(), pack(there.coordinates(out_stride)).argsort().cpu()
+    rows_in, rows_in_there = (
+        pack(here.coordinates(in_stride)).argsort(),
+        pack(there.coordinates(in_stride)).argsort().cpu(),
+    )
+    rows_out, rows_out_there = (
+        pack(here.coordinates(out_stride)).argsort(),
+        pack(there.coordinates(out_stride)).argsort().cpu(),
+    )
     moved = torch.empty_like(features).index_copy(0, rows_in_there, features[rows_in]).to(device)
     found = there.convolve(moved, kernel.to(device), *convolution).cpu()[rows_out_there]
     expected = here.convolve(features, kernel, *convolution)[rows_out]
@@ -204,7 +223,9 @@ def test_scans_of_a_batch_do_not_mix(engine: str, convolution: tuple[int, int, i
     expected = alone.convolve(features[mine], kernel, *convolution)
     cells = both.coordinates(convolution[2])
     order = pack(cells[cells[:, 0] == 1]).argsort()
-    torch.testing.assert_close(found[order], expected[pack(alone.coordinates(convolution[2])).argsort()], rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        found[order], expected[pack(alone.coordinates(convolution[2])).argsort()], rtol=0, atol=1e-10
+    )
 
 
 def test_kernel_maps_are_shared() -> None:

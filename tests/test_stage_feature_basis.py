@@ -1,4 +1,5 @@
-"""The scripts feature_basis and extract from end to end, and a training that refuses features of another teacher or with a changed byte."""
+"""The scripts feature_basis and extract from end to end, and a training that refuses features of another teacher or
+with a changed byte."""
 
 import hashlib
 import json
@@ -30,7 +31,8 @@ Result = tuple[int, str]
 
 @pytest.fixture
 def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> SimpleNamespace:
-    """Two networks, a tree of sequences 00 and 01 with their correspondences, and helpers that run the scripts in this process."""
+    """Two networks, a tree of sequences 00 and 01 with their correspondences, and helpers that run the scripts in this
+    process."""
 
     def run(script: str, settings: dict, *arguments: object) -> Result:
         capsys.readouterr()
@@ -47,7 +49,16 @@ def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp
         networks[name] = tmp_path / f"{name}.safetensors"
         save_segmenter(networks[name], build_segmenter(SHAPE), SHAPE)
     for sequence in ("00", "01"):
-        where = ("--dataset", tree, "--sequence", sequence, "--scribbles", tree, "--out", tmp_path / f"projection/{sequence}.h5")
+        where = (
+            "--dataset",
+            tree,
+            "--sequence",
+            sequence,
+            "--scribbles",
+            tree,
+            "--out",
+            tmp_path / f"projection/{sequence}.h5",
+        )
         assert run("project", {"cell": 1}, *where)[0] == 0
 
     def fit(out: str = "basis.safetensors", network: str = "one", **changes: object) -> Result:
@@ -55,11 +66,24 @@ def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp
         return run("feature_basis", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *where)
 
     def extract(
-        sequence: str = "00", out: str = "features", basis: str | None = "basis.safetensors", network: str = "one", **changes: object
+        sequence: str = "00",
+        out: str = "features",
+        basis: str | None = "basis.safetensors",
+        network: str = "one",
+        **changes: object,
     ) -> Result:
-        where = ("--sequence", sequence, "--projection", tmp_path / f"projection/{sequence}.h5", "--out", tmp_path / out / f"{sequence}.h5")
+        where = (
+            "--sequence",
+            sequence,
+            "--projection",
+            tmp_path / f"projection/{sequence}.h5",
+            "--out",
+            tmp_path / out / f"{sequence}.h5",
+        )
         based = ("--basis", tmp_path / basis) if basis else ("--basis",)
-        return run("extract", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *based, *where)
+        return run(
+            "extract", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *based, *where
+        )
 
     return SimpleNamespace(folder=tmp_path, tree=tree, networks=networks, run=run, fit=fit, extract=extract)
 
@@ -67,7 +91,9 @@ def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp
 def test_a_store_in_a_basis_has_the_networks_logits(work: SimpleNamespace) -> None:
     for done in (work.fit(), work.extract("00"), work.extract("01"), work.extract("00", "full", None, channels=None)):
         assert done[0] == 0, done[1]
-    reduced, other, full = (FeatureStore(work.folder / name) for name in ("features/00.h5", "features/01.h5", "full/00.h5"))
+    reduced, other, full = (
+        FeatureStore(work.folder / name) for name in ("features/00.h5", "features/01.h5", "full/00.h5")
+    )
     assert (reduced.channels, full.channels) == (22, 28) and reduced.basis is not None and full.basis is None
     assert other.basis is not None and np.array_equal(reduced.basis.components, other.basis.components)
     (index, coordinates), (expected_index, feature) = reduced.read("000001"), full.read("000001")
@@ -75,7 +101,10 @@ def test_a_store_in_a_basis_has_the_networks_logits(work: SimpleNamespace) -> No
     np.testing.assert_array_equal(index, expected_index)
     np.testing.assert_allclose(coordinates, feature @ reduced.basis.components.T, atol=1e-4)
     assert reduced.classifier is not None and full.classifier is not None
-    logits = [read @ made.weight.T + made.bias for read, made in ((coordinates, reduced.classifier), (feature, full.classifier))]
+    logits = [
+        read @ made.weight.T + made.bias
+        for read, made in ((coordinates, reduced.classifier), (feature, full.classifier))
+    ]
     np.testing.assert_allclose(*logits, atol=1e-3)
     assert np.linalg.norm(reduced.basis.restore(coordinates) - feature) < 0.5 * np.linalg.norm(feature)
     noted = json.loads((work.folder / "basis.settings.json").read_text())
@@ -83,9 +112,15 @@ def test_a_store_in_a_basis_has_the_networks_logits(work: SimpleNamespace) -> No
 
 
 def test_the_basis_is_a_function_of_the_network_and_the_frames(work: SimpleNamespace) -> None:
-    """Byte for byte, so that a repeated job of it changes nothing below; and image bytes that no chosen frame has do not matter."""
+    """Byte for byte, so that a repeated job of it changes nothing below; and image bytes that no chosen frame has do
+    not matter."""
     names = ("basis.safetensors", "again.safetensors", "other.safetensors", "fewer.safetensors")
-    for done in (work.fit(names[0]), work.fit(names[1]), work.fit(names[2], "other"), work.fit(names[3], basis_frames=2)):
+    for done in (
+        work.fit(names[0]),
+        work.fit(names[1]),
+        work.fit(names[2], "other"),
+        work.fit(names[3], basis_frames=2),
+    ):
         assert done[0] == 0, done[1]
     contents = [(work.folder / name).read_bytes() for name in names]
     assert contents[0] == contents[1] and len(set(contents)) == 3
@@ -114,16 +149,46 @@ def test_a_basis_of_another_network_and_wrong_channels_are_one_line(work: Simple
 def test_a_training_reads_the_store_of_its_teacher_alone(work: SimpleNamespace) -> None:
     for done in (work.fit(), work.extract("00"), work.extract("01")):
         assert done[0] == 0, done[1]
-    settings = {"backbone": BACKBONE, "steps": 4, "batch": 1, "image_guidance": {"weight": 1.0, "distance": "classes", "confidence": 0.0}}
+    settings = {
+        "backbone": BACKBONE,
+        "steps": 4,
+        "batch": 1,
+        "image_guidance": {"weight": 1.0, "distance": "classes", "confidence": 0.0},
+    }
 
     def train(name: str, *more: object, teacher: str = "one") -> Result:
         out = work.folder / name
         return work.run(
             "train_3d",
             settings,
-            *("--dataset", work.tree, "--sequences", "00", "01", "--labels", work.tree, "--projection", work.folder / "projection"),
-            *("--features", work.folder / "features", *more, "--teacher", work.networks[teacher], "--state", out / "state"),
-            *("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"),
+            *(
+                "--dataset",
+                work.tree,
+                "--sequences",
+                "00",
+                "01",
+                "--labels",
+                work.tree,
+                "--projection",
+                work.folder / "projection",
+            ),
+            *(
+                "--features",
+                work.folder / "features",
+                *more,
+                "--teacher",
+                work.networks[teacher],
+                "--state",
+                out / "state",
+            ),
+            *(
+                "--out",
+                out / "model.safetensors",
+                "--metrics",
+                out / "metrics.json",
+                "--curves-csv",
+                out / "curves.csv",
+            ),
         )
 
     assert train("right")[0] == 0
@@ -143,4 +208,7 @@ def test_the_pretrained_file_is_what_the_store_names(work: SimpleNamespace) -> N
     assert work.fit()[0] == 0 and work.extract()[0] == 0
     name = hashlib.sha256(work.networks["one"].read_bytes()).hexdigest()
     assert FeatureStore(work.folder / "features/00.h5").attributes["network"] == name
-    assert read_basis(work.folder / "basis.safetensors", name).components.shape == (22, load_segmenter(work.networks["one"]).channels)
+    assert read_basis(work.folder / "basis.safetensors", name).components.shape == (
+        22,
+        load_segmenter(work.networks["one"]).channels,
+    )

@@ -75,13 +75,18 @@ def write_target(root: Path, sequence: str) -> None:
         image, label = street(rng, {SKY: (240, 240, 240), ROAD: (60, 70, 60), CAR: (140, 40, 40)})
         u, v = (axis.ravel() for axis in np.meshgrid(np.arange(2, WIDTH, 3), np.arange(HEIGHT // 2 - 3, HEIGHT, 3)))
         depth = 10.0
-        points = np.stack([np.full(u.shape, depth), -(u - WIDTH / 2) * depth / focal, -(v - HEIGHT / 2) * depth / focal, u * 0.0], axis=1)
+        points = np.stack(
+            [np.full(u.shape, depth), -(u - WIDTH / 2) * depth / focal, -(v - HEIGHT / 2) * depth / focal, u * 0.0],
+            axis=1,
+        )
         raw = np.select([label[v, u] == ROAD, label[v, u] == CAR], [40, 10], 0).astype(np.uint32)
         for folder in ("velodyne", "labels", "scribbles", "image_2"):
             (kitti.sequence_path(root, sequence) / folder).mkdir(parents=True, exist_ok=True)
         points.astype(np.float32).tofile(kitti.scan_path(root, sequence, frame))
         raw.tofile(kitti.label_path(root, sequence, frame))
-        np.where(np.arange(len(raw)) % 4 == 0, raw, 0).astype(np.uint32).tofile(kitti.scribble_path(root, sequence, frame))
+        np.where(np.arange(len(raw)) % 4 == 0, raw, 0).astype(np.uint32).tofile(
+            kitti.scribble_path(root, sequence, frame)
+        )
         cv2.imwrite(str(kitti.image_path(root, sequence, frame)), image)
     kitti.write_calibration(kitti.calibration_path(root, sequence), kitti.Calibration(p2, tr))
 
@@ -93,21 +98,50 @@ def project(work: Path, sequence: str, *scribbles: object) -> None:
 
 
 def adapt(work: Path, out: Path, settings: dict) -> None:
-    arguments = ("--source", work / "source", "--dataset", work / "target", "--sequences", "00", "--projection", work / "projection")
+    arguments = (
+        "--source",
+        work / "source",
+        "--dataset",
+        work / "target",
+        "--sequences",
+        "00",
+        "--projection",
+        work / "projection",
+    )
     files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
-    run_script("adapt_2d", settings, *arguments, *files, "--pretrained", work / "pretrain" / "model.safetensors", "--state", out / "state")
+    run_script(
+        "adapt_2d",
+        settings,
+        *arguments,
+        *files,
+        "--pretrained",
+        work / "pretrain" / "model.safetensors",
+        "--state",
+        out / "state",
+    )
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Source images, one projected training sequence, a pretrained and an adapted network; validation data come only afterwards."""
+    """Source images, one projected training sequence, a pretrained and an adapted network; validation data come only
+    afterwards."""
     work = tmp_path_factory.mktemp("stages")
     write_source(work / "source")
     write_target(work / "target", "00")
     project(work, "00", "--scribbles", work / "target")
     out = work / "pretrain"
     files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
-    run_script("pretrain_2d", PRETRAIN, "--source", work / "source", *files, "--state", work / "state", "--curves", out / "curves")
+    run_script(
+        "pretrain_2d",
+        PRETRAIN,
+        "--source",
+        work / "source",
+        *files,
+        "--state",
+        work / "state",
+        "--curves",
+        out / "curves",
+    )
     adapt(work, work / "adapted", ADAPT)
     write_target(work / "target", "08")
     project(work, "08")
@@ -117,7 +151,9 @@ def work(tmp_path_factory):
 def test_whose_shares_weigh_the_source_images_changes_their_loss_alone(work, tmp_path):
     adapt(work, tmp_path, {**ADAPT, "class_weight_of": "target"})
     files = (work / "adapted" / "curves.csv", tmp_path / "curves.csv")
-    each, target = (np.genfromtxt(path, delimiter=",", names=True)[0] for path in files)  # the first step: the same network and images
+    each, target = (
+        np.genfromtxt(path, delimiter=",", names=True)[0] for path in files
+    )  # the first step: the same network and images
     assert each["scribble"] == target["scribble"] and abs(each["source"] - target["source"]) > 1e-3
 
 
@@ -202,7 +238,10 @@ def test_a_random_start_knows_nothing_of_the_pretrained_network_but_its_shape(wo
     matrices = [name for name, tensor in before.items() if tensor.ndim > 1]
     assert found["random"].keys() == before.keys() and len(matrices) > 10
     for name in matrices:
-        correlation = {start: np.corrcoef(before[name].flatten(), tensors[name].flatten())[0, 1] for start, tensors in found.items()}
+        correlation = {
+            start: np.corrcoef(before[name].flatten(), tensors[name].flatten())[0, 1]
+            for start, tensors in found.items()
+        }
         assert correlation["pretrained"] > 0.99 and abs(correlation["random"]) < 0.9, name
 
 
@@ -237,7 +276,10 @@ def test_the_store_holds_the_frozen_networks_features(work, dtype):
     run_script("extract", {"dtype": dtype}, "--network", network, *where, "--out", out)
     store, points = FeatureStore(out), Correspondence(work / "projection" / "08.h5").read("000001")
     index, feature = store.read("000001")
-    image = torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", "000001"))).permute(2, 0, 1)[None] / 255
+    image = (
+        torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", "000001"))).permute(2, 0, 1)[None]
+        / 255
+    )
     with torch.no_grad():
         expected = sample_features(load_segmenter(network)(image).features[0], torch.from_numpy(points.pixel)).numpy()
     np.testing.assert_array_equal(index, points.index)
@@ -257,7 +299,10 @@ def test_evaluation_counts_the_visible_labelled_points(work):
     for frame in ("000000", "000001"):
         raw = kitti.read_labels(kitti.label_path(work / "target", "08", frame))
         points = Correspondence(work / "projection" / "08.h5").read(frame)
-        image = torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", frame))).permute(2, 0, 1)[None] / 255
+        image = (
+            torch.from_numpy(kitti.read_image(kitti.image_path(work / "target", "08", frame))).permute(2, 0, 1)[None]
+            / 255
+        )
         with torch.no_grad():
             predicted = model(image).logits[0].argmax(dim=0).numpy()
         for number, (u, v) in zip(points.index, points.pixel, strict=True):
@@ -280,10 +325,15 @@ def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path
     right = kitti.read_calibration(path)
     scan = kitti.scan_path(tmp_path / "target", "00", "000001")
     points = kitti.read_scan(scan)
-    np.concatenate([points, points * [-1, 1, 1, 1], points * [-1, 1, 1, 1]]).astype("<f4").tofile(scan)  # two thirds lie behind
+    np.concatenate([points, points * [-1, 1, 1, 1], points * [-1, 1, 1, 1]]).astype("<f4").tofile(
+        scan
+    )  # two thirds lie behind
     project(tmp_path, "00")
     said = capsys.readouterr().err
-    assert f"sequence 00: {4 * len(points)} points, 50.0 % of them in the image, 50.0 % visible" in said and "WARNING" not in said
+    assert (
+        f"sequence 00: {4 * len(points)} points, 50.0 % of them in the image, 50.0 % visible" in said
+        and "WARNING" not in said
+    )
     far = right.tr.copy()
     far[0, 3] = 6.0  # strange, and no fault: a camera six metres aside
     kitti.write_calibration(path, kitti.Calibration(right.p2, far))
@@ -301,7 +351,16 @@ def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path
 
 
 def test_a_missing_network_is_one_line(work, capsys):
-    where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection", "--out", work / "x.json")
+    where = (
+        "--dataset",
+        work / "target",
+        "--sequences",
+        "08",
+        "--projection",
+        work / "projection",
+        "--out",
+        work / "x.json",
+    )
     with pytest.raises(SystemExit):
         run_script("evaluate_2d", {}, "--network", work / "none.safetensors", *where, "--pictures", work)
     message = capsys.readouterr().err.strip().splitlines()[-1]

@@ -1,4 +1,5 @@
-"""The 3D stages' scripts on a tiny tree: killed and resumed, pseudo-labels for a second training, prediction without a camera."""
+"""The 3D stages' scripts on a tiny tree: killed and resumed, pseudo-labels for a second training, prediction without a
+camera."""
 
 import json
 import runpy
@@ -18,7 +19,13 @@ from ignet.data.label_sets.labels import IGNORE, to_train_ids
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
-SETTINGS = {"steps": 12, "batch": 1, "backbone": BACKBONE, "contrastive": {"weight": 0.5}, "fovmix": {"probability": 0.5}}
+SETTINGS = {
+    "steps": 12,
+    "batch": 1,
+    "backbone": BACKBONE,
+    "contrastive": {"weight": 0.5},
+    "fovmix": {"probability": 0.5},
+}
 GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 
 
@@ -32,9 +39,38 @@ def projection(tiny_tree, run_script, tmp_path) -> Path:
 
 
 def training(tree: Path, projection: Path, out: Path, settings: dict) -> list[str]:
-    command = [sys.executable, ROOT / "workflow/scripts/train_3d.py", "--settings", json.dumps(settings), "--device", "cpu", "--threads", 1]
-    command += ["--dataset", tree, "--sequences", "00", "--labels", tree, "--projection", projection, "--features", projection]
-    command += ["--seed", 3, "--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"]
+    command = [
+        sys.executable,
+        ROOT / "workflow/scripts/train_3d.py",
+        "--settings",
+        json.dumps(settings),
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    ]
+    command += [
+        "--dataset",
+        tree,
+        "--sequences",
+        "00",
+        "--labels",
+        tree,
+        "--projection",
+        projection,
+        "--features",
+        projection,
+    ]
+    command += [
+        "--seed",
+        3,
+        "--out",
+        out / "model.safetensors",
+        "--metrics",
+        out / "metrics.json",
+        "--curves-csv",
+        out / "curves.csv",
+    ]
     return [str(part) for part in [*command, "--state", out / "state", "--checkpoint-every", 0]]
 
 
@@ -78,7 +114,9 @@ def test_curves_hold_the_learning_rate_of_the_step_itself(tiny_tree, projection,
 
 
 def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, tmp_path) -> None:
-    result = subprocess.run(training(tiny_tree, projection, tmp_path / "x", GUIDED), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        training(tiny_tree, projection, tmp_path / "x", GUIDED), capture_output=True, text=True, check=False
+    )
     assert result.returncode == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -87,7 +125,16 @@ def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, t
 
 def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, projection, run_script, tmp_path) -> None:
     finish(training(tiny_tree, projection, tmp_path / "first", SETTINGS))
-    arguments = ["--weights", tmp_path / "first/model.safetensors", "--dataset", tiny_tree, "--sequences", "00", "--scribbles", tiny_tree]
+    arguments = [
+        "--weights",
+        tmp_path / "first/model.safetensors",
+        "--dataset",
+        tiny_tree,
+        "--sequences",
+        "00",
+        "--scribbles",
+        tiny_tree,
+    ]
     result = run_script("pseudo_label.py", "--settings", '{"fraction": 0.5}', *arguments, "--out", tmp_path / "pseudo")
     assert result.returncode == 0, result.stderr
     for frame in ("000000", "000001"):
@@ -109,7 +156,9 @@ def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, proj
     [("scribbles", "scribbles", True), ("dense", "labels", False)],
     ids=["scribbles, with unlabelled scans", "dense, supervised"],
 )
-def test_labels_of_unlabelled_scans_change_nothing(tiny_tree, projection, tmp_path, monkeypatch, supervision, folder, learns) -> None:
+def test_labels_of_unlabelled_scans_change_nothing(
+    tiny_tree, projection, tmp_path, monkeypatch, supervision, folder, learns
+) -> None:
     def weights_of(name: str) -> bytes:
         command = training(tiny_tree, projection, tmp_path / name, settings)
         monkeypatch.setattr(sys, "argv", command[1:])
@@ -147,7 +196,16 @@ def test_prediction_needs_scans_alone(tiny_tree, projection, run_script, tmp_pat
     for name in ("image_2", "labels", "scribbles"):
         shutil.rmtree(tiny_tree / "sequences/08" / name)
     (tiny_tree / "sequences/08/calib.txt").unlink()
-    arguments = ["--weights", tmp_path / "run/model.safetensors", "--dataset", tiny_tree, "--sequence", "08", "--out", tmp_path / "out"]
+    arguments = [
+        "--weights",
+        tmp_path / "run/model.safetensors",
+        "--dataset",
+        tiny_tree,
+        "--sequence",
+        "08",
+        "--out",
+        tmp_path / "out",
+    ]
     result = run_script("predict.py", "--settings", "{}", *arguments)
     assert result.returncode == 0, result.stderr
     for frame in ("000000", "000001"):

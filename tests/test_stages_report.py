@@ -49,7 +49,8 @@ def write_labels(path, ids):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A dataset of two scans, correspondences, and predictions of two runs with one right in two and two right in three points."""
+    """A dataset of two scans, correspondences, and predictions of two runs with one right in two and two right in three
+    points."""
     import cv2
 
     root, rng = tmp_path_factory.mktemp("tree"), np.random.default_rng(0)
@@ -67,15 +68,25 @@ def tree(tmp_path_factory):
             write_labels(folder / "labels" / f"{frame}.label", truth)
             index = np.sort(rng.choice(POINTS, 90, replace=False)).astype(np.int32)
             pixel = rng.uniform(1, [WIDTH - 2, HEIGHT - 2], (90, 2)).astype(np.float32)
-            writer.add(frame, FrameCorrespondence(index, pixel, np.full(90, 255, np.uint8), POINTS, WIDTH, HEIGHT, (-0.7, 0.7)))
+            writer.add(
+                frame, FrameCorrespondence(index, pixel, np.full(90, 255, np.uint8), POINTS, WIDTH, HEIGHT, (-0.7, 0.7))
+            )
             for run, wrong in (("baseline", 2), ("full", 3)):
-                predicted = np.where(np.arange(POINTS) % wrong == 0, rng.choice(np.array([0, 8, 9, 255]), POINTS), truth).astype(np.uint8)
-                write_labels(root / "predictions" / run / "sequences" / SEQUENCE / "predictions" / f"{frame}.label", predicted)
+                predicted = np.where(
+                    np.arange(POINTS) % wrong == 0, rng.choice(np.array([0, 8, 9, 255]), POINTS), truth
+                ).astype(np.uint8)
+                write_labels(
+                    root / "predictions" / run / "sequences" / SEQUENCE / "predictions" / f"{frame}.label", predicted
+                )
     return root
 
 
 def evaluate(monkeypatch, tree, out, run="baseline", **replaced):
-    folders = {"dataset": tree / "dataset", "predictions": tree / "predictions" / run, "projection": tree / "projection"} | replaced
+    folders = {
+        "dataset": tree / "dataset",
+        "predictions": tree / "predictions" / run,
+        "projection": tree / "projection",
+    } | replaced
     arguments = [part for name, path in folders.items() for part in (f"--{name}", path)]
     files = ("--out", out / "metrics.json", "--confusion", out / "c.csv", "--tensor", out / "confusion.h5")
     run_stage(monkeypatch, "evaluate.py", *arguments, "--sequences", SEQUENCE, *files)
@@ -145,7 +156,9 @@ def test_evaluate(tree, tmp_path, monkeypatch):
     second = np.arange(len(truth)) >= POINTS
     np.testing.assert_array_equal(tensor.whole()[1], confusion_matrix(truth[second], predicted[second], 19))
     unseen = second & ~seen
-    np.testing.assert_array_equal(tensor.slice("camera", "out-of-FOV")[1], confusion_matrix(truth[unseen], predicted[unseen], 19))
+    np.testing.assert_array_equal(
+        tensor.slice("camera", "out-of-FOV")[1], confusion_matrix(truth[unseen], predicted[unseen], 19)
+    )
 
 
 def test_evaluate_names_the_faulty_file(tree, tmp_path, monkeypatch, capsys):
@@ -192,7 +205,9 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     assert float(first["relative to full"]) == pytest.approx(100 * float(first["mIoU (benchmark)"]) / full)
     assert float(second["difference to baseline"]) == pytest.approx(full - float(first["mIoU (benchmark)"]))
     assert (out / "summary.txt").read_text() in capsys.readouterr().out
-    assert "| source  | synthetic source images only |             25.0 |     50.0 |" in (out / "summary.txt").read_text()
+    assert (
+        "| source  | synthetic source images only |             25.0 |     50.0 |" in (out / "summary.txt").read_text()
+    )
     tables = ("table", "controls", "gains", "gains_per_class", "per_class", "slices", "networks_2d", "published")
     for name in tables:
         assert all((out / f"{name}{suffix}").stat().st_size for suffix in (".csv", ".md", ".tex"))
@@ -213,7 +228,14 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     other.counts[0, 0, 0, 0, 0, 0] += 1
     write_tensor(tmp_path / "other.h5", other)
     line = error_of(
-        capsys, monkeypatch, "compare.py", "--confusions", files[0], f"other:3={tmp_path / 'other.h5'}", "--out", tmp_path / "none"
+        capsys,
+        monkeypatch,
+        "compare.py",
+        "--confusions",
+        files[0],
+        f"other:3={tmp_path / 'other.h5'}",
+        "--out",
+        tmp_path / "none",
     )
     assert "run other seed 3 was evaluated on" in line and not (tmp_path / "none").exists()
 
@@ -224,7 +246,9 @@ def test_compare_refuses_arguments_that_are_no_runs(tmp_path, monkeypatch, capsy
 
 
 def test_compare_refuses_a_seed_given_twice(tmp_path, monkeypatch, capsys):
-    assert "given twice" in error_of(capsys, monkeypatch, "compare.py", "--confusions", "run:0=a", "run:0=b", "--out", tmp_path)
+    assert "given twice" in error_of(
+        capsys, monkeypatch, "compare.py", "--confusions", "run:0=a", "run:0=b", "--out", tmp_path
+    )
 
 
 def test_report(tree, tmp_path, monkeypatch, capsys):
@@ -232,9 +256,27 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
     shape = SegformerConfig()
     save_segmenter(tmp_path / "network.safetensors", build_segmenter(shape), shape)
     runs = [f"{run}={tree / 'predictions' / run}" for run in ("baseline", "full")]
-    arguments = ["--dataset", tree / "dataset", "--sequences", SEQUENCE, "--predictions", *runs, "--projection", tree / "projection"]
+    arguments = [
+        "--dataset",
+        tree / "dataset",
+        "--sequences",
+        SEQUENCE,
+        "--predictions",
+        *runs,
+        "--projection",
+        tree / "projection",
+    ]
     networks = ["--networks-2d", f"source={tmp_path / 'network.safetensors'}", "--settings", '{"frames": 1}']
-    run_stage(monkeypatch, "report.py", *arguments, *networks, "--scribbles-note", "scribbles: simulated", "--out", tmp_path / "out")
+    run_stage(
+        monkeypatch,
+        "report.py",
+        *arguments,
+        *networks,
+        "--scribbles-note",
+        "scribbles: simulated",
+        "--out",
+        tmp_path / "out",
+    )
     pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert pictures == [f"08_000001_{kind}.png" for kind in ("above", "image", "networks_2d")]
     for name in pictures:
@@ -248,7 +290,11 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
 
 
 def test_only_the_reporting_stages_depend_on_the_reports():
-    reporting = {script.name for script in SCRIPTS.glob("*.py") if any(name.startswith("ignet.report.") for name in import_closure(script))}
+    reporting = {
+        script.name
+        for script in SCRIPTS.glob("*.py")
+        if any(name.startswith("ignet.report.") for name in import_closure(script))
+    }
     assert {"compare.py", "report.py"} <= reporting
     assert not reporting & {
         "train_3d.py",

@@ -6,24 +6,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ignet.evaluate.confusion import mean_iou_occurring, mean_iou_official
-from ignet.evaluate.statistics import bootstrap_weights, difference, difference_of_differences, miou, ratio, resampled_miou
+from ignet.evaluate.statistics import (
+    bootstrap_weights,
+    difference,
+    difference_of_differences,
+    miou,
+    ratio,
+    resampled_miou,
+)
 
 POINTS = 10_000
 
 
 def scans(*recalls):
-    """Scans of one class: in each, a share of its points is predicted right, and nothing is predicted for the others: IoU = the share."""
+    """Scans of one class: in each, a share of its points is predicted right, and nothing is predicted for the others:
+    IoU = the share."""
     right = np.rint(np.asarray(recalls) * POINTS).astype(np.int64)
     return np.stack([right, POINTS - right], axis=1)[:, None, :]
 
 
 def experiment(rng, gain, seeds=5, frames=20, of_seed=0.01, of_scan=0.05, of_both=0.01, of_pair=0.01):
-    """Two runs whose IoUs differ by ``gain`` on average; scans, and seeds by ``of_pair``, move both; the rest moves each by itself."""
+    """Two runs whose IoUs differ by ``gain`` on average; scans, and seeds by ``of_pair``, move both; the rest moves
+    each by itself."""
     hard = rng.normal(0, of_scan, frames)
     lucky = rng.normal(0, of_pair, seeds)
 
     def run(level):
-        recalls = level + hard + lucky[:, None] + rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, of_both, (seeds, frames))
+        recalls = (
+            level + hard + lucky[:, None] + rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, of_both, (seeds, frames))
+        )
         return {seed: scans(*recalls[seed]) for seed in range(seeds)}
 
     return run(0.5 + gain), run(0.5)
@@ -32,11 +43,13 @@ def experiment(rng, gain, seeds=5, frames=20, of_seed=0.01, of_scan=0.05, of_bot
 def test_resampled_miou_by_hand():
     confusion = np.array([[[2, 1, 0], [0, 1, 0]], [[4, 0, 0], [0, 0, 0]], [[0, 0, 0], [1, 0, 1]]])
     weights = np.array([[1.0, 1, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3], [0, 1, 2]])
-    # all: class 0 has 6 hits, 1 miss, 1 false: 6/8; class 1 1 hit, 2 misses, 1 false: 1/4
-    # scan 0: 2/3 and 1/2; scan 1: class 0 alone; scan 2: class 1 missed, class 0 said but not true; last: 4/6, and class 1 missed
+    # all: class 0 has 6 hits, 1 miss, 1 false: 6/8; class 1 1 hit, 2 misses, 1 false: 1/4 scan 0: 2/3 and 1/2; scan 1:
+    # class 0 alone; scan 2: class 1 missed, class 0 said but not true; last: 4/6, and class 1 missed
     expected = [0.5, (2 / 3 + 1 / 2) / 2, 1, 0, (4 / 6 + 0) / 2]
     np.testing.assert_allclose(resampled_miou(confusion, weights), expected)
-    np.testing.assert_allclose(resampled_miou(confusion, weights, "official"), [0.5, (2 / 3 + 1 / 2) / 2, 1 / 2, 0, 1 / 3])
+    np.testing.assert_allclose(
+        resampled_miou(confusion, weights, "official"), [0.5, (2 / 3 + 1 / 2) / 2, 1 / 2, 0, 1 / 3]
+    )
     np.testing.assert_allclose(resampled_miou(confusion, weights, classes=(1,)), [1 / 4, 1 / 2, np.nan, 0, 0])
     assert miou(confusion) == 0.5 and miou(confusion, classes=(0,)) == 0.75
     assert np.isnan(miou(np.zeros((3, 2, 3), np.int64))) and miou(np.zeros((3, 2, 3), np.int64), "official") == 0
@@ -54,7 +67,8 @@ def test_weights_are_repeated_scans(seed):
 
 
 def test_a_class_that_a_draw_lacks_counts_for_neither_run():
-    """One run finds a class that one scan holds, and sees it where it is not too; without this scan, the runs are equal but for that."""
+    """One run finds a class that one scan holds, and sees it where it is not too; without this scan, the runs are equal
+    but for that."""
     run, other = np.zeros((2, 2, 3), np.int64), np.zeros((2, 2, 3), np.int64)
     run[:, 0], other[:, 0] = (99, 1, 0), (100, 0, 0)
     run[0, 1], other[0, 1] = (0, 10, 0), (10, 0, 0)
@@ -70,7 +84,9 @@ def test_bootstrap_weights():
     # the mean of 5 values spreads as Student's t says: quantile 2.776 of 4 degrees of freedom, against 1.960
     values = np.array([1.0, 2, 3, 5, 9])
     expected = values.std(ddof=1) / np.sqrt(5) * 2.776 / 1.960
-    assert (seeds @ values).std() == pytest.approx(expected, rel=0.02) and (seeds @ values).mean() == pytest.approx(4, abs=0.05)
+    assert (seeds @ values).std() == pytest.approx(expected, rel=0.02) and (seeds @ values).mean() == pytest.approx(
+        4, abs=0.05
+    )
     # scans do not depend on the number of seeds, and one seed is not resampled
     alone, same = bootstrap_weights(1, 30, 20_000, np.random.default_rng(0))
     np.testing.assert_array_equal(same, frames)
@@ -88,9 +104,13 @@ def test_values_by_hand():
 
 
 def test_of_scans_alone_by_hand():
-    """One seed: the draws of two scans are (0, 2), (1, 1), (2, 0), so that the interval is from the one scan's gain to the other's."""
+    """One seed: the draws of two scans are (0, 2), (1, 1), (2, 0), so that the interval is from the one scan's gain to
+    the other's."""
     found = difference({3: scans(0.6, 0.8)}, {3: scans(0.5, 0.5)})
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3)) and (found.seeds, found.frames) == (1, 2)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.1, 0.3)) and (found.seeds, found.frames) == (
+        1,
+        2,
+    )
 
 
 def test_of_seeds_alone_is_close_to_students_interval():
@@ -103,7 +123,12 @@ def test_of_seeds_alone_is_close_to_students_interval():
 
 @pytest.mark.parametrize(
     ("seeds", "spread"),
-    [(5, {}), (5, {"of_seed": 0.03, "of_both": 0.001}), (5, {"of_seed": 0.003, "of_both": 0.02}), (3, {"of_seed": 0.03, "of_both": 0.001})],
+    [
+        (5, {}),
+        (5, {"of_seed": 0.03, "of_both": 0.001}),
+        (5, {"of_seed": 0.003, "of_both": 0.02}),
+        (3, {"of_seed": 0.03, "of_both": 0.001}),
+    ],
 )
 def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds, spread):
     rng, held = np.random.default_rng(0), 0
@@ -114,7 +139,8 @@ def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds, spread):
 
 
 def test_pairs_are_narrower_than_unrelated_runs():
-    """What scans and seeds do to both runs cancels; the same runs with scans and seeds in another order have nothing in common."""
+    """What scans and seeds do to both runs cancels; the same runs with scans and seeds in another order have nothing in
+    common."""
     run, other = experiment(np.random.default_rng(1), 0.02, of_pair=0.03)
     paired = difference(run, other)
     order = np.random.default_rng(2).permutation(20)
@@ -140,9 +166,12 @@ def test_the_draws_are_repeated_and_the_level_counts():
 
 
 def test_equal_gains_in_two_slices_cancel():
-    """A gain that is the same in both slices, scan by scan and seed by seed, has no spread: all four figures use the same draws."""
+    """A gain that is the same in both slices, scan by scan and seed by seed, has no spread: all four figures use the
+    same draws."""
     base, gain = experiment(np.random.default_rng(5), 0)[0], 0.1
-    shifted = {seed: confusion + np.array([gain * POINTS, -gain * POINTS]).astype(int) for seed, confusion in base.items()}
+    shifted = {
+        seed: confusion + np.array([gain * POINTS, -gain * POINTS]).astype(int) for seed, confusion in base.items()
+    }
     found = difference_of_differences(shifted, base, shifted, base)
     assert (found.value, found.low, found.high) == (0, 0, 0)
     found = difference_of_differences(shifted, base, base, base)
@@ -154,10 +183,16 @@ def test_slices_of_classes():
     run, other = ({0: rng.integers(1, 50, (6, 3, 4)).astype(np.int64)} for _ in range(2))
     other[0][..., -1] += run[0].sum(axis=2).max() + 200 - other[0].sum(axis=2)
     run[0][..., -1] += other[0].sum(axis=2) - run[0].sum(axis=2)
-    assert difference(run, other, classes=(0, 2)).value == pytest.approx(miou(run[0], classes=(0, 2)) - miou(other[0], classes=(0, 2)))
+    assert difference(run, other, classes=(0, 2)).value == pytest.approx(
+        miou(run[0], classes=(0, 2)) - miou(other[0], classes=(0, 2))
+    )
     found = difference_of_differences(run, other, run, other, classes=(0,), classes_than=(1,)).value
-    assert found == pytest.approx(difference(run, other, classes=(0,)).value - difference(run, other, classes=(1,)).value)
-    assert difference(run, other, mean="official").value == pytest.approx(miou(run[0], "official") - miou(other[0], "official"))
+    assert found == pytest.approx(
+        difference(run, other, classes=(0,)).value - difference(run, other, classes=(1,)).value
+    )
+    assert difference(run, other, mean="official").value == pytest.approx(
+        miou(run[0], "official") - miou(other[0], "official")
+    )
 
 
 def test_empty_slices_have_no_figure():

@@ -100,7 +100,9 @@ def without(*prefixes: str) -> Callable[[str, bytes], list[tuple[str, bytes]]]:
 
 
 def first_label(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[str, bytes], list[tuple[str, bytes]]]:
-    return lambda name, data: [(name, change(np.frombuffer(data, "<u4").copy()).tobytes() if name == LABELS[0] else data)]
+    return lambda name, data: [
+        (name, change(np.frombuffer(data, "<u4").copy()).tobytes() if name == LABELS[0] else data)
+    ]
 
 
 def put(value: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -121,7 +123,10 @@ FAULTS = [
     (first_label(put(99)), ["found id 99 on 3 points"]),
     (first_label(put(300)), ["found id 300 on 3 points"]),
     (first_label(lambda labels: np.arange(400, dtype="<u4") % 19 + 1), ["may be train ids"]),
-    (lambda name, data: [(name, data), (f"__MACOSX/{name}", b"")] if name == LABELS[0] else [(name, data)], ["found '__MACOSX/"]),
+    (
+        lambda name, data: [(name, data), (f"__MACOSX/{name}", b"")] if name == LABELS[0] else [(name, data)],
+        ["found '__MACOSX/"],
+    ),
     (lambda name, data: [(name.replace("21", "22"), data)], None),
     (lambda name, data: [(f"mine/{name}", data)], None),
 ]
@@ -189,7 +194,9 @@ def test_scans_must_be_there(scans: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(TEST_SCANS.values()) == 20351 and list(TEST_SCANS) == [str(number) for number in range(11, 22)]
     assert scans_of(scans, SEQUENCES) == {sequence: {"000000": 400, "000001": 400} for sequence in SEQUENCES}
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 921})
-    with pytest.raises(IgnetError, match=r"found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_od"):
+    with pytest.raises(
+        IgnetError, match=r"found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_od"
+    ):
         scans_of(scans, None)
     with pytest.raises(IgnetError, match="no such sequence"):
         scans_of(scans, ["12"])

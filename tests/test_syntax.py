@@ -1,4 +1,5 @@
-"""Canonical syntax: what does the same is the same text, in every Python; what computes something else is another text."""
+"""Canonical syntax: what does the same is the same text, in every Python; what computes something else is another
+text."""
 
 import ast
 
@@ -47,7 +48,11 @@ def main():
 '''
 
 SAME = {
-    "docstrings": [('"""A module."""', '"""Another."""'), ('    """A point."""\n\n', ""), ('"""Add up."""', '"""Sum."""')],
+    "docstrings": [
+        ('"""A module."""', '"""Another."""'),
+        ('    """A point."""\n\n', ""),
+        ('"""Add up."""', '"""Sum."""'),
+    ],
     "comments and layout": [("\n\n\n", "\n\n\n\n# a remark\n"), ("return f", "return \\\n        f")],
     "annotations": [
         ("items: list[int]", "items: Iterable[int]"),
@@ -57,7 +62,12 @@ SAME = {
         ("import Any", "import Any, Literal"),
     ],
     "the version": [('"1"', '"2"')],
-    "errors": [("expected one of", "found; choose"), ('"a, b"', '"a or b"'), ("not read", "could not be read"), ("nothing given", "empty")],
+    "errors": [
+        ("expected one of", "found; choose"),
+        ('"a, b"', '"a or b"'),
+        ("not read", "could not be read"),
+        ("nothing given", "empty"),
+    ],
     "log lines": [("%d items, rate %g", "%d things at %g"), (", 100)", ", 99)"), ("log.info", "log.warning")],
     "progress": [("item of", "thing of")],
     "output for people": [("error: {error}", "fault: {error}")],
@@ -114,7 +124,8 @@ def test_a_constant_that_is_used_stays() -> None:
 
 
 def test_fields_that_other_versions_of_python_add_or_leave_empty() -> None:
-    """3.12 gives functions and classes `type_params`; texts may have a `kind`; f-strings may hold empty or divided constants."""
+    """3.12 gives functions and classes `type_params`; texts may have a `kind`; f-strings may hold empty or divided
+    constants."""
     tree = ast.parse("def f(x):\n    return 'a'\nclass C:\n    y = 'b'")
     before = canonical_dump(tree)
     for node in ast.walk(tree):

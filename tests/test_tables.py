@@ -22,7 +22,12 @@ def test_only_some_columns_under_other_names():
     assert table.only({"c": "third", "a": "first"}) == Table("t", ("third", "first"), ((3, 1), (6, 4)), ("a note",))
 
 
-TABLE = Table("A & B", ("run", "n", "x", "y"), (("a_1", 2, Spread(12.34, 0.56), None), ("b|c", 1, Spread(1.0, None), 3.25)), ("50 %",))
+TABLE = Table(
+    "A & B",
+    ("run", "n", "x", "y"),
+    (("a_1", 2, Spread(12.34, 0.56), None), ("b|c", 1, Spread(1.0, None), 3.25)),
+    ("50 %",),
+)
 
 
 def test_csv_keeps_all_digits_and_splits_spreads():

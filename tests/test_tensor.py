@@ -55,7 +55,9 @@ def test_every_slice_is_what_counting_it_alone_gives(points, seed):
     for (axis, names), numbers in zip(NAMES.items(), slices, strict=True):
         for number, name in enumerate(names):
             member = numbers == number
-            np.testing.assert_array_equal(tensor.slice(axis, name)[0], confusion_matrix(truth[member], predicted[member], 4))
+            np.testing.assert_array_equal(
+                tensor.slice(axis, name)[0], confusion_matrix(truth[member], predicted[member], 4)
+            )
         np.testing.assert_array_equal(sum(tensor.slice(axis, name) for name in names), tensor.whole())
     far_unseen_inside = (slices[0] == 2) & (slices[1] == 1) & (slices[2] == 1)
     alone = confusion_matrix(truth[far_unseen_inside], predicted[far_unseen_inside], 4)
@@ -70,7 +72,9 @@ def test_points_outside_the_tensor_are_refused(truth, predicted, number):
 
 
 def test_unknown_slices_are_named():
-    with pytest.raises(IgnetError, match=r"slice 'range:99 m': found no slice .* one of 'range:0-10 m', .*'boundary:interior'"):
+    with pytest.raises(
+        IgnetError, match=r"slice 'range:99 m': found no slice .* one of 'range:0-10 m', .*'boundary:interior'"
+    ):
         random_tensor().slice("range", "99 m")
     with pytest.raises(IgnetError, match="slice 'height:low'"):
         random_tensor().slice("height", "low")
@@ -120,7 +124,9 @@ def test_broken_files_are_named(tmp_path):
         read_tensor(path)
     with h5py.File(path, "a") as file:
         file.attrs["version"] = 2
-    with pytest.raises(IgnetError, match="found layout confusion version 2, expected a whole confusion file of version 1"):
+    with pytest.raises(
+        IgnetError, match="found layout confusion version 2, expected a whole confusion file of version 1"
+    ):
         read_tensor(path)
 
 

@@ -151,7 +151,9 @@ def test_in_a_schedulers_job_sigterm_saves_and_goes_on(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("signals", [{}, {5: signal.SIGTERM}, {11: signal.SIGTERM}, {-1: signal.SIGTERM}])
-def test_state_stays_and_a_finished_training_only_writes_again(tmp_path: Path, signals: dict[int, signal.Signals]) -> None:
+def test_state_stays_and_a_finished_training_only_writes_again(
+    tmp_path: Path, signals: dict[int, signal.Signals]
+) -> None:
     """Also in a scheduler's job that is told to end and still comes to its end: what it wrote will not count."""
     out = tmp_path / "model"
     _, run = train(tmp_path / "state", signals=signals, deadline=1e12, write=out)

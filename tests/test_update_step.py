@@ -1,6 +1,8 @@
-"""What one step of each training does to the weights, by hand: learning rate, decay, clipping, moving average, and what is exported.
+"""What one step of each training does to the weights, by hand: learning rate, decay, clipping, moving average, and what
+is exported.
 
-The scripts run as the workflow runs them, with settings that are neither 0 nor 1, so that a value that is left out is seen.
+The scripts run as the workflow runs them, with settings that are neither 0 nor 1, so that a value that is left out is
+seen.
 """
 
 import json
@@ -21,10 +23,17 @@ from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
 from ignet.models.segformer import build_segmenter, load_segmenter
 from ignet.models.segmentor3d import build_network, load_network
 
-# --- the 2D trainings --------------------------------------------------------------------------------------------------------
+# --- the 2D trainings ---------------------------------------------------------
 
 IMAGES = {"crop": [32, 48], "batch": 2}
-STEPS_2D = {**IMAGES, "steps": 6, "warmup": 2, "learning_rate": 3e-3, "head_learning_rate_factor": 7.0, "weight_decay": 0.3}
+STEPS_2D = {
+    **IMAGES,
+    "steps": 6,
+    "warmup": 2,
+    "learning_rate": 3e-3,
+    "head_learning_rate_factor": 7.0,
+    "weight_decay": 0.3,
+}
 RISE_AND_FALL = [1 / 3, 2 / 3 * 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
 ADAPTED = {
     **STEPS_2D,
@@ -72,7 +81,9 @@ def names_by_value(weights: list[torch.Tensor], named: dict[str, torch.Tensor]) 
     """The name of each weight, found by its values."""
     left, names = dict(named), []
     for weight in weights:
-        names.append(next(name for name, value in left.items() if value.shape == weight.shape and torch.equal(value, weight)))
+        names.append(
+            next(name for name, value in left.items() if value.shape == weight.shape and torch.equal(value, weight))
+        )
         del left[names[-1]]
     assert not left
     return names
@@ -92,15 +103,21 @@ def test_2d_steps_are_those_of_adamw_with_the_schedule_and_decay_of_the_settings
         assert step.decays == decays
     by_hand = adamw(steps, [[share * rate for rate in full] for share in RISE_AND_FALL], decays)
     for name, expected, found in zip(names, by_hand, steps[-1].after, strict=True):
-        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found.double(), expected, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_pretraining_exports_the_network_and_adaptation_its_moving_average(recorded) -> None:
     work, steps = recorded
-    names = names_by_value(steps["adapted"][0].before, dict(load_segmenter(work / "pretrain" / "model.safetensors").named_parameters()))
+    names = names_by_value(
+        steps["adapted"][0].before, dict(load_segmenter(work / "pretrain" / "model.safetensors").named_parameters())
+    )
     exported = dict(load_segmenter(work / "adapted" / "model.safetensors").named_parameters())
     apart = 0.0
-    for name, teacher, student in zip(names, moving_average(steps["adapted"], 0.6), steps["adapted"][-1].after, strict=True):
+    for name, teacher, student in zip(
+        names, moving_average(steps["adapted"], 0.6), steps["adapted"][-1].after, strict=True
+    ):
         torch.testing.assert_close(exported[name].double(), teacher, rtol=1e-5, atol=1e-7)
         apart = max(apart, float((teacher - student).abs().max()))
     assert apart > 1e-3
@@ -115,7 +132,8 @@ def test_the_terms_of_the_adaptation_have_the_weights_of_the_settings(recorded) 
 
 @pytest.mark.parametrize("stage", ["pretrain", "adapted"])
 def test_2d_gradients_are_those_of_one_step(recorded, tmp_path: Path, stage: str) -> None:
-    """With a network that stands still all steps have about the same gradient: none is kept for the next, and none is cut."""
+    """With a network that stands still all steps have about the same gradient: none is kept for the next, and none is
+    cut."""
     still = {**IMAGES, "steps": 8, "warmup": 0, "learning_rate": 1e-12}
     (tmp_path / "pretrain").symlink_to(recorded[0] / "pretrain")
     for name in ("source", "target", "projection"):
@@ -129,7 +147,9 @@ def test_2d_gradients_are_those_of_one_step(recorded, tmp_path: Path, stage: str
     assert min(norms) > 0.05 and np.mean(norms[4:]) < 2 * norms[0]
 
 
-def test_pretraining_sees_no_held_out_image_and_is_measured_on_nothing_else(recorded, tmp_path: Path, monkeypatch) -> None:
+def test_pretraining_sees_no_held_out_image_and_is_measured_on_nothing_else(
+    recorded, tmp_path: Path, monkeypatch
+) -> None:
     """Image 0 of 6 is held out; 32 crops are drawn from the others."""
     read, seen = SourceDataset.read, []
 
@@ -161,7 +181,7 @@ def test_a_network_from_nothing_has_the_initialisation_of_segformers_authors() -
     assert checked > 10
 
 
-# --- the 3D training ---------------------------------------------------------------------------------------------------------
+# --- the 3D training ----------------------------------------------------------
 
 SHAPE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
 STEPS_3D = {"backbone": SHAPE, "batch": 1, "steps": 6, "warmup": 0.34, "learning_rate": 3e-3, "weight_decay": 0.3}
@@ -176,7 +196,14 @@ def train(tiny_tree: Path, tmp_path: Path) -> Callable[[dict], tuple[Path, list[
     def run(settings: dict) -> tuple[Path, list[Step]]:
         out = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
         arguments = ("--dataset", tiny_tree, "--sequences", "00", "--labels", tiny_tree, "--seed", 3)
-        files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+        files = (
+            "--out",
+            out / "model.safetensors",
+            "--metrics",
+            out / "metrics.json",
+            "--curves-csv",
+            out / "curves.csv",
+        )
         with recorded_steps() as steps:
             run_script("train_3d", settings, *arguments, *files, "--state", out / "state")
         return out, steps

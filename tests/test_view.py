@@ -45,20 +45,35 @@ def write(path, text="", at=None):
 
 
 def write_log(path, began, at, *lines):
-    """A log whose lines were written at ``began``, all of them, by their own clock; the file was changed last at ``at``."""
+    """A log whose lines were written at ``began``, all of them, by their own clock; the file was changed last at
+    ``at``."""
     clock = time.strftime("%H:%M:%S", time.localtime(began))
     write(path, "".join(f"{clock} INFO {line}\n" for line in lines), at)
 
 
 @pytest.fixture
 def results(tmp_path):
-    """A workflow at work: one training runs, one job is done, one waits; the world was made before. The lock is held."""
+    """A workflow at work: one training runs, one job is done, one waits; the world was made before. The lock is
+    held."""
     results = tmp_path / "results" / "mine"
     experiment = load_experiment(read_yaml(CONFIG), "tiny").model_dump(mode="json")
     jobs = [
         job("simulate_source", needed=False, outputs=["world"], benchmark=""),
-        job("check_sequence", after=[0], outputs=["results/mine/00.json"], benchmark="results/mine/check.tsv", sequence="00"),
-        job("train_3d", after=[0], outputs=["results/mine/train_3d/full/seed0/curves.csv"], benchmark="t.tsv", run="full", seed="0"),
+        job(
+            "check_sequence",
+            after=[0],
+            outputs=["results/mine/00.json"],
+            benchmark="results/mine/check.tsv",
+            sequence="00",
+        ),
+        job(
+            "train_3d",
+            after=[0],
+            outputs=["results/mine/train_3d/full/seed0/curves.csv"],
+            benchmark="t.tsv",
+            run="full",
+            seed="0",
+        ),
         job("predict", after=[2], run="full", seed="0", sequence="08"),
     ]
     values = {
@@ -93,11 +108,18 @@ def test_a_start_is_recorded_in_order_and_comes_back(tmp_path):
     def made(rule, wildcards, needed, network=None):
         resources = {"network": network} if network else {}
         files = {"output": [f"{rule}.out"], "log": [f"{rule}.log"], "benchmark": None}
-        return Fake(rule=SimpleNamespace(name=rule), wildcards_dict=wildcards, resources=resources, needed=needed, **files)
+        return Fake(
+            rule=SimpleNamespace(name=rule), wildcards_dict=wildcards, resources=resources, needed=needed, **files
+        )
 
-    first, second = made("adapt_2d", {"network": "0123abcd"}, True, "adapted"), made("extract", {"network": "x", "sequence": "00"}, False)
+    first, second = (
+        made("adapt_2d", {"network": "0123abcd"}, True, "adapted"),
+        made("extract", {"network": "x", "sequence": "00"}, False),
+    )
     everything = made("all", {}, True)
-    dag = SimpleNamespace(dependencies={first: [], second: [first], everything: [second]}, needrun=lambda each: each.needed)
+    dag = SimpleNamespace(
+        dependencies={first: [], second: [first], everything: [second]}, needrun=lambda each: each.needed
+    )
     record_schedule(tmp_path, [everything, second, first], dag, 3, {"results": "r"})
     found = read_schedule(tmp_path)
     assert [each.name for each in found.jobs] == ["adapt_2d adapted", "extract x 00"]
@@ -195,7 +217,11 @@ def test_figures_of_different_steps_become_one_curve():
 def test_curves_of_a_running_training_grow(results):
     status = Status(results)
     (group,) = status.curves()
-    assert group["title"] == "3D networks" and [run for run, _ in group["runs"]] == ["full"] and list(group["charts"]) == ["loss"]
+    assert (
+        group["title"] == "3D networks"
+        and [run for run, _ in group["runs"]] == ["full"]
+        and list(group["charts"]) == ["loss"]
+    )
 
 
 def test_latest_results(tmp_path):
@@ -228,7 +254,9 @@ def test_a_script_can_read_the_address(monkeypatch, capsys, results):
     with pytest.raises(SystemExit) as stop:
         main(["view", str(results), "--no-browser", "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert stop.value.code == 0 and found["results"] == str(results) and found["address"].startswith("http://127.0.0.1:")
+    assert (
+        stop.value.code == 0 and found["results"] == str(results) and found["address"].startswith("http://127.0.0.1:")
+    )
 
 
 @pytest.fixture
@@ -273,10 +301,20 @@ def test_the_view_in_a_browser(address, results, tmp_path, width):
     find_chromium()
     with Browser(width) as browser:
         browser.open(f"{address}/", "ignet.ready.then(() => true)")
-        rows = "[...document.querySelectorAll('#{} tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
-        assert browser.js("document.getElementById('state').textContent").startswith("2 of 4 jobs done; at work, about ")
+        rows = (
+            "[...document.querySelectorAll('#{} tbody tr')].map((row) => [...row.cells].map((cell) => "
+            "cell.textContent))"
+        )
+        assert browser.js("document.getElementById('state').textContent").startswith(
+            "2 of 4 jobs done; at work, about "
+        )
         assert browser.js(rows.format("running"))[0][0] == "train_3d full 0"
-        assert [row[0] for row in browser.js(rows.format("stages"))] == ["simulate_source", "check_sequence", "train_3d", "predict"]
+        assert [row[0] for row in browser.js(rows.format("stages"))] == [
+            "simulate_source",
+            "check_sequence",
+            "train_3d",
+            "predict",
+        ]
         assert browser.js("document.querySelectorAll('#groups .chart svg.main-svg').length > 0")
         assert browser.js("document.documentElement.scrollWidth") <= width
         # it goes on by itself: the training ends, the report is made, the workflow dies

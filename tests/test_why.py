@@ -22,7 +22,9 @@ OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 OLD_DATA, NEW_DATA = "00112233445566aa", "00112233445566bb"
 
 
-def job(rule: str = "train_3d", old: dict[str, object] | None = None, new: dict[str, object] | None = None, **more: object) -> Job:
+def job(
+    rule: str = "train_3d", old: dict[str, object] | None = None, new: dict[str, object] | None = None, **more: object
+) -> Job:
     """A job whose output was made with the params ``old`` and would be made with ``new``."""
     values = {
         "recorded_params": None if old is None else sorted({repr(value) for value in old.values()}),
@@ -30,7 +32,9 @@ def job(rule: str = "train_3d", old: dict[str, object] | None = None, new: dict[
         **more,
     }
     wildcards = {"run": "ignet", "seed": "0"}
-    return Job(rule, wildcards, [], [f"results/{rule}"], {name: repr(value) for name, value in (new or {}).items()}, **values)
+    return Job(
+        rule, wildcards, [], [f"results/{rule}"], {name: repr(value) for name, value in (new or {}).items()}, **values
+    )
 
 
 def causes(one: Job, code: list[str] | None = None, data: list[str] | None = None) -> list[str]:
@@ -55,7 +59,9 @@ def test_code_and_data_are_told_apart_though_both_are_hashes() -> None:
     assert found == ["code: ignet/losses/contrastive.py", "scans of sequence 00: 000000.bin", "sequences: + 01"]
     assert causes(job(old=old, new=old | {"code": NEW})) == [f"code: {OLD} -> {NEW} (which module was not recorded)"]
     world = {"code": OLD, "data": "embedded world", "source": "embedded world"}
-    assert causes(job(old=world, new=world | {"data": NEW_DATA})) == ["the dataset: embedded world -> files of your own"]
+    assert causes(job(old=world, new=world | {"data": NEW_DATA})) == [
+        "the dataset: embedded world -> files of your own"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -75,8 +81,13 @@ def test_other_reasons(one: Job, words: str) -> None:
 
 def test_jobs_that_only_follow_are_counted() -> None:
     old, new = ({"settings": json.dumps({"dtype": kind})} for kind in ("int8", "float16"))
-    first = [Job("extract", {"sequence": s}, [], [f"{s}.h5"], {"settings": repr(new["settings"])}, [repr(old["settings"])]) for s in "12"]
-    followers = [Job("predict", {"run": str(n)}, ["1.h5"], [str(n)], {}, [], ["1.h5"], made_inputs=["1.h5"]) for n in range(18)]
+    first = [
+        Job("extract", {"sequence": s}, [], [f"{s}.h5"], {"settings": repr(new["settings"])}, [repr(old["settings"])])
+        for s in "12"
+    ]
+    followers = [
+        Job("predict", {"run": str(n)}, ["1.h5"], [str(n)], {}, [], ["1.h5"], made_inputs=["1.h5"]) for n in range(18)
+    ]
     explained = explain([*first, *followers], lambda then, now: [], lambda then, since: [])
     text = as_text(explained)
     assert text.splitlines() == [
@@ -88,7 +99,12 @@ def test_jobs_that_only_follow_are_counted() -> None:
         "only because of those",
         "    predict (18 jobs)",
     ]
-    assert as_values(explained)[-1] == {"rule": "predict", "wildcards": {"run": "17"}, "causes": [], "follows": ["extract sequence=1"]}
+    assert as_values(explained)[-1] == {
+        "rule": "predict",
+        "wildcards": {"run": "17"},
+        "causes": [],
+        "follows": ["extract sequence=1"],
+    }
     assert as_text([]).startswith("Nothing to do")
 
 
@@ -136,7 +152,17 @@ def test_every_rule_with_another_name_than_its_section_is_known() -> None:
 
 
 def ignet_why(folder: Path, *arguments: str, project: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ignet", "why", "--directory", str(folder), "--configfile", str(CONFIG), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "ignet",
+        "why",
+        "--directory",
+        str(folder),
+        "--configfile",
+        str(CONFIG),
+        *arguments,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=project, env=environment)
 
@@ -156,7 +182,10 @@ def test_the_command_names_the_key_and_the_module(tiny_finished: Path, tmp_path:
     done = ignet_why(tiny_finished, "--config", "runs={ignet: {contrastive: {weight: 0.2}}}", project=tmp_path)
     assert done.returncode == 0, done.stderr
     parts = done.stdout.split("\n\n")
-    assert "train_3d.contrastive.weight: 0.1 -> 0.2\ncode: ignet/losses/contrastive.py\n    train_3d (1 job): run=ignet seed=0" in parts
+    assert (
+        "train_3d.contrastive.weight: 0.1 -> 0.2\ncode: ignet/losses/contrastive.py\n    train_3d (1 job): "
+        "run=ignet seed=0" in parts
+    )
     others = ", ".join(f"run={run} seed=0" for run in ("baseline", "full", "ignet_50", "self_trained"))
     assert f"code: ignet/losses/contrastive.py\n    train_3d (4 jobs): {others}" in parts
     assert parts[-1].startswith("only because of those\n    predict (5 jobs)")

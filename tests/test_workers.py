@@ -26,7 +26,9 @@ class Samples(Dataset):
 
     def __getitem__(self, step: int) -> dict:
         if step == 2 and self.trouble == "full":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # no file in /dev/shm can be larger
+            resource.setrlimit(
+                resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY)
+            )  # no file in /dev/shm can be larger
         elif step == 2 and self.trouble:
             os.kill(os.getpid(), signal.Signals[self.trouble])
         return {"a": torch.full((3000,), step), "b": [torch.ones(1), np.arange(5)]}
@@ -48,7 +50,11 @@ def test_loader_processes_leave_signals_to_the_training(tmp_path: Path, trouble:
 
 @pytest.mark.parametrize(
     ("trouble", "words"),
-    [("full", "/dev/shm: too small .*execution.workers"), ("SIGBUS", "/dev/shm: too small"), ("SIGKILL", "killed, .*execution.mem_mb")],
+    [
+        ("full", "/dev/shm: too small .*execution.workers"),
+        ("SIGBUS", "/dev/shm: too small"),
+        ("SIGKILL", "killed, .*execution.mem_mb"),
+    ],
 )
 def test_a_loader_process_in_trouble_ends_the_training_in_one_line(tmp_path: Path, trouble: str, words: str) -> None:
     with pytest.raises(IgnetError, match=words) as error:
@@ -65,7 +71,10 @@ def test_too_little_shared_memory_is_found_before_processes_are_started(monkeypa
         monkeypatch.setattr("shutil.disk_usage", lambda path, free=batches * size: usage(free))
         check_shared_memory(Samples(), range(3), workers_)
         monkeypatch.setattr("shutil.disk_usage", lambda path, free=batches * size - 1: usage(free))
-        with pytest.raises(IgnetError, match=f"{SHARED_MEMORY}: found {batches * size - 1:,} bytes free, expected {batches * size:,} for"):
+        with pytest.raises(
+            IgnetError,
+            match=f"{SHARED_MEMORY}: found {batches * size - 1:,} bytes free, expected {batches * size:,} for",
+        ):
             read_ahead(Samples(), range(3), workers_)
     assert len(list(read_ahead(Samples(), range(3), 0))) == 3  # needs none
 

@@ -22,10 +22,24 @@ from ignet.workflow.schedule import read_schedule
 
 
 def snakemake(folder: Path, *arguments: str, config: Path = CONFIG) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+    ]
     command += ["--configfile", config, *arguments]
     return subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
     )
 
 
@@ -47,7 +61,9 @@ def test_every_artifact_is_there(finished: Path) -> None:
     table = pd.read_csv(results / "compare/table.csv")
     assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
     shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
-    assert list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
+    assert (
+        list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2
+    )
     assert "full" not in shares.index  # dense labels; the shares are of scribbles
     assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
     assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
@@ -93,7 +109,9 @@ def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finish
     weights = results / "train_3d/ignet/seed0/model.safetensors"
     names = set(read_weights(weights)[0])
     assert names == set(read_weights(results / "train_3d/full/seed0/model.safetensors")[0])
-    assert not [name for name in names if "head" in name or "guidance" in name or "projection" in name or "memory" in name]
+    assert not [
+        name for name in names if "head" in name or "guidance" in name or "projection" in name or "memory" in name
+    ]
 
     copy = tmp_path / "alone.bin"
     scan = next((results / "world/target/sequences/08/velodyne").glob("*.bin"))
@@ -128,7 +146,8 @@ def test_a_computed_state_reruns_what_the_marked_one_does(finished: Path, tmp_pa
 
 
 @pytest.mark.skipif(
-    not importlib.util.find_spec("snakemake_executor_plugin_slurm"), reason="no snakemake-executor-plugin-slurm: make setup"
+    not importlib.util.find_spec("snakemake_executor_plugin_slurm"),
+    reason="no snakemake-executor-plugin-slurm: make setup",
 )
 def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
     assert plan(finished, "--profile", str(ROOT / "workflow" / "profiles" / "slurm")).jobs == []
@@ -137,13 +156,18 @@ def test_slurm_profile_is_no_part_of_identity(finished: Path) -> None:
 def test_the_launcher_is_shown_for_trainings_alone(finished: Path) -> None:
     planned = snakemake(finished, "--dry-run", "--printshellcmds", "--forceall", "--config", "execution={processes: 2}")
     commands = [line for line in (planned.stdout + planned.stderr).splitlines() if line.startswith("Shell command: ")]
-    launched = [found[1] for line in commands if (found := re.search(r"-m ignet.train.torchrun --nproc-per-node 2 \S*/(\w+\.py) ", line))]
+    launched = [
+        found[1]
+        for line in commands
+        if (found := re.search(r"-m ignet.train.torchrun --nproc-per-node 2 \S*/(\w+\.py) ", line))
+    ]
     assert sorted(launched) == ["adapt_2d.py", "adapt_2d.py", "pretrain_2d.py", *["train_3d.py"] * 5]
     assert len(commands) > 20
 
 
 def test_no_input_is_ancient() -> None:
-    """While the rule behind such an input is planned, Snakemake does not compare the params of the rules that read it: stale results."""
+    """While the rule behind such an input is planned, Snakemake does not compare the params of the rules that read it:
+    stale results."""
     rules = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
     code = [line.split("#")[0] for path in rules for line in path.read_text().splitlines()]
     assert not [line for line in code if "ancient(" in line]
@@ -174,8 +198,11 @@ def test_settings_that_snakemake_would_drop_are_one_line(tmp_path: Path) -> None
     assert len(lines) == 1 and lines[0].startswith("error: --config: found 2 times"), result.stderr
 
 
-def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`snakemake --report` embeds what the rules mark, with captions; with every proxy at a closed port a download would fail."""
+def test_report_is_one_page_that_needs_no_network(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`snakemake --report` embeds what the rules mark, with captions; with every proxy at a closed port a download
+    would fail."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     page = tmp_path / "report.html"
@@ -194,7 +221,12 @@ def test_report_is_one_page_that_needs_no_network(finished: Path, tmp_path: Path
         "report/index.html",
     ):
         assert name in html, name
-    for words in ("All runs side by side", "Training curves of all runs", "A frame of a validation sequence", "results/tiny"):
+    for words in (
+        "All runs side by side",
+        "Training curves of all runs",
+        "A frame of a validation sequence",
+        "results/tiny",
+    ):
         assert words in html, words
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+\.(?:js|css)""", html)
     assert plan(finished).jobs == []

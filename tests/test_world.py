@@ -34,8 +34,8 @@ def _solids(kind: int, center: tuple, half: tuple, yaw: float = 0.0, taper: tupl
         return np.array([value], dtype)
 
     return Solids(
-        one(kind, np.uint8), one(center), one(half), one(yaw), one(taper), one(0, np.uint8), one(50, np.uint16), one(11, np.uint8),
-        one(0, np.uint16), one((0.5, 0.5, 0.5)), one(0, np.uint8), one(0.3), one(0.0),
+        one(kind, np.uint8), one(center), one(half), one(yaw), one(taper), one(0, np.uint8), one(50, np.uint16),
+        one(11, np.uint8), one(0, np.uint16), one((0.5, 0.5, 0.5)), one(0, np.uint8), one(0.3), one(0.0),
     )  # fmt: skip
 
 
@@ -75,7 +75,10 @@ def test_prism() -> None:
 
 def test_turned_box_and_its_normal() -> None:
     solids = _solids(PRISM, (10, 0, 1), (2, 1, 1), np.pi / 2)
-    rays = Rays(np.array([0, 0, 1], np.float32), np.array([[[1.0, 1.0, 0.0]], [[0.0, 0.3, 0.0]], [[0.0, 0.0, -1.0]]], np.float32))
+    rays = Rays(
+        np.array([0, 0, 1], np.float32),
+        np.array([[[1.0, 1.0, 0.0]], [[0.0, 0.3, 0.0]], [[0.0, 0.0, -1.0]]], np.float32),
+    )
     hits = cast(solids, _road(), rays, Windows(np.array([0]), np.array([[0, 1, 0, 3]]), np.array([0.0])), 80)
     # ahead: x = 9, since the turn lays the box's 4 m along y; beside it: |y| = 2.7 > 2, no hit; down: the road
     np.testing.assert_allclose(hits.t, [[9, np.inf, 1]], rtol=1e-5)
@@ -92,7 +95,9 @@ def test_normals_of_round_and_sloped_solids() -> None:
     post = surface(_solids(CYLINDER, (0, 0, 2), (0.1, 0.1, 2)), np.array([0]), np.array([[0.06, 0.08, 3]], np.float32))
     np.testing.assert_allclose(post.normal, [[0.6, 0.8, 0]], atol=1e-5)
     # a gable of half width 1 and half height 1 rises 2 m over 1 m: its slope's normal is (0, 2, 1) / sqrt 5
-    roof = surface(_solids(PRISM, (0, 0, 1), (3, 1, 1), taper=(0, 1)), np.array([0]), np.array([[0, 0.5, 1]], np.float32))
+    roof = surface(
+        _solids(PRISM, (0, 0, 1), (3, 1, 1), taper=(0, 1)), np.array([0]), np.array([[0, 0.5, 1]], np.float32)
+    )
     np.testing.assert_allclose(roof.normal, [[0, 2 / np.sqrt(5), 1 / np.sqrt(5)]], atol=1e-6)
 
 
@@ -101,7 +106,9 @@ def test_lowest_beam_meets_the_road() -> None:
     assert np.degrees(HDL_64E.elevations(64)[[0, -1]]) == pytest.approx([2, -24.8])
     direction = np.array([np.cos(angle), 0, np.sin(angle)], np.float32).reshape(3, 1, 1)
     none = Windows(np.zeros(0, int), np.zeros((0, 4), int), np.zeros(0))
-    hits = cast(_solids(PRISM, (0, 50, 0), (1, 1, 1)), _road(), Rays(np.array([0, 0, 1.73], np.float32), direction), none, 80)
+    hits = cast(
+        _solids(PRISM, (0, 50, 0), (1, 1, 1)), _road(), Rays(np.array([0, 0, 1.73], np.float32), direction), none, 80
+    )
     assert hits.t[0, 0] == pytest.approx(1.73 / np.sin(np.radians(24.8)), rel=1e-5)
 
 
@@ -132,7 +139,8 @@ def test_camera_is_kittis_and_its_rays_invert_the_projection() -> None:
 
 @pytest.mark.parametrize("center", [(12, 3, 1), (4, -3.5, 0.5), (1, 2.5, 1)])
 def test_windows_hold_every_hit(center: tuple) -> None:
-    """A solid cast on its window alone looks as it does cast on the whole image, also where it reaches behind the camera."""
+    """A solid cast on its window alone looks as it does cast on the whole image, also where it reaches behind the
+    camera."""
     camera, pose = KITTI_RIG.camera(256, 80), pose_matrix(0, 0, 0, 1.73)
     solids, rays = _solids(PRISM, center, (4, 1, 1), 0.4), camera_rays(camera, pose)
     whole = Windows(np.array([0]), np.array([[0, 80, 0, 256]]), np.array([0.0]))
@@ -198,7 +206,9 @@ def test_frames_do_not_depend_on_their_order() -> None:
 
 def test_sequences_and_seeds_differ() -> None:
     other_seed = SMALL.model_copy(update={"seed": 1})
-    images = [target_drive(config, number).picture(0).image for config, number in ((SMALL, 8), (SMALL, 0), (other_seed, 8))]
+    images = [
+        target_drive(config, number).picture(0).image for config, number in ((SMALL, 8), (SMALL, 0), (other_seed, 8))
+    ]
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert (images[i] != images[j]).mean() > 0.5
 
@@ -208,7 +218,9 @@ def test_sequences_and_seeds_differ() -> None:
 def test_classes_present(seed: int, sequence: int) -> None:
     """At least 14 of 19 classes in a sequence, each with enough points to be worth evaluating (our bar: 10)."""
     drive = target_drive(SMALL.model_copy(update={"seed": seed}), sequence)
-    counts = sum(np.bincount(to_train_ids(drive.scan(frame).label), minlength=256)[:19] for frame in range(SMALL.frames))
+    counts = sum(
+        np.bincount(to_train_ids(drive.scan(frame).label), minlength=256)[:19] for frame in range(SMALL.frames)
+    )
     assert (counts >= 10).sum() >= 14
 
 
@@ -237,7 +249,9 @@ def test_camera_and_lidar_see_the_same_world(preset: Literal["residential", "ave
         assert 0.10 < projected.inside.mean() < 0.22
         rows = visible(projected, 512, 160, 4, 0.05) & (labels != IGNORE)
         u, v = np.rint(projected.pixel[rows]).astype(int).T
-        around = np.stack([seen_by_camera[np.clip(v + dv, 0, 159), np.clip(u + du, 0, 511)] for dv in (-1, 0, 1) for du in (-1, 0, 1)])
+        around = np.stack(
+            [seen_by_camera[np.clip(v + dv, 0, 159), np.clip(u + du, 0, 511)] for dv in (-1, 0, 1) for du in (-1, 0, 1)]
+        )
         interior = (around == around[4]).all(axis=0)
         agree = labels[rows] == seen_by_camera[v, u]
         assert agree.mean() > 0.9 and agree[interior].mean() > 0.95
@@ -270,7 +284,11 @@ def test_source_set(tmp_path: Path) -> None:
     frequencies = source.class_frequencies()
     assert (frequencies > 0).sum() >= 14
     with Image.open(tmp_path / "source" / "labels" / "00001.png") as picture:
-        assert picture.mode == "P" and set(np.unique(picture)) <= {*CITYSCAPES_LABEL_IDS.tolist(), files._GROUND, files._TRAILER}
+        assert picture.mode == "P" and set(np.unique(picture)) <= {
+            *CITYSCAPES_LABEL_IDS.tolist(),
+            files._GROUND,
+            files._TRAILER,
+        }
         road = np.asarray(picture.convert("RGB"))[np.asarray(picture) == 7]
     np.testing.assert_array_equal(np.unique(road, axis=0), [[128, 64, 128]])
     write_source(SMALL, tmp_path / "again")
@@ -279,9 +297,14 @@ def test_source_set(tmp_path: Path) -> None:
 
 
 def test_looks_differ() -> None:
-    """The game's days differ, most have a blue sky and a clean image; the street's sky is pale and its image has grain."""
+    """The game's days differ, most have a blue sky and a clean image; the street's sky is pale and its image has
+    grain."""
     blue, grain, road_colour = [], [], []
-    for drive in (*(source_drive(SMALL, street) for street in range(6)), target_drive(SMALL, 0), target_drive(SMALL, 1)):
+    for drive in (
+        *(source_drive(SMALL, street) for street in range(6)),
+        target_drive(SMALL, 0),
+        target_drive(SMALL, 1),
+    ):
         picture = drive.picture(0)
         image, sky, road = picture.image.astype(float), picture.city == 23, (picture.raw == 40) & (picture.depth < 20)
         blue.append((image[sky, 2] - image[sky, 0]).mean())
@@ -312,9 +335,20 @@ def test_scripts(tmp_path: Path, run_script) -> None:  # type: ignore[no-untyped
     settings = SMALL.model_copy(update={"frames": 1, "source_images": 1}).canonical()
     done = run_script("simulate_source.py", "--settings", settings, "--out", tmp_path / "source")
     assert done.returncode == 0, done.stderr
-    done = run_script("simulate_sequence.py", "--settings", settings, "--sequence", "08", "--out", tmp_path / "target/sequences/08")
+    done = run_script(
+        "simulate_sequence.py", "--settings", settings, "--sequence", "08", "--out", tmp_path / "target/sequences/08"
+    )
     assert done.returncode == 0, done.stderr
-    arguments = ["--source", tmp_path / "source", "--target", tmp_path / "target", "--sequences", "08", "--out", tmp_path / "sheet.png"]
+    arguments = [
+        "--source",
+        tmp_path / "source",
+        "--target",
+        tmp_path / "target",
+        "--sequences",
+        "08",
+        "--out",
+        tmp_path / "sheet.png",
+    ]
     done = run_script("contact_sheet.py", *arguments)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -21,7 +21,9 @@ from ignet.world.street import BAY_LINE, MARKING, PARKING, ROAD
 
 Name = Literal["residential", "avenue"]
 NAMES: tuple[Name, ...] = ("residential", "avenue")
-ROAD_ID, PARKING_ID, SIDEWALK_ID, TERRAIN_ID = (CLASSES.index(name) for name in ("road", "parking", "sidewalk", "terrain"))
+ROAD_ID, PARKING_ID, SIDEWALK_ID, TERRAIN_ID = (
+    CLASSES.index(name) for name in ("road", "parking", "sidewalk", "terrain")
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Sequence:
 
     def objects(self, name: str) -> float:
         """Objects of a class a scan."""
-        seen = [np.unique(i[label == CLASSES.index(name)]) for i, label in zip(self.instances, self.labels, strict=True)]
+        seen = [
+            np.unique(i[label == CLASSES.index(name)]) for i, label in zip(self.instances, self.labels, strict=True)
+        ]
         return float(np.mean([len(found) for found in seen]))
 
 
@@ -71,7 +75,9 @@ def test_config_knows_the_presets() -> None:
 def test_unknown_preset_is_one_line() -> None:
     with pytest.raises(IgnetError) as raised:
         validate(WorldConfig, {"preset": "highway"}, "config/x.yaml, section 'world'")
-    expected = "config/x.yaml, section 'world': key 'preset': found 'highway', input should be 'residential' or 'avenue'"
+    expected = (
+        "config/x.yaml, section 'world': key 'preset': found 'highway', input should be 'residential' or 'avenue'"
+    )
     assert str(raised.value) == expected
 
 
@@ -98,7 +104,8 @@ def test_camera_view() -> None:
     drives = {name: target_drive(WorldConfig(preset=name, frames=1), 8) for name in NAMES}
     degrees = {name: np.degrees(2 * np.arctan(256 / drive.camera.p["P2"][0, 0])) for name, drive in drives.items()}
     assert degrees == pytest.approx({"residential": 81.6, "avenue": 74.0}, abs=0.1)
-    # what lies straight ahead at the camera's height: near the middle row of KITTI's image, higher where the camera looks down
+    # what lies straight ahead at the camera's height: near the middle row of KITTI's image, higher where the camera
+    # looks down
     row = {name: d.camera.p["P2"] @ d.camera.tr @ np.array([1e4, 0, 0, 1]) for name, d in drives.items()}
     row = {name: p[1] / p[2] for name, p in row.items()}
     assert 70 < row["residential"] < 90 and 40 < row["avenue"] < 60
@@ -132,7 +139,8 @@ def test_class_shares_differ_as_described(worlds: dict[str, Sequence]) -> None:
 
 @pytest.mark.parametrize("preset", NAMES)
 def test_every_class_is_there_and_the_camera_sees_enough(preset: Name, worlds: dict[str, Sequence]) -> None:
-    """The bar is ours: 400 points of each class in 16 scans, also where bays were drawn seldom (seed 4, sequence 0 of the avenue)."""
+    """The bar is ours: 400 points of each class in 16 scans, also where bays were drawn seldom (seed 4, sequence 0 of
+    the avenue)."""
     for sequence in (worlds[preset], _sequence(preset, 4, 0)):
         counts = sequence.counts()
         assert counts.min() >= 400, {CLASSES[i]: int(n) for i, n in enumerate(counts) if n < 400}
@@ -142,7 +150,8 @@ def test_every_class_is_there_and_the_camera_sees_enough(preset: Name, worlds: d
 
 @pytest.mark.parametrize("preset", NAMES)
 def test_surfaces_are_hard_but_not_impossible_to_tell_apart(preset: Name, worlds: dict[str, Sequence]) -> None:
-    """Remission orders two points of two surfaces rightly more often than chance, and far from always; kerbs are low."""
+    """Remission orders two points of two surfaces rightly more often than chance, and far from always; kerbs are
+    low."""
     points, labels = np.concatenate(worlds[preset].points), np.concatenate(worlds[preset].labels)
     near = np.hypot(points[:, 0], points[:, 1]) < 25
     rng = np.random.default_rng(0)

@@ -1,7 +1,8 @@
-"""The tiny DAG as Snakemake leaves it, without the hours of a real one: empty outputs that it marks as made by the present rules.
+"""The tiny DAG as Snakemake leaves it, without the hours of a real one: empty outputs that it marks as made by the
+present rules.
 
-What reruns what depends on Snakemake's records and on times alone, not on what stands in the files; test_workflow.py looks at a state
-that was really computed.
+What reruns what depends on Snakemake's records and on times alone, not on what stands in the files; test_workflow.py
+looks at a state that was really computed.
 """
 
 import json
@@ -22,7 +23,8 @@ def plan(folder: Path, *arguments: str, project: Path = ROOT, config: Path = CON
 
 
 def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dict[str, Plan]:
-    """Many plans of the project as it is: name -> (folder, arguments). See plan_server.py for how they are made in little time."""
+    """Many plans of the project as it is: name -> (folder, arguments). See plan_server.py for how they are made in
+    little time."""
     requests = [
         [
             str(scratch / f"{number}.json"),
@@ -38,9 +40,14 @@ def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dic
     ]
     command = [sys.executable, str(Path(__file__).with_name("plan_server.py"))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        command, input=json.dumps(requests), capture_output=True, text=True, check=False, env=environment
+    )
     missing = [name for name, (out, *_) in zip(wanted, requests, strict=True) if not Path(out).exists()]
-    assert not missing, (missing, [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))])
+    assert not missing, (
+        missing,
+        [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))],
+    )
     return {name: read_plan(Path(out)) for name, (out, *_) in zip(wanted, requests, strict=True)}
 
 
@@ -57,7 +64,17 @@ def finish(folder: Path, *arguments: str, config: Path = CONFIG) -> Path:
             # folders are what the rules declare with directory(): of all outputs those without a suffix
             path.mkdir(parents=True) if not path.suffix else path.parent.mkdir(parents=True, exist_ok=True)
             path.touch() if path.suffix else None
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", config]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--configfile",
+        config,
+    ]
     done = subprocess.run(
         [str(part) for part in (*command, *arguments, "--touch", "--forceall", "--cores", "1")],
         capture_output=True,

@@ -1,6 +1,7 @@
 """What test_distributed.py lets two processes do together; torchrun starts it with the path of a plan (JSON).
 
-Each process computes the whole batch alone as well, and writes how far the two are apart. Then both run the plan's scripts.
+Each process computes the whole batch alone as well, and writes how far the two are apart. Then both run the plan's
+scripts.
 """
 
 import json
@@ -13,7 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ignet.config.training_3d import BackboneConfig, ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
+from ignet.config.training_3d import (
+    BackboneConfig,
+    ContrastiveConfig,
+    ImageGuidanceConfig,
+    MeanTeacherConfig,
+    Train3DConfig,
+)
 from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
 from ignet.data.lidar.collate import View, make_view
@@ -26,14 +33,20 @@ from ignet.train.objective import Objective, Trainee
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
-GUIDED = Train3DConfig(backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"), contrastive=CONTRASTIVE)
+GUIDED = Train3DConfig(
+    backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"), contrastive=CONTRASTIVE
+)
 CASES = {
     "supervised": Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0)),
     "baseline": Train3DConfig(backbone=BACKBONE),
     "ignet": GUIDED,
-    "all anchors, one scan unlabelled": GUIDED.model_copy(update={"contrastive": CONTRASTIVE.model_copy(update={"anchors": 5000})}),
+    "all anchors, one scan unlabelled": GUIDED.model_copy(
+        update={"contrastive": CONTRASTIVE.model_copy(update={"anchors": 5000})}
+    ),
     "two-way": GUIDED.model_copy(update={"contrastive": CONTRASTIVE.model_copy(update={"direction": "two_way"})}),
-    "classes": GUIDED.model_copy(update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.4)}),
+    "classes": GUIDED.model_copy(
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.4)}
+    ),
 }
 COUNTS = (200, 300, 450)  # points of the three scans of a step: two processes take one and two
 STEPS = 3
@@ -44,7 +57,11 @@ def make_batch(step: int, scans: range, unlabelled: bool) -> Batch:
     clouds, labels, features = [], [], []
     for scan in scans:
         rng = np.random.default_rng([step, scan])
-        clouds.append(np.concatenate([rng.uniform(-8, 8, (COUNTS[scan], 3)), rng.random((COUNTS[scan], 1))], axis=1).astype(np.float32))
+        clouds.append(
+            np.concatenate([rng.uniform(-8, 8, (COUNTS[scan], 3)), rng.random((COUNTS[scan], 1))], axis=1).astype(
+                np.float32
+            )
+        )
         share = 0.0 if unlabelled and scan == 0 else 0.1 + 0.2 * scan
         labels.append(np.where(rng.random(COUNTS[scan]) < share, rng.integers(0, 3 + 5 * scan, COUNTS[scan]), 255))
         features.append(rng.normal(size=(COUNTS[scan], 5)).astype(np.float32))
@@ -66,10 +83,13 @@ def view(clouds: list[np.ndarray]) -> View:
 
 def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective:
     torch.manual_seed(0)
-    # in float64, rounding cannot carry a value over the kink of a ReLU, where the gradient jumps; losses and projection are float32 always
+    # in float64, rounding cannot carry a value over the kink of a ReLU, where the gradient jumps; losses and projection
+    # are float32 always
     network = build_network(settings.backbone).double()
     guidance = GuidanceHead(network.channels, 5).double() if settings.image_guidance.weight else None
-    projection = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    projection = (
+        ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    )
     classifier = Classifier(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.zeros(4, np.float32))
     return Objective(Trainee(network, guidance, projection), settings, "torch", classifier, ranks=ranks)
 
@@ -104,7 +124,8 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
 
 
 def normalise(ranks: Ranks, shape: tuple[int, ...]) -> dict[str, float]:
-    """Differences between a synchronised batch norm and torch's, in float64, each process with another number of rows."""
+    """Differences between a synchronised batch norm and torch's, in float64, each process with another number of
+    rows."""
     generator = torch.Generator().manual_seed(0)
     x, upstream = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
     x, upstream = (5 * x + 100).to(ranks.device).requires_grad_(), upstream.to(ranks.device)

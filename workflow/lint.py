@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 ACCEPTED = re.compile(r"Shell command directly uses variable (?:PYTHON|PLACES) from outside of the rule")
-"""Where folders and Python lie stands in the commands, so that they can be pasted, and not in params: a folder that moves reruns nothing.
-Which of the folders a job is pointed to is in its param ``places``, and a test compares the two."""
+"""Where folders and Python lie stands in the commands, so that they can be pasted, and not in params: a folder that
+moves reruns nothing. Which of the folders a job is pointed to is in its param ``places``, and a test compares the
+two."""
 
 
 def main() -> None:
@@ -15,7 +16,9 @@ def main() -> None:
     found = [line.strip(" *:") for line in (done.stdout + done.stderr).splitlines() if line.startswith("    * ")]
     faults = [title for title in found if not ACCEPTED.fullmatch(title)]
     if faults or (done.returncode and not found):
-        sys.exit("\n".join(["snakemake --lint, which says where and what to do, found:", *faults]) if faults else done.stderr)
+        sys.exit(
+            "\n".join(["snakemake --lint, which says where and what to do, found:", *faults]) if faults else done.stderr
+        )
     print("snakemake --lint: nothing but places in commands")
 
 

@@ -1,4 +1,5 @@
-"""What MkDocs needs beyond Markdown: formulas as MathML, which no script and no font has to be fetched for, and links out of docs/."""
+"""What MkDocs needs beyond Markdown: formulas as MathML, which no script and no font has to be fetched for, and links
+out of docs/."""
 
 import re
 import xml.etree.ElementTree as etree
@@ -46,7 +47,9 @@ class Formulas(Extension):
     """Formulas as MathML."""
 
     def extendMarkdown(self, md: Markdown) -> None:
-        md.preprocessors.register(_Blocks(md), "formulas", 27)  # after 30, which cleans the text, and before fences, at 25
+        md.preprocessors.register(
+            _Blocks(md), "formulas", 27
+        )  # after 30, which cleans the text, and before fences, at 25
         md.inlinePatterns.register(_Inline(r"\$`(.+?)`\$", md), "formula", 200)  # before code, which is at 190
 
 

@@ -1,4 +1,5 @@
-"""The picture of the workflow's rules, docs/images/rules.svg, from Snakemake's own rule graph. Needs graphviz's `dot`."""
+"""The picture of the workflow's rules, docs/images/rules.svg, from Snakemake's own rule graph. Needs graphviz's
+`dot`."""
 
 import os
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "rules.svg"
-# settings under which every rule is there: simulated scribbles, principal components, a run that learns from another's predictions
+# settings under which every rule is there: simulated scribbles, principal components, a run that learns from another's
+# predictions
 EVERY_RULE = ["dataset={scribbles: simulated}", "features={channels: 20}", "results=results/every-rule"]
 
 COLOURS = {"data.smk": "#7aa6d9", "training_2d.smk": "#e3a857", "training_3d.smk": "#74b88a", "results.smk": "#b3a6cf"}
@@ -20,7 +22,11 @@ Edges = set[tuple[str, str]]
 
 def workflow_edges() -> Edges:
     """Pairs of rules (maker, user) by Snakemake, without `all`."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
     command = [
         sys.executable,
         "-m",
@@ -56,7 +62,11 @@ def edges_in(svg: str) -> Edges:
 def rule_files() -> dict[str, str]:
     """Rule -> name of the file that defines it."""
     files = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-    return {rule: file.name for file in files for rule in re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.M)}
+    return {
+        rule: file.name
+        for file in files
+        for rule in re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.M)
+    }
 
 
 def dot(edges: Edges) -> str:
@@ -66,7 +76,8 @@ def dot(edges: Edges) -> str:
     arrows = [f"  {a} -> {b}{' [constraint=false]' if a == 'pseudo_label' else ''};" for a, b in sorted(edges)]
     style = [
         '  bgcolor="transparent"; rankdir=TB; nodesep=0.25; ranksep=0.35;',
-        '  node [shape=box, style="rounded,filled", color="#00000000", fontname="sans-serif", fontsize=13, fontcolor="#16181d"];',
+        '  node [shape=box, style="rounded,filled", color="#00000000", fontname="sans-serif", fontsize=13, '
+        'fontcolor="#16181d"];',
         '  edge [color="#8a8f98", arrowsize=0.7];',
     ]
     return "\n".join(["digraph rules {", *style, *nodes, *arrows, "}"])

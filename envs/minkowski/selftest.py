@@ -1,7 +1,8 @@
-"""Does this MinkowskiEngine compute a convolution and its gradient? Prints one line; a wrong number or a crash is a nonzero exit code.
+"""Does this MinkowskiEngine compute a convolution and its gradient? Prints one line; a wrong number or a crash is a
+nonzero exit code.
 
-A 3x3x3 kernel whose centre is 2 x identity and whose +x neighbour is 3 x identity, on two voxels that are neighbours along x:
-out[left] = 2 left + 3 right, out[right] = 2 right; the gradient of the sum is 2 for left and 2 + 3 for right.
+A 3x3x3 kernel whose centre is 2 x identity and whose +x neighbour is 3 x identity, on two voxels that are neighbours
+along x: out[left] = 2 left + 3 right, out[right] = 2 right; the gradient of the sum is 2 for left and 2 + 3 for right.
 """
 
 import collections
@@ -40,5 +41,7 @@ if __name__ == "__main__":
         devices.append("cuda")
     for name in devices:
         check(name)
-    print(f"MinkowskiEngine {MinkowskiEngine.__version__} for torch {torch.__version__} computes on {', '.join(devices)}")
+    print(
+        f"MinkowskiEngine {MinkowskiEngine.__version__} for torch {torch.__version__} computes on {', '.join(devices)}"
+    )
     sys.exit(0)

@@ -8,7 +8,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 def add_completion(parser: argparse.ArgumentParser, whole: argparse.ArgumentParser) -> None:
     """Add the command's arguments; ``whole`` is the parser of all commands."""
-    parser.add_argument("shell", choices=SHELLS, help="whose script to print; docs/command-line.md says where to put it")
+    parser.add_argument(
+        "shell", choices=SHELLS, help="whose script to print; docs/command-line.md says where to put it"
+    )
     parser.set_defaults(run=lambda args: _print(whole, args.shell))
 
 

@@ -1,4 +1,5 @@
-"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``import``, ``evaluate`` and ``submit``."""
+"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``import``, ``evaluate`` and
+``submit``."""
 
 import argparse
 import json
@@ -15,20 +16,36 @@ from ignet.log import start_logging
 def add_data_commands(commands: Any) -> None:
     """Add them to the subparsers of the command line."""
     _add_check(commands.add_parser("check", help="every fault of a dataset, and the download that mends it"))
-    _add_import(commands.add_parser("import", help="bring another data set or sensor into the layout that the workflow reads"))
-    _add_evaluate(commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions"))
+    _add_import(
+        commands.add_parser("import", help="bring another data set or sensor into the layout that the workflow reads")
+    )
+    _add_evaluate(
+        commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions")
+    )
     _add_submit(commands.add_parser("submit", help="write the benchmark's zip file from predictions, or check one"))
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", nargs="?", type=Path, help="folder that holds sequences/: all of SemanticKITTI is expected there")
     parser.add_argument(
-        "--config", type=Path, nargs="+", action="extend", metavar="FILE", help="experiment files: what they read is expected, and no more"
+        "root", nargs="?", type=Path, help="folder that holds sequences/: all of SemanticKITTI is expected there"
     )
-    parser.add_argument("--part", action="store_true", help="with ROOT: a part of SemanticKITTI, or another dataset in its layout")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="experiment files: what they read is expected, and no more",
+    )
+    parser.add_argument(
+        "--part", action="store_true", help="with ROOT: a part of SemanticKITTI, or another dataset in its layout"
+    )
     parser.add_argument("--deep", action="store_true", help="read every file (default: names, sizes and headers)")
     parser.add_argument(
-        "--remission-scale", type=positive, default=1.0, help="with ROOT: what stands for a remission of 1 in the scans (default: 1)"
+        "--remission-scale",
+        type=positive,
+        default=1.0,
+        help="with ROOT: what stands for a remission of 1 in the scans (default: 1)",
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -67,7 +84,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
-    """Root, what must be there, the section ``dataset`` and, if it has a source dataset, the section ``source`` of an experiment."""
+    """Root, what must be there, the section ``dataset`` and, if it has a source dataset, the section ``source`` of an
+    experiment."""
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml
@@ -77,7 +95,10 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
     name = " ".join(map(str, files))
     experiment = load_experiment(reduce(merge, map(read_yaml, files)), name)
     if not experiment.dataset.root:
-        raise IgnetError(f"{name}: found no dataset.root, expected one: the embedded world is made by the workflow, and checked there")
+        raise IgnetError(
+            f"{name}: found no dataset.root, expected one: the embedded world is made by the workflow, and "
+            "checked there"
+        )
     source = experiment.source if experiment.source.root else None
     return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset, source
 
@@ -96,7 +117,9 @@ def positive(text: str) -> float:
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("layout", help="name of a module in ignet/data/importers, such as kitti_object")
     parser.add_argument("root", type=Path, help="folder of the data set; only read")
-    parser.add_argument("out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are")
+    parser.add_argument(
+        "out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_import)
 
@@ -108,13 +131,18 @@ def _import(args: argparse.Namespace) -> int:
     from ignet.data.importers.registry import LAYOUTS
 
     if args.layout not in LAYOUTS:
-        raise IgnetError(f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md")
+        raise IgnetError(
+            f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md"
+        )
     start_logging()
     done = convert(LAYOUTS[args.layout](args.root), args.out)
     faults = done.faults
     faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True)).faults)
     if args.json:
-        found = {"faults": [fault.as_json() for fault in faults], "doubts": [doubt.as_json() for doubt in faults.doubts]}
+        found = {
+            "faults": [fault.as_json() for fault in faults],
+            "doubts": [doubt.as_json() for doubt in faults.doubts],
+        }
         facts = {"frames": done.frames, "points_without_return": done.without_return, "linked_files": done.linked}
         print(json.dumps({"out": str(args.out), **facts, **found}, indent=2))
         return 1 if faults else 0
@@ -122,7 +150,10 @@ def _import(args: argparse.Namespace) -> int:
     if done.without_return:
         print(f"left out: {done.without_return} points without a return (NaN, or 0 0 0)")
     if done.linked:
-        print(f"{done.linked} files are links, of which a few scans were read; ignet check {args.out} --part --deep reads all")
+        print(
+            f"{done.linked} files are links, of which a few scans were read; ignet check {args.out} --part --deep "
+            "reads all"
+        )
     for line in lines_of(faults):
         print(line)
     return 1 if faults else 0
@@ -130,8 +161,12 @@ def _import(args: argparse.Namespace) -> int:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_dataset(parser, "with the scans and the dense labels")
-    parser.add_argument("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
-    parser.add_argument("--sequences", action=Sequences, nargs="+", default=["08"], help="sequences to evaluate on (default: 08)")
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label"
+    )
+    parser.add_argument(
+        "--sequences", action=Sequences, nargs="+", default=["08"], help="sequences to evaluate on (default: 08)"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_evaluate)
 
@@ -152,7 +187,10 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", type=Path, help="text that goes along as description.txt")
     parser.add_argument("--check", type=Path, metavar="FILE", help="check this zip file; write nothing")
     parser.add_argument(
-        "--sequences", action=Sequences, nargs="+", help="other sequences than the benchmark's 11 to 21, which must be complete"
+        "--sequences",
+        action=Sequences,
+        nargs="+",
+        help="other sequences than the benchmark's 11 to 21, which must be complete",
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_submit)
@@ -183,7 +221,17 @@ def _submit(args: argparse.Namespace) -> int:
     if args.json:
         size = file.stat().st_size
         print(
-            json.dumps({"file": str(file), "ready": True, "faults": [], "scans": count, "sequences": list(scans), "bytes": size}, indent=2)
+            json.dumps(
+                {
+                    "file": str(file),
+                    "ready": True,
+                    "faults": [],
+                    "scans": count,
+                    "sequences": list(scans),
+                    "bytes": size,
+                },
+                indent=2,
+            )
         )
         return 0
     print(f"{file}: ready, {count} scans of sequences {' '.join(scans)}, {file.stat().st_size / 1e6:.1f} MB")

@@ -23,10 +23,10 @@ def report() -> dict[str, Any]:
     """Examine this Python and this machine.
 
     Returns:
-        ``usable`` (bool), ``problems`` (list of {what, fix, fatal}), and what was found: ``python``, ``system``, ``packages``
-        (name -> version, None where missing), ``torch``, ``devices``, ``engines`` (name -> {version, differences, faults}, the
-        latter two by device), ``tools``.
-        Nothing is raised for what is missing: it becomes a problem.
+        ``usable`` (bool), ``problems`` (list of {what, fix, fatal}), and what was found: ``python``, ``system``,
+        ``packages`` (name -> version, None where missing), ``torch``, ``devices``, ``engines`` (name -> {version,
+        differences, faults}, the latter two by device), ``tools``. Nothing is raised for what is missing: it becomes a
+        problem.
     """
     problems: list[dict[str, Any]] = []
     found: dict[str, Any] = {
@@ -60,7 +60,10 @@ def describe(found: dict[str, Any]) -> str:
     ]
     if found["torch"]:
         torch = found["torch"]
-        lines.append(f"torch       {torch['version']}, CUDA {torch['cuda'] or 'none'}, BLAS {torch['blas']}, {torch['threads']} threads")
+        lines.append(
+            f"torch       {torch['version']}, CUDA {torch['cuda'] or 'none'}, BLAS {torch['blas']}, "
+            f"{torch['threads']} threads"
+        )
     lines += [f"device      {device}" for device in found["devices"]]
     lines += [f"engine      {_engine_line(name, engine)}" for name, engine in found["engines"].items()]
     lines += [f"{name:<11} {version or 'none'}" for name, version in found["tools"].items()]
@@ -80,7 +83,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(found, indent=2))
     elif args.brief:
-        print("\n".join(line for line in describe(found).splitlines() if line.startswith(("device", "engine", "ERROR", "note", "NOT"))))
+        print(
+            "\n".join(
+                line
+                for line in describe(found).splitlines()
+                if line.startswith(("device", "engine", "ERROR", "note", "NOT"))
+            )
+        )
     else:
         print(describe(found))
     return 0 if found["usable"] else 1
@@ -137,7 +146,9 @@ def _tools(problems: list[dict[str, Any]]) -> dict[str, str | None]:
     candidates = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "c++", "clang++"]
     compiler = next((text for text in map(_first_line, candidates) if text), None)
     # the command beside this Python comes first: the one on the PATH may belong to another environment
-    snakemake = shutil.which("snakemake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    snakemake = shutil.which(
+        "snakemake", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    )
     if snakemake is None:
         _problem(problems, "the snakemake command is missing", SETUP, fatal=True)
     return {"snakemake": snakemake, "compiler": compiler, "nvcc": _first_line("nvcc"), "slurm": _first_line("sbatch")}
@@ -186,7 +197,9 @@ def _engines(torch: Any, problems: list[dict[str, Any]]) -> dict[str, Any]:
         }
         engines[name] = engine
         if engine["version"] is None:
-            _problem(problems, "MinkowskiEngine is not installed, the torch engine is used", f"install g++, then {SETUP}")
+            _problem(
+                problems, "MinkowskiEngine is not installed, the torch engine is used", f"install g++, then {SETUP}"
+            )
             continue
         for device in devices:
             fault = _try_engine(name, device, engine["differences"])
@@ -201,7 +214,9 @@ def _try_engine(name: str, device: str, differences: dict[str, float]) -> str | 
     """Note how far the engine is from the dense convolution; returns what is wrong with it, none where nothing is."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MinkowskiEngine warns at each import that it was built for the CPU, which is known
+            warnings.simplefilter(
+                "ignore"
+            )  # MinkowskiEngine warns at each import that it was built for the CPU, which is known
             differences[device] = convolution_difference(name, device)
     except Exception as error:  # a binary of another build fails in ways of its own; all of them mean the same here
         return _line(error)
@@ -213,15 +228,16 @@ def _try_engine(name: str, device: str, differences: dict[str, float]) -> str | 
 def convolution_difference(engine: str, device: str) -> float:
     """How far a sparse convolution, and its gradients, are from the dense one of torch.
 
-    A 3x3x3 convolution in float64, 3 to 4 channels, on every voxel of a small grid that a fixed pattern occupies; the dense
-    convolution over the grid, with zeros where there is no voxel, is another way to the same numbers.
+    A 3x3x3 convolution in float64, 3 to 4 channels, on every voxel of a small grid that a fixed pattern occupies; the
+    dense convolution over the grid, with zeros where there is no voxel, is another way to the same numbers.
 
     Args:
         engine: ``torch`` or ``minkowski``.
         device: ``cpu`` or ``cuda``.
 
     Returns:
-        Largest absolute difference of outputs, gradients of the features and gradients of the kernel; all values are about 1.
+        Largest absolute difference of outputs, gradients of the features and gradients of the kernel; all values are
+        about 1.
 
     Raises:
         IgnetError: the engine is not there.
@@ -259,7 +275,9 @@ def convolution_difference(engine: str, device: str) -> float:
 def _engine_line(name: str, engine: dict[str, Any]) -> str:
     if engine["version"] is None:
         return f"{name}: not installed"
-    checked = [f"{device}: computes, differs from dense by {value:.0e}" for device, value in engine["differences"].items()]
+    checked = [
+        f"{device}: computes, differs from dense by {value:.0e}" for device, value in engine["differences"].items()
+    ]
     faults = [f"{device}: {fault}" for device, fault in engine["faults"].items()]
     return f"{name} {engine['version']}, " + "; ".join(checked + faults)
 

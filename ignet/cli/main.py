@@ -34,12 +34,22 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ignet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
-    _add_predict(commands.add_parser("predict", help="classes of the points of one scan, from the weights and the .bin file alone"))
+    _add_predict(
+        commands.add_parser(
+            "predict", help="classes of the points of one scan, from the weights and the .bin file alone"
+        )
+    )
     _add_why(commands.add_parser("why", help="what the workflow would run again, and what changed"))
-    _add_plan(commands.add_parser("plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"))
+    _add_plan(
+        commands.add_parser(
+            "plan", help="jobs, hours and disk of an experiment, before anything runs and without its data"
+        )
+    )
     add_data_commands(commands)
     add_view(commands.add_parser("view", help="watch a run in the browser: stages, curves so far, time that is left"))
-    add_completion(commands.add_parser("completion", help="the script by which a shell completes these commands"), parser)
+    add_completion(
+        commands.add_parser("completion", help="the script by which a shell completes these commands"), parser
+    )
     return parser
 
 
@@ -76,11 +86,18 @@ def _doctor(args: argparse.Namespace) -> int:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="model.safetensors of a 3D network")
     parser.add_argument("--scan", type=Path, required=True, help=".bin file: float32 x, y, z [m], remission a point")
-    parser.add_argument("--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point")
     parser.add_argument(
-        "--remission-scale", type=positive, default=1.0, help="what stands for a remission of 1 in the scan, such as 255 (default: 1)"
+        "--out", type=Path, required=True, help=".label file to write: uint32 SemanticKITTI raw id a point"
     )
-    parser.add_argument("--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)")
+    parser.add_argument(
+        "--remission-scale",
+        type=positive,
+        default=1.0,
+        help="what stands for a remission of 1 in the scan, such as 255 (default: 1)",
+    )
+    parser.add_argument(
+        "--engine", default="auto", choices=["auto", "torch", "minkowski"], help="sparse engine (default: auto)"
+    )
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_predict)
@@ -120,7 +137,11 @@ def _predict(args: argparse.Namespace) -> int:
         facts = {"points": len(points), "without_return": lost, "mean_confidence": mean, "classes": found}
         print(json.dumps({"out": str(args.out), **facts}, indent=2, allow_nan=False))
         return 0
-    print(f"{args.out}: {len(points)} points" + (f", {lost} of them without a return" if lost else "") + f", mean confidence {mean:.3f}")
+    print(
+        f"{args.out}: {len(points)} points"
+        + (f", {lost} of them without a return" if lost else "")
+        + f", mean confidence {mean:.3f}"
+    )
     for name, count in found.items():
         print(f"  {name:<14}{count:>8}")
     return 0
@@ -128,10 +149,19 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _add_why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs="*", help="rules or files; default: everything")
-    parser.add_argument("--configfile", nargs="+", action="extend", default=[], metavar="FILE", help="experiment files, as for snakemake")
+    parser.add_argument(
+        "--configfile",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="experiment files, as for snakemake",
+    )
     _add_settings(parser)
     parser.add_argument("--profile", help="profile, as for snakemake")
-    parser.add_argument("--directory", type=Path, default=Path("."), help="working directory of the workflow (default: here)")
+    parser.add_argument(
+        "--directory", type=Path, default=Path("."), help="working directory of the workflow (default: here)"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_why)
 
@@ -139,7 +169,11 @@ def _add_why(parser: argparse.ArgumentParser) -> None:
 def _why(args: argparse.Namespace) -> int:
     from ignet.cli.why import why
 
-    given = [("--configfile", args.configfile), ("--config", args.config), ("--profile", [args.profile] if args.profile else [])]
+    given = [
+        ("--configfile", args.configfile),
+        ("--config", args.config),
+        ("--profile", [args.profile] if args.profile else []),
+    ]
     options = [word for name, values in given if values for word in (name, *values)]
     return why([*args.targets, *options], args.json, args.directory)
 
@@ -149,7 +183,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", type=Path, nargs="+", action="extend", required=True, help=help_of_files)
     _add_settings(parser)
     parser.add_argument(
-        "--gpus", type=int, help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)"
+        "--gpus",
+        type=int,
+        help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)",
     )
     parser.add_argument("--cores", type=int, help="CPU cores (default: those of this machine)")
     parser.add_argument("--rates", type=Path, help="table of throughputs (default: the one that comes with ignet)")
@@ -158,7 +194,14 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="single settings, as for snakemake")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="single settings, as for snakemake",
+    )
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -11,7 +11,12 @@ from ignet.workflow.schedule import FILE
 
 def add_view(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("results", nargs="?", type=Path, help="folder of results (default: of those below results/, the one started last)")
+    parser.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        help="folder of results (default: of those below results/, the one started last)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     parser.add_argument("--port", type=_port, default=0, help="port on this machine (default: a free one)")
     parser.add_argument("--json", action="store_true", help="print the address as JSON, for scripts")
@@ -56,5 +61,8 @@ def latest(below: Path) -> Path:
     """
     found = sorted(below.rglob(FILE), key=lambda path: path.stat().st_mtime) if below.is_dir() else []
     if not found:
-        raise IgnetError(f"{below}: found no results of a workflow that was started, expected {FILE} in a folder below it; give its path")
+        raise IgnetError(
+            f"{below}: found no results of a workflow that was started, expected {FILE} in a folder below it; give "
+            "its path"
+        )
     return found[-1].parents[1]

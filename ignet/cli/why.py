@@ -28,7 +28,10 @@ def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int
         IgnetError: the package was installed without the workflow, or Snakemake has no plan.
     """
     if not (PROJECT / "Snakefile").is_file():
-        raise IgnetError(f"{PROJECT}/Snakefile: found none beside the package, expected the project's folder; use .venv/bin/ignet there")
+        raise IgnetError(
+            f"{PROJECT}/Snakefile: found none beside the package, expected the project's folder; use "
+            ".venv/bin/ignet there"
+        )
     plan = make_plan(arguments, directory=directory)
     results, root = directory / plan.config["results"], (plan.config.get("dataset") or {}).get("root")
     code = {code_hash(script): code_parts(script) for script in sorted((PROJECT / "workflow" / "scripts").glob("*.py"))}
@@ -36,7 +39,9 @@ def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int
     explained = explain(plan.jobs, records.changed_code, records.changed_data)
     notes = [note for note in (records_note(plan.without_record), versions_note(results)) if note]
     if as_json:
-        print(json.dumps({"jobs": as_values(explained), "without_record": plan.without_record, "notes": notes}, indent=2))
+        print(
+            json.dumps({"jobs": as_values(explained), "without_record": plan.without_record, "notes": notes}, indent=2)
+        )
     else:
         print("\n\n".join([as_text(explained, len(plan.without_record)), *(f"note: {note}" for note in notes)]))
     return 0
@@ -55,8 +60,14 @@ def versions_note(results: Path) -> str:
         now = version("torch")
     except PackageNotFoundError:
         return ""
-    made = Counter(found for stage in _TRAINED for path in (results / stage).rglob("*.settings.json") if (found := _torch(path)))
-    other = [f"{count} with torch {found}" for found, count in sorted(made.items()) if found.split("+")[0] != now.split("+")[0]]
+    made = Counter(
+        found for stage in _TRAINED for path in (results / stage).rglob("*.settings.json") if (found := _torch(path))
+    )
+    other = [
+        f"{count} with torch {found}"
+        for found, count in sorted(made.items())
+        if found.split("+")[0] != now.split("+")[0]
+    ]
     if not other:
         return ""
     return f"networks were trained {', '.join(other)}, torch is {now} now; versions rerun nothing, --forcerun RULE does"

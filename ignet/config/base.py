@@ -25,8 +25,9 @@ LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
 def added(default: Any, **rest: Any) -> Any:
     """A key that joined a section later, as pydantic's ``Field``, whose default means "off": null, 0, or no change.
 
-    At its default it is left out of what identifies a result, so that results that were made before it are still theirs. A default that
-    means anything else is an ordinary ``Field``: changed, it would change results and rerun nothing.
+    At its default it is left out of what identifies a result, so that results that were made before it are still
+    theirs. A default that means anything else is an ordinary ``Field``: changed, it would change results and rerun
+    nothing.
     """
     return Field(default, json_schema_extra=_ADDED, **rest)
 
@@ -37,7 +38,8 @@ _ADDED: JsonDict = {"added": True}
 class Section(BaseModel):
     """Settings of one stage: data, immutable, typed, and closed to unknown keys.
 
-    A section validates and says what identifies a result; what its values do stands in code that a stage's identity covers.
+    A section validates and says what identifies a result; what its values do stands in code that a stage's identity
+    covers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -47,7 +49,8 @@ class Section(BaseModel):
         return frozenset()
 
     def identity(self, *left_out: str) -> dict[str, Any]:
-        """What identifies a result, as plain values: all keys but the ``unread`` ones, those of ``added`` at their default, and some more.
+        """What identifies a result, as plain values: all keys but the ``unread`` ones, those of ``added`` at their
+        default, and some more.
 
         A stage takes missing keys at their defaults, so that these plain values are settings, too.
 
@@ -55,17 +58,24 @@ class Section(BaseModel):
             left_out: keys of this section that the stage in question does not read.
         """
         fields = type(self).model_fields
-        off = {name for name in fields if fields[name].json_schema_extra == _ADDED and getattr(self, name) == fields[name].get_default()}
+        off = {
+            name
+            for name in fields
+            if fields[name].json_schema_extra == _ADDED and getattr(self, name) == fields[name].get_default()
+        }
         return {name: value for name, value in self._read(Section.identity).items() if name not in off.union(left_out)}
 
     def read(self) -> dict[str, Any]:
-        """All values that stages read, as plain values: what belongs beside a result. Unlike ``identity`` it holds what is off, too."""
+        """All values that stages read, as plain values: what belongs beside a result. Unlike ``identity`` it holds what
+        is off, too."""
         return self._read(Section.read)
 
     def _read(self, inner: Callable[["Section"], dict[str, Any]]) -> dict[str, Any]:
         plain, unread = self.model_dump(mode="json"), self.unread()
         sections = {name: value for name in plain if isinstance(value := getattr(self, name), Section)}
-        return {name: inner(sections[name]) if name in sections else plain[name] for name in plain if name not in unread}
+        return {
+            name: inner(sections[name]) if name in sections else plain[name] for name in plain if name not in unread
+        }
 
     def canonical(self) -> str:
         """The ``identity`` as text: equal settings give equal text."""
@@ -96,13 +106,15 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML mapping safely.
 
     Raises:
-        IgnetError: the file is missing, is not YAML, holds no mapping, a key twice, or what YAML reads as something else than it looks
-            like.
+        IgnetError: the file is missing, is not YAML, holds no mapping, a key twice, or what YAML reads as something
+            else than it looks like.
     """
     try:
         values = load_yaml(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise IgnetError(f"{path}: cannot be read ({reason_of(error)}); give the path of a configuration file") from None
+        raise IgnetError(
+            f"{path}: cannot be read ({reason_of(error)}); give the path of a configuration file"
+        ) from None
     except yaml.YAMLError as error:
         raise IgnetError(f"{path}: {error}") from None
     if not isinstance(values, dict):

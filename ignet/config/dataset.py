@@ -14,11 +14,14 @@ def _sequence_names(values: Any) -> Any:
         return values  # pydantic's own words
     if numbers := [value for value in values if not isinstance(value, str)]:
         raise ValueError(
-            f"expected names in quotes, such as ['00', '08']: without them {numbers[0]!r} is no text, for YAML reads 00 as the number 0 "
+            f"expected names in quotes, such as ['00', '08']: without them {numbers[0]!r} is no text, for YAML reads "
+            "00 as the number 0 "
             "and 010 as 8"
         )
     if wrong := [value for value in values if not is_name(value)]:
-        raise ValueError(f"expected letters, digits, '_', '-' and '.' in '{wrong[0]}', a name that does not end in {SETTINGS}")
+        raise ValueError(
+            f"expected letters, digits, '_', '-' and '.' in '{wrong[0]}', a name that does not end in {SETTINGS}"
+        )
     if twice := [value for value in values if values.count(value) > 1]:
         raise ValueError(f"expected each sequence once, and '{twice[0]}' stands there {values.count(twice[0])} times")
     return values
@@ -33,25 +36,32 @@ class DatasetConfig(Section):
 
     root: DataFolder | None = Field(
         None,
-        description="folder that holds sequences/; null: the embedded world is made; required: to be named on the command line, else the "
+        description="folder that holds sequences/; null: the embedded world is made; required: to be named on the "
+        "command line, else the "
         "experiment is refused. Never written to.",
     )
     train_sequences: SequenceNames = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
-    val_sequences: SequenceNames = Field(("08",), min_length=1, description="sequences to evaluate on, never trained on")
+    val_sequences: SequenceNames = Field(
+        ("08",), min_length=1, description="sequences to evaluate on, never trained on"
+    )
     scribbles: Literal["dataset", "simulated"] = Field(
         "dataset",
-        description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense labels (our choice, "
+        description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense "
+        "labels (our choice, "
         "for trees without scribbles)",
     )
 
     complete: bool = Field(
-        False, description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or another dataset"
+        False,
+        description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or "
+        "another dataset",
     )
     remission_scale: float = Field(
         1.0,
         gt=0,
         allow_inf_nan=False,
-        description="what stands for a remission of 1 in the scans, such as 255 or 65535: networks are given remissions divided by it",
+        description="what stands for a remission of 1 in the scans, such as 255 or 65535: networks are given "
+        "remissions divided by it",
     )
 
     @model_validator(mode="after")
@@ -59,7 +69,8 @@ class DatasetConfig(Section):
         both = sorted(set(self.train_sequences) & set(self.val_sequences))
         if both:
             raise ValueError(
-                f"sequences {both} are in train_sequences and in val_sequences; a network is never evaluated on its training data"
+                f"sequences {both} are in train_sequences and in val_sequences; a network is never evaluated on its "
+                "training data"
             )
         return self
 
@@ -76,8 +87,12 @@ class DatasetConfig(Section):
 class ScribbleConfig(Section):
     """Simulated scribbles: lines along objects and surfaces, drawn from the dense labels. All values are our choice."""
 
-    fraction: float = Field(0.08, gt=0, le=1, description="share of the points that carry a scribble (ScribbleKITTI reports about 8 %)")
-    margin: float = Field(0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class")
+    fraction: float = Field(
+        0.08, gt=0, le=1, description="share of the points that carry a scribble (ScribbleKITTI reports about 8 %)"
+    )
+    margin: float = Field(
+        0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class"
+    )
     seed: int = Field(0, ge=0, description="seed of the lines")
 
 
@@ -86,6 +101,9 @@ class SourceConfig(Section):
 
     root: DataFolder | None = Field(
         None,
-        description="folder of the dataset; null: the embedded world's source set is made; required: as in dataset. Never written to.",
+        description="folder of the dataset; null: the embedded world's source set is made; required: as in dataset. "
+        "Never written to.",
     )
-    layout: Literal["gtav", "synthia", "cityscapes"] = Field("gtav", description="folders and labels as in GTA-V, Synthia or Cityscapes")
+    layout: Literal["gtav", "synthia", "cityscapes"] = Field(
+        "gtav", description="folders and labels as in GTA-V, Synthia or Cityscapes"
+    )

@@ -10,7 +10,9 @@ from ignet.config.base import Section
 class PredictConfig(Section):
     """Prediction: the EMA teacher on whole scans, no test-time augmentation."""
 
-    engine: str = Field("same", pattern="^(same|auto|torch|minkowski)$", description="sparse engine; same: the one of the training")
+    engine: str = Field(
+        "same", pattern="^(same|auto|torch|minkowski)$", description="sparse engine; same: the one of the training"
+    )
 
 
 class EvaluateConfig(Section):
@@ -44,15 +46,20 @@ class Control(Section):
 
 
 class Statement(Section):
-    """A claim that the comparison finds to hold, not to hold, or to be undecided: ``run`` is better than ``against``."""
+    """A claim that the comparison finds to hold, not to hold, or to be undecided: ``run`` is better than
+    ``against``."""
 
     text: str = Field(description="the claim in words")
     run: str = Field(description="the run that is claimed to be better: key of runs; with networks, a 2D network")
     against: str = Field(description="the run that it is claimed to be better than; with networks, a 2D network")
     slice: str | None = Field(
-        None, description="points that the claim is about: axis:name, such as boundary:boundary or 'range:30-40 m', or small; null: all"
+        None,
+        description="points that the claim is about: axis:name, such as boundary:boundary or 'range:30-40 m', or "
+        "small; null: all",
     )
-    than: str | None = Field(None, description="points on which run gains less over against, by the claim: as slice, or all; null: none")
+    than: str | None = Field(
+        None, description="points on which run gains less over against, by the claim: as slice, or all; null: none"
+    )
     networks: bool = Field(False, description="the claim is about 2D networks: source and the keys of adaptations")
 
     @model_validator(mode="after")
@@ -65,9 +72,13 @@ class Statement(Section):
 class CompareConfig(Section):
     """The tables, plots and verdicts over all runs."""
 
-    reference: str = Field("full", description="run that counts as full supervision: the denominator of the relative figures")
+    reference: str = Field(
+        "full", description="run that counts as full supervision: the denominator of the relative figures"
+    )
     baseline: str = Field("baseline", description="run that differences are taken to")
-    method: str = Field("ignet", description="run that carries the claim: its gains over the baseline are drawn by slice")
+    method: str = Field(
+        "ignet", description="run that carries the claim: its gains over the baseline are drawn by slice"
+    )
     controls: tuple[Control, ...] = Field((), description="runs that stand in the table of controls")
     statements: tuple[Statement, ...] = Field((), description="claims that get a verdict")
     draws: int = Field(2000, ge=100, description="bootstrap draws of seeds and scans behind each interval")
@@ -78,4 +89,6 @@ class ReportConfig(Section):
     """Pictures."""
 
     frames: int = Field(2, ge=1, description="frames of each validation sequence that are drawn, evenly spaced")
-    extent: float = Field(50.0, gt=0, description="metres: scans from above are drawn up to this far from the sensor on each side")
+    extent: float = Field(
+        50.0, gt=0, description="metres: scans from above are drawn up to this far from the sensor on each side"
+    )

@@ -1,4 +1,5 @@
-"""One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it whole."""
+"""One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it
+whole."""
 
 import os
 from pathlib import PurePath
@@ -26,7 +27,8 @@ SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
 
 NESTED = frozenset({(1, 10), (1, 20), (1, 50), (10, 20)})
-"""Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 % lacks some of 10 %."""
+"""Pairs of different ``labelled_frames`` of which the smaller list lies within the larger; the published one of 50 %
+lacks some of 10 %."""
 
 
 _SEEDS: TypeAdapter[tuple[int, ...]] = TypeAdapter(Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)])
@@ -40,11 +42,13 @@ class ExperimentConfig(Section):
     """An experiment file: YAML with these keys, each with a default but ``results`` and ``runs``."""
 
     results: OutputFolder = Field(
-        description="folder that all outputs go to, but those in shared; several experiments may have one only if their sections agree"
+        description="folder that all outputs go to, but those in shared; several experiments may have one only if "
+        "their sections agree"
     )
     shared: OutputFolder | None = Field(
         None,
-        description="folder for results that experiments with the same settings share (world, projection, scribbles, 2D networks, "
+        description="folder for results that experiments with the same settings share (world, projection, scribbles, "
+        "2D networks, "
         "features, 2D evaluation), each under the hash of what it comes from; null: all below results",
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
@@ -56,7 +60,8 @@ class ExperimentConfig(Section):
     pretrain_2d: Pretrain2DConfig = Pretrain2DConfig()
     adapt_2d: Adapt2DConfig = Adapt2DConfig()
     adaptations: dict[str, dict[str, Any]] = Field(
-        default_factory=_one_adaptation, description="adapted 2D networks: name -> keys that differ from adapt_2d; null: left out"
+        default_factory=_one_adaptation,
+        description="adapted 2D networks: name -> keys that differ from adapt_2d; null: left out",
     )
     features: FeatureConfig = FeatureConfig()
     evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()
@@ -81,8 +86,12 @@ class ExperimentConfig(Section):
     @model_validator(mode="after")
     def _places(self) -> "ExperimentConfig":
         # the results of one experiment can be deleted without another's missing something
-        if self.shared is not None and PurePath(os.path.abspath(self.shared)).is_relative_to(os.path.abspath(self.results)):
-            raise ValueError(f"shared is '{self.shared}', which lies in results, '{self.results}'; name a folder outside of it")
+        if self.shared is not None and PurePath(os.path.abspath(self.shared)).is_relative_to(
+            os.path.abspath(self.results)
+        ):
+            raise ValueError(
+                f"shared is '{self.shared}', which lies in results, '{self.results}'; name a folder outside of it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -91,7 +100,9 @@ class ExperimentConfig(Section):
             raise ValueError("runs is empty; name at least one run")
         for name in (*self.runs, *self.adaptations):
             if not is_run(name):
-                raise ValueError(f"'{name}' names a folder; use letters from A to Z, digits, '_' and '-', and no '-' in front")
+                raise ValueError(
+                    f"'{name}' names a folder; use letters from A to Z, digits, '_' and '-', and no '-' in front"
+                )
         if SOURCE_NETWORK in self.adaptations:
             raise ValueError(f"'{SOURCE_NETWORK}' is the pretrained network's name; call the adaptation something else")
         return self
@@ -142,14 +153,21 @@ class ExperimentConfig(Section):
         while teacher is not None:
             if teacher not in self.runs or teacher in path:
                 known = sorted(set(self.runs) - set(path))
-                raise IgnetError(f"runs.{path[-1]}.pseudo_labels_of: found '{teacher}', expected another run that is no successor: {known}")
+                raise IgnetError(
+                    f"runs.{path[-1]}.pseudo_labels_of: found '{teacher}', expected another run that is no "
+                    f"successor: {known}"
+                )
             if missing := set(self.run_seeds(name)) - set(self.run_seeds(teacher)):
-                raise IgnetError(f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it learns from")
+                raise IgnetError(
+                    f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it "
+                    "learns from"
+                )
             path.append(teacher)
             teacher = self.runs[teacher].get("pseudo_labels_of")
 
     def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
-        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as unlabelled."""
+        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as
+        unlabelled."""
         if settings.labelled_frames is None or not needs_features(settings) or settings.features == SOURCE_NETWORK:
             return
         network, allowed = self.adaptation(settings.features), settings.labelled_frames
@@ -157,8 +175,10 @@ class ExperimentConfig(Section):
         if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
             frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
             raise IgnetError(
-                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with labels that the run's "
-                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with labelled_frames {allowed} or "
+                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with "
+                "labels that the run's "
+                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with "
+                f"labelled_frames {allowed} or "
                 "supervision none"
             )
 
@@ -187,7 +207,8 @@ def _set_to_null(values: dict[str, Any], key: str) -> set[str]:
 
 
 def _with_null(value: Any) -> Any:
-    """Snakemake's ``--config`` hands on nested values as text; numbers in text are understood where a number is expected, null is not."""
+    """Snakemake's ``--config`` hands on nested values as text; numbers in text are understood where a number is
+    expected, null is not."""
     if isinstance(value, dict):
         return {key: _with_null(part) for key, part in value.items()}
     return None if value == "null" else value
@@ -196,13 +217,16 @@ def _with_null(value: Any) -> Any:
 def _check_batches(experiment: ExperimentConfig) -> None:
     """Processes share a batch, so each needs a part of it."""
     batches = {"pretrain_2d": ("pretrain_2d", experiment.pretrain_2d.batch)}
-    batches |= {f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations}
+    batches |= {
+        f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations
+    }
     batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
     for where, (stage, batch) in batches.items():
         processes = processes_of(experiment.execution, stage)
         if batch < processes:
             raise IgnetError(
-                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower execution.gpus or processes"
+                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower "
+                "execution.gpus or processes"
             )
 
 

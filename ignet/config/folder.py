@@ -20,7 +20,8 @@ def as_folder(text: str) -> str:
 
 
 def one_spelling(text: str) -> str:
-    """``as_folder`` with one path for each folder: without ``//``, ``.`` and ``..``, and relative where it lies in the working directory.
+    """``as_folder`` with one path for each folder: without ``//``, ``.`` and ``..``, and relative where it lies in the
+    working directory.
 
     Snakemake takes two spellings of a file for two files. Links are left as they are.
     """
@@ -46,7 +47,8 @@ def _fault(path: str) -> str | None:
         os.fsencode(path)
     except UnicodeEncodeError:
         return (
-            f"the locale writes names of files in {sys.getfilesystemencoding()}, which lacks some of its letters (LC_ALL=C.UTF-8 has them)"
+            f"the locale writes names of files in {sys.getfilesystemencoding()}, which lacks some of its letters "
+            "(LC_ALL=C.UTF-8 has them)"
         )
     return None
 
@@ -59,13 +61,15 @@ OutputFolder = Annotated[str, AfterValidator(one_spelling)]
 
 
 REQUIRED = "required"
-"""In the place of a dataset's folder: the data lie elsewhere on every machine, and the experiment is refused until it is said where."""
+"""In the place of a dataset's folder: the data lie elsewhere on every machine, and the experiment is refused until it
+is said where."""
 
 
 def _named(root: str) -> str:
     if root == REQUIRED:
         raise ValueError(
-            "expected a folder: this experiment is for data of your own and takes none of the embedded world; name it on the command line, "
+            "expected a folder: this experiment is for data of your own and takes none of the embedded world; name "
+            "it on the command line, "
             "such as --config 'dataset={root: /path/to/dataset}', or in a file that is laid over this one"
         )
     return root

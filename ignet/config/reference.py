@@ -1,4 +1,5 @@
-"""The configuration reference, made from the fields of the settings' classes: ``python -m ignet.config.reference [FILE]``."""
+"""The configuration reference, made from the fields of the settings' classes: ``python -m ignet.config.reference
+[FILE]``."""
 
 import json
 import re
@@ -22,16 +23,16 @@ HEAD = """\
 
 *Made from the classes in `ignet/config` by `make docs`; a test sees to it that both agree. Do not edit it by hand.*
 
-An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in the mapping `train_3d`.
-Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one line that names the key, before anything runs.
-Several files after one `--configfile` are laid over each other, key by key (an option that stands twice is refused, for
-Snakemake would drop the first); `null` takes an entry of `runs` or `adaptations` out
-again, and with it the controls and statements that name it.
+An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in
+the mapping `train_3d`. Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one
+line that names the key, before anything runs. Several files after one `--configfile` are laid over each other, key by
+key (an option that stands twice is refused, for Snakemake would drop the first); `null` takes an entry of `runs` or
+`adaptations` out again, and with it the controls and statements that name it.
 
-**Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that publication takes; the
-default may be another one. **A default without such a name is this project's own choice**, whether or not the meaning says so. Units stand
-first in the meaning; a key without a unit is a number of things, a share or a factor. What is published of the method, and which parts of
-it are ours: [method.md](method.md).
+**Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that
+publication takes; the default may be another one. **A default without such a name is this project's own choice**,
+whether or not the meaning says so. Units stand first in the meaning; a key without a unit is a number of things, a
+share or a factor. What is published of the method, and which parts of it are ours: [method.md](method.md).
 
 [Examples](#examples) of whole files are at the end.
 """
@@ -142,7 +143,9 @@ def _list(schema: dict[str, Any]) -> str:
     items = schema.get("prefixItems") or [schema["items"]]
     if "$ref" in items[0]:
         return "list of mappings, below"
-    words = {"array": "pairs of whole numbers", "string": "texts"}.get(items[0]["type"]) or _values(items[0]).replace("number", "numbers")
+    words = {"array": "pairs of whole numbers", "string": "texts"}.get(items[0]["type"]) or _values(items[0]).replace(
+        "number", "numbers"
+    )
     least = ", not empty" if schema.get("minItems") else ""
     return f"{len(items)} {words}" if "prefixItems" in schema else f"list of {words}{least}"
 

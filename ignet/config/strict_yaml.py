@@ -26,11 +26,13 @@ class _Loader(yaml.SafeLoader):
             if key.tag != _TEXT:
                 found = yaml.SafeLoader.construct_object(self, key)
                 raise _RefusedError(
-                    f'line {line}: found the key {key.value} without quotes, which is {found!r} to YAML; write "{key.value}"'
+                    f"line {line}: found the key {key.value} without quotes, which is {found!r} to YAML; write "
+                    f'"{key.value}"'
                 )
             if key.value in lines:
                 raise _RefusedError(
-                    f"line {line}: found the key '{key.value}' a second time, after line {lines[key.value]}, expected each once, for YAML "
+                    f"line {line}: found the key '{key.value}' a second time, after line {lines[key.value]}, "
+                    "expected each once, for YAML "
                     "drops the first; remove one, or give it another name"
                 )
             lines[key.value] = line
@@ -40,7 +42,8 @@ class _Loader(yaml.SafeLoader):
         node: yaml.ScalarNode = super().compose_scalar_node(anchor)
         if not node.style and re.fullmatch(r"0[\d_]+", node.value):
             raise _RefusedError(
-                f"line {node.start_mark.line + 1}: found {node.value} without quotes, which by its digits is a number of base 8 or a text "
+                f"line {node.start_mark.line + 1}: found {node.value} without quotes, which by its digits is a "
+                "number of base 8 or a text "
                 f'to YAML; write "{node.value}"'
             )
         return node

@@ -1,7 +1,7 @@
 """Settings of one trained 3D network.
 
-The defaults are the recipe of the reported experiments on two cores, so that an experiment that names no value of its own trains the method
-whose figures the documentation gives; docs/recipe-3d.md says how they were chosen.
+The defaults are the recipe of the reported experiments on two cores, so that an experiment that names no value of its
+own trains the method whose figures the documentation gives; docs/recipe-3d.md says how they were chosen.
 """
 
 from typing import Annotated, Literal
@@ -19,15 +19,19 @@ class LocalContextConfig(Section):
         ((20, 40), (10, 20), (5, 10)),
         min_length=1,
         max_length=8,
-        description="number of rings and of sectors of each level; the first is the finest, and multiples of all others "
+        description="number of rings and of sectors of each level; the first is the finest, and multiples of "
+        "all others "
         "(ScribbleKITTI: 20 40, 10 20, 5 10)",
     )
-    radius: float = Field(50.0, gt=0, description="metres: inner edge of what lies beyond the last ring (ScribbleKITTI: 50)")
+    radius: float = Field(
+        50.0, gt=0, description="metres: inner edge of what lies beyond the last ring (ScribbleKITTI: 50)"
+    )
     dropout: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="share of the training samples without it, so that the network can predict from the scan alone (our choice; "
+        description="share of the training samples without it, so that the network can predict from the scan alone "
+        "(our choice; "
         "ScribbleKITTI: 0, for a network that labels training scans only)",
     )
 
@@ -35,12 +39,15 @@ class LocalContextConfig(Section):
     def _nested(self) -> "LocalContextConfig":
         finest = self.levels[0]
         if any(finest[0] % rings or finest[1] % sectors for rings, sectors in self.levels):
-            raise ValueError(f"levels are {self.levels}; the numbers of the first must be multiples of those of all others")
+            raise ValueError(
+                f"levels are {self.levels}; the numbers of the first must be multiples of those of all others"
+            )
         return self
 
 
 class BackboneConfig(Section):
-    """MinkUNet's shape. The defaults are a network for the embedded world; the values of the published one stand in brackets."""
+    """MinkUNet's shape. The defaults are a network for the embedded world; the values of the published one stand in
+    brackets."""
 
     name: Literal["minkunet"] = Field("minkunet", description="the 3D network; there is one so far")
     engine: Literal["auto", "torch", "minkowski"] = Field(
@@ -64,7 +71,9 @@ class MeanTeacherConfig(Section):
     """The ScribbleKITTI baseline: the teacher's predictions on unlabelled points."""
 
     weight: float = Field(1.0, ge=0, description="weight of KL(teacher || student) on the unlabelled points; 0: off")
-    ema: float = Field(0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)")
+    ema: float = Field(
+        0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)"
+    )
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
 
     def unread(self) -> frozenset[str]:
@@ -73,7 +82,8 @@ class MeanTeacherConfig(Section):
 
 
 class ProbeConfig(Section):
-    """The classifier that is fitted to the stored features of labelled points before the training, for guidance by labels (our choice)."""
+    """The classifier that is fitted to the stored features of labelled points before the training, for guidance by
+    labels (our choice)."""
 
     hidden: int = Field(128, ge=1, description="width of its hidden layer")
     steps: int = Field(300, ge=1, description="steps of its training, on up to 2048 points each")
@@ -86,25 +96,33 @@ class ImageGuidanceConfig(Section):
     weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
     distance: Literal["cosine", "smooth_l1", "l2", "classes", "labels"] = Field(
         "labels",
-        description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both features; labels: KL "
-        "divergence of the 3D network's classes from those that a probe reads from the stored feature (both our choice)",
+        description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both "
+        "features; labels: KL "
+        "divergence of the 3D network's classes from those that a probe reads from the stored feature (both "
+        "our choice)",
     )
     standardize: bool = Field(
-        False, description="bring each channel of the stored features to mean 0 and deviation 1 over the training points first (our choice)"
+        False,
+        description="bring each channel of the stored features to mean 0 and deviation 1 over the training points "
+        "first (our choice)",
     )
 
     confidence: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="probability of the likeliest class by the stored feature, from which a point guides; classes and labels only",
+        description="probability of the likeliest class by the stored feature, from which a point guides; classes "
+        "and labels only",
     )
     probe: ProbeConfig = ProbeConfig()
 
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
         if self.distance == "classes" and self.standardize:
-            raise ValueError("the 2D network's classifier needs its features as they are; set standardize to false for distance 'classes'")
+            raise ValueError(
+                "the 2D network's classifier needs its features as they are; set standardize to false for distance "
+                "'classes'"
+            )
         return self
 
     def unread(self) -> frozenset[str]:
@@ -120,15 +138,20 @@ class ContrastiveConfig(Section):
 
     weight: float = Field(0.0, ge=0, description="w_con, of L_con in the total loss (our choice); 0: off")
     direction: Literal["one_way", "two_way"] = Field(
-        "one_way", description="two_way: the gradient also reaches the in-FOV points that the prototypes stand for (a control)"
+        "one_way",
+        description="two_way: the gradient also reaches the in-FOV points that the prototypes stand for (a control)",
     )
     ramp: int | None = Field(
-        None, ge=0, description="steps over which the weight rises linearly from 0; null: half of the training's (our choice)"
+        None,
+        ge=0,
+        description="steps over which the weight rises linearly from 0; null: half of the training's (our choice)",
     )
     temperature: float = Field(0.1, gt=0, description="tau, by which similarities are divided (our choice)")
     channels: int = Field(32, ge=2, description="width of z (our choice)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of the prototypes' moving average over steps (our choice)")
-    confidence: float = Field(0.9, ge=0, le=1, description="teacher confidence from which an unlabelled point is an anchor (our choice)")
+    confidence: float = Field(
+        0.9, ge=0, le=1, description="teacher confidence from which an unlabelled point is an anchor (our choice)"
+    )
     anchors: int = Field(4096, ge=1, description="largest number of anchors a step, drawn at random (our choice)")
 
     def unread(self) -> frozenset[str]:
@@ -140,9 +163,12 @@ class FOVMixConfig(Section):
     """Mixing of camera sectors between scans."""
 
     probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that are mixed; 0: off")
-    frusta: int = Field(1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle")
+    frusta: int = Field(
+        1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle"
+    )
     sector: Literal["camera", "random"] = Field(
-        "camera", description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)"
+        "camera",
+        description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)",
     )
 
     def unread(self) -> frozenset[str]:
@@ -157,11 +183,14 @@ class AugmentConfig(Section):
         20.0,
         ge=0,
         le=180,
-        description="degrees: largest rotation about z (ScribbleKITTI: 45; a network that need not learn every direction of driving gets "
+        description="degrees: largest rotation about z (ScribbleKITTI: 45; a network that need not learn every "
+        "direction of driving gets "
         "farther in few steps)",
     )
     flip: bool = Field(True, description="mirror x and y, each with probability 1/2")
-    scale: float = Field(0.05, ge=0, lt=1, description="largest relative change of scale, student only (ScribbleKITTI: 0.05)")
+    scale: float = Field(
+        0.05, ge=0, lt=1, description="largest relative change of scale, student only (ScribbleKITTI: 0.05)"
+    )
     noise: float = Field(0.02, ge=0, description="metres: standard deviation of the noise on coordinates, student only")
 
 
@@ -169,15 +198,19 @@ class Train3DConfig(Section):
     """One 3D training: backbone x supervision x losses."""
 
     supervision: Literal["scribbles", "dense", "pseudo"] = Field(
-        "scribbles", description="the labels that the training sees; pseudo: scribbles and the predictions of another run"
+        "scribbles",
+        description="the labels that the training sees; pseudo: scribbles and the predictions of another run",
     )
     labelled_frames: LabelledPercent | None = Field(
         None,
-        description="per cent of the training scans that have labels (the published lists, else a like draw); the others train the losses "
+        description="per cent of the training scans that have labels (the published lists, else a like draw); the "
+        "others train the losses "
         "that need none; null: all have labels",
     )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
-    features: str = Field("adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'")
+    features: str = Field(
+        "adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'"
+    )
     backbone: BackboneConfig = BackboneConfig()
     steps: int = Field(400, ge=1, description="training steps")
     batch: int = Field(1, ge=1, description="scans a step")
@@ -197,7 +230,8 @@ class Train3DConfig(Section):
             raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
         if self.supervision == "pseudo" and self.labelled_frames:
             raise ValueError(
-                f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take supervision 'dense' "
+                f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take "
+                "supervision 'dense' "
                 "or 'scribbles', or leave labelled_frames out"
             )
         return self
@@ -206,7 +240,8 @@ class Train3DConfig(Section):
     def _mixed_batch(self) -> "Train3DConfig":
         if self.labelled_frames and uses_unlabelled(self) and self.batch == 1:
             raise ValueError(
-                f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no label at all; "
+                f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no "
+                "label at all; "
                 "take an even batch, half of which is labelled"
             )
         return self

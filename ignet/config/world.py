@@ -12,9 +12,12 @@ class WorldConfig(Section):
 
     preset: Literal["residential", "avenue"] = Field(
         "residential",
-        description="street, look and sensors of the target: `residential` (narrow bending street with parking and gardens in low sun; "
-        "HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street of two lanes a direction, tall closed "
-        "fronts, much traffic on a grey day; HDL-32E's beam angles mounted higher, a camera of 74 degrees); one source set for all",
+        description="street, look and sensors of the target: `residential` (narrow bending street with parking and "
+        "gardens in low sun; "
+        "HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street of two lanes a "
+        "direction, tall closed "
+        "fronts, much traffic on a grey day; HDL-32E's beam angles mounted higher, a camera of 74 degrees); one "
+        "source set for all",
     )
     seed: int = Field(0, ge=0, description="seed of the whole world")
     frames: int = Field(16, ge=1, description="frames in each target sequence")
@@ -25,7 +28,9 @@ class WorldConfig(Section):
     image_height: int = Field(160, ge=32, description="pixels: height of all images")
     spacing: float = Field(6.0, gt=0, description="metres: what the vehicle drives between two frames")
     scribble_fraction: float = Field(0.08, gt=0, le=1, description="share of a scan's points that its scribbles label")
-    scribble_margin: float = Field(0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class")
+    scribble_margin: float = Field(
+        0.3, ge=0, description="metres: what a scribble keeps from the nearest point of another class"
+    )
 
     def of_source(self) -> dict[str, Any]:
         """What the source images depend on: not the target's street, sensors and scribbles."""

@@ -1,4 +1,5 @@
-"""Do points that lie side by side in the image belong to the same thing? A measure of a correspondence that needs no labelled image."""
+"""Do points that lie side by side in the image belong to the same thing? A measure of a correspondence that needs no
+labelled image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +8,13 @@ from scipy.spatial import cKDTree
 from ignet.data.label_sets.labels import IGNORE
 
 
-def label_agreement(place: NDArray[np.floating], labels: NDArray[np.uint8], asked: NDArray[np.bool_], neighbours: int = 5) -> float:
+def label_agreement(
+    place: NDArray[np.floating], labels: NDArray[np.uint8], asked: NDArray[np.bool_], neighbours: int = 5
+) -> float:
     """Share of the nearest labelled neighbours that have a point's own class, mean over the points that are asked for.
 
-    In the image (place: pixels), occluded points lie among those of the thing that hides them and lower it; in space (place: metres) it
-    says how pure the surroundings of the points are, whatever the camera.
+    In the image (place: pixels), occluded points lie among those of the thing that hides them and lower it; in space
+    (place: metres) it says how pure the surroundings of the points are, whatever the camera.
 
     Args:
         place: float (N, D), where the points are.

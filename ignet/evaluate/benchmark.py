@@ -1,8 +1,10 @@
-"""The figures that the SemanticKITTI benchmark itself gives for a folder of predictions: over all points and by distance.
+"""The figures that the SemanticKITTI benchmark itself gives for a folder of predictions: over all points and by
+distance.
 
-The rules of counting are those of semantic-kitti-api's ``evaluate_semantics.py`` and ``evaluate_semantics_by_distance.py``; nothing of
-their code is here. They differ from this project's own slices in three places: the accuracy leaves out points that are predicted as
-nothing, an absent class has the IoU 0, and the distance bins are open at both ends and end at 50 m.
+The rules of counting are those of semantic-kitti-api's ``evaluate_semantics.py`` and
+``evaluate_semantics_by_distance.py``; nothing of their code is here. They differ from this project's own slices in
+three places: the accuracy leaves out points that are predicted as nothing, an absent class has the IoU 0, and the
+distance bins are open at both ends and end at 50 m.
 """
 
 from dataclasses import dataclass
@@ -44,15 +46,20 @@ class BenchmarkCounts:
         return cls(np.zeros(shape, np.int64), np.zeros((len(DISTANCES), *shape), np.int64))
 
     def add(self, points: NDArray[np.float32], truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
-        """Count one scan: points float32 (N, >= 3) in metres; truth and predicted uint8 (N,), LiDAR train ids, 255 for none."""
+        """Count one scan: points float32 (N, >= 3) in metres; truth and predicted uint8 (N,), LiDAR train ids, 255 for
+        none."""
         self.whole += confusion_matrix(truth, predicted, len(CLASSES), IGNORE)
         for counts, inside in zip(self.distance, distance_masks(points), strict=True):
             counts += confusion_matrix(truth[inside], predicted[inside], len(CLASSES), IGNORE)
         self.frames += 1
 
     def figures(self) -> dict[str, Any]:
-        """:func:`figures` of all points, and under ``distance`` those of each bin, with its ``low`` and ``high`` end in metres."""
-        bins = [{"low": low, "high": high, **figures(counts)} for (low, high), counts in zip(DISTANCES, self.distance, strict=True)]
+        """:func:`figures` of all points, and under ``distance`` those of each bin, with its ``low`` and ``high`` end in
+        metres."""
+        bins = [
+            {"low": low, "high": high, **figures(counts)}
+            for (low, high), counts in zip(DISTANCES, self.distance, strict=True)
+        ]
         return {**figures(self.whole), "distance": bins, "frames": self.frames}
 
 
@@ -69,8 +76,8 @@ def figures(confusion: NDArray[np.int64]) -> dict[str, Any]:
     """The benchmark's figures of one confusion matrix (C, C + 1), all in [0, 1].
 
     Returns:
-        ``miou`` and ``iou`` by class name, 0 for a class that occurs neither in the truth nor in the prediction; ``accuracy``: right
-        ones among the labelled points that any class was predicted for, 0 where there are none.
+        ``miou`` and ``iou`` by class name, 0 for a class that occurs neither in the truth nor in the prediction;
+        ``accuracy``: right ones among the labelled points that any class was predicted for, 0 where there are none.
     """
     said = int(confusion[:, :-1].sum())
     each = np.nan_to_num(iou(confusion), nan=0.0)
@@ -90,7 +97,8 @@ def evaluate(dataset: Path, predictions: Path, sequences: list[str]) -> dict[str
         sequences: such as ``["08"]``.
 
     Raises:
-        IgnetError: a file is missing, of another length than its scan, or holds an unknown class, or no point is labelled.
+        IgnetError: a file is missing, of another length than its scan, or holds an unknown class, or no point is
+            labelled.
     """
     frames = [(sequence, frame) for sequence in sequences for frame in frame_ids(dataset, sequence)]
     counts = BenchmarkCounts.empty()
@@ -100,12 +108,15 @@ def evaluate(dataset: Path, predictions: Path, sequences: list[str]) -> dict[str
         truth = to_train_ids(read_labels(labels, len(points)), str(labels))
         counts.add(points, truth, read_predictions(predictions, sequence, frame, len(points)))
     if not counts.whole.any():
-        raise IgnetError(f"{dataset}: sequences {' '.join(sequences)} have no labelled point, expected some; check their labels")
+        raise IgnetError(
+            f"{dataset}: sequences {' '.join(sequences)} have no labelled point, expected some; check their labels"
+        )
     return counts.figures()
 
 
 def describe(found: dict[str, Any]) -> str:
-    """What :func:`evaluate` gives as a table in per cent: a line for each class, a column for all points and for each bin."""
+    """What :func:`evaluate` gives as a table in per cent: a line for each class, a column for all points and for each
+    bin."""
     columns = [found, *found["distance"]]
     heads = ["all", *(f"{part['low']:.0f}-{part['high']:.0f} m" for part in found["distance"])]
     lines = [f"{'':<14}" + "".join(f"{head:>9}" for head in heads)]

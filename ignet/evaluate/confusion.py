@@ -1,7 +1,7 @@
 """Confusion matrix and the figures that follow from it, as the SemanticKITTI benchmark counts them.
 
-The source of the counting is ``iouEval`` of semantic-kitti-api: only points whose *truth* is ignored are dropped, so that a
-point predicted as nothing (raw class 0) stays and is a miss of its true class.
+The source of the counting is ``iouEval`` of semantic-kitti-api: only points whose *truth* is ignored are dropped, so
+that a point predicted as nothing (raw class 0) stays and is a miss of its true class.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 
-def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int, ignore: int = 255) -> npt.NDArray[np.int64]:
+def confusion_matrix(
+    truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int, ignore: int = 255
+) -> npt.NDArray[np.int64]:
     """Count the points of each (true class, predicted class).
 
     Args:
@@ -32,7 +34,9 @@ def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: in
     for name, ids in (("truth", truth), ("predicted", predicted)):
         wrong = (ids != ignore) & ((ids < 0) | (ids >= classes))
         if wrong.any():
-            raise ValueError(f"{name} holds the id {ids[wrong][0]}, which is neither a class below {classes} nor {ignore}")
+            raise ValueError(
+                f"{name} holds the id {ids[wrong][0]}, which is neither a class below {classes} nor {ignore}"
+            )
     counted = truth != ignore
     rows, columns = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
     columns[columns == ignore] = classes
@@ -81,8 +85,8 @@ def summary(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str,
         names: names of the C classes.
 
     Returns:
-        ``miou``, ``miou_occurring``, ``accuracy``, ``points`` (labelled ones), ``iou`` and ``points_of_class`` by class name;
-        None where a figure does not exist.
+        ``miou``, ``miou_occurring``, ``accuracy``, ``points`` (labelled ones), ``iou`` and ``points_of_class`` by class
+        name; None where a figure does not exist.
     """
     return {
         "miou": _plain(mean_iou_official(confusion)),

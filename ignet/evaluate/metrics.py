@@ -18,8 +18,9 @@ def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
     """Figures over all points, over every slice and over the small-object classes, as JSON can hold them.
 
     Returns:
-        What :func:`ignet.evaluate.confusion.summary` gives for all points; ``slices``: for each axis a list of the same figures with
-        the slice's ``name``; ``small_objects``: ``classes`` and ``miou_occurring``; ``frames``: number of scans.
+        What :func:`ignet.evaluate.confusion.summary` gives for all points; ``slices``: for each axis a list of the same
+        figures with the slice's ``name``; ``small_objects``: ``classes`` and ``miou_occurring``; ``frames``: number of
+        scans.
     """
     slices = {
         axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), CLASSES)} for name in names]

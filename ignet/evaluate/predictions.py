@@ -1,4 +1,5 @@
-"""What an evaluation reads of a scan beside the dataset: predictions, in the layout of the benchmark's submissions, and coverage."""
+"""What an evaluation reads of a scan beside the dataset: predictions, in the layout of the benchmark's submissions, and
+coverage."""
 
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from ignet.evaluate.slices import camera_coverage
 
 
 def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDArray[np.uint8]:
-    """Predicted LiDAR train ids of a scan; 255 where nothing was predicted (raw 0, or a raw class that the benchmark ignores).
+    """Predicted LiDAR train ids of a scan; 255 where nothing was predicted (raw 0, or a raw class that the benchmark
+    ignores).
 
     Args:
         root: folder that holds ``sequences/NN/predictions/NNNNNN.label``.
@@ -29,16 +31,23 @@ def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDAr
     """
     path = root / "sequences" / sequence / "predictions" / f"{frame}.label"
     if not path.is_file():
-        raise IgnetError(f"{path}: no such file, expected the predictions of this scan; run the stage predict for sequence {sequence}")
+        raise IgnetError(
+            f"{path}: no such file, expected the predictions of this scan; run the stage predict for sequence "
+            f"{sequence}"
+        )
     raw = read_labels(path)
     if len(raw) != points:
-        raise IgnetError(f"{path}: found {len(raw)} predictions, expected {points}, one for each point of its scan; predict again")
+        raise IgnetError(
+            f"{path}: found {len(raw)} predictions, expected {points}, one for each point of its scan; predict again"
+        )
     if found := foreign_ids(raw):
         raise IgnetError(f"{path}: found {found}, expected {RAW_IDS}; write the predictions so")
     return to_train_ids(raw, str(path))
 
 
-RAW_IDS = "uint32 raw ids of SemanticKITTI's classes, such as 10 for car and 40 for road, as its learning_map_inv gives them"
+RAW_IDS = (
+    "uint32 raw ids of SemanticKITTI's classes, such as 10 for car and 40 for road, as its learning_map_inv gives them"
+)
 """What a prediction holds."""
 
 
@@ -50,7 +59,9 @@ def foreign_ids(raw: NDArray[np.uint32]) -> str | None:
     """
     with np.errstate(invalid="ignore"):
         numbers = raw.view(np.float32)
-        floats = raw.any() and bool(((raw == 0) | ((numbers >= 1) & (numbers < 2**16) & (numbers == np.floor(numbers)))).all())
+        floats = raw.any() and bool(
+            ((raw == 0) | ((numbers >= 1) & (numbers < 2**16) & (numbers == np.floor(numbers)))).all()
+        )
     if floats:
         return f"float32 numbers, {numbers.min():g} to {numbers.max():g}"
     classes = np.unique(raw & 0xFFFF)
@@ -77,5 +88,7 @@ def read_camera_slices(correspondence: Correspondence, frame: str, points: int) 
     found = correspondence.read(frame)
     if found.points != points:
         where = f"{correspondence.path}: frame {frame}"
-        raise IgnetError(f"{where}: found {found.points} points, expected {points}, as in its scan; run the stage project again")
+        raise IgnetError(
+            f"{where}: found {found.points} points, expected {points}, as in its scan; run the stage project again"
+        )
     return camera_coverage(points, found.index)

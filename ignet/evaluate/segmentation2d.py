@@ -21,7 +21,8 @@ CLASSES = len(CITYSCAPES_CLASSES)
 
 @torch.no_grad()
 def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
-    """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB; ``model`` gives ``Segmentation``."""
+    """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB; ``model`` gives
+    ``Segmentation``."""
     with autocast(device):
         logits = model(image_batch(image, device)).logits
     return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
@@ -30,8 +31,8 @@ def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.devi
 def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
     """Figures of a confusion matrix (19, 20), all in [0, 1].
 
-    ``miou`` over all 19 classes, where an absent class counts as 0; ``miou_occurring`` over those in the truth; ``accuracy``; and by class
-    ``iou`` and ``count``.
+    ``miou`` over all 19 classes, where an absent class counts as 0; ``miou_occurring`` over those in the truth;
+    ``accuracy``; and by class ``iou`` and ``count``.
 
     A class that occurs neither in the truth nor in the prediction has the IoU None.
 
@@ -39,13 +40,18 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
         IgnetError: nothing was labelled.
     """
     if not confusion.any():
-        raise IgnetError("2D evaluation: found no labelled pixel with a Cityscapes class, expected some; check labels and sequences")
+        raise IgnetError(
+            "2D evaluation: found no labelled pixel with a Cityscapes class, expected some; check labels and sequences"
+        )
     each = iou(confusion)
     return {
         "miou": float(mean_iou_official(confusion)),
         "miou_occurring": float(mean_iou_occurring(confusion)),
         "accuracy": float(accuracy(confusion)),
-        "iou": {name: None if np.isnan(value) else float(value) for name, value in zip(CITYSCAPES_CLASSES, each, strict=True)},
+        "iou": {
+            name: None if np.isnan(value) else float(value)
+            for name, value in zip(CITYSCAPES_CLASSES, each, strict=True)
+        },
         "count": {name: int(count) for name, count in zip(CITYSCAPES_CLASSES, confusion.sum(axis=1), strict=True)},
     }
 
@@ -53,7 +59,8 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
 def picture(
     image: NDArray[np.uint8], prediction: NDArray[np.uint8], pixel: NDArray[np.floating], truth: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """The image, the prediction laid over it, the true labels of the projected points, and a legend, one above the other.
+    """The image, the prediction laid over it, the true labels of the projected points, and a legend, one above the
+    other.
 
     Args:
         image: uint8 (H, W, 3) RGB.
@@ -85,5 +92,14 @@ def _legend(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     for number, name in enumerate(ids):
         left, top = number % columns * cell_width, number // columns * cell_height
         cv2.rectangle(legend, (left + 3, top + 3), (left + 15, top + 15), CITYSCAPES_COLORS[name].tolist(), -1)
-        cv2.putText(legend, CITYSCAPES_CLASSES[name], (left + 20, top + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(
+            legend,
+            CITYSCAPES_CLASSES[name],
+            (left + 20, top + 14),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.42,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
+        )
     return legend

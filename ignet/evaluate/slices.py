@@ -1,6 +1,7 @@
 """Groups of points that a figure is given for: distance, camera coverage, class boundaries, small objects.
 
-A slicing gives each point the number of its slice, or ``NO_SLICE``; `ignet.evaluate.tensor` counts the points of all of them at once.
+A slicing gives each point the number of its slice, or ``NO_SLICE``; `ignet.evaluate.tensor` counts the points of all of
+them at once.
 """
 
 from collections.abc import Sequence
@@ -57,12 +58,16 @@ def camera_coverage(points: int, index: npt.NDArray[np.integer]) -> npt.NDArray[
     return slices
 
 
-def boundary_points(points: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8], radius: float = 0.5) -> npt.NDArray[np.uint8]:
-    """0 (boundary) for the labelled points with a labelled neighbour of another class at most ``radius`` away, else 1 (interior).
+def boundary_points(
+    points: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8], radius: float = 0.5
+) -> npt.NDArray[np.uint8]:
+    """0 (boundary) for the labelled points with a labelled neighbour of another class at most ``radius`` away, else 1
+    (interior).
 
     Args:
         points: (N, >= 3), x, y, z in metres.
-        labels: uint8 (N,), class of each point; those without one (255) are neither boundary nor interior, and make no other one boundary.
+        labels: uint8 (N,), class of each point; those without one (255) are neither boundary nor interior, and make no
+            other one boundary.
         radius: metres.
 
     Returns:

@@ -1,12 +1,12 @@
 """Intervals of differences between runs: a paired bootstrap over training seeds and scans.
 
-Each draw takes as many seeds and as many scans as there are, with replacement, and both are drawn apart from each other (the
-pigeonhole bootstrap of Owen, "The pigeonhole bootstrap", Ann. Appl. Stat. 2007). All runs and slices see the same draws: what
-makes a scan hard, or a seed lucky, for both runs of a pair cancels. Intervals are percentile intervals.
+Each draw takes as many seeds and as many scans as there are, with replacement, and both are drawn apart from each other
+(the pigeonhole bootstrap of Owen, "The pigeonhole bootstrap", Ann. Appl. Stat. 2007). All runs and slices see the same
+draws: what makes a scan hard, or a seed lucky, for both runs of a pair cancels. Intervals are percentile intervals.
 
-Limits: what is particular to one seed on one scan enters by both, which makes the intervals too wide where it outweighs the rest;
-neighbouring scans of a sequence resemble each other, which makes them too narrow where there are many; and they say nothing
-about other worlds or streets than the evaluated ones.
+Limits: what is particular to one seed on one scan enters by both, which makes the intervals too wide where it outweighs
+the rest; neighbouring scans of a sequence resemble each other, which makes them too narrow where there are many; and
+they say nothing about other worlds or streets than the evaluated ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,9 +57,9 @@ def resampled_miou(
     Args:
         confusion: (F, C, C + 1), confusion matrix of each scan as of :func:`ignet.evaluate.confusion.confusion_matrix`.
         weights: (B, F), how often each scan counts in each draw.
-        mean: official: over all classes, an absent one counts as 0; occurring: over the classes in the truth. A draw without the scans
-            that hold a class leaves it out of its mean, whether or not a run predicts it elsewhere: both runs of a pair
-            are averaged over the same classes.
+        mean: official: over all classes, an absent one counts as 0; occurring: over the classes in the truth. A draw
+            without the scans that hold a class leaves it out of its mean, whether or not a run predicts it elsewhere:
+            both runs of a pair are averaged over the same classes.
         classes: numbers of the classes that are averaged over; None means all.
 
     Returns:
@@ -83,10 +83,11 @@ def bootstrap_weights(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Weights of the seeds and of the scans in each draw.
 
-    Few seeds resampled spread too little: the variance of a mean of S values comes out (S - 1) / S of what it is, and its quantiles
-    are a normal's where Student's t is due. So the drawn weights of the seeds are spread about 1 / S by sqrt(S / (S - 1)) t / z, with
-    t (S - 1 degrees of freedom) and z the quantiles of ``level`` (the factor of the expanded percentile interval of Hesterberg, "What
-    teachers should know about the bootstrap", Am. Stat. 2015). The scans are many and stay as drawn.
+    Few seeds resampled spread too little: the variance of a mean of S values comes out (S - 1) / S of what it is, and
+    its quantiles are a normal's where Student's t is due. So the drawn weights of the seeds are spread about 1 / S by
+    sqrt(S / (S - 1)) t / z, with t (S - 1 degrees of freedom) and z the quantiles of ``level`` (the factor of the
+    expanded percentile interval of Hesterberg, "What teachers should know about the bootstrap", Am. Stat. 2015). The
+    scans are many and stay as drawn.
 
     Args:
         seeds: S; a single one is never resampled.
@@ -143,7 +144,8 @@ def ratio(
     mean: Mean = "occurring",
     classes: Sequence[int] | None = None,
 ) -> Estimate:
-    """Mean mIoU of one run over that of another; arguments and errors as for :func:`difference`. NaN where the other's is 0."""
+    """Mean mIoU of one run over that of another; arguments and errors as for :func:`difference`. NaN where the other's
+    is 0."""
     sample = _Sample((run, other), draws, seed, level)
     figure, base = sample.miou(run, mean, classes), sample.miou(other, mean, classes)
     return sample.estimate(np.divide(figure, base, out=np.full_like(base, np.nan), where=base > 0))
@@ -162,14 +164,18 @@ def difference_of_differences(
     classes: Sequence[int] | None = None,
     classes_than: Sequence[int] | None = None,
 ) -> Estimate:
-    """How much larger the gain of one run over another is in one slice than in a second: (run - other) - (run_than - other_than).
+    """How much larger the gain of one run over another is in one slice than in a second: (run - other) - (run_than -
+    other_than).
 
-    Arguments and errors as for :func:`difference`; the second slice has its own ``classes_than``. All four use the same draws.
+    Arguments and errors as for :func:`difference`; the second slice has its own ``classes_than``. All four use the same
+    draws.
     """
     sample = _Sample((run, other, run_than, other_than), draws, seed, level)
     _check_truth(run_than, other_than)
     gain = sample.miou(run, mean, classes) - sample.miou(other, mean, classes)
-    return sample.estimate(gain - (sample.miou(run_than, mean, classes_than) - sample.miou(other_than, mean, classes_than)))
+    return sample.estimate(
+        gain - (sample.miou(run_than, mean, classes_than) - sample.miou(other_than, mean, classes_than))
+    )
 
 
 class _Sample:

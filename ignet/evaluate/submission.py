@@ -1,7 +1,9 @@
-"""The zip file that the SemanticKITTI benchmark takes: written from a folder of predictions, and checked by the benchmark's own rules.
+"""The zip file that the SemanticKITTI benchmark takes: written from a folder of predictions, and checked by the
+benchmark's own rules.
 
-The rules are those of semantic-kitti-api's ``validate_submission.py``: the file's name, explicit entries of the folders, one file for
-each scan with one uint32 for each point. Beyond them: no other file, no damaged one, and nothing but raw ids that count (a 0 is a miss).
+The rules are those of semantic-kitti-api's ``validate_submission.py``: the file's name, explicit entries of the
+folders, one file for each scan with one uint32 for each point. Beyond them: no other file, no damaged one, and nothing
+but raw ids that count (a 0 is a miss).
 """
 
 import zipfile
@@ -42,7 +44,9 @@ class RefusedError(IgnetError):
     """
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
-        super().__init__(f"{path}: found {number_of(faults)}, expected none in a submission; mend them and write it again")
+        super().__init__(
+            f"{path}: found {number_of(faults)}, expected none in a submission; mend them and write it again"
+        )
         self.faults = list(faults)
 
 
@@ -64,7 +68,9 @@ def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
             _check_names(folder, sizes, TEST_SCANS[sequence])
         if broken := [frame for frame, size in sizes.items() if not size or size % POINT_BYTES]:
             name = f"{folder / broken[0]}.bin"
-            raise IgnetError(f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again")
+            raise IgnetError(
+                f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again"
+            )
         found[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
     return found
 
@@ -76,9 +82,13 @@ def _check_names(folder: Path, scans: Collection[str], count: int) -> None:
     more = [f"{name}.bin" for name in sorted(set(scans) - set(official))]
     if not lacking and not more:
         return
-    found = " and ".join([f"no {named(lacking)}"] * bool(lacking) + [f"{named(more)} beyond the benchmark's"] * bool(more))
+    found = " and ".join(
+        [f"no {named(lacking)}"] * bool(lacking) + [f"{named(more)} beyond the benchmark's"] * bool(more)
+    )
     remedy = "unpack data_odometry_velodyne again" if lacking else "remove what is too much"
-    raise IgnetError(f"{folder}: found {len(scans)} scans, {found}, expected {count}, 000000.bin to {official[-1]}.bin; {remedy}")
+    raise IgnetError(
+        f"{folder}: found {len(scans)} scans, {found}, expected {count}, 000000.bin to {official[-1]}.bin; {remedy}"
+    )
 
 
 def write_submission(path: Path, predictions: Path, scans: Scans, description: Path | None = None) -> None:
@@ -95,7 +105,9 @@ def write_submission(path: Path, predictions: Path, scans: Scans, description: P
         IgnetError: the file cannot be written.
     """
     if path.suffix != ".zip":
-        raise IgnetError(f"{path}: found no .zip at its end, expected it there: the benchmark takes no other name; change --out")
+        raise IgnetError(
+            f"{path}: found no .zip at its end, expected it there: the benchmark takes no other name; change --out"
+        )
     faults: list[str] = []
     with atomic(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
@@ -131,24 +143,31 @@ def check_submission(path: Path, scans: Scans) -> list[str]:
             entries = [entry.filename for entry in file.infolist()]
             return faults + _name_faults(path, entries, scans) + list(_content_faults(path, file, set(entries), scans))
     except (OSError, zipfile.BadZipFile) as error:
-        raise IgnetError(f"{path}: cannot be read ({error}), expected a zip file; write it again with ignet submit") from None
+        raise IgnetError(
+            f"{path}: cannot be read ({error}), expected a zip file; write it again with ignet submit"
+        ) from None
 
 
 def _name_faults(path: Path, entries: Sequence[str], scans: Scans) -> list[str]:
     """What is wrong with the names alone."""
     folders, files = list(_folders(scans)), {name for name, _ in _labels(scans)}
     faults = [
-        f"{path}: found no entry '{folder}', expected it: the benchmark wants folders as entries of their own; write it with ignet submit"
+        f"{path}: found no entry '{folder}', expected it: the benchmark wants folders as entries of their own; write "
+        "it with ignet submit"
         for folder in folders
         if folder not in entries
     ]
     faults += [
-        f"{path}: found '{name}' {count} times, expected it once; write it again" for name, count in Counter(entries).items() if count > 1
+        f"{path}: found '{name}' {count} times, expected it once; write it again"
+        for name, count in Counter(entries).items()
+        if count > 1
     ]
     unknown = sorted({name for name in entries if not name.endswith("/")} - files - {DESCRIPTION})
     if unknown:
         found = f"found '{unknown[0]}'" + (f" and {len(unknown) - 1} more files" if len(unknown) > 1 else "")
-        faults.append(f"{path}: {found}, expected nothing but sequences/NN/predictions/NNNNNN.label of the scans; leave them out")
+        faults.append(
+            f"{path}: {found}, expected nothing but sequences/NN/predictions/NNNNNN.label of the scans; leave them out"
+        )
     return faults
 
 
@@ -157,7 +176,9 @@ def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans:
     for name, points in progress(list(_labels(scans)), "checked scan"):
         where = f"{path}: {name}"
         if name not in entries:
-            yield f"{where}: no such file, expected the labels of this scan; predict its sequence and write the zip again"
+            yield (
+                f"{where}: no such file, expected the labels of this scan; predict its sequence and write the zip again"
+            )
             continue
         try:
             fault = _fault_of(where, file.read(name), points)
@@ -170,7 +191,10 @@ def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans:
 def _fault_of(where: str, data: bytes, points: int) -> str | None:
     """What is wrong with one label file."""
     if len(data) != LABEL_BYTES * points:
-        return f"{where}: found {len(data)} bytes, expected {LABEL_BYTES * points}, a uint32 for each of {points} points; predict it again"
+        return (
+            f"{where}: found {len(data)} bytes, expected {LABEL_BYTES * points}, a uint32 for each of {points} "
+            "points; predict it again"
+        )
     raw = np.frombuffer(data, "<u4").astype(np.uint32)
     if foreign := foreign_ids(raw):
         return f"{where}: found {foreign}, expected {RAW_IDS}; predict it again"
@@ -179,7 +203,9 @@ def _fault_of(where: str, data: bytes, points: int) -> str | None:
     if not wrong:
         return None
     ids, number = ", ".join(str(name) for name, _ in wrong[:8]), sum(count for _, count in wrong)
-    return f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0; predict it again"
+    return (
+        f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0; predict it again"
+    )
 
 
 @cache
@@ -208,7 +234,11 @@ def _read(path: Path) -> tuple[bytes, str | None]:
     try:
         return path.read_bytes(), None
     except OSError as error:
-        return b"", f"{path}: {reason_of(error)}, expected the predictions of this scan; run the stage predict for its sequence"
+        return (
+            b"",
+            f"{path}: {reason_of(error)}, expected the predictions of this scan; run the stage predict for its "
+            "sequence",
+        )
 
 
 def _text(path: Path) -> bytes:

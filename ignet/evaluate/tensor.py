@@ -1,7 +1,7 @@
 """The one confusion tensor of an evaluation: counts by scan, slice, true class and predicted class.
 
-Every labelled point of a scan lies in exactly one cell (distance bin, camera coverage, boundary or interior), so that every
-slice, every cross-slice and the whole are sums over its axes, and a bootstrap over scans needs no points.
+Every labelled point of a scan lies in exactly one cell (distance bin, camera coverage, boundary or interior), so that
+every slice, every cross-slice and the whole are sums over its axes, and a bootstrap over scans needs no points.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ class ConfusionTensor:
     Attributes:
         frames: F names such as ``08/000123``, each once.
         names: names of the slices of each axis, in the order of ``AXES``.
-        counts: int64 (F, R, 2, 2, C, C + 1): scan, distance bin, camera coverage, boundary or interior, true class, predicted
-            class; the last column counts "predicted nothing".
+        counts: int64 (F, R, 2, 2, C, C + 1): scan, distance bin, camera coverage, boundary or interior, true class,
+            predicted class; the last column counts "predicted nothing".
     """
 
     frames: tuple[str, ...]
@@ -41,7 +41,9 @@ class ConfusionTensor:
         classes = self.counts.shape[-2] if self.counts.ndim > 1 else 0
         expected = (len(self.frames), *(len(self.names.get(axis, ())) for axis in AXES), classes, classes + 1)
         if tuple(self.names) != AXES or self.counts.shape != expected:
-            raise ValueError(f"counts of shape {self.counts.shape}, expected {expected} for the axes {', '.join(self.names)}")
+            raise ValueError(
+                f"counts of shape {self.counts.shape}, expected {expected} for the axes {', '.join(self.names)}"
+            )
         if len(set(self.frames)) != len(self.frames):
             raise ValueError("a frame stands twice in one tensor")
 
@@ -57,7 +59,9 @@ class ConfusionTensor:
         """
         if name not in self.names.get(axis, ()):
             known = ", ".join(f"'{axis}:{name}'" for axis, names in self.names.items() for name in names)
-            raise IgnetError(f"slice '{axis}:{name}': found no slice of this name, expected one of {known}; correct the name")
+            raise IgnetError(
+                f"slice '{axis}:{name}': found no slice of this name, expected one of {known}; correct the name"
+            )
         part = self.counts.take(self.names[axis].index(name), axis=1 + AXES.index(axis))
         return part.sum(axis=(1, 2))
 
@@ -92,11 +96,15 @@ def count_cells(
     said = predicted[counted].astype(np.int64)
     nothing = said == ignore
     if (said[~nothing] >= classes).any():
-        raise ValueError(f"predicted holds the id {said[~nothing].max()}, which is neither a class below {classes} nor {ignore}")
+        raise ValueError(
+            f"predicted holds the id {said[~nothing].max()}, which is neither a class below {classes} nor {ignore}"
+        )
     said[nothing] = classes
     shape = (*sizes, classes, classes + 1)
     # ravel_multi_index refuses a number beyond its axis
-    cell = np.ravel_multi_index((*(numbers[counted].astype(np.int64) for numbers in slices), truth[counted].astype(np.int64), said), shape)
+    cell = np.ravel_multi_index(
+        (*(numbers[counted].astype(np.int64) for numbers in slices), truth[counted].astype(np.int64), said), shape
+    )
     return np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape)
 
 
@@ -114,20 +122,26 @@ def join(tensors: Sequence[ConfusionTensor]) -> ConfusionTensor:
     frames = tuple(frame for tensor in tensors for frame in tensor.frames)
     (name, count), *_ = [*Counter(frames).most_common(1), ("", 0)]
     if count > 1:
-        raise IgnetError(f"joined evaluations: found frame {name} {count} times, expected each once; join folds that share no sequence")
+        raise IgnetError(
+            f"joined evaluations: found frame {name} {count} times, expected each once; join folds that share no "
+            "sequence"
+        )
     return ConfusionTensor(frames, first.names, np.concatenate([tensor.counts for tensor in tensors]))
 
 
 def write_tensor(path: Path, tensor: ConfusionTensor) -> None:
     """Write a tensor as HDF5, atomically; equal content gives equal bytes.
 
-    Datasets: ``counts`` in the smallest unsigned integer that holds them, a compressed chunk for each frame; ``frames``; and the
+    Datasets: ``counts`` in the smallest unsigned integer that holds them, a compressed chunk for each frame;
+        ``frames``; and the
     names of the slices of each axis, ``names/range`` and so on. Attributes: ``layout``, ``version``.
     """
     counts = tensor.counts.astype(np.min_scalar_type(int(tensor.counts.max(initial=0))))
     with atomic(path) as temporary, create_hdf5(temporary) as (file, _):
         chunks = (1, *counts.shape[1:]) if counts.size else None
-        file.create_dataset("counts", data=counts, chunks=chunks, compression="gzip" if chunks else None, shuffle=bool(chunks))
+        file.create_dataset(
+            "counts", data=counts, chunks=chunks, compression="gzip" if chunks else None, shuffle=bool(chunks)
+        )
         file["frames"] = np.array(tensor.frames, "S")
         for axis, names in tensor.names.items():
             file[f"names/{axis}"] = np.array(names, "S")
@@ -143,7 +157,9 @@ def read_tensor(path: Path) -> ConfusionTensor:
     if not Path(path).is_file():
         raise _fault(path, "no such file")
     try:
-        with h5py.File(path, "r", locking=False) as file:  # complete files never change; shared file systems often cannot lock
+        with h5py.File(
+            path, "r", locking=False
+        ) as file:  # complete files never change; shared file systems often cannot lock
             found = (str(file.attrs.get("layout", "none")), int(file.attrs.get("version", 0)))
             if found != (LAYOUT, VERSION):
                 raise _fault(path, f"found layout {found[0]} version {found[1]}")
@@ -159,5 +175,6 @@ def _texts(dataset: h5py.Dataset) -> tuple[str, ...]:
 
 def _fault(path: Path, found: str) -> IgnetError:
     return IgnetError(
-        f"{path}: {' '.join(found.split())}, expected a whole {LAYOUT} file of version {VERSION}; run the rule evaluate for this run again"
+        f"{path}: {' '.join(found.split())}, expected a whole {LAYOUT} file of version {VERSION}; run the rule "
+        "evaluate for this run again"
     )

@@ -24,9 +24,9 @@ METADATA = "ignet"
 def atomic(path: Path | str) -> Iterator[Path]:
     """Give a temporary path of the same name; move it to ``path`` when the block ends without an error.
 
-    The block may create a file or a folder there. After an error nothing of it remains and an older ``path`` is untouched. The
-    temporary's parent is a folder of this writer alone, for whatever else the block needs on disk; it goes with it. A file gets the mode
-    that the umask asks for, whatever the block's library gave it. What a killed
+    The block may create a file or a folder there. After an error nothing of it remains and an older ``path`` is
+    untouched. The temporary's parent is a folder of this writer alone, for whatever else the block needs on disk; it
+    goes with it. A file gets the mode that the umask asks for, whatever the block's library gave it. What a killed
     writer of ``path`` left is removed here by the next one; what a living one writes is not touched.
 
     Raises:
@@ -58,7 +58,8 @@ def _swap(temporary: Path, path: Path, old: Path) -> None:
 
 
 def _set_mode(file: Path, plain: Path) -> None:
-    """Give a file the mode of a ``plain`` one beside it, which the umask asks for: some libraries write theirs for the owner alone."""
+    """Give a file the mode of a ``plain`` one beside it, which the umask asks for: some libraries write theirs for the
+    owner alone."""
     wanted, found = (stat.S_IMODE(path.stat().st_mode) for path in (plain, file))
     if found != wanted:
         with suppress(PermissionError):  # a file system whose modes are fixed
@@ -96,7 +97,9 @@ def explained(path: Path) -> Iterator[None]:
         if number is None:
             raise
         remedy = writing_remedy(number, path.parent)
-        raise IgnetError(f"{path}: cannot be written ({os.strerror(number)}); {remedy}, then start again: finished files stay") from error
+        raise IgnetError(
+            f"{path}: cannot be written ({os.strerror(number)}); {remedy}, then start again: finished files stay"
+        ) from error
 
 
 _ONLY_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOLCK, errno.EOPNOTSUPP}
@@ -111,7 +114,9 @@ def write_error(error: BaseException | None, path: Path) -> int | None:
     while error is not None:
         number = getattr(error, "errno", None) if isinstance(error, OSError) else _number_in(str(error))
         named = getattr(error, "filename", None)
-        if number in _ONLY_WRITING or (number is not None and isinstance(named, str | Path) and _is_of(Path(named), path)):
+        if number in _ONLY_WRITING or (
+            number is not None and isinstance(named, str | Path) and _is_of(Path(named), path)
+        ):
             return number
         error = error.__cause__ or error.__context__
     return None
@@ -128,9 +133,12 @@ def _is_of(named: Path, path: Path) -> bool:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write ``value`` as indented JSON with sorted keys, atomically; numpy scalars and arrays become numbers and lists."""
+    """Write ``value`` as indented JSON with sorted keys, atomically; numpy scalars and arrays become numbers and
+    lists."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: Path | str) -> Any:
@@ -156,12 +164,14 @@ def _plain(value: Any) -> Any:
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
-    """Write the bytes of an array, C order, and nothing else; ``numpy.tofile`` says nothing when a full disk cuts the last 4 KB off."""
+    """Write the bytes of an array, C order, and nothing else; ``numpy.tofile`` says nothing when a full disk cuts the
+    last 4 KB off."""
     Path(path).write_bytes(np.ascontiguousarray(array).data)
 
 
 def write_png(path: Path | str, image: np.ndarray) -> None:
-    """Write an image, uint8 (H, W, 3) RGB, as PNG; ``cv2.imwrite`` says nothing when a full disk cuts the last 4 KB off."""
+    """Write an image, uint8 (H, W, 3) RGB, as PNG; ``cv2.imwrite`` says nothing when a full disk cuts the last 4 KB
+    off."""
     import cv2
 
     done, encoded = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
@@ -171,7 +181,8 @@ def write_png(path: Path | str, image: np.ndarray) -> None:
 
 
 def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits; read piece by piece, because feature stores outgrow the memory."""
+    """SHA-256 of a file's content, in hexadecimal digits; read piece by piece, because feature stores outgrow the
+    memory."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -199,4 +210,6 @@ def read_weights(path: Path | str) -> tuple[dict[str, Any], dict[str, str]]:
             metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
             return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise IgnetError(f"{path}: not a readable safetensors file ({error}); weights are never read from pickles") from error
+        raise IgnetError(
+            f"{path}: not a readable safetensors file ({error}); weights are never read from pickles"
+        ) from error

@@ -1,4 +1,5 @@
-"""What sequences, scans, runs and 2D networks may be called: one rule for the check, the plan, the workflow and the stages.
+"""What sequences, scans, runs and 2D networks may be called: one rule for the check, the plan, the workflow and the
+stages.
 
 All of them name files and folders, stand in command lines, and sequences and scans in those of other people's data.
 """
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 SEQUENCE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-"""Pattern of a sequence's and of a scan's name: letters, digits, ``_``, ``-`` and ``.``, such as ``08``, ``drive_A`` or a time stamp."""
+"""Pattern of a sequence's and of a scan's name: letters, digits, ``_``, ``-`` and ``.``, such as ``08``, ``drive_A`` or
+a time stamp."""
 
 RUN = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 """Pattern of a run's and of a 2D network's name."""
@@ -40,7 +42,8 @@ def scan_of(file: str, suffix: str) -> str | None:
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Key that sorts names as people count: ``drive_2`` before ``drive_10``; of names with leading zeros the order is that of text."""
+    """Key that sorts names as people count: ``drive_2`` before ``drive_10``; of names with leading zeros the order is
+    that of text."""
     parts = re.findall(r"\d+|\D+", name)
     # numbers before text; the name itself decides between 7 and 07
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
@@ -57,7 +60,9 @@ class Sequences(argparse.Action):
     A name that no sequence can have is an error of the command line.
     """
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
         """Keep the names in the order in which they were given."""
         names: Sequence[str] = [values] if isinstance(values, str) else values
         if wrong := [name for name in names if not is_name(name)]:

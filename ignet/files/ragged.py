@@ -1,7 +1,8 @@
 """Flat HDF5 files of one sequence: rows of all scans one after the other, found by an offset for each scan.
 
-Datasets: ``scan`` (S,) names of the scans, ASCII, ``offset`` (S+1,) int64, one dataset (S, ...) for each fact of a scan and one (P, ...)
-for each column, where the rows of scan s are ``offset[s]:offset[s+1]``. Attributes: ``layout``, ``version`` and the writer's own strings.
+Datasets: ``scan`` (S,) names of the scans, ASCII, ``offset`` (S+1,) int64, one dataset (S, ...) for each fact of a scan
+and one (P, ...) for each column, where the rows of scan s are ``offset[s]:offset[s+1]``. Attributes: ``layout``,
+``version`` and the writer's own strings.
 """
 
 import os
@@ -66,7 +67,9 @@ class FlatWriter:
             self._file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunk)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self._stack:
             if kind is None:
                 self._finish()
@@ -81,10 +84,14 @@ class FlatWriter:
             ValueError: the columns differ in length or have another shape than was declared.
         """
         if not is_name(frame) or frame in self._seen:
-            raise IgnetError(f"{self._path}: frame '{frame}' added, expected a name of letters, digits, '_', '-' and '.', each once")
+            raise IgnetError(
+                f"{self._path}: frame '{frame}' added, expected a name of letters, digits, '_', '-' and '.', each once"
+            )
         lengths = {len(values) for values in rows.values()}
         if len(lengths) != 1 or any(np.shape(rows[name])[1:] != column.shape for name, column in self._columns.items()):
-            raise ValueError(f"frame {frame}: columns of shapes { {name: np.shape(values) for name, values in rows.items()} }")
+            raise ValueError(
+                f"frame {frame}: columns of shapes { {name: np.shape(values) for name, values in rows.items()} }"
+            )
         end = self._offset[-1] + lengths.pop()
         for name in self._columns:
             dataset = self._file[name]
@@ -106,9 +113,12 @@ class FlatWriter:
 
 
 class FlatReader:
-    """Reads a flat file. Safe with forked and spawned workers: each process opens the file for itself at its first read."""
+    """Reads a flat file. Safe with forked and spawned workers: each process opens the file for itself at its first
+    read."""
 
-    def __init__(self, path: Path, layout: tuple[str, int], scans: tuple[str, ...], columns: tuple[str, ...], remedy: str) -> None:
+    def __init__(
+        self, path: Path, layout: tuple[str, int], scans: tuple[str, ...], columns: tuple[str, ...], remedy: str
+    ) -> None:
         """Args:
         path: the file.
         layout: name and version that are expected.
@@ -126,8 +136,12 @@ class FlatReader:
             self._scans = {name: file[name][:] for name in scans}
             self._offset = file["offset"][:]
             self.frames: list[str] = [scan.decode() for scan in file["scan"][:]]
-            self.attributes: dict[str, str] = {key: str(value) for key, value in file.attrs.items() if key not in _RESERVED}
-            if len(self._offset) != len(self.frames) + 1 or any(len(file[name]) != self._offset[-1] for name in columns):
+            self.attributes: dict[str, str] = {
+                key: str(value) for key, value in file.attrs.items() if key not in _RESERVED
+            }
+            if len(self._offset) != len(self.frames) + 1 or any(
+                len(file[name]) != self._offset[-1] for name in columns
+            ):
                 raise self._fault("found columns that end before its last scan")
         self._number = {frame: number for number, frame in enumerate(self.frames)}
 
@@ -173,7 +187,9 @@ class FlatReader:
         if not self.path.is_file():
             raise self._fault("no such file")
         try:
-            return h5py.File(self.path, "r", locking=False)  # complete files never change; shared file systems often cannot lock
+            return h5py.File(
+                self.path, "r", locking=False
+            )  # complete files never change; shared file systems often cannot lock
         except OSError as error:
             raise self._fault(f"cannot be opened ({error})") from None
 
@@ -186,4 +202,6 @@ class FlatReader:
 
     def _fault(self, found: str) -> IgnetError:
         name, version = self._layout
-        return IgnetError(f"{self.path}: {' '.join(found.split())}, expected a whole {name} file of version {version}; {self._remedy}")
+        return IgnetError(
+            f"{self.path}: {' '.join(found.split())}, expected a whole {name} file of version {version}; {self._remedy}"
+        )

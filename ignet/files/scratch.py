@@ -1,7 +1,8 @@
 """Private folders of writers: gone when the writer ends, and, where it was killed, when the next one comes.
 
-A writer holds a kernel lock on its folder as long as it lives. The kernel releases the lock at any death, SIGKILL and power loss
-included, so a folder whose lock is free is a dead writer's and may go, and one whose lock is held is never touched.
+A writer holds a kernel lock on its folder as long as it lives. The kernel releases the lock at any death, SIGKILL and
+power loss included, so a folder whose lock is free is a dead writer's and may go, and one whose lock is held is never
+touched.
 """
 
 import fcntl
@@ -26,8 +27,8 @@ _NAME = re.compile(r"\.(?P<artifact>.+)\.[0-9a-f]{8}\.tmp")
 def private_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside ``path`` to this writer alone, and remove it when the block ends.
 
-    Folders that killed writers of the same ``path`` left are removed first. The folder's name is ``.NAME.xxxxxxxx.tmp``; the file
-    ``lock`` in it is taken.
+    Folders that killed writers of the same ``path`` left are removed first. The folder's name is
+    ``.NAME.xxxxxxxx.tmp``; the file ``lock`` in it is taken.
 
     Raises:
         OSError: the folder cannot be made.
@@ -44,7 +45,8 @@ def private_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_dead_folders(root: Path) -> list[Path]:
-    """Remove what killed writers left anywhere below ``root``; returns the folders that are gone. Those of living writers stay."""
+    """Remove what killed writers left anywhere below ``root``; returns the folders that are gone. Those of living
+    writers stay."""
     found = []
     for folder, names, _ in os.walk(root):
         mine = [name for name in names if _NAME.fullmatch(name)]
@@ -56,7 +58,8 @@ def remove_dead_folders(root: Path) -> list[Path]:
 def remove_if_dead(folder: Path) -> bool:
     """Remove a private folder unless its writer lives; whether it is gone.
 
-    It stays where the file system knows no locks, and where it may hide another machine's lock and another machine made the folder.
+    It stays where the file system knows no locks, and where it may hide another machine's lock and another machine made
+    the folder.
     """
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -66,7 +69,8 @@ def remove_if_dead(folder: Path) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.pread(lock, 64, 0) != _this_kernel() and not locks_reach_everywhere(folder):
             return False
-        # under the lock, so that a writer who has just made the folder waits, finds its lock file gone, and takes another folder
+        # under the lock, so that a writer who has just made the folder waits, finds its lock file gone, and takes
+        # another folder
         shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         pass
@@ -78,7 +82,8 @@ def remove_if_dead(folder: Path) -> bool:
 
 
 def locks_reach_everywhere(path: Path) -> bool:
-    """Whether a lock on this file system is seen by all machines that share it: known kinds of file systems alone, by their options."""
+    """Whether a lock on this file system is seen by all machines that share it: known kinds of file systems alone, by
+    their options."""
     found: tuple[int, str, set[str]] = (-1, "", set())
     for line in MOUNTS.read_text(encoding="utf-8").splitlines():
         _, point, kind, options = line.split(" ")[:4]

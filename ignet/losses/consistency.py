@@ -9,7 +9,8 @@ def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) ->
     r"""Mean KL divergence of the student's from the teacher's prediction over the masked points.
 
     .. math::
-        L = \frac{1}{|M|} \sum_{i \in M} \sum_c t_{ic} \log \frac{t_{ic}}{s_{ic}}, \qquad t, s = \mathrm{softmax}(\text{logits})
+        L = \frac{1}{|M|} \sum_{i \in M} \sum_c t_{ic} \log \frac{t_{ic}}{s_{ic}}, \qquad t, s =
+        \mathrm{softmax}(\text{logits})
 
     Source: the mean teacher term of ScribbleKITTI (Unal et al., CVPR 2022), on the points without a label.
 
@@ -24,9 +25,14 @@ def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) ->
     Raises:
         ValueError: the shapes or the dtype of the mask do not fit.
     """
-    if student_logits.ndim != 2 or teacher_logits.shape != student_logits.shape or mask.shape != student_logits.shape[:1]:
+    if (
+        student_logits.ndim != 2
+        or teacher_logits.shape != student_logits.shape
+        or mask.shape != student_logits.shape[:1]
+    ):
         raise ValueError(
-            f"found student {tuple(student_logits.shape)}, teacher {tuple(teacher_logits.shape)} and mask {tuple(mask.shape)}, "
+            f"found student {tuple(student_logits.shape)}, teacher {tuple(teacher_logits.shape)} and mask "
+            f"{tuple(mask.shape)}, "
             "expected (N, C), (N, C) and (N,)"
         )
     if mask.dtype != torch.bool:

@@ -1,6 +1,7 @@
 """One-way supervised contrastive loss: from the points that the camera sees to those that it does not.
 
-Source: IGNet (Unal et al., WACV 2024) for the idea of the loss; the memory of class prototypes as written here is this project's choice.
+Source: IGNet (Unal et al., WACV 2024) for the idea of the loss; the memory of class prototypes as written here is this
+project's choice.
 """
 
 import torch
@@ -14,7 +15,8 @@ def prototypes(z: Tensor, classes: Tensor, valid: Tensor, number: int) -> tuple[
     .. math::
         \bar{z}_c = \frac{1}{n_c} \sum_{i : valid_i, \, c_i = c} z_i
 
-    The mean is not re-normalised here, so that means of several steps can be averaged; :func:`one_way_contrastive` does that.
+    The mean is not re-normalised here, so that means of several steps can be averaged; :func:`one_way_contrastive` does
+    that.
 
     Args:
         z: float (N, D), unit rows.
@@ -30,12 +32,15 @@ def prototypes(z: Tensor, classes: Tensor, valid: Tensor, number: int) -> tuple[
     """
     if z.ndim != 2 or classes.shape != z.shape[:1] or valid.shape != z.shape[:1]:
         raise ValueError(
-            f"found z {tuple(z.shape)}, classes {tuple(classes.shape)} and valid {tuple(valid.shape)}, expected (N, D), (N,) and (N,)"
+            f"found z {tuple(z.shape)}, classes {tuple(classes.shape)} and valid {tuple(valid.shape)}, expected (N, "
+            "D), (N,) and (N,)"
         )
     index = valid.nonzero().squeeze(1)
     chosen = classes[index]
     if len(chosen) and (int(chosen.min()) < 0 or int(chosen.max()) >= number):
-        raise ValueError(f"classes of valid points lie in {int(chosen.min())}..{int(chosen.max())}, expected 0..{number - 1}")
+        raise ValueError(
+            f"classes of valid points lie in {int(chosen.min())}..{int(chosen.max())}, expected 0..{number - 1}"
+        )
     count = torch.bincount(chosen, minlength=number)
     total = z.new_zeros(number, z.shape[1]).index_add(0, chosen, z[index])
     return total / count.clamp(min=1)[:, None], count
@@ -47,8 +52,8 @@ def update_prototypes(old: Tensor, seen: Tensor, new: Tensor, count: Tensor, mom
     .. math::
         p_c \leftarrow \mu p_c + (1 - \mu) \bar{z}_c
 
-    for the classes that have points now; a class that is met for the first time takes :math:`\bar{z}_c` itself, and one without a
-    point keeps its prototype.
+    for the classes that have points now; a class that is met for the first time takes :math:`\bar{z}_c` itself, and one
+    without a point keeps its prototype.
 
     Args:
         old: float (C, D), the prototypes before.
@@ -65,7 +70,8 @@ def update_prototypes(old: Tensor, seen: Tensor, new: Tensor, count: Tensor, mom
     """
     if new.shape != old.shape or seen.shape != old.shape[:1] or count.shape != old.shape[:1]:
         raise ValueError(
-            f"found old {tuple(old.shape)}, new {tuple(new.shape)}, seen {tuple(seen.shape)} and count {tuple(count.shape)}, "
+            f"found old {tuple(old.shape)}, new {tuple(new.shape)}, seen {tuple(seen.shape)} and count "
+            f"{tuple(count.shape)}, "
             "expected (C, D) twice and (C,) twice"
         )
     now = count > 0
@@ -80,7 +86,8 @@ def with_gradient(prototypes: Tensor, means: Tensor, count: Tensor) -> Tensor:
 
     Args:
         prototypes: float (C, D), without gradient.
-        means: float (C, D), the student's means over the in-FOV points of each class, with gradient, see :func:`prototypes`.
+        means: float (C, D), the student's means over the in-FOV points of each class, with gradient, see
+            :func:`prototypes`.
         count: int64 (C,), points of each class; a class without a point passes no gradient on.
 
     Returns:
@@ -89,10 +96,14 @@ def with_gradient(prototypes: Tensor, means: Tensor, count: Tensor) -> Tensor:
     return prototypes.detach() + torch.where((count > 0)[:, None], means - means.detach(), 0)
 
 
-def one_way_contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, temperature: float = 0.1) -> Tensor:
-    r"""Pull the anchors to the prototype of their class and away from the others: :func:`contrastive` with the gradient stopped.
+def one_way_contrastive(
+    z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, temperature: float = 0.1
+) -> Tensor:
+    r"""Pull the anchors to the prototype of their class and away from the others: :func:`contrastive` with the gradient
+    stopped.
 
-    What saw the image teaches what did not, never the other way. Arguments, result and errors are those of :func:`contrastive`.
+    What saw the image teaches what did not, never the other way. Arguments, result and errors are those of
+    :func:`contrastive`.
     """
     return contrastive(z, classes, prototypes.detach(), seen, temperature)
 
@@ -104,8 +115,8 @@ def contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, te
         L_{con} = -\frac{1}{|A|} \sum_{i \in A} \log
             \frac{\exp(z_i \cdot p_{c_i} / \tau)}{\sum_{c \, seen} \exp(z_i \cdot p_c / \tau)}
 
-    Prototypes are brought to unit length here (our choice), so that a class of scattered z does not count less. A gradient reaches them;
-    :func:`one_way_contrastive` stops it.
+    Prototypes are brought to unit length here (our choice), so that a class of scattered z does not count less. A
+    gradient reaches them; :func:`one_way_contrastive` stops it.
 
     Args:
         z: float (n, D), unit rows: the anchors.
@@ -122,7 +133,8 @@ def contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, te
     """
     if z.ndim != 2 or classes.shape != z.shape[:1] or prototypes.shape != (*seen.shape, z.shape[1]):
         raise ValueError(
-            f"found z {tuple(z.shape)}, classes {tuple(classes.shape)}, prototypes {tuple(prototypes.shape)} and seen {tuple(seen.shape)}, "
+            f"found z {tuple(z.shape)}, classes {tuple(classes.shape)}, prototypes {tuple(prototypes.shape)} and "
+            f"seen {tuple(seen.shape)}, "
             "expected (n, D), (n,), (C, D) and (C,)"
         )
     if temperature <= 0:

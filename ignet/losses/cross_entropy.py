@@ -27,7 +27,9 @@ def partial_cross_entropy(logits: Tensor, labels: Tensor, ignore: int = 255) -> 
         IndexError: a label is neither a class nor ``ignore``.
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"found logits {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected (N, C) and (N,)")
+        raise ValueError(
+            f"found logits {tuple(logits.shape)} and labels {tuple(labels.shape)}, expected (N, C) and (N,)"
+        )
     if labels.dtype != torch.int64:
         raise ValueError(f"labels are {labels.dtype}, expected torch.int64")
     count = (labels != ignore).sum().clamp(min=1)

@@ -7,17 +7,31 @@ from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
 
 THINGS = tuple(
     CITYSCAPES_CLASSES.index(name)
-    for name in ("traffic light", "traffic sign", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+    for name in (
+        "traffic light",
+        "traffic sign",
+        "person",
+        "rider",
+        "car",
+        "truck",
+        "bus",
+        "train",
+        "motorcycle",
+        "bicycle",
+    )
 )
 """Cityscapes train ids of the classes that ImageNet knows as objects (DAFormer's list)."""
 
 
-def thing_cells(labels: Tensor, stride: int, share: float, things: tuple[int, ...] = THINGS, ignore: int = 255) -> Tensor:
+def thing_cells(
+    labels: Tensor, stride: int, share: float, things: tuple[int, ...] = THINGS, ignore: int = 255
+) -> Tensor:
     """Which cells of a coarse map show one thing class.
 
     Args:
         labels: int64 (B, H, W), Cityscapes train ids.
-        stride: pixels along a side of a cell; cells at the right and the bottom may reach over the border, where nothing is.
+        stride: pixels along a side of a cell; cells at the right and the bottom may reach over the border, where
+            nothing is.
         share: of a cell that one thing class must fill.
         things: their ids.
         ignore: the label of a pixel without a class.
@@ -55,7 +69,10 @@ def feature_distance(features: Tensor, reference: Tensor, cells: Tensor) -> Tens
     """
     if features.shape != reference.shape or cells.shape != features[:, 0].shape:
         shapes = [tuple(tensor.shape) for tensor in (features, reference, cells)]
-        raise ValueError(f"found features, reference and cells of shapes {shapes}, expected (B, C, h, w) twice and (B, h, w)")
-    # of the chosen cells alone: the root has no finite gradient where two features are equal, and is not needed elsewhere
+        raise ValueError(
+            f"found features, reference and cells of shapes {shapes}, expected (B, C, h, w) twice and (B, h, w)"
+        )
+    # of the chosen cells alone: the root has no finite gradient where two features are equal, and is not needed
+    # elsewhere
     difference = (features - reference.detach()).movedim(1, -1)[cells].float()
     return (difference.square().sum(dim=1) + 1e-12).sqrt().sum() / max(len(difference), 1)

@@ -12,17 +12,19 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
     r"""Distance of features as their own network's classifier sees it.
 
     .. math::
-        L_{img} = \frac{1}{n} \sum_i [\max_c p_{ic} \ge \theta] \, KL(p_i \,\|\, softmax(W g(f_i) + b)), \quad p_i = softmax(W t_i + b)
+        L_{img} = \frac{1}{n} \sum_i [\max_c p_{ic} \ge \theta] \, KL(p_i \,\|\, softmax(W g(f_i) + b)), \quad p_i =
+        softmax(W t_i + b)
 
-    What of a feature the classes do not depend on (colour, texture, light), and a LiDAR cannot know, is free. This project's choice.
+    What of a feature the classes do not depend on (colour, texture, light), and a LiDAR cannot know, is free. This
+    project's choice.
 
     Args:
         predicted: float (n, D), the guidance head's output g(f_i).
         target: float (n, D), the stored features t_i; no gradient flows to them.
         weight: float (C, D), W of the 2D network's frozen classifier.
         bias: float (C,), b.
-        confidence: theta, the probability from which a point counts: features at the border of a thin object are a mixture with what
-            stands behind it.
+        confidence: theta, the probability from which a point counts: features at the border of a thin object are a
+            mixture with what stands behind it.
 
     Returns:
         A scalar; 0, with a graph, where n is 0.
@@ -32,7 +34,8 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
     """
     if predicted.ndim != 2 or target.shape != predicted.shape or weight.shape != (len(bias), predicted.shape[1]):
         raise ValueError(
-            f"found predicted {tuple(predicted.shape)}, target {tuple(target.shape)}, weight {tuple(weight.shape)} and bias "
+            f"found predicted {tuple(predicted.shape)}, target {tuple(target.shape)}, weight {tuple(weight.shape)} "
+            "and bias "
             f"{tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
         )
     weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
@@ -46,8 +49,8 @@ def label_guidance(logits: Tensor, target: Tensor, confidence: float = 0.0) -> T
     .. math::
         L_{img} = \frac{1}{n} \sum_i [\max_c p_{ic} \ge \theta] \, KL(p_i \,\|\, softmax(x_i)), \quad p_i = softmax(y_i)
 
-    Distillation of class probabilities: Hinton et al., "Distilling the knowledge in a neural network", 2015. That a probe of the 2D
-    features is the one who teaches is this project's choice.
+    Distillation of class probabilities: Hinton et al., "Distilling the knowledge in a neural network", 2015. That a
+    probe of the 2D features is the one who teaches is this project's choice.
 
     Args:
         logits: float (n, C), the 3D network's x_i.
@@ -79,7 +82,8 @@ def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -
     - ``smooth_l1``: Huber's loss with threshold 1, mean over the channels;
     - ``l2``: the squared difference, mean over the channels.
 
-    Source: the image guidance of IGNet (Unal et al., WACV 2024); the three distances and their scales are this project's choice.
+    Source: the image guidance of IGNet (Unal et al., WACV 2024); the three distances and their scales are this
+        project's choice.
 
     Args:
         predicted: float (n, D), the guidance head's output g(f_i).
@@ -93,7 +97,9 @@ def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -
         ValueError: the shapes do not fit, or the distance is unknown.
     """
     if predicted.ndim != 2 or target.shape != predicted.shape:
-        raise ValueError(f"found predicted {tuple(predicted.shape)} and target {tuple(target.shape)}, expected (n, D) twice")
+        raise ValueError(
+            f"found predicted {tuple(predicted.shape)} and target {tuple(target.shape)}, expected (n, D) twice"
+        )
     target = target.detach().to(predicted.dtype)
     if distance == "cosine":
         total = (1 - F.cosine_similarity(predicted, target, dim=1)).sum()

@@ -13,8 +13,9 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
     .. math::
         L = \frac{1}{|C_{present}|} \sum_{c \in C_{present}} \sum_i m_{(i)} \, (J_i - J_{i-1})
 
-    where :math:`J_i = 1 - I_i / U_i` is the Jaccard loss if the i points of largest error were wrong: :math:`I_i` points of the class
-    are left, and :math:`U_i` is their union with the wrong ones. Source: Berman et al., CVPR 2018, equations 8, 9 and 11.
+    where :math:`J_i = 1 - I_i / U_i` is the Jaccard loss if the i points of largest error were wrong: :math:`I_i`
+    points of the class are left, and :math:`U_i` is their union with the wrong ones. Source: Berman et al., CVPR 2018,
+    equations 8, 9 and 11.
 
     Args:
         probabilities: float (N, C), rows that sum to 1 (softmax, not logits).
@@ -28,7 +29,10 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
         ValueError: the shapes or the dtype of the labels do not fit, or a label is neither a class nor ``ignore``.
     """
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
-        raise ValueError(f"found probabilities {tuple(probabilities.shape)} and labels {tuple(labels.shape)}, expected (N, C) and (N,)")
+        raise ValueError(
+            f"found probabilities {tuple(probabilities.shape)} and labels {tuple(labels.shape)}, expected (N, C) "
+            "and (N,)"
+        )
     if labels.dtype != torch.int64:
         raise ValueError(f"labels are {labels.dtype}, expected torch.int64")
     labelled = (labels != ignore).nonzero().squeeze(1)
@@ -37,7 +41,9 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
     if present.numel() == 0:
         return probabilities[labelled].sum()
     if present[0] < 0 or present[-1] >= probabilities.shape[1]:
-        raise ValueError(f"labels lie in {int(present[0])}..{int(present[-1])}, expected 0..{probabilities.shape[1] - 1} or {ignore}")
+        raise ValueError(
+            f"labels lie in {int(present[0])}..{int(present[-1])}, expected 0..{probabilities.shape[1] - 1} or {ignore}"
+        )
 
     # one row a class, contiguous, because sorting along a strided dimension is several times slower
     inside = labels[None, :] == present[:, None]
@@ -48,11 +54,12 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
 
 
 def descending(error: Tensor) -> Tensor:
-    """Order of each row of non-negative floats (K, N) from the largest to the smallest, equal ones by their place: int64 (K, N)."""
+    """Order of each row of non-negative floats (K, N) from the largest to the smallest, equal ones by their place:
+    int64 (K, N)."""
     if error.device.type != "cpu" or error.dtype != torch.float32:
         return error.argsort(dim=1, descending=True, stable=True)
-    # numpy sorts whole numbers with vector instructions, about 6 times as fast as torch sorts on the CPU; the bits of non-negative floats
-    # are ordered like the floats, and the place in the lower half makes all keys distinct
+    # numpy sorts whole numbers with vector instructions, about 6 times as fast as torch sorts on the CPU; the bits of
+    # non-negative floats are ordered like the floats, and the place in the lower half makes all keys distinct
     places = torch.arange(error.shape[1])
     keys = (~error.contiguous().view(torch.int32)).long() << 32 | places
     return torch.from_numpy(np.sort(keys.numpy(), axis=1)) & 0xFFFFFFFF
@@ -61,8 +68,8 @@ def descending(error: Tensor) -> Tensor:
 def jaccard_steps(inside: Tensor) -> Tensor:
     r"""The steps :math:`J_i - J_{i-1}` of the Jaccard loss as the points of each row turn wrong one by one.
 
-    In closed form, since the difference of two nearly equal quotients loses digits: :math:`1 / U_i` for a point of the class, and
-    :math:`I_i / (U_i (U_i - 1))` for another.
+    In closed form, since the difference of two nearly equal quotients loses digits: :math:`1 / U_i` for a point of the
+    class, and :math:`I_i / (U_i (U_i - 1))` for another.
 
     Args:
         inside: bool (K, N), whether the point is of the row's class; each row has at least one.

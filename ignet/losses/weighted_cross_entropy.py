@@ -14,8 +14,10 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None
         L = -\frac{1}{|\Omega|} \sum_{i \in \Omega} w_i \log \mathrm{softmax}(x_i)_{y_i},
         \qquad \Omega = \{i : y_i \neq \mathrm{ignore}\}
 
-    The weights are not normalised: where all are q, the loss is q times the plain one, so that doubtful pseudo-labels count less.
-    Source: DACS (Tranheden et al., WACV 2021) and DAFormer (Hoyer et al., CVPR 2022), which divide by all pixels instead of the
+    The weights are not normalised: where all are q, the loss is q times the plain one, so that doubtful pseudo-labels
+    count less.
+    Source: DACS (Tranheden et al., WACV 2021) and DAFormer (Hoyer et al., CVPR 2022), which divide by all pixels
+        instead of the
     labelled ones.
 
     Args:
@@ -34,7 +36,9 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None
     shape = (logits.shape[0], *logits.shape[2:])
     if logits.ndim != 4 or labels.shape != shape or (weight is not None and weight.shape != shape):
         found = (tuple(logits.shape), tuple(labels.shape), None if weight is None else tuple(weight.shape))
-        raise ValueError(f"found logits, labels and weight of {found}, expected (B, C, H, W), (B, H, W) and (B, H, W) or none")
+        raise ValueError(
+            f"found logits, labels and weight of {found}, expected (B, C, H, W), (B, H, W) and (B, H, W) or none"
+        )
     if labels.dtype != torch.int64:
         raise ValueError(f"labels are {labels.dtype}, expected torch.int64")
     count = (labels != ignore).sum().clamp(min=1)

@@ -1,7 +1,7 @@
 """MinkUNet, the sparse UNet of the field: the network of SPVNAS, which is ScribbleKITTI's MinkowskiNet.
 
-Shape and names follow mit-han-lab/spvnas (core/models/semantic_kitti/minkunet.py). Published widths: stem 32, encoder 32 64 128 256,
-decoder 256 128 96 96, two residual blocks a stage.
+Shape and names follow mit-han-lab/spvnas (core/models/semantic_kitti/minkunet.py). Published widths: stem 32, encoder
+32 64 128 256, decoder 256 128 96 96, two residual blocks a stage.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,9 @@ from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.layers import SparseConv3d, SparseSequential
 
 
-def conv_norm(cin: int, cout: int, kernel_size: int, stride: int = 1, transposed: bool = False, relu: bool = True) -> list[nn.Module]:
+def conv_norm(
+    cin: int, cout: int, kernel_size: int, stride: int = 1, transposed: bool = False, relu: bool = True
+) -> list[nn.Module]:
     """Convolution, batch normalisation and, by default, ReLU."""
     layers: list[nn.Module] = [SparseConv3d(cin, cout, kernel_size, stride, transposed), nn.BatchNorm1d(cout)]
     return [*layers, nn.ReLU(inplace=True)] if relu else layers
@@ -53,14 +55,16 @@ class MinkUNet(nn.Module):
         self.stem = SparseSequential(*conv_norm(in_channels, stem, 3), *conv_norm(stem, stem, 3))
         widths = [stem, *encoder]
         self.down = nn.ModuleList(
-            SparseSequential(*conv_norm(cin, cin, 2, stride=2), *_residual(cin, cout, blocks)) for cin, cout in pairwise(widths)
+            SparseSequential(*conv_norm(cin, cin, 2, stride=2), *_residual(cin, cout, blocks))
+            for cin, cout in pairwise(widths)
         )
         self.up = nn.ModuleList(
             SparseSequential(*conv_norm(cin, cout, 2, stride=2, transposed=True))
             for cin, cout in zip([widths[-1], *decoder[:-1]], decoder, strict=True)
         )
         self.merge = nn.ModuleList(
-            SparseSequential(*_residual(cout + skip, cout, blocks)) for cout, skip in zip(decoder, widths[-2::-1], strict=True)
+            SparseSequential(*_residual(cout + skip, cout, blocks))
+            for cout, skip in zip(decoder, widths[-2::-1], strict=True)
         )
         self.channels = decoder[-1]
 
@@ -86,8 +90,8 @@ def _residual(cin: int, cout: int, blocks: int) -> list[ResidualBlock]:
 def to_minkowski_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Rename a state dict of ``network`` for the same tree of MinkowskiEngine modules.
 
-    MinkowskiBatchNorm and MinkowskiLinear wrap torch's layers: 'stem.1.weight' is 'stem.1.bn.weight' there, 'classifier.weight' is
-    'classifier.linear.weight'. Kernels have the same name and layout.
+    MinkowskiBatchNorm and MinkowskiLinear wrap torch's layers: 'stem.1.weight' is 'stem.1.bn.weight' there,
+    'classifier.weight' is 'classifier.linear.weight'. Kernels have the same name and layout.
     """
     infix = {}
     for name, module in network.named_modules():

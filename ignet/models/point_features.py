@@ -1,4 +1,5 @@
-"""A frozen 2D network's features at the points that the camera sees: whole images, no augmentation, bilinear at sub-pixel positions."""
+"""A frozen 2D network's features at the points that the camera sees: whole images, no augmentation, bilinear at
+sub-pixel positions."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

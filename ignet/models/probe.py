@@ -1,8 +1,10 @@
-"""A probe: what the stored 2D features say of the LiDAR's classes, learned from the labelled points that the camera sees.
+"""A probe: what the stored 2D features say of the LiDAR's classes, learned from the labelled points that the camera
+sees.
 
-A 2D network names Cityscapes classes, which know no parking and one kind of rider, and a network of another origin may name none at all.
-Its features often tell such classes apart all the same. Fitting a small classifier to frozen features is known as probing (Alain and
-Bengio, "Understanding intermediate layers using linear classifier probes", 2016); that it teaches the 3D network is this project's choice.
+A 2D network names Cityscapes classes, which know no parking and one kind of rider, and a network of another origin may
+name none at all. Its features often tell such classes apart all the same. Fitting a small classifier to frozen features
+is known as probing (Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016); that
+it teaches the 3D network is this project's choice.
 """
 
 import numpy as np
@@ -15,7 +17,9 @@ from ignet.errors import IgnetError
 from ignet.losses.weighted_cross_entropy import frequency_weights
 
 _BATCH, _LEARNING_RATE, _WEIGHT_DECAY = 2048, 3e-3, 1e-3
-_CLASS_WEIGHT = 0.5  # exponent of a class's frequency: between all labels alike, where rare classes vanish, and all classes alike
+_CLASS_WEIGHT = (
+    0.5  # exponent of a class's frequency: between all labels alike, where rare classes vanish, and all classes alike
+)
 
 
 class Probe(nn.Module):
@@ -42,7 +46,9 @@ class Probe(nn.Module):
         return self.layers((features.float() - self.mean) / self.deviation)
 
 
-def fit_probe(features: NDArray[np.float32], labels: NDArray[np.integer], classes: int, hidden: int, steps: int, seed: int) -> Probe:
+def fit_probe(
+    features: NDArray[np.float32], labels: NDArray[np.integer], classes: int, hidden: int, steps: int, seed: int
+) -> Probe:
     """Fit a probe by cross-entropy, classes weighted by the square root of their rarity.
 
     Args:

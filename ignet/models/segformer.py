@@ -1,7 +1,7 @@
 """SegFormer as a segmenter that also gives its features, its weights on disk, and a frozen form of it.
 
-Architecture: Xie et al., "SegFormer", NeurIPS 2021, by the library transformers. The features are what the decoder's classifier sees: the
-fused maps of the four stages after batch norm and ReLU, at a quarter of the image's size.
+Architecture: Xie et al., "SegFormer", NeurIPS 2021, by the library transformers. The features are what the decoder's
+classifier sees: the fused maps of the four stages after batch norm and ReLU, at a quarter of the image's size.
 """
 
 import copy
@@ -39,8 +39,8 @@ class Segmentation(NamedTuple):
 
     Attributes:
         logits: float (B, C, H, W), the classifier's output enlarged bilinearly.
-        features: float (B, D, ceil(H/4), ceil(W/4)), not negative. Cell (i, j) covers rows 4i..4i+3 and columns 4j..4j+3, so its centre is
-            pixel (u, v) = (4j + 1.5, 4i + 1.5).
+        features: float (B, D, ceil(H/4), ceil(W/4)), not negative. Cell (i, j) covers rows 4i..4i+3 and columns
+            4j..4j+3, so its centre is pixel (u, v) = (4j + 1.5, 4i + 1.5).
         deep: float (B, C, ceil(H/32), ceil(W/32)), the encoder's last stage.
     """
 
@@ -59,7 +59,8 @@ class Segmenter(nn.Module):
         super().__init__()
         self.shape: Shape = network.config
         self.encoder, self.head = network.segformer, network.decode_head
-        # the library's head ends with its classifier; taking both apart gives the features without writing the head anew
+        # the library's head ends with its classifier; taking both apart gives the features without writing the head
+        # anew
         self.dropout, self.classifier = self.head.dropout, self.head.classifier
         for taken in ("dropout", "classifier"):
             setattr(self.head, taken, nn.Identity())
@@ -75,23 +76,27 @@ class Segmenter(nn.Module):
         """Segment images.
 
         Args:
-            images: float32 (B, 3, H, W), RGB 0..1. They are normalised by ImageNet's mean and deviation, and padded at the right and the
-                bottom to a multiple of 32 with their own border.
+            images: float32 (B, 3, H, W), RGB 0..1. They are normalised by ImageNet's mean and deviation, and padded at
+                the right and the bottom to a multiple of 32 with their own border.
         """
         height, width = images.shape[-2:]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         padding = (0, -width % ENCODER_STRIDE, 0, -height % ENCODER_STRIDE)
         padded = functional.pad((images - self.mean) / self.std, padding, mode="replicate")
         stages = self.encoder(padded, output_hidden_states=True).hidden_states
-        # cut before enlarging: the logits at a pixel are then the classifier on the features sampled at that pixel, at every border
+        # cut before enlarging: the logits at a pixel are then the classifier on the features sampled at that pixel, at
+        # every border
         features = self.head(stages)[..., :rows, :columns]
-        logits = functional.interpolate(self.classifier(self.dropout(features)), scale_factor=STRIDE, mode="bilinear", align_corners=False)
+        logits = functional.interpolate(
+            self.classifier(self.dropout(features)), scale_factor=STRIDE, mode="bilinear", align_corners=False
+        )
         return Segmentation(logits[..., :height, :width], features, stages[-1])
 
 
 class FrozenTeacher(nn.Module):
-    """A copy of a segmenter that cannot be trained: in evaluation mode for good, and without parameters (its weights are buffers), so that
-    neither ``train``, ``requires_grad_`` nor an optimiser reaches it, even where it is a part of another module.
+    """A copy of a segmenter that cannot be trained: in evaluation mode for good, and without parameters (its weights
+    are buffers), so that neither ``train``, ``requires_grad_`` nor an optimiser reaches it, even where it is a part of
+    another module.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -114,7 +119,8 @@ class FrozenTeacher(nn.Module):
         return self.segmenter(images)
 
     def classifier(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight float32 (C, D) and bias float32 (C,) of the layer that turns a feature into logits (a convolution of size 1)."""
+        """Weight float32 (C, D) and bias float32 (C,) of the layer that turns a feature into logits (a convolution of
+        size 1)."""
         layer = self.segmenter.classifier
         assert layer.bias is not None
         return layer.weight.flatten(1).float().cpu().numpy(), layer.bias.float().cpu().numpy()
@@ -137,8 +143,9 @@ def sample_features(features: Tensor, pixel: Tensor) -> Tensor:
         pixel: float (n, 2), columns u and rows v; the centre of the top-left pixel is (0, 0).
 
     Returns:
-        float (n, D). Pixel u lies at cell (u + 0.5) / 4 - 0.5, the alignment by which the logits are enlarged (``align_corners=False``), so
-        that the classifier on the sampled features gives the logits of that pixel. Beyond the outermost centres the border's value holds.
+        float (n, D). Pixel u lies at cell (u + 0.5) / 4 - 0.5, the alignment by which the logits are enlarged
+        (``align_corners=False``), so that the classifier on the sampled features gives the logits of that pixel. Beyond
+        the outermost centres the border's value holds.
     """
     rows, columns = features.shape[-2:]
     size = torch.tensor([columns * STRIDE, rows * STRIDE], dtype=pixel.dtype, device=pixel.device)
@@ -151,21 +158,31 @@ def sample_features(features: Tensor, pixel: Tensor) -> Tensor:
 def build_segmenter(config: SegformerConfig) -> Segmenter:
     """Build a segmenter with random weights or those of a transformers checkpoint.
 
-    Random weights come from torch's global generator. A checkpoint brings its own shape: of ``config`` only ``weights``, ``dropout`` and
-    ``drop_path`` count then. Its classifier is replaced where it has other classes than the 19 of Cityscapes; what it lacks is random.
+    Random weights come from torch's global generator. A checkpoint brings its own shape: of ``config`` only
+    ``weights``, ``dropout`` and ``drop_path`` count then. Its classifier is replaced where it has other classes than
+    the 19 of Cityscapes; what it lacks is random.
 
     Raises:
         IgnetError: the checkpoint is not there, is no SegFormer, or holds no safetensors.
     """
-    common = {"num_labels": len(CITYSCAPES_CLASSES), "classifier_dropout_prob": config.dropout, "drop_path_rate": config.drop_path}
+    common = {
+        "num_labels": len(CITYSCAPES_CLASSES),
+        "classifier_dropout_prob": config.dropout,
+        "drop_path_rate": config.drop_path,
+    }
     if config.weights != "random":
         return Segmenter(_from_pretrained(config.weights, common))
-    sizes = {"hidden_sizes": list(config.hidden_sizes), "depths": list(config.depths), "decoder_hidden_size": config.decoder_channels}
+    sizes = {
+        "hidden_sizes": list(config.hidden_sizes),
+        "depths": list(config.depths),
+        "decoder_hidden_size": config.decoder_channels,
+    }
     shape = Shape.from_dict({**sizes, **common})
     network = SegformerForSemanticSegmentation(shape)
     for part in network.modules():
         if isinstance(part, nn.Conv2d):
-            # variance 2 / fan-out, as in the authors' code; the library's 0.02 everywhere makes training from nothing slow
+            # variance 2 / fan-out, as in the authors' code; the library's 0.02 everywhere makes training from nothing
+            # slow
             fan_out = part.weight[0, 0].numel() * part.out_channels // part.groups
             nn.init.normal_(part.weight, 0.0, (2 / fan_out) ** 0.5)
     return Segmenter(network)
@@ -198,7 +215,9 @@ def load_segmenter(path: Path | str) -> Segmenter:
         model.load_state_dict(tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise IgnetError(f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d") from None
+        raise IgnetError(
+            f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d"
+        ) from None
     return model.eval()
 
 
@@ -212,7 +231,8 @@ def content_hash(network: nn.Module) -> str:
 
 
 def untrained_like(model: Segmenter) -> Segmenter:
-    """A segmenter of the same shape with random weights, from torch's global generator; on the CPU, in evaluation mode."""
+    """A segmenter of the same shape with random weights, from torch's global generator; on the CPU, in evaluation
+    mode."""
     return Segmenter(SegformerForSemanticSegmentation(model.shape)).eval()
 
 
@@ -220,7 +240,10 @@ def _from_pretrained(name: str, changes: dict[str, Any]) -> SegformerForSemantic
     if Path(name).is_absolute() or name.startswith((".", "~")):
         folder = Path(name).expanduser()
         if not (folder / "config.json").is_file():
-            raise IgnetError(f"{folder}: found no config.json there, expected a transformers SegFormer; set network.weights to {_KINDS}")
+            raise IgnetError(
+                f"{folder}: found no config.json there, expected a transformers SegFormer; set network.weights to "
+                f"{_KINDS}"
+            )
         name = str(folder)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # its table of missing tensors; what matters of it is said below
@@ -234,13 +257,16 @@ def _from_pretrained(name: str, changes: dict[str, Any]) -> SegformerForSemantic
         )
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise IgnetError(f"network.weights '{name}': not loaded ({reason}); set it to {_KINDS} of a SegFormer") from None
+        raise IgnetError(
+            f"network.weights '{name}': not loaded ({reason}); set it to {_KINDS} of a SegFormer"
+        ) from None
     network, loading = loaded
     wrong = sorted(key for key in loading["missing_keys"] if key.startswith("segformer."))
     wrong += [str(key[0]) for key in loading["mismatched_keys"] if not str(key[0]).startswith("decode_head.classifier")]
     if wrong:
         raise IgnetError(
-            f"network.weights '{name}': {len(wrong)} tensors do not fit, such as {wrong[0]}; set it to {_KINDS} of a SegFormer"
+            f"network.weights '{name}': {len(wrong)} tensors do not fit, such as {wrong[0]}; set it to {_KINDS} of a "
+            "SegFormer"
         )
     log.info("weights of %s; random: %s", name, ", ".join(sorted(loading["missing_keys"])) or "nothing")
     return network

@@ -48,23 +48,31 @@ class Network3D(nn.Module):
 
 def build_network(config: BackboneConfig, classes: int = 19) -> Network3D:
     """A network with fresh weights, drawn from torch's global generator."""
-    backbone = MinkUNet(INPUTS + context_channels(config.local_context), config.stem, config.encoder, config.decoder, config.blocks)
+    backbone = MinkUNet(
+        INPUTS + context_channels(config.local_context), config.stem, config.encoder, config.decoder, config.blocks
+    )
     return Network3D(backbone, backbone.channels, classes)
 
 
 def save_network(
-    path: Path | str, network: Network3D, config: BackboneConfig, engine: str, extra_metadata: dict[str, str] | None = None
+    path: Path | str,
+    network: Network3D,
+    config: BackboneConfig,
+    engine: str,
+    extra_metadata: dict[str, str] | None = None,
 ) -> None:
     """Write weights as safetensors with what is needed to build the network again.
 
-    Metadata: ``backbone`` (the settings as JSON), ``engine`` (the sparse engine that ran), ``classes``, and ``extra_metadata``.
+    Metadata: ``backbone`` (the settings as JSON), ``engine`` (the sparse engine that ran), ``classes``, and
+        ``extra_metadata``.
     """
     metadata = {"backbone": config.canonical(), "engine": engine, "classes": str(network.classifier.out_features)}
     write_weights(path, network.state_dict(), {**(extra_metadata or {}), **metadata})
 
 
 def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
-    """Read what `save_network` wrote: the network on the CPU, in evaluation mode, its settings, and the engine that it was trained with.
+    """Read what `save_network` wrote: the network on the CPU, in evaluation mode, its settings, and the engine that it
+    was trained with.
 
     Raises:
         IgnetError: the file is missing, no safetensors, or holds another network.
@@ -73,14 +81,18 @@ def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
     try:
         settings, engine, classes = json.loads(metadata["backbone"]), metadata["engine"], int(metadata["classes"])
     except (KeyError, ValueError) as error:
-        raise IgnetError(f"{path}: metadata lacks a readable {error}, expected a 3D network written by train_3d; train it again") from None
+        raise IgnetError(
+            f"{path}: metadata lacks a readable {error}, expected a 3D network written by train_3d; train it again"
+        ) from None
     config = validate(BackboneConfig, settings, f"{path}: backbone")
     network = build_network(config, classes)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         fault = " ".join(str(error).split())[:300]
-        raise IgnetError(f"{path}: weights do not fit the backbone named in the file ({fault}); train it again") from None
+        raise IgnetError(
+            f"{path}: weights do not fit the backbone named in the file ({fault}); train it again"
+        ) from None
     return network.eval(), config, engine
 
 
@@ -101,8 +113,8 @@ def predict_scan(
         engine: from `ignet.models.sparse.engine.resolve_engine`.
         points: float32 (N, 4): x, y, z in metres, remission.
         device: computes.
-        labels: uint8 (N,), train ids, 255 where there is none, of a training scan that is to be labelled further; only a network with
-            a local context reads them, and it can do without.
+        labels: uint8 (N,), train ids, 255 where there is none, of a training scan that is to be labelled further; only
+            a network with a local context reads them, and it can do without.
 
     Returns:
         train ids uint8 (N,) and the softmax probability of each, float32 (N,).
@@ -116,7 +128,9 @@ def predict_scan(
     logits, _ = network.eval()(view.features, make_geometry(engine, view.coordinates), view.inverse)
     confidence, ids = logits.float().softmax(1).max(1)
     if not torch.isfinite(confidence).all():
-        raise IgnetError("network: found probabilities that are not finite, expected 0 to 1; its weights are spoilt: train it again")
+        raise IgnetError(
+            "network: found probabilities that are not finite, expected 0 to 1; its weights are spoilt: train it again"
+        )
     return ids.byte().cpu().numpy(), confidence.cpu().numpy()
 
 

@@ -21,7 +21,9 @@ def ablation_figure(runs: Comparison, names: CompareConfig) -> Figure:
     controls = {control.run for control in names.controls}
     colors = run_colors(runs.runs) | dict.fromkeys(controls, _CONTROL_COLOR)
     rows = [run_row(runs, run, names.baseline, colors[run]) for run in runs.runs]
-    main, others = ([row for run, row in zip(runs.runs, rows, strict=True) if (run in controls) == kind] for kind in (False, True))
+    main, others = (
+        [row for run, row in zip(runs.runs, rows, strict=True) if (run in controls) == kind] for kind in (False, True)
+    )
     groups = [("", main), ("controls", others)] if others else [("", main)]
     axes = (f"{BENCHMARK}, %", f"difference to {names.baseline}, percentage points")
     return spread_and_difference(groups, axes, f"All runs; {runs.scans} scans; n is the number of seeds")
@@ -35,7 +37,8 @@ def run_row(runs: Comparison, run: str, baseline: str, color: str | tuple[float,
 
 
 def gain_figure(runs: Comparison, names: CompareConfig) -> Figure:
-    """What the method gains over the baseline in each slice; slices without a figure are left out, which are all where a run is missing."""
+    """What the method gains over the baseline in each slice; slices without a figure are left out, which are all where
+    a run is missing."""
     slices = {key: [where for where in runs.slices if where.partition(":")[0] == key] for key in _HEADINGS}
     found = [(heading, _gain_rows(runs, names, slices[key])) for key, heading in _HEADINGS.items()]
     n = len(runs.seeds(names.method, names.baseline))

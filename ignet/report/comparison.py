@@ -27,12 +27,12 @@ class Comparison:
     """The runs of one experiment, evaluated on the same scans.
 
     A slice is written ``axis:name`` (``boundary:interior``), ``all`` or ``small``. All figures are in per cent or in
-    percentage points. mIoU is the benchmark's over all points, and the mean over the classes that occur elsewhere. A figure
-    is None where it does not exist: a run is missing, two runs share no seed, a slice has no labelled point.
+    percentage points. mIoU is the benchmark's over all points, and the mean over the classes that occur elsewhere. A
+    figure is None where it does not exist: a run is missing, two runs share no seed, a slice has no labelled point.
 
     Args:
-        tensors: run, seed and tensor of each trained network, in the order of the tables; consumed one by one, since only
-            the sums over the slices are kept.
+        tensors: run, seed and tensor of each trained network, in the order of the tables; consumed one by one, since
+            only the sums over the slices are kept.
         draws: bootstrap draws behind each interval.
         seed: of the draws; the same for all figures, so that equal input gives equal intervals.
 
@@ -77,13 +77,17 @@ class Comparison:
     def iou(self, run: str) -> dict[int, dict[str, float | None]]:
         """IoU of each class by seed; None where a class occurs neither in the labels nor in the predictions."""
         parts = self._of(run, WHOLE)
-        return {seed: dict(zip(CLASSES, map(_percent, iou(part.sum(axis=0))), strict=True)) for seed, part in parts.items()}
+        return {
+            seed: dict(zip(CLASSES, map(_percent, iou(part.sum(axis=0))), strict=True)) for seed, part in parts.items()
+        }
 
     def difference(self, run: str, against: str, where: str = WHOLE, mean: Mean | None = None) -> Estimate | None:
         """mIoU of ``run`` minus that of ``against``."""
         if not self.seeds(run, against):
             return None
-        return _finite(difference(self._of(run, where), self._of(against, where), **self._mean(where, mean), **self._options))
+        return _finite(
+            difference(self._of(run, where), self._of(against, where), **self._mean(where, mean), **self._options)
+        )
 
     def class_difference(self, run: str, against: str, name: str) -> Estimate | None:
         """IoU of one class: ``run`` minus ``against``."""
@@ -93,12 +97,17 @@ class Comparison:
         return _finite(difference(self._of(run, WHOLE), self._of(against, WHOLE), **options, **self._options))
 
     def extra(self, run: str, against: str, where: str, than: str) -> Estimate | None:
-        """How much more ``run`` gains over ``against`` in a slice than in another; over the classes that occur in each."""
+        """How much more ``run`` gains over ``against`` in a slice than in another; over the classes that occur in
+        each."""
         if not self.seeds(run, against):
             return None
         parts = (self._of(name, place) for place in (where, than) for name in (run, against))
         classes, classes_than = (_SMALL_IDS if place == SMALL else None for place in (where, than))
-        return _finite(difference_of_differences(*parts, mean="occurring", classes=classes, classes_than=classes_than, **self._options))
+        return _finite(
+            difference_of_differences(
+                *parts, mean="occurring", classes=classes, classes_than=classes_than, **self._options
+            )
+        )
 
     def relative(self, run: str, reference: str) -> Estimate | None:
         """The benchmark's mIoU of ``run`` in per cent of that of ``reference``."""
@@ -117,7 +126,10 @@ class Comparison:
         return next(iter(self._of(self.runs[0], where).values())).sum(axis=(0, 2))
 
     def _mean(self, where: str, mean: Mean | None) -> dict[str, Any]:
-        return {"mean": mean or ("official" if where == WHOLE else "occurring"), "classes": _SMALL_IDS if where == SMALL else None}
+        return {
+            "mean": mean or ("official" if where == WHOLE else "occurring"),
+            "classes": _SMALL_IDS if where == SMALL else None,
+        }
 
 
 def read_comparison(files: Mapping[str, Mapping[int, Path]], draws: int, seed: int) -> Comparison:
@@ -126,7 +138,11 @@ def read_comparison(files: Mapping[str, Mapping[int, Path]], draws: int, seed: i
     Raises:
         IgnetError: a file cannot be read, or the runs were not evaluated on the same points.
     """
-    return Comparison(((run, number, read_tensor(path)) for run, seeds in files.items() for number, path in seeds.items()), draws, seed)
+    return Comparison(
+        ((run, number, read_tensor(path)) for run, seeds in files.items() for number, path in seeds.items()),
+        draws,
+        seed,
+    )
 
 
 def slice_name(where: str) -> str:
@@ -144,8 +160,10 @@ def _check_same_points(name: str, tensor: ConfusionTensor, first: str, expected:
     if same_scans and np.array_equal(tensor.counts.sum(axis=-1), expected.counts.sum(axis=-1)):
         return
     raise IgnetError(
-        f"{name} was evaluated on {tensor.counts.sum()} points of {len(tensor.frames)} scans, {first} on {expected.counts.sum()} of "
-        f"{len(expected.frames)}, or in other slices or with other labels; evaluate both on the same sequences, labels and ranges"
+        f"{name} was evaluated on {tensor.counts.sum()} points of {len(tensor.frames)} scans, {first} on "
+        f"{expected.counts.sum()} of "
+        f"{len(expected.frames)}, or in other slices or with other labels; evaluate both on the same sequences, "
+        "labels and ranges"
     )
 
 

@@ -31,11 +31,15 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 def run_colors(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     """A colour for each run, by its place in ``names``; the first ten are easy to tell apart."""
-    return {name: matplotlib.colormaps["tab10" if number < 10 else "Set2"](number % 10)[:3] for number, name in enumerate(names)}
+    return {
+        name: matplotlib.colormaps["tab10" if number < 10 else "Set2"](number % 10)[:3]
+        for number, name in enumerate(names)
+    }
 
 
 def run_lines(names: Sequence[str]) -> dict[str, str]:
-    """A line style for each run, by its place in ``names``; it changes where the colours that are easy to tell apart end."""
+    """A line style for each run, by its place in ``names``; it changes where the colours that are easy to tell apart
+    end."""
     return {name: ("-", "--", ":", "-.")[number // 10 % 4] for number, name in enumerate(names)}
 
 

@@ -45,7 +45,9 @@ def spread_and_difference(groups: Sequence[Group], axes: tuple[str, str], title:
     for place, row in places:
         if row.values:
             mean = sum(row.values) / len(row.values)
-            left.plot(row.values, [place] * len(row.values), "o", color=row.color, alpha=0.45, markersize=6, markeredgewidth=0)
+            left.plot(
+                row.values, [place] * len(row.values), "o", color=row.color, alpha=0.45, markersize=6, markeredgewidth=0
+            )
             left.plot([mean], [place], "|", color=row.color, markersize=18, markeredgewidth=2.5)
         _draw_interval(right, place, row)
     right.axvline(0, color="0.35", linewidth=1.0, zorder=1)
@@ -58,8 +60,25 @@ def spread_and_difference(groups: Sequence[Group], axes: tuple[str, str], title:
     figure.suptitle(title, fontsize=14)
     handles = [
         Line2D([], [], linestyle="", marker="o", color="0.4", alpha=0.6, markersize=6, label="one seed"),
-        Line2D([], [], linestyle="", marker="|", color="0.3", markersize=14, markeredgewidth=2.5, label="mean over the seeds"),
-        Line2D([], [], marker="o", color="0.3", linewidth=2, markersize=7, label="difference, 95 % interval over seeds and scans"),
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="|",
+            color="0.3",
+            markersize=14,
+            markeredgewidth=2.5,
+            label="mean over the seeds",
+        ),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            color="0.3",
+            linewidth=2,
+            markersize=7,
+            label="difference, 95 % interval over seeds and scans",
+        ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, **BOX)
     return figure
@@ -78,7 +97,9 @@ def differences(groups: Sequence[Group], axis: str, title: str) -> Figure:
     panel = figure.subplots()
     for place, row in places:
         _draw_interval(panel, place, row)
-        panel.annotate(row.remark, (1.01, place), xycoords=("axes fraction", "data"), va="center", color="0.35", fontsize=10)
+        panel.annotate(
+            row.remark, (1.01, place), xycoords=("axes fraction", "data"), va="center", color="0.35", fontsize=10
+        )
     panel.axvline(0, color="0.35", linewidth=1.0, zorder=1)
     panel.set_xlabel(axis)
     panel.grid(axis="x", alpha=0.3)

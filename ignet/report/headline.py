@@ -59,7 +59,9 @@ def _confusions_of(results: Path, run: str) -> dict[int, Path]:
     folders = [folder for stage in ("train_3d", "evaluate") for folder in results.glob(f"{stage}/{run}/seed*")]
     seeds = sorted({int(folder.name[4:]) for folder in folders if folder.name[4:].isdecimal()})
     if not seeds:
-        raise IgnetError(f"{results}: found no run '{run}', expected evaluate/{run}/seed*/confusion.h5; {_how(results)}")
+        raise IgnetError(
+            f"{results}: found no run '{run}', expected evaluate/{run}/seed*/confusion.h5; {_how(results)}"
+        )
     files = {seed: results / "evaluate" / run / f"seed{seed}" / "confusion.h5" for seed in seeds}
     for path in files.values():
         if not path.is_file():
@@ -81,7 +83,9 @@ def pool(folds: Mapping[str, Files], draws: int, seed: int) -> Comparison:
     for run in runs:
         found = {name: sorted(files[run]) for name, files in folds.items()}
         if len({tuple(seeds) for seeds in found.values()}) > 1:
-            raise IgnetError(f"run '{run}': found seeds {found}, expected the same in all folds; train the missing ones")
+            raise IgnetError(
+                f"run '{run}': found seeds {found}, expected the same in all folds; train the missing ones"
+            )
     tensors = (
         (run, number, join([read_tensor(files[run][number]) for files in folds.values()]))
         for run, seeds in runs.items()
@@ -102,9 +106,15 @@ def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) 
     for name, runs in experiments.items():
         table = run_table(runs, names)
         rows += [(name, *row) for row in table.rows]
-    each = [note for runs in experiments.values() for note in spread_notes(runs, names.draws, runs.runs) if not note.startswith("[")]
+    each = [
+        note
+        for runs in experiments.values()
+        for note in spread_notes(runs, names.draws, runs.runs)
+        if not note.startswith("[")
+    ]
     interval = (
-        f"[low, high]: 95 % interval of a paired bootstrap ({names.draws} draws) over the seeds that both runs have and the scans; {SCANS}"
+        f"[low, high]: 95 % interval of a paired bootstrap ({names.draws} draws) over the seeds that both "
+        f"runs have and the scans; {SCANS}"
     )
     notes = (BENCHMARK_NOTE, *dict.fromkeys(each), interval)
     if POOLED in experiments:
@@ -128,16 +138,22 @@ def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[s
     found = {name: _networks_of(results) for name, results in experiments.items()}
     # the pretrained network comes first, as in the experiments' own tables
     return {
-        name: {key: _figures(paths[key], experiments[name]) for key in sorted(paths, key=lambda key: (key != "source", key))}
+        name: {
+            key: _figures(paths[key], experiments[name])
+            for key in sorted(paths, key=lambda key: (key != "source", key))
+        }
         for name, paths in found.items()
     }
 
 
 def _figures(path: Path, results: Path) -> dict[str, Any]:
-    """Figures of a 2D network; those of a version that called the mean over the classes that occur ``miou`` would be read wrongly."""
+    """Figures of a 2D network; those of a version that called the mean over the classes that occur ``miou`` would be
+    read wrongly."""
     figures: dict[str, Any] = read_json(path)
     if "miou_occurring" not in figures:
-        raise IgnetError(f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: {_how(results)}")
+        raise IgnetError(
+            f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: {_how(results)}"
+        )
     return figures
 
 
@@ -148,7 +164,8 @@ def _networks_of(results: Path) -> dict[str, Path]:
 
 
 def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
-    """mIoU over the classes that occur (0 to 1) of the pretrained 2D network on the source images that it held out, by experiment.
+    """mIoU over the classes that occur (0 to 1) of the pretrained 2D network on the source images that it held out, by
+    experiment.
 
     An experiment without it has no entry.
     """
@@ -176,20 +193,31 @@ def networks_table(
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
     columns = ("network", *networks, *(["mean of the folds"] if folds else []))
-    return Table(f"2D networks on the target images of the validation sequences, {OCCURRING} in %", columns, tuple(rows), tuple(notes))
+    return Table(
+        f"2D networks on the target images of the validation sequences, {OCCURRING} in %",
+        columns,
+        tuple(rows),
+        tuple(notes),
+    )
 
 
 def ordering(experiments: Mapping[str, Comparison], names: CompareConfig) -> list[str]:
-    """In words, a sentence for each experiment and one for all: does reference > method > baseline hold, and how surely."""
+    """In words, a sentence for each experiment and one for all: does reference > method > baseline hold, and how
+    surely."""
     claim = f"{names.reference} > {names.method} > {names.baseline}"
     sentences, holding = [], []
     for name, runs in experiments.items():
         holds = _in_order(runs, names)
         holding += [name] if holds else []
-        sentences.append(f"{name}: the ordering {claim} {HOLDS if holds else FAILS} by the means; {_certainty(runs, names)}.")
+        sentences.append(
+            f"{name}: the ordering {claim} {HOLDS if holds else FAILS} by the means; {_certainty(runs, names)}."
+        )
     separate = [name for name in experiments if name != POOLED]
     count = len([name for name in holding if name != POOLED])
-    return [*sentences, f"The ordering {HOLDS} in {count} of {len(separate)} {'folds' if POOLED in experiments else 'experiments'}."]
+    return [
+        *sentences,
+        f"The ordering {HOLDS} in {count} of {len(separate)} {'folds' if POOLED in experiments else 'experiments'}.",
+    ]
 
 
 def _in_order(runs: Comparison, names: CompareConfig) -> bool:
@@ -199,7 +227,9 @@ def _in_order(runs: Comparison, names: CompareConfig) -> bool:
 
 
 def _certainty(runs: Comparison, names: CompareConfig) -> str:
-    return " and ".join(_pair(runs, *pair) for pair in ((names.reference, names.method), (names.method, names.baseline)))
+    return " and ".join(
+        _pair(runs, *pair) for pair in ((names.reference, names.method), (names.method, names.baseline))
+    )
 
 
 def _pair(runs: Comparison, run: str, against: str) -> str:
@@ -207,4 +237,6 @@ def _pair(runs: Comparison, run: str, against: str) -> str:
     cell = signed_cell(difference)
     undecided = "one seed decides nothing" if difference and difference.seeds < MANY else "interval includes 0"
     words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
-    return f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"
+    return (
+        f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"
+    )

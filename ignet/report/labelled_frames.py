@@ -17,11 +17,13 @@ OURS = "this experiment"
 def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
     """One row a method, one column a share of labelled scans: mIoU in per cent, ours and then the published ones.
 
-    Runs whose names differ in their share alone (``ignet_10`` and ``ignet_50``, or ``ignet`` for all scans) are one method.
+    Runs whose names differ in their share alone (``ignet_10`` and ``ignet_50``, or ``ignet`` for all scans) are one
+    method.
 
     Args:
         runs: all runs.
-        shares: per cent of labelled scans, by run; runs that are not named, such as those with other labels, have no row.
+        shares: per cent of labelled scans, by run; runs that are not named, such as those with other labels, have no
+            row.
     """
     methods: dict[str, dict[int, Spread | None]] = {}
     for run in (run for run in runs.runs if run in shares):
@@ -31,14 +33,19 @@ def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
         row = method if share not in methods.get(method, {}) else run
         methods.setdefault(row, {})[share] = spread(runs.miou(run).values())
     columns = (*SHARES, ALL)
-    rows: list[tuple[Cell, ...]] = [(method, OURS, *(cells.get(share) for share in columns)) for method, cells in methods.items()]
+    rows: list[tuple[Cell, ...]] = [
+        (method, OURS, *(cells.get(share) for share in columns)) for method, cells in methods.items()
+    ]
     rows += [(method, source, *figures, None) for method, figures, source in SEMI_FIGURES]
     notes = (
         BENCHMARK_NOTE,
-        f"{OURS}: {runs.scans} validation scans of its own dataset, comparable only where that is SemanticKITTI with the published lists",
+        f"{OURS}: {runs.scans} validation scans of its own dataset, comparable only where that is SemanticKITTI with "
+        "the published lists",
         "published figures: SemanticKITTI, val; not measured by this project",
     )
-    return Table("mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), tuple(rows), notes)
+    return Table(
+        "mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), tuple(rows), notes
+    )
 
 
 def share_names() -> dict[int, str]:

@@ -1,4 +1,5 @@
-"""Pictures of single frames: scans from above, points in the camera image, 2D segmentation before and after adaptation."""
+"""Pictures of single frames: scans from above, points in the camera image, 2D segmentation before and after
+adaptation."""
 
 from collections.abc import Sequence
 
@@ -33,13 +34,15 @@ def from_above(
     extent: float = 50.0,
     note: str = "",
 ) -> Figure:
-    """A scan from above, forward up: its labels, each prediction, and below each prediction its errors; all to one scale.
+    """A scan from above, forward up: its labels, each prediction, and below each prediction its errors; all to one
+    scale.
 
     Args:
         points: float32 (N, >= 3), x forward, y left, z up in metres.
         truth: uint8 (N,), LiDAR train ids, 255 for none.
         predictions: names and train ids (N,), at least one.
-        sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the back.
+        sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the
+            back.
         title: of the figure.
         extent: metres drawn on each side of the sensor.
         note: remark below the figure.
@@ -90,7 +93,10 @@ def in_image(
         title: of the figure.
         note: remark below the figure.
     """
-    panels = [("labels", truth), *((f"{name}: {_share_wrong(truth, predicted)}", predicted) for name, predicted in predictions)]
+    panels = [
+        ("labels", truth),
+        *((f"{name}: {_share_wrong(truth, predicted)}", predicted) for name, predicted in predictions),
+    ]
     figure, axes = _image_panels(image, len(panels))
     for panel, (name, ids) in zip(axes, panels, strict=False):
         _draw_points(panel, image, pixel, ids, COLORS)
@@ -129,7 +135,9 @@ def before_after(
         panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES_COLORS)).astype(np.uint8))
         panel.set_title(f"{name}: {_share_wrong(truth, predicted[rows, columns])}", fontsize=12)
     shown = np.concatenate([truth, *(predicted.ravel() for _, predicted in predictions)])
-    figure.legend(handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="outside lower center", ncols=8, **BOX)
+    figure.legend(
+        handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="outside lower center", ncols=8, **BOX
+    )
     _caption(figure, title, note)
     return figure
 
@@ -159,12 +167,24 @@ def _share_wrong(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str:
     return f"{(truth != predicted)[labelled].mean():.1%} wrong" if labelled.any() else "no labels"
 
 
-def _draw_scan(panel: Axes, points: NDArray[np.float32], colors: NDArray[np.uint8], sector: tuple[float, float], extent: float) -> None:
+def _draw_scan(
+    panel: Axes, points: NDArray[np.float32], colors: NDArray[np.uint8], sector: tuple[float, float], extent: float
+) -> None:
     near = (np.abs(points[:, :2]) <= extent).all(axis=1)
     low, high = np.degrees(sector)
     # the figure's axes are (-y, x), so that forward is up: azimuth 0 is at 90 degrees there
     panel.add_patch(
-        Wedge((0, 0), 2 * extent, low + 90, high + 90, facecolor="0.94", edgecolor="0.25", linewidth=0.8, linestyle="--", zorder=0)
+        Wedge(
+            (0, 0),
+            2 * extent,
+            low + 90,
+            high + 90,
+            facecolor="0.94",
+            edgecolor="0.25",
+            linewidth=0.8,
+            linestyle="--",
+            zorder=0,
+        )
     )
     panel.scatter(-points[near, 1], points[near, 0], s=1.6, c=colors[near] / 255, marker="o", linewidths=0, zorder=1)
     panel.plot(0, 0, marker="+", markersize=9, color="black", zorder=2)
@@ -172,7 +192,11 @@ def _draw_scan(panel: Axes, points: NDArray[np.float32], colors: NDArray[np.uint
 
 
 def _draw_points(
-    panel: Axes, image: NDArray[np.uint8], pixel: NDArray[np.float32], ids: NDArray[np.uint8], palette: NDArray[np.uint8]
+    panel: Axes,
+    image: NDArray[np.uint8],
+    pixel: NDArray[np.float32],
+    ids: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
 ) -> None:
     panel.imshow(_faded(image))
     known = ids != IGNORE
@@ -186,7 +210,8 @@ def _faded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _image_panels(image: NDArray[np.uint8], count: int) -> tuple[Figure, NDArray]:
-    """A figure of ``count`` panels as wide and high as the image is, one below the other, in two columns where they are many."""
+    """A figure of ``count`` panels as wide and high as the image is, one below the other, in two columns where they are
+    many."""
     columns = 1 if count <= _IMAGES_IN_A_COLUMN else 2
     rows = -(-count // columns)
     height = WIDTH / columns * image.shape[0] / image.shape[1]

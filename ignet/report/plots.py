@@ -39,7 +39,8 @@ def read_curves(path: Path) -> Curve:
 
 
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean over the last ``window`` values of each place, fewer at the start; (N,) to (N,). The values must be finite."""
+    """Mean over the last ``window`` values of each place, fewer at the start; (N,) to (N,). The values must be
+    finite."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - window, 0)
@@ -54,7 +55,9 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     Args:
         curves: by run and seed.
     """
-    columns = list(dict.fromkeys(name for seeds in curves.values() for curve in seeds.values() for name in curve if name != "step"))
+    columns = list(
+        dict.fromkeys(name for seeds in curves.values() for curve in seeds.values() for name in curve if name != "step")
+    )
     columns.sort(key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
     wide = min(len(columns), 3)
     tall = -(-len(columns) // max(wide, 1))
@@ -69,7 +72,9 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
         panel.grid(alpha=0.3)
     for panel in axes[len(columns) :]:
         panel.set_axis_off()
-    handles = [axes[0].plot([], [], lines[run], color=color, linewidth=2, label=run)[0] for run, color in colors.items()]
+    handles = [
+        axes[0].plot([], [], lines[run], color=color, linewidth=2, label=run)[0] for run, color in colors.items()
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), **BOX)
     several = any(len(seeds) > 1 for seeds in curves.values())
     spans = "; lines: mean over the seeds, bands: lowest to highest seed" if several else ""
@@ -77,8 +82,12 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     return figure
 
 
-def _draw_curves(panel: Axes, curves: Sequence[Curve], column: str, color: tuple[float, float, float], line: str) -> None:
-    drawn = [(curve["step"][known], curve[column][known]) for curve in curves if (known := np.isfinite(curve[column])).any()]
+def _draw_curves(
+    panel: Axes, curves: Sequence[Curve], column: str, color: tuple[float, float, float], line: str
+) -> None:
+    drawn = [
+        (curve["step"][known], curve[column][known]) for curve in curves if (known := np.isfinite(curve[column])).any()
+    ]
     if not drawn:
         return
     steps = drawn[0][0]
@@ -105,7 +114,9 @@ def class_figure(runs: Comparison, shown: Sequence[str]) -> Figure:
         place = np.arange(len(classes)) + (number - (len(shown) - 1) / 2) * width
         mean = values.mean(axis=0)
         reach = np.abs(np.stack([values.min(axis=0), values.max(axis=0)]) - mean) if len(values) > 1 else None
-        panel.bar(place, mean, width, color=colors[run], label=run, yerr=reach, error_kw={"linewidth": 1, "ecolor": "0.2"})
+        panel.bar(
+            place, mean, width, color=colors[run], label=run, yerr=reach, error_kw={"linewidth": 1, "ecolor": "0.2"}
+        )
     panel.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
     panel.set_xlim(-0.6, len(classes) - 0.4)
     panel.set_ylim(0, 100)
@@ -113,6 +124,8 @@ def class_figure(runs: Comparison, shown: Sequence[str]) -> Figure:
     panel.grid(axis="y", alpha=0.3)
     panel.set_axisbelow(True)
     several = any(len(runs.seeds(run)) > 1 for run in shown)
-    panel.set_title("IoU of each class that occurs" + ("; whiskers: lowest and highest seed" if several else ""), fontsize=14)
+    panel.set_title(
+        "IoU of each class that occurs" + ("; whiskers: lowest and highest seed" if several else ""), fontsize=14
+    )
     figure.legend(loc="outside lower center", ncols=min(len(shown), 8), **BOX)
     return figure

@@ -43,4 +43,9 @@ def published_table() -> Table:
         "published, real data, not comparable with the embedded world",
         "none of these figures was measured by this project",
     )
-    return Table("Published figures, mIoU in %", ("data and labels", "method", "mIoU", "source"), (*_SCRIBBLE_FIGURES, *semi), notes)
+    return Table(
+        "Published figures, mIoU in %",
+        ("data and labels", "method", "mIoU", "source"),
+        (*_SCRIBBLE_FIGURES, *semi),
+        notes,
+    )

@@ -30,8 +30,20 @@ SUPERVISION = {
 def run_table(runs: Comparison, names: CompareConfig) -> Table:
     """One row a run: seeds, scans, mIoU, mIoU relative to the reference run, and the difference to the baseline."""
     rows = tuple(_run_row(runs, run, names.reference, names.baseline) for run in runs.runs)
-    columns = ("run", "seeds", "scans", BENCHMARK, OCCURRING, f"relative to {names.reference}", f"difference to {names.baseline}")
-    notes = (BENCHMARK_NOTE, *spread_notes(runs, names.draws, runs.runs), *_missing_notes(runs, names.reference, names.baseline))
+    columns = (
+        "run",
+        "seeds",
+        "scans",
+        BENCHMARK,
+        OCCURRING,
+        f"relative to {names.reference}",
+        f"difference to {names.baseline}",
+    )
+    notes = (
+        BENCHMARK_NOTE,
+        *spread_notes(runs, names.draws, runs.runs),
+        *_missing_notes(runs, names.reference, names.baseline),
+    )
     return Table("Runs, % on the validation sequences", columns, rows, notes)
 
 
@@ -49,17 +61,23 @@ def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple
 def spread_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
     """What ± and the intervals of the shown runs are."""
     several = any(len(runs.seeds(run)) > 1 for run in shown)
-    return [*(["± is the sample standard deviation over the seeds"] if several else []), *interval_notes(runs, draws, shown)]
+    return [
+        *(["± is the sample standard deviation over the seeds"] if several else []),
+        *interval_notes(runs, draws, shown),
+    ]
 
 
 def interval_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
     """What the intervals of the shown runs are."""
     notes = [
-        f"[low, high]: 95 % interval of a paired bootstrap ({draws} draws) over the seeds that both runs have and the {runs.scans} scans; "
+        f"[low, high]: 95 % interval of a paired bootstrap ({draws} draws) over the seeds that both runs have and "
+        f"the {runs.scans} scans; "
         f"{SCANS}; each interval stands for itself, no correction for their number"
     ]
     if single := [run for run in shown if len(runs.seeds(run)) == 1]:
-        notes.append(f"one seed only ({', '.join(single)}): the interval holds the spread of the scans, not that of the training")
+        notes.append(
+            f"one seed only ({', '.join(single)}): the interval holds the spread of the scans, not that of the training"
+        )
     return notes
 
 
@@ -85,16 +103,33 @@ def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> 
         means = [spread(runs.miou(name)[seed] for seed in seeds) for name in (control.run, control.against)]
         difference = signed_cell(runs.difference(control.run, control.against))
         rows.append((control.run, control.text, control.against, len(seeds), runs.scans, *means, difference))
-    columns = ("control", "what it changes", "against", "seeds", "scans", "mIoU of control", "mIoU of the other", "control minus other")
+    columns = (
+        "control",
+        "what it changes",
+        "against",
+        "seeds",
+        "scans",
+        "mIoU of control",
+        "mIoU of the other",
+        "control minus other",
+    )
     shown = tuple(dict.fromkeys(name for control in controls for name in (control.run, control.against)))
-    notes = (BENCHMARK_NOTE, "means over the seeds that both runs have", *(spread_notes(runs, draws, shown) if shown else ()))
+    notes = (
+        BENCHMARK_NOTE,
+        "means over the seeds that both runs have",
+        *(spread_notes(runs, draws, shown) if shown else ()),
+    )
     return Table("Controls, % on the validation sequences", columns, tuple(rows), notes)
 
 
 def gain_columns(runs: Comparison, names: CompareConfig) -> tuple[str, ...]:
     """Runs whose gains are tabled: the method first, then all others that are neither the baseline nor a control."""
     left_out = {names.baseline, *(control.run for control in names.controls)} - {names.method}
-    shown = [run for run in (names.method, *runs.runs) if run in runs.runs and run not in left_out and runs.seeds(run, names.baseline)]
+    shown = [
+        run
+        for run in (names.method, *runs.runs)
+        if run in runs.runs and run not in left_out and runs.seeds(run, names.baseline)
+    ]
     return tuple(dict.fromkeys(shown))
 
 
@@ -107,7 +142,10 @@ def gain_table(runs: Comparison, names: CompareConfig) -> Table:
         rows.append((slice_name(where), runs.points(where), *gains))
     notes = (_OCCURRING_NOTE, _small_note(), *_gain_notes(runs, columns, names))
     return Table(
-        f"Gain over {names.baseline} by slice, {OCCURRING} in percentage points", ("slice", "points", *columns), tuple(rows), notes
+        f"Gain over {names.baseline} by slice, {OCCURRING} in percentage points",
+        ("slice", "points", *columns),
+        tuple(rows),
+        notes,
     )
 
 
@@ -119,7 +157,12 @@ def class_gain_table(runs: Comparison, names: CompareConfig) -> Table:
         gains = [signed_cell(runs.class_difference(run, names.baseline, name)) for run in columns]
         rows += [(name, points, *gains)] if points else []
     notes = ("classes without labelled points are left out", *_gain_notes(runs, columns, names))
-    return Table(f"Gain over {names.baseline} by class, IoU in percentage points", ("class", "points", *columns), tuple(rows), notes)
+    return Table(
+        f"Gain over {names.baseline} by class, IoU in percentage points",
+        ("class", "points", *columns),
+        tuple(rows),
+        notes,
+    )
 
 
 def _gain_notes(runs: Comparison, columns: Sequence[str], names: CompareConfig) -> list[str]:
@@ -132,19 +175,25 @@ def _gain_notes(runs: Comparison, columns: Sequence[str], names: CompareConfig) 
 def class_table(runs: Comparison) -> Table:
     """One row a class: its IoU in each run, and how many labelled points it has."""
     ious, points = {run: runs.iou(run) for run in runs.runs}, runs.points_of_class()
-    rows = [(name, points[name], *(spread(seed[name] for seed in ious[run].values()) for run in runs.runs)) for name in CLASSES]
+    rows = [
+        (name, points[name], *(spread(seed[name] for seed in ious[run].values()) for run in runs.runs))
+        for name in CLASSES
+    ]
     note = "empty: the class occurs neither in the labels nor in the predictions"
     return Table("IoU of each class, %", ("class", "points", *runs.runs), tuple(rows), (note,))
 
 
 def slice_table(runs: Comparison) -> Table:
-    """One row a slice of the points (distance, camera coverage, boundaries, small objects): mIoU over the classes that occur in it."""
+    """One row a slice of the points (distance, camera coverage, boundaries, small objects): mIoU over the classes that
+    occur in it."""
     rows = [
         (slice_name(where), runs.points(where), *(spread(runs.miou(run, where).values()) for run in runs.runs))
         for where in runs.slices
         if where != WHOLE
     ]
-    return Table(f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note()))
+    return Table(
+        f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note())
+    )
 
 
 def training_words(kind: str) -> str:
@@ -152,19 +201,24 @@ def training_words(kind: str) -> str:
     supervision, _, share = kind.partition(":")
     if not share:
         return SUPERVISION.get(kind, kind)
-    return f"adapted with projected {'scribbles' if supervision == 'scribbles' else 'dense labels'} of {share} % of the frames"
+    return (
+        f"adapted with projected {'scribbles' if supervision == 'scribbles' else 'dense labels'} of {share} % of "
+        "the frames"
+    )
 
 
 def network_table(
-    metrics: Mapping[str, Mapping[str, Any]], supervision: Mapping[str, str] | None = None, held_out: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Mapping[str, Any]],
+    supervision: Mapping[str, str] | None = None,
+    held_out: Mapping[str, Any] | None = None,
 ) -> Table:
     """One row a 2D network: how it was trained, mIoU and accuracy on the target images, as ``evaluate_2d`` wrote them.
 
     Args:
         metrics: by the network's name.
         supervision: of ``training_words``, by the network's name; where it is not given, the column is left out.
-        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low figures on target images may be the distance between
-            the two domains; low ones here say that the pretraining itself failed.
+        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low figures on target images may be
+            the distance between the two domains; low ones here say that the pretraining itself failed.
     """
     words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
     rows = tuple((name, words.get(name), 100 * m["miou_occurring"], 100 * m["accuracy"]) for name, m in metrics.items())

@@ -20,8 +20,8 @@ class Finding:
 
     Attributes:
         statement: the claim.
-        estimate: the claimed difference in percentage points, None where it does not exist. Of 2D networks both bounds are the
-            value itself, since each was trained once; ``certain`` is then False.
+        estimate: the claimed difference in percentage points, None where it does not exist. Of 2D networks both bounds
+            are the value itself, since each was trained once; ``certain`` is then False.
         certain: the verdict rests on an interval.
     """
 
@@ -48,14 +48,17 @@ def verdict(estimate: Estimate | None, least: int = MANY) -> str:
 
     Args:
         estimate: a difference that is claimed to be above 0; None: there is no figure.
-        least: seeds from which it can decide anything. The interval of one seed knows nothing of how much another would differ.
+        least: seeds from which it can decide anything. The interval of one seed knows nothing of how much another would
+            differ.
     """
     if estimate is None or estimate.seeds < least:
         return OPEN
     return HOLDS if estimate.low > 0 else FAILS if estimate.high < 0 else OPEN
 
 
-def judge(statements: Sequence[Statement], runs: Comparison, networks: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+def judge(
+    statements: Sequence[Statement], runs: Comparison, networks: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
     """Verdicts on all claims.
 
     Args:
@@ -73,7 +76,9 @@ def _judge(claim: Statement, runs: Comparison, networks: Mapping[str, Mapping[st
     if claim.networks:
         pair = [networks.get(name) for name in (claim.run, claim.against)]
         value = 100 * (pair[0]["miou_occurring"] - pair[1]["miou_occurring"]) if pair[0] and pair[1] else None
-        return Finding(claim, None if value is None else Estimate(value, value, value, seeds=1, frames=0), certain=False)
+        return Finding(
+            claim, None if value is None else Estimate(value, value, value, seeds=1, frames=0), certain=False
+        )
     if claim.than:
         return Finding(claim, runs.extra(claim.run, claim.against, claim.slice or WHOLE, claim.than), certain=True)
     return Finding(claim, runs.difference(claim.run, claim.against, claim.slice or WHOLE), certain=True)
@@ -85,11 +90,22 @@ def statement_table(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         claim, estimate = finding.statement, finding.estimate
         seeds, scans = (estimate.seeds, estimate.frames or None) if estimate else (None, None)
-        rows.append((claim.text, f"{claim.run} − {claim.against}", _points(claim), finding.figure, seeds, scans, finding.verdict))
+        rows.append(
+            (
+                claim.text,
+                f"{claim.run} − {claim.against}",
+                _points(claim),
+                finding.figure,
+                seeds,
+                scans,
+                finding.verdict,
+            )
+        )
     columns = ("statement", "runs", "points", "difference", "seeds", "scans", "verdict")
     notes = (
         f"difference in percentage points of the {BENCHMARK}, where the points are all; elsewhere of the {OCCURRING}",
-        "[low, high]: 95 % interval of a paired bootstrap over seeds and scans; holds: all of it above 0; does not hold: all of it below 0",
+        "[low, high]: 95 % interval of a paired bootstrap over seeds and scans; holds: all of it above 0; does not "
+        "hold: all of it below 0",
         "one seed decides nothing",
         "without interval: 2D networks, one each, judged by the sign of their difference alone",
     )
@@ -97,7 +113,8 @@ def statement_table(findings: Sequence[Finding]) -> Table:
 
 
 def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareConfig, words: str) -> dict[str, Any]:
-    """The claims with figures and verdicts, the relative figure and the paragraph, as plain values in per cent or percentage points."""
+    """The claims with figures and verdicts, the relative figure and the paragraph, as plain values in per cent or
+    percentage points."""
     relative = _relative(runs, names.method, names.reference)
     return {
         "statements": [finding.statement.model_dump(mode="json") | _figures(finding) for finding in findings],
@@ -121,7 +138,8 @@ def _figures(finding: Finding) -> dict[str, Any]:
 
 
 def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfig) -> str:
-    """What the figures say, in plain sentences: the method against baseline and reference, then the claims by verdict."""
+    """What the figures say, in plain sentences: the method against baseline and reference, then the claims by
+    verdict."""
     sentences = [*_headline(runs, names.method, names.baseline, names.reference)]
     groups = {kind: [finding for finding in findings if finding.verdict == kind] for kind in (HOLDS, FAILS, OPEN)}
     if findings:
@@ -139,20 +157,24 @@ def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfi
 
 
 def _headline(runs: Comparison, method: str, baseline: str, reference: str) -> list[str]:
-    seeds = runs.seeds(method, baseline)  # the difference is over the seeds that both have, and so are the means beside it
+    seeds = runs.seeds(
+        method, baseline
+    )  # the difference is over the seeds that both have, and so are the means beside it
     mean = [spread(runs.miou(run)[seed] for seed in seeds) for run in (method, baseline)] if seeds else [None, None]
     difference = runs.difference(method, baseline) if method != baseline else None
     sentences = []
     if difference and (ours := mean[0]) and (theirs := mean[1]):
         sentences.append(
-            f"With {_count(difference.seeds, 'seed')} and {_count(difference.frames, 'scan')}, {method} reaches a benchmark mIoU of "
+            f"With {_count(difference.seeds, 'seed')} and {_count(difference.frames, 'scan')}, {method} reaches a "
+            "benchmark mIoU of "
             f"{ours.mean:.1f} % and {baseline} {theirs.mean:.1f} %: a difference of {_range(difference)} points, "
             f"{_meaning(difference)}."
         )
     if relative := _relative(runs, method, reference):
         share = f"{relative.value:.1f} % (95 % interval {relative.low:.1f} to {relative.high:.1f} %)"
         sentences.append(
-            f"{method} reaches {share} of the fully supervised run {reference} (the paper's abstract, on its data: up to 98 %)."
+            f"{method} reaches {share} of the fully supervised run {reference} (the paper's abstract, on its data: "
+            "up to 98 %)."
         )
     return sentences
 
@@ -183,7 +205,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _verb(kind: str, number: int) -> str:
-    one, several = {HOLDS: ("holds", "hold"), FAILS: ("does not hold", "do not hold"), OPEN: ("stays undecided", "stay undecided")}[kind]
+    one, several = {
+        HOLDS: ("holds", "hold"),
+        FAILS: ("does not hold", "do not hold"),
+        OPEN: ("stays undecided", "stay undecided"),
+    }[kind]
     return one if number == 1 else several
 
 

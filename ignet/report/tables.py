@@ -41,7 +41,8 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def only(self, columns: Mapping[str, str]) -> "Table":
-        """The table with these of its columns, in their order and under the names that they are mapped to; notes stay."""
+        """The table with these of its columns, in their order and under the names that they are mapped to; notes
+        stay."""
         places = [self.columns.index(name) for name in columns]
         rows = tuple(tuple(row[place] for place in places) for row in self.rows)
         return replace(self, columns=tuple(columns.values()), rows=rows)
@@ -56,7 +57,8 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def to_csv(table: Table) -> str:
-    """The table as CSV, unrounded; a column of spreads gets a second one ``... sd``, one of intervals ``... low`` and ``... high``."""
+    """The table as CSV, unrounded; a column of spreads gets a second one ``... sd``, one of intervals ``... low`` and
+    ``... high``."""
     parts = [_parts(table, place) for place in range(len(table.columns))]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -75,10 +77,17 @@ def to_markdown(table: Table) -> str:
     rows = [[_text(cell).replace("|", r"\|") for cell in row] for row in (table.columns, *table.rows)]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.columns))]
     numeric = _numeric(table)
-    lines = [" | ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)) for row in rows]
+    lines = [
+        " | ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
+        for row in rows
+    ]
     rule = " | ".join("-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True))
     body = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
-    return f"### {table.title}\n\n{body}\n" + "".join(f"\n- {note}" for note in table.notes) + ("\n" if table.notes else "")
+    return (
+        f"### {table.title}\n\n{body}\n"
+        + "".join(f"\n- {note}" for note in table.notes)
+        + ("\n" if table.notes else "")
+    )
 
 
 def to_latex(table: Table) -> str:

@@ -1,4 +1,5 @@
-"""Fingerprints of the user's data: cheap to take, changed by any change of a file that a stage may read, and by no other.
+"""Fingerprints of the user's data: cheap to take, changed by any change of a file that a stage may read, and by no
+other.
 
 Links are followed, to files and to folders: what they lead to counts, and not where it lies.
 """
@@ -11,7 +12,13 @@ from pathlib import Path
 from ignet.errors import IgnetError, reason_of
 from ignet.files.names import scan_of
 
-KINDS = {"scans": "velodyne", "images": "image_2", "labels": "labels", "scribbles": "scribbles", "calibration": "calib.txt"}
+KINDS = {
+    "scans": "velodyne",
+    "images": "image_2",
+    "labels": "labels",
+    "scribbles": "scribbles",
+    "calibration": "calib.txt",
+}
 """What a stage may read of a sequence, and the folder or file that holds it."""
 
 SUFFIXES = {"scans": ".bin", "images": ".png", "labels": ".label", "scribbles": ".label", "calibration": ".txt"}
@@ -24,15 +31,17 @@ WEIGHTS = (".json", ".safetensors")
 """What is read of a checkpoint's folder."""
 
 
-def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[str], listings: dict[Path, bytes] | None = None) -> str:
+def sequence_fingerprint(
+    root: Path, sequences: Iterable[str], kinds: Iterable[str], listings: dict[Path, bytes] | None = None
+) -> str:
     """Hash of names, sizes and modification times of the named kinds of files of some sequences.
 
     Args:
         root: folder that holds ``sequences/``.
         sequences: names of the sequences.
         kinds: keys of ``KINDS``.
-        listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is read and kept
-            there. For a caller that asks for many combinations of the same folders within a moment.
+        listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is
+            read and kept there. For a caller that asks for many combinations of the same folders within a moment.
 
     Returns:
         16 hexadecimal digits; contents are not read, so 40,000 scans take about a second.
@@ -41,13 +50,18 @@ def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[s
         IgnetError: the dataset or a sequence is missing.
     """
     if not (root / "sequences").is_dir():
-        raise IgnetError(f"{root}: holds no folder 'sequences', expected a SemanticKITTI tree; set dataset.root to the folder above it")
+        raise IgnetError(
+            f"{root}: holds no folder 'sequences', expected a SemanticKITTI tree; set dataset.root to the folder "
+            "above it"
+        )
     digest = hashlib.sha256()
     listings = {} if listings is None else listings
     for sequence in sequences:
         folder = root / "sequences" / sequence
         if not folder.is_dir():
-            raise IgnetError(f"{folder}: missing; unpack this sequence, or leave it out of dataset.train_sequences and val_sequences")
+            raise IgnetError(
+                f"{folder}: missing; unpack this sequence, or leave it out of dataset.train_sequences and val_sequences"
+            )
         for kind in sorted(kinds):
             path = folder / KINDS[kind]
             if path not in listings:
@@ -57,7 +71,8 @@ def sequence_fingerprint(root: Path, sequences: Iterable[str], kinds: Iterable[s
 
 
 def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
-    """Hash of names, sizes and modification times of the files below ``root`` that have one of the suffixes and are not hidden.
+    """Hash of names, sizes and modification times of the files below ``root`` that have one of the suffixes and are not
+    hidden.
 
     Raises:
         IgnetError: no such folder, or a folder in it cannot be read.
@@ -66,12 +81,15 @@ def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
         raise IgnetError(f"{root}: missing; set source.root to the folder of the synthetic dataset")
     digest = hashlib.sha256()
     for entry in _below(root, suffixes, ()):
-        digest.update(f"{os.path.relpath(os.path.dirname(entry.path), root)}/{_line(entry.name, entry.stat())}".encode())
+        digest.update(
+            f"{os.path.relpath(os.path.dirname(entry.path), root)}/{_line(entry.name, entry.stat())}".encode()
+        )
     return digest.hexdigest()[:16]
 
 
 def read_files(path: Path, kind: str) -> list[Path]:
-    """The files of one kind that a stage may read in a sequence's folder, by name; of a kind that is one file, that file."""
+    """The files of one kind that a stage may read in a sequence's folder, by name; of a kind that is one file, that
+    file."""
     if path.is_file():
         return [path]
     return [Path(entry.path) for entry in _readable(path, kind)]

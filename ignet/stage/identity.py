@@ -1,4 +1,5 @@
-"""Code identity of a stage: a hash over the source that its script can reach, blind to comments, layout and words for people."""
+"""Code identity of a stage: a hash over the source that its script can reach, blind to comments, layout and words for
+people."""
 
 import ast
 import hashlib
@@ -13,11 +14,15 @@ from ignet.stage.syntax import canonical_syntax
 PACKAGE = "ignet"
 ROOT = Path(__file__).resolve().parents[1]
 
-NEUTRAL = frozenset({"ignet.log", "ignet.errors", "ignet.stage.identity", "ignet.stage.scheduler", "ignet.stage.syntax"})
-"""Modules that only talk to people, name things, or say when to stop and go on later: a change in them cannot change a result."""
+NEUTRAL = frozenset(
+    {"ignet.log", "ignet.errors", "ignet.stage.identity", "ignet.stage.scheduler", "ignet.stage.syntax"}
+)
+"""Modules that only talk to people, name things, or say when to stop and go on later: a change in them cannot change a
+result."""
 
 SETTINGS = "ignet.config"
-"""Settings enter a stage's identity by their resolved values, so the classes that hold and check them need not: they have no behaviour."""
+"""Settings enter a stage's identity by their resolved values, so the classes that hold and check them need not: they
+have no behaviour."""
 
 
 def code_hash(script: Path | str) -> str:
@@ -27,8 +32,9 @@ def code_hash(script: Path | str) -> str:
         script: path of a Python file that imports from the package.
 
     Returns:
-        16 hexadecimal digits. Files beside a module that it names, such as a table that it reads, enter by their content; comments,
-        docstrings, formatting, annotations and words for people do not enter, see `ignet.stage.syntax.canonical_syntax`.
+        16 hexadecimal digits. Files beside a module that it names, such as a table that it reads, enter by their
+        content; comments, docstrings, formatting, annotations and words for people do not enter, see
+        `ignet.stage.syntax.canonical_syntax`.
 
     Raises:
         IgnetError: the script or a module is not valid Python.
@@ -57,7 +63,8 @@ def import_closure(script: Path | str) -> list[str]:
 
 
 def code_parts(script: Path | str) -> dict[str, str]:
-    """What ``code_hash`` is made of: the script and each module that it reaches, as path in the project -> 16 hexadecimal digits."""
+    """What ``code_hash`` is made of: the script and each module that it reaches, as path in the project -> 16
+    hexadecimal digits."""
     files = [Path(script), *map(_file_of, import_closure(script))]
     return {_name(path): hashlib.sha256(_content(path).encode()).hexdigest()[:16] for path in files}
 
@@ -100,8 +107,12 @@ def _content(path: Path) -> str:
         text = canonical_syntax(path.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise _unreadable(path, error) from error
-    named = {part.value for part in ast.walk(_parse(path)) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
-    beside = sorted(file for file in path.parent.iterdir() if file.name in named and file.suffix != ".py" and file.is_file())
+    named = {
+        part.value for part in ast.walk(_parse(path)) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+    beside = sorted(
+        file for file in path.parent.iterdir() if file.name in named and file.suffix != ".py" and file.is_file()
+    )
     return "\n".join([text, *(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in beside)])
 
 

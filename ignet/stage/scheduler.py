@@ -1,4 +1,5 @@
-"""What jobs of a scheduler need to know of it: when they have to end, and which of them it killed for want of memory."""
+"""What jobs of a scheduler need to know of it: when they have to end, and which of them it killed for want of
+memory."""
 
 import os
 import re
@@ -73,17 +74,20 @@ def check_places(program: str, paths: Iterable[str], arguments: Iterable[str] = 
     """
     if not re.fullmatch(r"[\w./+@%:,=-]+", program):
         raise IgnetError(
-            f"{program}: a path with white space or a shell's own characters, expected letters, digits and ._+@%:,=-/ where the jobs of a "
+            f"{program}: a path with white space or a shell's own characters, expected letters, digits and "
+            "._+@%:,=-/ where the jobs of a "
             "cluster run it; put the project, or its .venv, into a folder of another name"
         )
     for path in paths:
         if found := [character for character in "'\"$`\\" if character in path]:
             raise IgnetError(
-                f"{path}: found {' '.join(found)}, expected none of ' \" $ ` \\ in a path that the jobs of a cluster are told of; rename it"
+                f"{path}: found {' '.join(found)}, expected none of ' \" $ ` \\ in a path that the jobs of a cluster "
+                "are told of; rename it"
             )
     for argument in arguments:
         if any(character in argument for character in "$`\\") or ("'" in argument and '"' in argument):
             raise IgnetError(
-                f"--config {argument}: expected no $ ` \\ and one kind of quotes at most, since it is handed on to the jobs of a cluster; "
+                f"--config {argument}: expected no $ ` \\ and one kind of quotes at most, since it is handed on to "
+                "the jobs of a cluster; "
                 "put it into an experiment file"
             )

@@ -24,7 +24,8 @@ S = TypeVar("S", bound=Section)
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1, Ctrl-C one and 130."""
+    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1, Ctrl-C one
+    and 130."""
 
     @functools.wraps(main)
     def run(*args: Any) -> None:
@@ -32,7 +33,8 @@ def command(main: Callable[..., None]) -> Callable[..., None]:
             main(*args)
         except IgnetError as error:
             if not first_process():
-                # as a rule all processes of a training meet the same fault; the launcher ends this one as soon as the first has said it
+                # as a rule all processes of a training meet the same fault; the launcher ends this one as soon as the
+                # first has said it
                 time.sleep(2)
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
@@ -61,14 +63,20 @@ class Stage(Generic[S]):
     def __init__(self, section: str, config: type[S], description: str | None, variants: str | None = None) -> None:
         self.section, self.config, self.variants = section, config, variants
         self.script = Path(sys.argv[0]).resolve()
-        self.parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        self.parser = argparse.ArgumentParser(
+            description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         self.add("--config", type=Path, help=f"experiment file; its section '{section}' is used")
         if variants:
             self.add("--name", help=f"which of the experiment file's '{variants}' to take")
         self.add("--settings", help="the section as JSON instead of --config (what the workflow passes)")
         self.add("--code", help="code identity that this job was planned with; refused if the code has changed since")
         self.add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-        self.add("--threads", type=int, help="CPU threads of torch, shared by the processes of a training; default: torch's own choice")
+        self.add(
+            "--threads",
+            type=int,
+            help="CPU threads of torch, shared by the processes of a training; default: torch's own choice",
+        )
 
     def add(self, *names: str, **options: Any) -> None:
         """Add an argument, as ``argparse`` does."""
@@ -84,11 +92,24 @@ class Stage(Generic[S]):
         self.add("--metrics", type=Path, required=True, help="figures of the training to write (JSON)")
         self.add("--curves-csv", type=Path, required=True, help="figures of each step to write (CSV)")
         self.add("--curves", type=Path, help="folder for TensorBoard files")
-        self.add("--state", type=Path, required=True, help="folder of the training state, from which a killed training goes on")
-        self.add("--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it")
+        self.add(
+            "--state",
+            type=Path,
+            required=True,
+            help="folder of the training state, from which a killed training goes on",
+        )
+        self.add(
+            "--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it"
+        )
         self.add("--checkpoint-every", type=float, default=60.0, help="seconds between two checkpoints; nor on this")
-        self.add("--max-minutes", type=float, help="time limit of the scheduler's job: save and exit before it, for the next job to go on")
-        self.add("--job-start", type=float, help="when that job started, in seconds since 1970; default: with this process")
+        self.add(
+            "--max-minutes",
+            type=float,
+            help="time limit of the scheduler's job: save and exit before it, for the next job to go on",
+        )
+        self.add(
+            "--job-start", type=float, help="when that job started, in seconds since 1970; default: with this process"
+        )
 
     def start(self) -> tuple[argparse.Namespace, S]:
         """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.
@@ -102,20 +123,23 @@ class Stage(Generic[S]):
         self.code = code_hash(self.script)
         if self.args.code and self.args.code != self.code:
             raise IgnetError(
-                f"{self.script.name}: the code is {self.code} now, this job was planned with {self.args.code}; start the workflow again"
+                f"{self.script.name}: the code is {self.code} now, this job was planned with {self.args.code}; start "
+                "the workflow again"
             )
         self._device()
         log.info("%s on %s", self.script.stem, self.args.device)
         return self.args, self.settings
 
     def identity(self, **inputs: Any) -> str:
-        """Hash of settings, code and ``inputs`` (paths enter by their content): names the state that a killed training left."""
+        """Hash of settings, code and ``inputs`` (paths enter by their content): names the state that a killed training
+        left."""
         parts = {name: _content(value) for name, value in inputs.items()}
         text = json.dumps({"settings": self.settings.canonical(), "code": self.code, "inputs": parts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write_settings(self, path: Path | str, **facts: Any) -> None:
-        """Write all settings, the code identity, and versions, device and threads that made a result, and other ``facts``, beside it."""
+        """Write all settings, the code identity, and versions, device and threads that made a result, and other
+        ``facts``, beside it."""
         import torch
 
         versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
@@ -134,7 +158,9 @@ class Stage(Generic[S]):
             name = self.args.name
             variants = values.get(self.variants) or {}
             if name not in variants:
-                raise IgnetError(f"{self.args.config}: {self.variants} holds no '{name}', expected one of {sorted(variants)}")
+                raise IgnetError(
+                    f"{self.args.config}: {self.variants} holds no '{name}', expected one of {sorted(variants)}"
+                )
             differences = {key: value for key, value in (variants[name] or {}).items() if key != "seeds"}
             section = merge(section, differences)
         return validate(self.config, section, f"{self.args.config}: {self.section}")

@@ -1,4 +1,5 @@
-"""Python source as text that says what it does: blind to layout, docstrings, annotations and words for people, the same in every Python.
+"""Python source as text that says what it does: blind to layout, docstrings, annotations and words for people, the same
+in every Python.
 
 ``ast.dump`` will not do: what it prints of the same source differs between versions of Python.
 """
@@ -14,11 +15,36 @@ _READS_ANNOTATIONS = frozenset({"register", "singledispatch", "singledispatchmet
 
 _LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 _ARGUMENTS = frozenset(
-    {"ArgumentParser", "Stage", "add", "add_argument", "add_argument_group", "add_mutually_exclusive_group", "add_parser", "add_subparsers"}
+    {
+        "ArgumentParser",
+        "Stage",
+        "add",
+        "add_argument",
+        "add_argument_group",
+        "add_mutually_exclusive_group",
+        "add_parser",
+        "add_subparsers",
+    }
 )
 _HELP = frozenset({"help", "description", "epilog", "metavar"})
 _WITHOUT_EFFECT = frozenset(
-    {"abs", "float", "format", "int", "join", "len", "list", "max", "min", "repr", "round", "sorted", "str", "sum", "type"}
+    {
+        "abs",
+        "float",
+        "format",
+        "int",
+        "join",
+        "len",
+        "list",
+        "max",
+        "min",
+        "repr",
+        "round",
+        "sorted",
+        "str",
+        "sum",
+        "type",
+    }
 )
 _VERSION_DEPENDENT = frozenset({"ctx", "type_comment", "type_ignores"})
 
@@ -26,10 +52,10 @@ _VERSION_DEPENDENT = frozenset({"ctx", "type_comment", "type_ignores"})
 def canonical_syntax(source: str | bytes) -> str:
     """Text of a module's syntax tree, equal for modules that compute the same in the same way.
 
-    Left out are comments, layout, docstrings; annotations outside of class bodies, and the imports that only they need; the module's
-    ``__version__``; and words that only people read: texts given to exceptions (but not to ``SystemExit``, whose argument is an exit
-    code), to ``log``, to ``print(..., file=sys.stderr)``, to ``assert``, as descriptions to ``progress``, as help to a command line; and
-    private constants of a module that only such texts use.
+    Left out are comments, layout, docstrings; annotations outside of class bodies, and the imports that only they need;
+    the module's ``__version__``; and words that only people read: texts given to exceptions (but not to ``SystemExit``,
+    whose argument is an exit code), to ``log``, to ``print(..., file=sys.stderr)``, to ``assert``, as descriptions to
+    ``progress``, as help to a command line; and private constants of a module that only such texts use.
 
     Raises:
         SyntaxError: no valid Python.
@@ -43,7 +69,8 @@ def canonical_dump(node: object) -> str:
         return f"{type(node.value).__name__}:{node.value!a}"
     if isinstance(node, ast.AST):
         fields = ((name, getattr(node, name, None)) for name in sorted(node._fields) if name not in _VERSION_DEPENDENT)
-        return f"{type(node).__name__}({','.join(f'{name}={canonical_dump(value)}' for name, value in fields if value not in (None, []))})"
+        parts = (f"{name}={canonical_dump(value)}" for name, value in fields if value not in (None, []))
+        return f"{type(node).__name__}({','.join(parts)})"
     if isinstance(node, list):
         return f"[{','.join(map(canonical_dump, node))}]"
     return ascii(node)
@@ -191,11 +218,16 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _is_log(function: ast.AST) -> bool:
-    return isinstance(function, ast.Attribute) and function.attr in _LEVELS and _last_name(function.value) in ("log", "logger", "logging")
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr in _LEVELS
+        and _last_name(function.value) in ("log", "logger", "logging")
+    )
 
 
 def _has_effect(node: ast.AST) -> bool:
-    """Whether to evaluate it may change something: it calls something else than the usual functions of values, or assigns."""
+    """Whether to evaluate it may change something: it calls something else than the usual functions of values, or
+    assigns."""
     return any(
         isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom)
         or (isinstance(part, ast.Call) and _last_name(part.func) not in _WITHOUT_EFFECT)

@@ -1,4 +1,5 @@
-"""Batch normalisation over the points or pixels of several processes, on CPUs and GPUs alike (torch's own needs a GPU)."""
+"""Batch normalisation over the points or pixels of several processes, on CPUs and GPUs alike (torch's own needs a
+GPU)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,8 @@ Stack = Callable[[Tensor], Tensor]
 
 
 class SyncBatchNorm(nn.Module):
-    """A batch norm layer that takes its statistics over all processes; weights, buffers and their names are those of the layer.
+    """A batch norm layer that takes its statistics over all processes; weights, buffers and their names are those of
+    the layer.
 
     Args:
         layer: keeps the weights; BatchNorm1d or BatchNorm2d with a weight and running statistics.
@@ -58,17 +60,21 @@ def synchronise_batch_norm(network: nn.Module, stack: Stack) -> None:
 class _Normalise(torch.autograd.Function):
     r"""(x - mean) / sqrt(variance + eps) w + b, and the statistics; keeps the input and nothing that is computed of it.
 
-    Each process gives n, its mean m and its squared distances from it, S; with the mean of all, M, the squared distances of all are
-    :math:`\sum S + n (m - M)^2`. The difference of two sums of squares would lose digits.
+    Each process gives n, its mean m and its squared distances from it, S; with the mean of all, M, the squared
+    distances of all are :math:`\sum S + n (m - M)^2`. The difference of two sums of squares would lose digits.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, stack: Stack) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, stack: Stack
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         wide = x.to(weight.dtype)
         axes = [axis for axis in range(x.ndim) if axis != 1]
         own_mean = wide.mean(axes)
         own_squares = (wide - _by_channel(own_mean, x)).square().sum(axes)
-        counts, means, squares = stack(torch.stack([torch.full_like(own_mean, x.numel() / x.shape[1]), own_mean, own_squares])).unbind(1)
+        counts, means, squares = stack(
+            torch.stack([torch.full_like(own_mean, x.numel() / x.shape[1]), own_mean, own_squares])
+        ).unbind(1)
         count = counts.sum(0)
         mean = (counts * means).sum(0) / count
         variance = (squares + counts * (means - mean).square()).sum(0) / count

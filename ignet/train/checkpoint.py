@@ -18,7 +18,8 @@ REFUSED = "checkpoint.refused.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) as the newest checkpoint; the one before is kept.
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) as the newest checkpoint; the one before is
+    kept.
 
     Raises:
         IgnetError: the disk is full, the folder is read-only and the like; both older checkpoints are untouched.
@@ -42,7 +43,8 @@ def _keep(newest: Path, link: Path) -> None:
 
 
 def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
-    """Read the newest checkpoint of ``identity`` that is whole; a damaged or foreign one is named in the log and passed over.
+    """Read the newest checkpoint of ``identity`` that is whole; a damaged or foreign one is named in the log and passed
+    over.
 
     Returns:
         The state, its tensors on the CPU, or none where there is no good checkpoint.
@@ -50,13 +52,16 @@ def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
     return _first(folder, identity, lambda state: None)
 
 
-def restore_newest(folder: Path, identity: str, parts: Mapping[str, Any], restore: Callable[[dict[str, Any]], None]) -> bool:
+def restore_newest(
+    folder: Path, identity: str, parts: Mapping[str, Any], restore: Callable[[dict[str, Any]], None]
+) -> bool:
     """Hand the newest good checkpoint to ``restore``; one that it cannot take is named in the log and passed over.
 
     Args:
         folder: folder of the checkpoints.
         identity: what they have to be of.
-        parts: what ``restore`` changes, each with ``state_dict`` and ``load_state_dict``; put back where ``restore`` raises an error.
+        parts: what ``restore`` changes, each with ``state_dict`` and ``load_state_dict``; put back where ``restore``
+            raises an error.
         restore: loads a state.
 
     Returns:

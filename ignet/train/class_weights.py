@@ -16,11 +16,12 @@ _PIXELS = 10**9  # shares become counts: a class below a billionth of the source
 def domain_weights(
     source_share: NDArray[np.float64], target_counts: NDArray[np.integer], exponent: float, of: WeightsOf
 ) -> tuple[Tensor, Tensor]:
-    """Class weights of source pixels and of target pixels, see :func:`ignet.losses.weighted_cross_entropy.frequency_weights`.
+    """Class weights of source pixels and of target pixels, see
+    :func:`ignet.losses.weighted_cross_entropy.frequency_weights`.
 
-    A class of which the target's few frames have a handful of labels weighs dozens of times as much as the mean label. On source
-    images, where it may fill whole objects, most of the loss can then be that class's. With ``each`` the mean weight of a labelled
-    pixel is 1 in either domain.
+    A class of which the target's few frames have a handful of labels weighs dozens of times as much as the mean label.
+    On source images, where it may fill whole objects, most of the loss can then be that class's. With ``each`` the mean
+    weight of a labelled pixel is 1 in either domain.
 
     Args:
         source_share: (C,), share of each class in the source's labelled pixels.
@@ -38,5 +39,6 @@ def domain_weights(
 
 
 def weight_each(labels: Tensor, weights: Tensor) -> Tensor:
-    """Weight of each pixel's class: float, shaped like ``labels`` (int64); what an ignored pixel (255) gets is of no account."""
+    """Weight of each pixel's class: float, shaped like ``labels`` (int64); what an ignored pixel (255) gets is of no
+    account."""
     return weights[labels.clamp(max=len(weights) - 1)]

@@ -1,4 +1,5 @@
-"""Pseudo-labels and ClassMix: what the adaptation makes of a source image and a target image. Pure functions of tensors."""
+"""Pseudo-labels and ClassMix: what the adaptation makes of a source image and a target image. Pure functions of
+tensors."""
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ def classmix(
         rng: draws the classes.
 
     Returns:
-        image (3, H, W), label (H, W) and weight (H, W): the source's pixel where one was pasted, the target's elsewhere.
+        image (3, H, W), label (H, W) and weight (H, W): the source's pixel where one was pasted, the target's
+        elsewhere.
     """
     pasted = torch.isin(source_label, chosen_classes(source_label, rng))
     image = torch.where(pasted, source_image, target_image)

@@ -12,7 +12,8 @@ class Curves:
     def __init__(self, folder: Path, first_step: int) -> None:
         """Args:
         folder: where the event files go; made where it is missing.
-        first_step: a resumed training's first step; TensorBoard then leaves out what an earlier attempt wrote from there on.
+        first_step: a resumed training's first step; TensorBoard then leaves out what an earlier attempt wrote from
+            there on.
         """
         self.folder = folder
         self._writer: Any = None
@@ -40,5 +41,7 @@ class Curves:
                 self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        log.warning("%s: TensorBoard's files cannot be written (%s); the training goes on without them", self.folder, error)
+        log.warning(
+            "%s: TensorBoard's files cannot be written (%s); the training goes on without them", self.folder, error
+        )
         self._writer = None

@@ -1,8 +1,9 @@
 """Several processes that train one network together, each on its part of the batch (torchrun starts them, one a GPU).
 
-The batch of a step is the same however many processes share it, and so is its gradient, up to the order of floating-point sums. Every term
-of a loss has the whole batch's value on every process, while its gradient is that of the process's own points; the sum of these over the
-processes, which DistributedDataParallel forms, is the gradient of the whole batch. One process computes as if nothing of this were here.
+The batch of a step is the same however many processes share it, and so is its gradient, up to the order of
+floating-point sums. Every term of a loss has the whole batch's value on every process, while its gradient is that of
+the process's own points; the sum of these over the processes, which DistributedDataParallel forms, is the gradient of
+the whole batch. One process computes as if nothing of this were here.
 """
 
 import atexit
@@ -52,11 +53,15 @@ class Ranks:
             IgnetError: there are fewer samples than processes.
         """
         if batch < self.size:
-            raise IgnetError(f"batch: found {batch}, but {self.size} processes share it; set it to {self.size} at least, or use fewer")
+            raise IgnetError(
+                f"batch: found {batch}, but {self.size} processes share it; set it to {self.size} at least, or "
+                "use fewer"
+            )
         return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
 
     def wrap(self, network: M) -> M | DistributedDataParallel:
-        """The network to call in training: its batch norms see the whole batch, and its gradients are summed over the processes.
+        """The network to call in training: its batch norms see the whole batch, and its gradients are summed over the
+        processes.
 
         ``network`` itself keeps the weights and the names of its state dict.
         """
@@ -74,7 +79,8 @@ class Ranks:
         (loss * self.size).backward()  # DistributedDataParallel averages
 
     def mean(self, own: Tensor, count: int | Tensor) -> Tensor:
-        """Mean over the points of all processes, from the mean over this one's ``count`` points; its gradient is this one's part."""
+        """Mean over the points of all processes, from the mean over this one's ``count`` points; its gradient is this
+        one's part."""
         if self.size == 1:
             return own
         number = torch.as_tensor(count, dtype=torch.float64, device=own.device)
@@ -117,7 +123,8 @@ class Ranks:
         return torch.stack(everyone)
 
     def place(self, count: int) -> tuple[int, int]:
-        """Where this process's ``count`` points stand among those of all: number of the first, and how many there are."""
+        """Where this process's ``count`` points stand among those of all: number of the first, and how many there
+        are."""
         if self.size == 1:
             return 0, count
         counts = self.stack(torch.tensor(count, device=self.device)).tolist()

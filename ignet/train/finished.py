@@ -1,8 +1,9 @@
-"""Results of finished trainings, set aside before they are made again with other settings, and taken back where these return.
+"""Results of finished trainings, set aside before they are made again with other settings, and taken back where these
+return.
 
-Snakemake removes a job's outputs before it starts. A slip in a setting would so cost the network of the right setting, which may have
-taken days. They are kept as hard links in the state folder of their identity, ``STATE/IDENTITY/finished``, beside which a training of
-that identity looks for its checkpoints, too.
+Snakemake removes a job's outputs before it starts. A slip in a setting would so cost the network of the right setting,
+which may have taken days. They are kept as hard links in the state folder of their identity,
+``STATE/IDENTITY/finished``, beside which a training of that identity looks for its checkpoints, too.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def identity_file(weights: Path) -> Path:
 
 
 def note_identity(weights: Path, identity: str) -> None:
-    """Say beside finished weights which training made them; not in their settings file, since an identity depends on times of files."""
+    """Say beside finished weights which training made them; not in their settings file, since an identity depends on
+    times of files."""
     with atomic(identity_file(weights)) as temporary:
         temporary.write_text(identity, encoding="ascii")
 
@@ -95,7 +97,8 @@ def restore_finished(state: Path, identity: str, outputs: Sequence[Path]) -> boo
         outputs: files that the training would write, the weights first.
 
     Returns:
-        Whether it was there; then the outputs, and the settings beside the weights, are what the training would make of them.
+        Whether it was there; then the outputs, and the settings beside the weights, are what the training would make of
+        them.
 
     Raises:
         IgnetError: the outputs cannot be written, or what was set aside is damaged.
@@ -129,7 +132,8 @@ def _notes(state: Path) -> list[Path]:
 
 
 def _link(path: Path, link: Path) -> None:
-    """A second name for a file, or where the file system has none a copy. Files of results are replaced, and never written into."""
+    """A second name for a file, or where the file system has none a copy. Files of results are replaced, and never
+    written into."""
     try:
         os.link(path, link)
     except OSError:

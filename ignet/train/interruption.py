@@ -1,4 +1,5 @@
-"""Signals that ask a training to stop: schedulers and ``kill`` send SIGTERM, Ctrl-C SIGINT, and a terminal that is closed SIGHUP."""
+"""Signals that ask a training to stop: schedulers and ``kill`` send SIGTERM, Ctrl-C SIGINT, and a terminal that is
+closed SIGHUP."""
 
 import signal
 import sys
@@ -12,17 +13,19 @@ EXIT_UNFINISHED = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 PATIENCE_S = 5.0
-"""Signals that come so soon after the first are the same request: Ctrl-C reaches a training as SIGINT, and Snakemake then sends SIGTERM."""
+"""Signals that come so soon after the first are the same request: Ctrl-C reaches a training as SIGINT, and Snakemake
+then sends SIGTERM."""
 
 
 class Interruption:
     """Notices the signals, so that a training can save its state between two steps.
 
-    A signal that comes ``PATIENCE_S`` after the first one, or when the state is saved already, ends the process at once.
+    A signal that comes ``PATIENCE_S`` after the first one, or when the state is saved already, ends the process at
+    once.
 
     Args:
-        scheduled: a scheduler started this job. SIGTERM then never ends it: one that preempts a job kills it soon after and queues it
-            again, but takes a job that ends by itself for a failed one.
+        scheduled: a scheduler started this job. SIGTERM then never ends it: one that preempts a job kills it soon after
+            and queues it again, but takes a job that ends by itself for a failed one.
 
     Attributes:
         asked: a signal came since ``clear`` was called.

@@ -33,7 +33,8 @@ _KILLED = "killed by signal: Killed"
 
 
 def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
-    """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one); the result is the same.
+    """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one); the result is
+    the same.
 
     Args:
         samples: what to read; arrays become tensors.
@@ -74,21 +75,31 @@ def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
     size = _bytes_of(samples[steps[0]])
     if free < batches * size:
         raise IgnetError(
-            f"{SHARED_MEMORY}: found {free:,} bytes free, expected {batches * size:,} for {batches} batches of {size:,} bytes "
+            f"{SHARED_MEMORY}: found {free:,} bytes free, expected {batches * size:,} for {batches} batches of "
+            f"{size:,} bytes "
             f"on their way from {workers} loader processes; {_REMEDY}"
         )
 
 
 def explain(error: BaseException) -> str | None:
-    """One line with the remedy for an error that means that loader processes are in trouble; none for any other error."""
+    """One line with the remedy for an error that means that loader processes are in trouble; none for any other
+    error."""
     text = str(error) if isinstance(error, RuntimeError) else ""
     if _FULL.search(text):
         free = f"{shutil.disk_usage(SHARED_MEMORY).free:,}" if SHARED_MEMORY.is_dir() else "no"
-        return f"{SHARED_MEMORY}: too small for the batches of the loader processes (found {free} bytes free); {_REMEDY}"
+        return (
+            f"{SHARED_MEMORY}: too small for the batches of the loader processes (found {free} bytes free); {_REMEDY}"
+        )
     if "DataLoader timed out" in text:
-        return f"loader processes: no batch came for {2 * SILENCE_S:.0f} s; look at the disk of the data, or set execution.workers to 0"
+        return (
+            f"loader processes: no batch came for {2 * SILENCE_S:.0f} s; look at the disk of the data, or set "
+            "execution.workers to 0"
+        )
     if _KILLED in text:
-        return "a loader process was killed, as a rule for want of memory; raise execution.mem_mb or lower execution.workers"
+        return (
+            "a loader process was killed, as a rule for want of memory; raise execution.mem_mb or lower "
+            "execution.workers"
+        )
     return None
 
 
@@ -103,7 +114,8 @@ def end_loader_processes() -> None:
 
 
 def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
-    """Pass batches on; one that is late gets a second chance, because a job that was suspended finds its time over when it wakes."""
+    """Pass batches on; one that is late gets a second chance, because a job that was suspended finds its time over when
+    it wakes."""
     for _ in range(count):
         try:
             batch = next(batches)
@@ -112,7 +124,8 @@ def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
                 raise
             batch = next(batches)
         except (OSError, EOFError):
-            # a process ended while it handed a batch over: torch's handler says how it did when the system has told it, and interrupts this
+            # a process ended while it handed a batch over: torch's handler says how it did when the system has told it,
+            # and interrupts this
             time.sleep(ENDING_S)
             raise
         yield batch
@@ -120,7 +133,8 @@ def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
 
 
 def _leave_signals_to_the_training(worker: int) -> None:
-    """Ignore what schedulers and terminals send to all processes of a job: a training that has lost a loader process cannot save."""
+    """Ignore what schedulers and terminals send to all processes of a job: a training that has lost a loader process
+    cannot save."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
@@ -128,7 +142,8 @@ def _leave_signals_to_the_training(worker: int) -> None:
 def _into_shared_memory(sample: Any) -> Any:
     """Convert arrays, and move all tensors to the shared memory here, where an error reaches the training.
 
-    The queue would do it in a thread of its own: when the memory is full, it drops the batch there, and the training waits for ever.
+    The queue would do it in a thread of its own: when the memory is full, it drops the batch there, and the training
+    waits for ever.
     """
     converted = default_convert(sample)
     for tensor in _tensors(converted):

@@ -1,4 +1,5 @@
-"""What a 3D training needs, by its settings: which losses are on decides what is read, and which parts of the network exist.
+"""What a 3D training needs, by its settings: which losses are on decides what is read, and which parts of the network
+exist.
 
 Used by the training, by the rules and by `ignet plan` alike.
 """

@@ -33,7 +33,9 @@ class Trainee(nn.Module):
         projection_head: h, or none without the contrastive loss.
     """
 
-    def __init__(self, network: Network3D, guidance_head: GuidanceHead | None, projection_head: ProjectionHead | None) -> None:
+    def __init__(
+        self, network: Network3D, guidance_head: GuidanceHead | None, projection_head: ProjectionHead | None
+    ) -> None:
         super().__init__()
         self.network = network
         self.guidance_head = guidance_head
@@ -68,14 +70,18 @@ class Objective(nn.Module):
         self.ranks, self.probe = ranks or Ranks(), probe
         if needs_features(settings) and settings.image_guidance.distance == "classes":
             if classifier is None:
-                raise IgnetError("image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again")
+                raise IgnetError(
+                    "image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again"
+                )
             self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
             self.register_buffer("class_bias", torch.from_numpy(classifier.bias), persistent=False)
         self.settings, self.engine = settings, engine
         self.student = student
         self.teacher = deepcopy(student).requires_grad_(False).eval()
         contrastive = settings.contrastive
-        self.memory = PrototypeMemory(len(CLASSES), contrastive.channels, contrastive.momentum) if contrastive.weight else None
+        self.memory = (
+            PrototypeMemory(len(CLASSES), contrastive.channels, contrastive.momentum) if contrastive.weight else None
+        )
 
     def forward(self, batch: Batch, step: int, chosen: Tensor) -> dict[str, Tensor]:
         """Losses of one batch.
@@ -102,7 +108,9 @@ class Objective(nn.Module):
         if settings.mean_teacher.weight:
             weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
             unlabelled = labels == IGNORE
-            terms["consistency"] = weight * self.ranks.mean(consistency(logits, teacher_logits, unlabelled), unlabelled.sum())
+            terms["consistency"] = weight * self.ranks.mean(
+                consistency(logits, teacher_logits, unlabelled), unlabelled.sum()
+            )
         if needs_features(settings):
             distance = self._guide(batch, logits, points)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
@@ -141,7 +149,9 @@ class Objective(nn.Module):
         logits, points = self.teacher.network(batch.teacher.features, geometry, batch.teacher.inverse)
         return logits.float(), points
 
-    def _contrast(self, batch: Batch, points: Tensor, teacher_points: Tensor, teacher_logits: Tensor, chosen: Tensor) -> Tensor:
+    def _contrast(
+        self, batch: Batch, points: Tensor, teacher_points: Tensor, teacher_logits: Tensor, chosen: Tensor
+    ) -> Tensor:
         assert self.memory is not None
         assert self.student.projection_head is not None
         assert self.teacher.projection_head is not None
@@ -150,12 +160,16 @@ class Objective(nn.Module):
         # similarities divided by a small temperature need more than bf16's eight bits
         with torch.autocast(points.device.type, enabled=False):
             with torch.no_grad():
-                self.memory.update(self.teacher.projection_head(teacher_points.float()), classes, seen_known, self.ranks.pool)
+                self.memory.update(
+                    self.teacher.projection_head(teacher_points.float()), classes, seen_known, self.ranks.pool
+                )
             z = self.student.projection_head(points[anchors].float())
             memory, temperature = self.memory, self.settings.contrastive.temperature
             number = memory.seen[classes[anchors]].sum()
             if self.settings.contrastive.direction == "one_way":
-                return self.ranks.mean(one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature), number)
+                return self.ranks.mean(
+                    one_way_contrastive(z, classes[anchors], memory.prototypes, memory.seen, temperature), number
+                )
             means = prototypes(self.student.projection_head(points.float()), classes, seen_known, len(memory.seen))
             moved = with_gradient(memory.prototypes, *self.ranks.pool(*means))
             return self.ranks.mean(contrastive(z, classes[anchors], moved, memory.seen, temperature), number)
@@ -178,7 +192,8 @@ class Objective(nn.Module):
 
 
 def contrast_ramp(settings: Train3DConfig) -> int:
-    """Steps over which the contrastive loss gains its weight: half of the training unless the settings say otherwise."""
+    """Steps over which the contrastive loss gains its weight: half of the training unless the settings say
+    otherwise."""
     ramp = settings.contrastive.ramp
     return settings.steps // 2 if ramp is None else ramp
 

@@ -40,8 +40,10 @@ class FeatureDistance:
             reference = build_segmenter(SegformerConfig(weights=settings.weights))
             if list(reference.shape.hidden_sizes) != list(model.shape.hidden_sizes):
                 raise IgnetError(
-                    f"feature_distance.weights '{settings.weights}': found an encoder of {list(reference.shape.hidden_sizes)} channels, "
-                    f"expected {list(model.shape.hidden_sizes)} as the network that is trained; take the checkpoint that it began with"
+                    f"feature_distance.weights '{settings.weights}': found an encoder of "
+                    f"{list(reference.shape.hidden_sizes)} channels, "
+                    f"expected {list(model.shape.hidden_sizes)} as the network that is trained; take the checkpoint "
+                    "that it began with"
                 )
             self._reference = FrozenTeacher(reference).to(next(model.parameters()).device)
 
@@ -63,4 +65,6 @@ class FeatureDistance:
         """
         assert self._reference is not None
         cells = thing_cells(labels, ENCODER_STRIDE, self.settings.share)
-        return self.settings.weight * self.ranks.mean(feature_distance(deep, self._reference(images).deep, cells), cells.sum())
+        return self.settings.weight * self.ranks.mean(
+            feature_distance(deep, self._reference(images).deep, cells), cells.sum()
+        )

@@ -1,4 +1,5 @@
-"""The one training loop: it resumes, saves, shows progress and keeps the curves; the algorithm stands in the stage's script."""
+"""The one training loop: it resumes, saves, shows progress and keeps the curves; the algorithm stands in the stage's
+script."""
 
 import csv
 import math
@@ -36,29 +37,33 @@ class TrainingRun:
     """Iterate over the steps that are still to do.
 
     Args:
-        state: folder of the training state, one folder an identity below it; it is locked while in use and may outlive the process.
+        state: folder of the training state, one folder an identity below it; it is locked while in use and may outlive
+            the process.
         identity: hash of all that the result depends on; a state of another identity is never touched.
         steps: total number of steps.
         parts: everything that changes while training.
         curves: folder for TensorBoard event files; none: no TensorBoard.
         checkpoint_every: seconds between two checkpoints. It cannot change the result.
-        deadline: when to save and exit, in seconds since 1970 (``ignet.stage.scheduler.deadline``); none: no scheduler. Nor can this.
-        ranks: the processes that share each step. All resume from the same state; the main one alone locks, writes and talks, and all stop
-            after the same step.
+        deadline: when to save and exit, in seconds since 1970 (``ignet.stage.scheduler.deadline``); none: no scheduler.
+            Nor can this.
+        ranks: the processes that share each step. All resume from the same state; the main one alone locks, writes and
+            talks, and all stop after the same step.
 
-    All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the checkpoint. A
-    resumed CPU run then ends bit-identical to one that was never interrupted.
+    All randomness of a step must come from ``ignet.devices.step_generator``; torch's global generators are part of the
+    checkpoint. A resumed CPU run then ends bit-identical to one that was never interrupted.
 
     Attributes:
         history: figures of each step that was done.
-        processes: how many processes shared a step, in the order in which the number changed: another number may go on with a state.
+        processes: how many processes shared a step, in the order in which the number changed: another number may go on
+            with a state.
 
     SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) make the run save after the current step and exit with
-    ``EXIT_UNFINISHED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a ``deadline`` SIGTERM makes
-    it save and go on.
+    ``EXIT_UNFINISHED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a
+    ``deadline`` SIGTERM makes it save and go on.
 
-    The state stays when the block ends, also after the last step: the files that the training wrote count only when the workflow has
-    recorded them, and a workflow that ends before that removes them. The next start then finds the last checkpoint, and only writes.
+    The state stays when the block ends, also after the last step: the files that the training wrote count only when the
+    workflow has recorded them, and a workflow that ends before that removes them. The next start then finds the last
+    checkpoint, and only writes.
     """
 
     def __init__(
@@ -100,7 +105,9 @@ class TrainingRun:
         self._interruption.listen()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._interruption.restore()
         if self._writer:
             self._writer.close()
@@ -109,7 +116,10 @@ class TrainingRun:
             return
         end_loader_processes()
         if self._interruption.at_once:
-            log.warning("asked to stop again: ended in the middle of a step; the next start goes on after step %s", self._saved or 0)
+            log.warning(
+                "asked to stop again: ended in the middle of a step; the next start goes on after step %s",
+                self._saved or 0,
+            )
         if line := explain(error):
             raise IgnetError(line) from error
 
@@ -137,8 +147,11 @@ class TrainingRun:
             self._leave(late=False)
 
     def log(self, **values: float | torch.Tensor) -> None:
-        """Keep figures of the current step for the curves; read only after the step, so that a GPU is not stopped for them."""
-        self._values.update({key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in values.items()})
+        """Keep figures of the current step for the curves; read only after the step, so that a GPU is not stopped for
+        them."""
+        self._values.update(
+            {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in values.items()}
+        )
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far; the one before is kept."""
@@ -157,7 +170,8 @@ class TrainingRun:
         save_checkpoint(self.folder, state)
 
     def finish(self, *outputs: Path) -> None:
-        """Note in the state which files the training has written, for the workflow to remove the state when it has recorded them."""
+        """Note in the state which files the training has written, for the workflow to remove the state when it has
+        recorded them."""
         for name in (PREVIOUS, REFUSED):
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
@@ -198,7 +212,10 @@ class TrainingRun:
         self._values = {}
         bad = {key: value for key, value in row.items() if not math.isfinite(value)}
         if bad:
-            raise IgnetError(f"training: step {step} gave {bad}, expected finite numbers; lower the learning rate or look at the data")
+            raise IgnetError(
+                f"training: step {step} gave {bad}, expected finite numbers; lower the learning rate or look at "
+                "the data"
+            )
         self.history.append(row)
         if self._writer:
             for key, value in row.items():
@@ -213,10 +230,17 @@ class TrainingRun:
         reason = "the time limit is near" if late else "asked to stop"
         firm = late or self.deadline is None or self.ranks.any(self._interruption.firm or self.ranks.abandoned)
         if not firm:
-            log.warning("%s: state saved after step %d of %d; going on until the scheduler ends the job", reason, self.step, self.steps)
+            log.warning(
+                "%s: state saved after step %d of %d; going on until the scheduler ends the job",
+                reason,
+                self.step,
+                self.steps,
+            )
             self._interruption.clear()
             return
-        log.warning("%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps)
+        log.warning(
+            "%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps
+        )
         sys.exit(EXIT_UNFINISHED)
 
 

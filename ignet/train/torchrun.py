@@ -1,7 +1,8 @@
-"""``python -m ignet.train.torchrun --nproc-per-node N SCRIPT ARGUMENTS``: torchrun on one machine, with the exit code of the script's processes.
+"""``python -m ignet.train.torchrun --nproc-per-node N SCRIPT ARGUMENTS``: torchrun on one machine, with the exit code
+of the script's processes.
 
-torchrun itself ends with 1 whatever its processes end with, so that one cannot tell a training that failed from one that saved its state
-because it was asked to stop.
+torchrun itself ends with 1 whatever its processes end with, so that one cannot tell a training that failed from one
+that saved its state because it was asked to stop.
 """
 
 import os
@@ -30,8 +31,9 @@ HURRY_S = 10
 def main(arguments: list[str]) -> int:
     """Start the processes, pass signals on to them, and wait; returns the exit code.
 
-    After SIGTERM, SIGINT and SIGHUP it is ``EXIT_UNFINISHED``, as that of a training in one process; after another signal n 128 + n; else
-    that of the process that failed first (128 + n where signal n ended it), or 0. A second signal ends the waiting soon.
+    After SIGTERM, SIGINT and SIGHUP it is ``EXIT_UNFINISHED``, as that of a training in one process; after another
+    signal n 128 + n; else that of the process that failed first (128 + n where signal n ended it), or 0. A second
+    signal ends the waiting soon.
     """
     # torchrun would say at length that it sets this
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -75,7 +77,11 @@ def _children() -> list[int]:
                 break
         except ChildProcessError:
             return []
-    return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text(encoding="ascii").split()]
+    return [
+        int(pid)
+        for path in Path("/proc/self/task").glob("*/children")
+        for pid in path.read_text(encoding="ascii").split()
+    ]
 
 
 if __name__ == "__main__":

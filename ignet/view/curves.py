@@ -32,7 +32,13 @@ class CurveReader:
             if each.job.rule not in TRAININGS or each.state == WAITING:
                 continue
             table = next((folder / path for path in each.job.outputs if path.endswith("curves.csv")), None)
-            curve = None if table is None else self._table(table) if each.state == DONE else self._running(events_folder(table))
+            curve = (
+                None
+                if table is None
+                else self._table(table)
+                if each.state == DONE
+                else self._running(events_folder(table))
+            )
             if curve is not None:
                 name = each.job.wildcards.get("run") or each.job.wildcards.get("network") or "source"
                 found.setdefault(TRAININGS[each.job.rule], {}).setdefault(name, []).append(curve)
@@ -56,7 +62,9 @@ class CurveReader:
             self._events[folder] = EventAccumulator(str(folder), size_guidance={SCALARS: 0})
         events = self._events[folder]
         events.Reload()
-        scalars = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+        scalars = {
+            name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]
+        }
         return as_curve(scalars)
 
 

@@ -1,4 +1,5 @@
-"""The server behind ``ignet view``: this machine alone can reach it, it reads, and it serves nothing but the view and the report."""
+"""The server behind ``ignet view``: this machine alone can reach it, it reads, and it serves nothing but the view and
+the report."""
 
 import json
 import threading
@@ -77,7 +78,11 @@ def make_server(results: Path, port: int = 0) -> ThreadingHTTPServer:
 
         def _answer(self, code: int, kind: str, body: bytes) -> None:
             self.send_response(code)
-            for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")):
+            for name, value in (
+                ("Content-Type", kind),
+                ("Content-Length", str(len(body))),
+                ("Cache-Control", "no-store"),
+            ):
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)

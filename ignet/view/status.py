@@ -36,7 +36,15 @@ class Status:
             states = [found.state for found in own]
             seconds = [found.seconds for found in own if found.state == DONE and found.seconds is not None]
             spent = duration(sum(seconds)) if seconds else ""
-            stages.append({"rule": rule, "jobs": len(own), "done": states.count(DONE), "running": states.count(RUNNING), "time": spent})
+            stages.append(
+                {
+                    "rule": rule,
+                    "jobs": len(own),
+                    "done": states.count(DONE),
+                    "running": states.count(RUNNING),
+                    "time": spent,
+                }
+            )
         running = [
             {
                 "name": found.job.name,

@@ -1,8 +1,8 @@
 """Every sequence is checked before a job reads it, whatever target was named.
 
-The check of a sequence is no input of the jobs that read it: Snakemake would run all of them again whenever the check runs again, and
-with an input that is marked as old it would overlook their other changes. So its jobs are added to the plan, and the order of the two is
-a part of this call's plan alone, which no record keeps.
+The check of a sequence is no input of the jobs that read it: Snakemake would run all of them again whenever the check
+runs again, and with an input that is marked as old it would overlook their other changes. So its jobs are added to the
+plan, and the order of the two is a part of this call's plan alone, which no record keeps.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,9 @@ def add_checks(workflow: Any, file_of: Callable[[str], str]) -> None:
     readers = {job: found for job in dag.needrun_jobs() if (found := sequences_of(job))}
     checks = {job.wildcards["sequence"]: job for job in dag.jobs if job.rule.name == CHECK}
     wanted = set().union(*readers.values())
-    added = sorted(wanted - {sequence for sequence, job in checks.items() if job in dag.targetjobs or _leads_to_a_target(dag, job)})
+    added = sorted(
+        wanted - {sequence for sequence, job in checks.items() if job in dag.targetjobs or _leads_to_a_target(dag, job)}
+    )
     if added:
         workflow.async_run(_add(dag, [file_of(sequence) for sequence in added]))
         checks = {job.wildcards["sequence"]: job for job in dag.jobs if job.rule.name == CHECK}

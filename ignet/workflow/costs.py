@@ -1,4 +1,5 @@
-"""Measured throughputs: how long one unit of each stage took, on which machine, and what that says about another size."""
+"""Measured throughputs: how long one unit of each stage took, on which machine, and what that says about another
+size."""
 
 import csv
 import math
@@ -29,7 +30,8 @@ class Rate:
         unit: what one unit is: step, image, scan, job.
         seconds: one unit took.
         start: seconds that a job takes before its first unit and after its last one.
-        clock: ``processor`` seconds of one thread, which other programs on the machine hardly change, or ``wall`` clock.
+        clock: ``processor`` seconds of one thread, which other programs on the machine hardly change, or ``wall``
+            clock.
         machine: model of the device.
         date: day of the measurement, ISO.
         command: that measured it.
@@ -63,8 +65,8 @@ class Cost:
     Attributes:
         seconds: in all, without the start of the job; None where no such stage was measured.
         start: seconds of the job's start and end.
-        basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``other device``: the CPU's rate, because
-            no rate of the GPU was measured; ``not measured``.
+        basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``other device``: the
+            CPU's rate, because no rate of the GPU was measured; ``not measured``.
         rate: the row that it comes from.
     """
 
@@ -96,7 +98,9 @@ def write_rates(rates: Iterable[Rate], path: Path = TABLE) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Rate)], lineterminator="\n")
         writer.writeheader()
         for rate in sorted(rates, key=lambda rate: (rate.stage, rate.device, rate.load, rate.key)):
-            writer.writerow({**asdict(rate), **{name: f"{getattr(rate, name):.4g}" for name in ("load", "seconds", "start")}})
+            writer.writerow(
+                {**asdict(rate), **{name: f"{getattr(rate, name):.4g}" for name in ("load", "seconds", "start")}}
+            )
 
 
 def merge_rates(old: Iterable[Rate], new: Iterable[Rate]) -> list[Rate]:
@@ -120,14 +124,23 @@ def cost(work: Work, rates: Sequence[Rate], device: str) -> Cost:
 
 def _of_engine(rates: Sequence[Rate], engine: str) -> Sequence[Rate]:
     # 'auto' is minkowski on a GPU where it is installed, else torch; a named engine without a row takes the other's
-    wanted = engine if engine not in ("", "auto") else "minkowski" if any(rate.device == "cuda" for rate in rates) else "torch"
+    wanted = (
+        engine
+        if engine not in ("", "auto")
+        else "minkowski"
+        if any(rate.device == "cuda" for rate in rates)
+        else "torch"
+    )
     return [rate for rate in rates if rate.engine == wanted] or rates
 
 
 def _rate(path: Path, number: int, row: dict[str, str]) -> Rate:
     names = [field.name for field in fields(Rate)]
     if missing := [name for name in names if row.get(name) is None]:
-        raise IgnetError(f"{path}: line {number} lacks {', '.join(missing)}, expected the columns {', '.join(names)}; run 'make bench'")
+        raise IgnetError(
+            f"{path}: line {number} lacks {', '.join(missing)}, expected the columns {', '.join(names)}; run "
+            "'make bench'"
+        )
     numbers = {}
     for name in ("load", "seconds", "start"):
         try:
@@ -135,5 +148,7 @@ def _rate(path: Path, number: int, row: dict[str, str]) -> Rate:
         except ValueError:
             numbers[name] = math.nan
         if not (math.isfinite(numbers[name]) and (numbers[name] > 0 or (name == "start" and numbers[name] == 0))):
-            raise IgnetError(f"{path}: line {number}: found {name} '{row[name]}', expected a positive number; run 'make bench'")
+            raise IgnetError(
+                f"{path}: line {number}: found {name} '{row[name]}', expected a positive number; run 'make bench'"
+            )
     return Rate(**{**{name: row[name] for name in names}, **numbers})  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """What Snakemake would run now: its own plan, read as data.
 
-Snakemake prints its plan for people: without the rules' names where rules have messages, and with reasons that are sentences. So its
-command line is run in a process of its own, with all that a user may say (profile, configuration, targets), and when its dry-run is
-done the jobs are taken from its graph. An attribute that a later Snakemake renames stops this with an error; a parser of printed text
-would go on with half of the truth.
+Snakemake prints its plan for people: without the rules' names where rules have messages, and with reasons that are
+sentences. So its command line is run in a process of its own, with all that a user may say (profile, configuration,
+targets), and when its dry-run is done the jobs are taken from its graph. An attribute that a later Snakemake renames
+stops this with an error; a parser of printed text would go on with half of the truth.
 """
 
 import json
@@ -40,8 +40,8 @@ class Job:
         missing: outputs that are not there.
         updated_inputs: inputs that are newer than the output, and that no other job of the plan makes.
         made_inputs: inputs that another job of the plan makes.
-        reasons: Snakemake's other reasons: forced, incomplete, command, inputs, params, software. It stops to look for more where an
-            input is made again, so compare the recorded values.
+        reasons: Snakemake's other reasons: forced, incomplete, command, inputs, params, software. It stops to look for
+            more where an input is made again, so compare the recorded values.
     """
 
     rule: str
@@ -79,7 +79,9 @@ class Plan:
     without_record: list[str] = field(default_factory=list)
 
 
-def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakefile", directory: Path | str = ".") -> Plan:
+def make_plan(
+    arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakefile", directory: Path | str = "."
+) -> Plan:
     """What Snakemake would run.
 
     Args:
@@ -103,8 +105,11 @@ def make_plan(arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakef
             "--directory",
             str(directory),
         ]
-        # the package of the workflow's own folder, also where another copy of it is installed or lies in the current folder (-P)
-        paths = os.pathsep.join(part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part)
+        # the package of the workflow's own folder, also where another copy of it is installed or lies in the current
+        # folder (-P)
+        paths = os.pathsep.join(
+            part for part in (str(Path(snakefile).resolve().parent), os.getenv("PYTHONPATH", "")) if part
+        )
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
         if done.returncode or not plan.exists():
@@ -119,7 +124,8 @@ def read_plan(path: Path) -> Plan:
 
 
 def _last_words(*texts: str) -> str:
-    """The reason in what Snakemake said: this project's own line, else its last exception (of which some stand in the standard output)."""
+    """The reason in what Snakemake said: this project's own line, else its last exception (of which some stand in the
+    standard output)."""
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     if own := [line for line in lines if line.startswith("error: ")]:
         return own[0].removeprefix("error: ")
@@ -162,7 +168,8 @@ def _describe(job: Any, dag: Any) -> Job:
 
 
 def _sorted(dag: Any) -> list[Any]:
-    """Jobs of the plan, each after those that it waits for; equal ones by name, so that the order is always the same."""
+    """Jobs of the plan, each after those that it waits for; equal ones by name, so that the order is always the
+    same."""
 
     def by_name(jobs: Any) -> list[Any]:
         return sorted(jobs, key=lambda job: (job.rule.name, str(job.wildcards_dict)))
@@ -182,7 +189,8 @@ def _sorted(dag: Any) -> list[Any]:
 
 
 def write_plan(out: str, arguments: list[str]) -> None:
-    """Run Snakemake's command line as a dry-run and write the plan to ``out``; leaves a process that is of no use for anything else."""
+    """Run Snakemake's command line as a dry-run and write the plan to ``out``; leaves a process that is of no use for
+    anything else."""
     from snakemake import cli
     from snakemake.api import DAGApi
 

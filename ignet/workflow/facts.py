@@ -1,4 +1,5 @@
-"""How much data an experiment reads: counted on disk where it lies there, else as published, else as the embedded world makes it."""
+"""How much data an experiment reads: counted on disk where it lies there, else as published, else as the embedded world
+makes it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +95,14 @@ def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, s
         return _counted(root, sequences)
     if unknown := sorted(set(sequences) - set(SEMANTICKITTI_FRAMES)):
         raise IgnetError(
-            f"dataset.root {root}: no such folder, and sequences {unknown} are none of SemanticKITTI's, whose lengths are known; "
+            f"dataset.root {root}: no such folder, and sequences {unknown} are none of SemanticKITTI's, whose "
+            "lengths are known; "
             "give the folder that holds sequences/"
         )
-    note = f"target: {root} is not there, so the published lengths of SemanticKITTI's sequences, {KITTI_POINTS:,} points a scan"
+    note = (
+        f"target: {root} is not there, so the published lengths of SemanticKITTI's sequences, {KITTI_POINTS:,} "
+        "points a scan"
+    )
     return {sequence: SEMANTICKITTI_FRAMES[sequence] for sequence in sequences}, KITTI_POINTS, KITTI_PIXELS, note
 
 
@@ -107,7 +112,9 @@ def _counted(root: Path, sequences: tuple[str, ...]) -> tuple[dict[str, int], fl
         folder = root / "sequences" / sequence / "velodyne"
         scans = list(folder.glob("*.bin"))
         if not scans:
-            raise IgnetError(f"{folder}: found no scan, expected *.bin; unpack this sequence, or leave it out of the experiment")
+            raise IgnetError(
+                f"{folder}: found no scan, expected *.bin; unpack this sequence, or leave it out of the experiment"
+            )
         frames[sequence] = len(scans)
         size += sum(path.stat().st_size for path in scans)
     points, found = size / 16 / sum(frames.values()), "counted on disk"
@@ -125,7 +132,11 @@ def _source(experiment: ExperimentConfig) -> tuple[int, int, str]:
         return _counted_source(root, source.layout)
     published = SOURCES[source.layout]
     pixels = published.width * published.height
-    return published.images, pixels, f"source: {root} is not there, so the published size of {published.name}, {published.images:,} images"
+    return (
+        published.images,
+        pixels,
+        f"source: {root} is not there, so the published size of {published.name}, {published.images:,} images",
+    )
 
 
 def _counted_source(root: Path, layout: str) -> tuple[int, int, str]:

@@ -1,4 +1,5 @@
-"""The jobs of an experiment and what each waits for, from the settings alone: Snakemake's DAG without Snakemake and without data.
+"""The jobs of an experiment and what each waits for, from the settings alone: Snakemake's DAG without Snakemake and
+without data.
 
 `workflow/rules` says the same with files; a test compares the two.
 """
@@ -28,7 +29,8 @@ class Job:
 
 
 def plan_jobs(experiment: ExperimentConfig) -> dict[Job, tuple[Job, ...]]:
-    """All jobs that a first run of the experiment needs, each with the jobs that it waits for; inputs stand before their readers."""
+    """All jobs that a first run of the experiment needs, each with the jobs that it waits for; inputs stand before
+    their readers."""
     inputs = _Inputs(experiment)
     graph: dict[Job, tuple[Job, ...]] = {}
 
@@ -92,7 +94,11 @@ class _Inputs:
         return [*self._source(), *self._target(*train), *self._project(train), Job("pretrain_2d")]
 
     def evaluate_2d(self, job: Job) -> list[Job]:
-        return [*self._target(*self.data.val_sequences), self._network(job.network), *self._project(self.data.val_sequences)]
+        return [
+            *self._target(*self.data.val_sequences),
+            self._network(job.network),
+            *self._project(self.data.val_sequences),
+        ]
 
     def feature_basis(self, job: Job) -> list[Job]:
         train = self.data.train_sequences
@@ -160,7 +166,11 @@ class _Inputs:
         return [] if self.data.root else [Job("simulate_sequence", sequence=sequence) for sequence in sequences]
 
     def _scribbles(self, sequences: list[str] | tuple[str, ...]) -> list[Job]:
-        return [] if self.data.scribbles == "dataset" else [Job("simulate_scribbles", sequence=sequence) for sequence in sequences]
+        return (
+            []
+            if self.data.scribbles == "dataset"
+            else [Job("simulate_scribbles", sequence=sequence) for sequence in sequences]
+        )
 
     def _project(self, sequences: list[str] | tuple[str, ...]) -> list[Job]:
         return [Job("project", sequence=sequence) for sequence in sequences]

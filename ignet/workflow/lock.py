@@ -16,7 +16,8 @@ _held: list[FileLock] = []  # until the process ends, however it ends: the kerne
 def hold(results: Path) -> None:
     """Lock a folder of results for the rest of this process.
 
-    Snakemake's own locks are files that a killed Snakemake leaves behind, so that the next start is refused until somebody unlocks.
+    Snakemake's own locks are files that a killed Snakemake leaves behind, so that the next start is refused until
+    somebody unlocks.
 
     Raises:
         IgnetError: another process holds it, or it cannot be written to.

@@ -19,11 +19,14 @@ def refuse_repeated(arguments: Sequence[str]) -> None:
         IgnetError: ``--config`` or ``--configfile`` stands on it more than once, in whatever spelling.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    found = [_SPELLINGS[name] for name in (argument.partition("=")[0] for argument in arguments[:end]) if name in _SPELLINGS]
+    found = [
+        _SPELLINGS[name] for name in (argument.partition("=")[0] for argument in arguments[:end]) if name in _SPELLINGS
+    ]
     for option in dict.fromkeys(found):
         if (times := found.count(option)) > 1:
             raise IgnetError(
-                f"{option}: found {times} times, expected once, for Snakemake takes the last one only; write all values after one {option}"
+                f"{option}: found {times} times, expected once, for Snakemake takes the last one only; write all "
+                f"values after one {option}"
             )
 
 

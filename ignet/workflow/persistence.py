@@ -1,9 +1,9 @@
 """Snakemake's records of how each output was made, kept beside the results instead of in the working directory.
 
-Snakemake decides from these records what to run again, and for an output without one it runs nothing, however much has changed. In its
-own place, ``.snakemake`` of the working directory, they are lost with that folder, out of date as soon as somebody works on the same
-results from elsewhere, and blind to a folder that is spelled in another way. Here they travel with the results, and paths in them are
-relative to these.
+Snakemake decides from these records what to run again, and for an output without one it runs nothing, however much has
+changed. In its own place, ``.snakemake`` of the working directory, they are lost with that folder, out of date as soon
+as somebody works on the same results from elsewhere, and blind to a folder that is spelled in another way. Here they
+travel with the results, and paths in them are relative to these.
 """
 
 import json
@@ -153,7 +153,8 @@ class BesideResults(PersistenceBase):
         if path is None:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        # there is one writer, so one name will do; no flush to the disk: a damaged record is noticed, and costs no result
+        # there is one writer, so one name will do; no flush to the disk: a damaged record is noticed, and costs no
+        # result
         temporary = path.with_name(f".{path.name}.new")
         temporary.write_text(json.dumps(values), encoding="utf-8")
         temporary.replace(path)
@@ -184,7 +185,9 @@ def _mapped(record: dict[str, Any], change: Any) -> dict[str, Any]:
         # Snakemake compares sorted lists
         found[key] = sorted(map(change, record[key])) if record.get(key) is not None else None
     found["shellcmd"] = change(record["shellcmd"]) if record.get("shellcmd") else None
-    found["input_checksums"] = {change(path): checksum for path, checksum in (record.get("input_checksums") or {}).items()}
+    found["input_checksums"] = {
+        change(path): checksum for path, checksum in (record.get("input_checksums") or {}).items()
+    }
     return found
 
 
@@ -197,8 +200,13 @@ def keep_records(folders: dict[str, str]) -> None:
     roots = Roots(folders)
     for backend in (FilePersistence, DbPersistence):
         if not hasattr(snakemake.workflow, backend.__name__):
-            raise IgnetError(f"snakemake {snakemake.__version__}: has no {backend.__name__}, expected a version of envs/constraints.txt")
-        setattr(snakemake.workflow, backend.__name__, type(backend.__name__, (BesideResults, backend), {"roots": roots}))
+            raise IgnetError(
+                f"snakemake {snakemake.__version__}: has no {backend.__name__}, expected a version of "
+                "envs/constraints.txt"
+            )
+        setattr(
+            snakemake.workflow, backend.__name__, type(backend.__name__, (BesideResults, backend), {"roots": roots})
+        )
 
 
 def without_record(dag: Any) -> list[str]:
@@ -209,7 +217,8 @@ def without_record(dag: Any) -> list[str]:
 
 
 def after_planning(workflow: Any, check: Callable[[Any], None]) -> None:
-    """Call ``check`` with Snakemake's graph of jobs as soon as it stands: in dry-runs, in a scheduler's jobs and where nothing is to do.
+    """Call ``check`` with Snakemake's graph of jobs as soon as it stands: in dry-runs, in a scheduler's jobs and where
+    nothing is to do.
 
     Snakemake's own hook, ``onstart``, comes in none of these.
     """

@@ -1,4 +1,5 @@
-"""What an experiment costs before it runs: jobs, hours, wall time on given machines, disk. Pure: settings, facts and rates in."""
+"""What an experiment costs before it runs: jobs, hours, wall time on given machines, disk. Pure: settings, facts and
+rates in."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -48,7 +49,8 @@ class Plan:
         stages: one a rule, in the order in which the workflow reaches them.
         gpus: GPUs that the jobs of `GPU_RULES` run on, one each; 0: these run on cores.
         cores: CPU cores for all other jobs, one each.
-        wall: seconds from start to end, by list scheduling: a free machine takes the waiting job with the longest path behind it.
+        wall: seconds from start to end, by list scheduling: a free machine takes the waiting job with the longest path
+            behind it.
         longest_path: seconds that no number of machines can undercut.
         disk: bytes by kind, see `DISK_KINDS`; the training state at its peak.
         facts: the data that was counted.
@@ -88,7 +90,8 @@ class Plan:
         return {
             "jobs": {stage.rule: stage.jobs for stage in self.stages},
             "stages": {
-                stage.rule: {"device": stage.device, "hours": stage.seconds / 3600, "basis": list(stage.bases)} for stage in self.stages
+                stage.rule: {"device": stage.device, "hours": stage.seconds / 3600, "basis": list(stage.bases)}
+                for stage in self.stages
             },
             "gpus": self.gpus,
             "cores": self.cores,
@@ -100,7 +103,11 @@ class Plan:
             "other_device": borrowed,
             "not_measured": self.rules("not measured"),
             "disk_bytes": {kind: round(size) for kind, size in self.disk.items()},
-            "data": {"frames": self.facts.frames, "source_images": self.facts.source_images, "notes": list(self.facts.notes)},
+            "data": {
+                "frames": self.facts.frames,
+                "source_images": self.facts.source_images,
+                "notes": list(self.facts.notes),
+            },
         }
 
 
@@ -125,7 +132,9 @@ def make_plan(experiment: ExperimentConfig, facts: Facts, rates: Sequence[Rate],
     )
     machines = {GPU: gpus, CPU: cores}
     wall = list_schedule(graph, seconds, device, machines)
-    return Plan(stages, gpus, cores, wall, max(paths(graph, seconds).values()), _disk(graph, workload, gpus or cores), facts)
+    return Plan(
+        stages, gpus, cores, wall, max(paths(graph, seconds).values()), _disk(graph, workload, gpus or cores), facts
+    )
 
 
 def paths(graph: Graph, seconds: Mapping[Job, float]) -> dict[Job, float]:
@@ -140,7 +149,9 @@ def paths(graph: Graph, seconds: Mapping[Job, float]) -> dict[Job, float]:
     return behind
 
 
-def list_schedule(graph: Graph, seconds: Mapping[Job, float], device: Mapping[Job, str], machines: Mapping[str, int]) -> float:
+def list_schedule(
+    graph: Graph, seconds: Mapping[Job, float], device: Mapping[Job, str], machines: Mapping[str, int]
+) -> float:
     """Time from start to end when each free machine takes the ready job with the longest path behind it.
 
     Args:
@@ -193,7 +204,9 @@ def _depths(graph: Graph) -> dict[str, int]:
     return {rule: min(depth[job] for job in graph if job.rule == rule) for rule in {job.rule for job in graph}}
 
 
-def _together(rule: str, seconds: Mapping[Job, float], costs: Mapping[Job, tuple[Cost, ...]]) -> tuple[float, tuple[Cost, ...]]:
+def _together(
+    rule: str, seconds: Mapping[Job, float], costs: Mapping[Job, tuple[Cost, ...]]
+) -> tuple[float, tuple[Cost, ...]]:
     jobs = [job for job in seconds if job.rule == rule]
     return sum(seconds[job] for job in jobs), tuple(part for job in jobs for part in costs[job])
 

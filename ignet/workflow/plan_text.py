@@ -15,7 +15,8 @@ def plan_text(plan: Plan, name: str) -> str:
     """The whole plan, as ``ignet plan`` prints it."""
     frames = sum(plan.facts.frames.values())
     head = [
-        f"{name}: {plan.jobs} jobs, {frames:,} scans in {len(plan.facts.frames)} sequences, {plan.facts.source_images:,} source images",
+        f"{name}: {plan.jobs} jobs, {frames:,} scans in {len(plan.facts.frames)} sequences, "
+        f"{plan.facts.source_images:,} source images",
         *(f"  {note}" for note in plan.facts.notes),
     ]
     return "\n".join([*head, "", *_stages(plan), "", *_totals(plan), "", *_disk(plan), "", *_rates(plan)])
@@ -45,9 +46,20 @@ def _stages(plan: Plan) -> list[str]:
     for stage in plan.stages:
         known = "; ".join(_WORDS[basis] for basis in stage.bases)
         nothing = stage.bases == ("not measured",)
-        rows.append((stage.rule, str(stage.jobs), {CPU: "CPU", GPU: "GPU"}[stage.device], "-" if nothing else hours(stage.seconds), known))
+        rows.append(
+            (
+                stage.rule,
+                str(stage.jobs),
+                {CPU: "CPU", GPU: "GPU"}[stage.device],
+                "-" if nothing else hours(stage.seconds),
+                known,
+            )
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip() for a, b, c, d, e in rows]
+    return [
+        f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
+        for a, b, c, d, e in rows
+    ]
 
 
 def _totals(plan: Plan) -> list[str]:
@@ -57,9 +69,14 @@ def _totals(plan: Plan) -> list[str]:
         lines.append(f"GPU  {'not measured; one CPU thread would take ' if borrowed else ''}{hours(plan.seconds(GPU))}")
     machines = f"{plan.gpus} GPU{'s' * (plan.gpus != 1)} and {plan.cores} CPU core{'s' * (plan.cores != 1)}"
     slow = ", if a GPU were as slow as one CPU thread" if borrowed else ""
-    lines.append(f"wall {hours(plan.wall)} on {machines}{slow}; the longest chain of jobs alone takes {hours(plan.longest_path)}")
+    lines.append(
+        f"wall {hours(plan.wall)} on {machines}{slow}; the longest chain of jobs alone takes {hours(plan.longest_path)}"
+    )
     if borrowed:
-        lines.append(f"No GPU's rate is in the table for {', '.join(borrowed)}: 'make bench-gpu' on a machine with one measures it.")
+        lines.append(
+            f"No GPU's rate is in the table for {', '.join(borrowed)}: 'make bench-gpu' on a machine with one "
+            "measures it."
+        )
     if missing := plan.rules("not measured"):
         lines.append(f"Not measured, and not in the sums: {', '.join(missing)}.")
     return lines
@@ -68,12 +85,17 @@ def _totals(plan: Plan) -> list[str]:
 def _disk(plan: Plan) -> list[str]:
     kept = {kind: size for kind, size in plan.disk.items() if kind != "training state"}
     state = plan.disk.get("training state", 0.0)
-    rows = [f"disk {amount(sum(kept.values()))}, and up to {amount(state)} of training state meanwhile; tables, pictures, logs not counted"]
+    rows = [
+        f"disk {amount(sum(kept.values()))}, and up to {amount(state)} of training state meanwhile; tables, "
+        "pictures, logs not counted"
+    ]
     return rows + [f"  {kind:<14} {amount(size)}" for kind, size in kept.items()]
 
 
 def _rates(plan: Plan) -> list[str]:
-    found = sorted({(rate.machine, rate.device, rate.date, rate.clock, rate.remark, rate.command) for rate in plan.rates})
+    found = sorted(
+        {(rate.machine, rate.device, rate.date, rate.clock, rate.remark, rate.command) for rate in plan.rates}
+    )
     lines = ["rates measured on"]
     for machine, device, date, clock, remark, command in found:
         lines.append(f"  {machine} ({device}), {date}, {clock} time: {command}{f' ({remark})' if remark else ''}")

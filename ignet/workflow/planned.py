@@ -1,8 +1,10 @@
-"""What was planned, kept for jobs that start later: a scheduler's job reads settings, code and data anew when its turn comes.
+"""What was planned, kept for jobs that start later: a scheduler's job reads settings, code and data anew when its turn
+comes.
 
-Snakemake books a job under what its main process planned, so a job that made something else would leave a wrong result that nothing
-notices. The main process therefore writes its plan to a file in the results that is never changed, and hands this to its jobs in the
-place of the experiment file. A job takes its settings from there and refuses where anything else has changed since.
+Snakemake books a job under what its main process planned, so a job that made something else would leave a wrong result
+that nothing notices. The main process therefore writes its plan to a file in the results that is never changed, and
+hands this to its jobs in the place of the experiment file. A job takes its settings from there and refuses where
+anything else has changed since.
 """
 
 import hashlib
@@ -25,7 +27,12 @@ KEY = "planned"
 KEPT = 20
 """Plans that are kept, the newest: jobs of an older one may still be queued when the workflow is started again."""
 
-_WORDS = {"settings": "its settings", "data": "files of the dataset", "source": "files of the source dataset", "weights": "its weights"}
+_WORDS = {
+    "settings": "its settings",
+    "data": "files of the dataset",
+    "source": "files of the source dataset",
+    "weights": "its weights",
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,10 @@ def name_of(job: Any) -> str:
 def parts_of(job: Any) -> dict[str, str]:
     """What one of Snakemake's jobs depends on, by name, each as a hash; its code is compared by its script."""
     parts = {name: repr(value) for name, value in job.params.items() if name != "code"}
-    parts |= {"the list of its input files": repr(sorted(map(str, job.input))), "the rule's command": str(job.rule.shellcmd)}
+    parts |= {
+        "the list of its input files": repr(sorted(map(str, job.input))),
+        "the rule's command": str(job.rule.shellcmd),
+    }
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in parts.items()}
 
 

@@ -51,7 +51,8 @@ class Progress:
         alive: the workflow runs.
         jobs: all of them, those too that needed not run.
         left: seconds until the end; None where it does not run.
-        guessed: rules that wait, have not run here before, and whose time comes from the table of throughputs, or is not known.
+        guessed: rules that wait, have not run here before, and whose time comes from the table of throughputs, or is
+            not known.
     """
 
     alive: bool
@@ -61,7 +62,12 @@ class Progress:
 
 
 def look(
-    schedule: Schedule, results: Path, rates: Sequence[Rate], facts: Facts | None, experiment: ExperimentConfig, now: float
+    schedule: Schedule,
+    results: Path,
+    rates: Sequence[Rate],
+    facts: Facts | None,
+    experiment: ExperimentConfig,
+    now: float,
 ) -> Progress:
     """Read the state of every job and foretell the end.
 
@@ -127,7 +133,13 @@ def measured_seconds(jobs: Sequence[JobProgress], folder: Path) -> dict[str, flo
     """Seconds of jobs that have run here: of each by rule and run or network, and the mean of each rule by its name."""
     by_key: dict[str, list[float]] = {}
     for found in jobs:
-        seconds = found.seconds if found.state == DONE else _recorded(folder / found.job.benchmark) if found.job.benchmark else None
+        seconds = (
+            found.seconds
+            if found.state == DONE
+            else _recorded(folder / found.job.benchmark)
+            if found.job.benchmark
+            else None
+        )
         if seconds is not None:
             for key in {found.job.rule, _key(found.job)}:
                 by_key.setdefault(key, []).append(seconds)
@@ -135,7 +147,8 @@ def measured_seconds(jobs: Sequence[JobProgress], folder: Path) -> dict[str, flo
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process of this machine locks a file. Asked of the kernel: to try the lock could keep a workflow from starting."""
+    """Whether a process of this machine locks a file. Asked of the kernel: to try the lock could keep a workflow from
+    starting."""
     try:
         status, table = path.stat(), Path("/proc/locks").read_text(encoding="utf-8")
     except OSError:
@@ -147,14 +160,19 @@ def is_locked(path: Path) -> bool:
 def _end(schedule: Schedule, left: Mapping[int, float]) -> float:
     """Seconds until all is done: each free slot takes the waiting job with the longest path behind it."""
     keys = {number: _as_job(schedule.jobs[number]) for number in left}
-    graph = {keys[number]: tuple(keys[other] for other in schedule.jobs[number].after if other in keys) for number in sorted(left)}
+    graph = {
+        keys[number]: tuple(keys[other] for other in schedule.jobs[number].after if other in keys)
+        for number in sorted(left)
+    }
     seconds = {keys[number]: value for number, value in left.items()}
     return list_schedule(graph, seconds, dict.fromkeys(graph, CPU), {CPU: max(schedule.slots, 1)}) if graph else 0.0
 
 
 def _as_job(job: Scheduled) -> Job:
     words = job.wildcards
-    return Job(job.rule, words.get("sequence", ""), words.get("network", ""), words.get("run", ""), int(words.get("seed", -1)))
+    return Job(
+        job.rule, words.get("sequence", ""), words.get("network", ""), words.get("run", ""), int(words.get("seed", -1))
+    )
 
 
 def _from_table(job: Scheduled, workload: Workload | None, rates: Sequence[Rate]) -> float:

@@ -1,4 +1,5 @@
-"""What the hashes in a stage's identity were made of, kept beside the results: a hash says that something changed, this says what."""
+"""What the hashes in a stage's identity were made of, kept beside the results: a hash says that something changed, this
+says what."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ def record_code(results: Path, scripts: Iterable[Path]) -> None:
         _record(results, code_hash(script), code_parts(script))
 
 
-def record_data(results: Path, root: Path | str, fingerprints: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> None:
+def record_data(
+    results: Path, root: Path | str, fingerprints: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+) -> None:
     """Keep fingerprints of a user's dataset, by sequence and kind of files.
 
     Args:
@@ -56,16 +59,20 @@ class Records:
     root: Path | None = None
 
     def changed_code(self, old: str, new: str) -> list[str]:
-        """Modules that differ, such as ``ignet/losses/contrastive.py``; nothing where one of the two was not recorded."""
+        """Modules that differ, such as ``ignet/losses/contrastive.py``; nothing where one of the two was not
+        recorded."""
         before, now = self._read(old), self.code.get(new)
         if before is None or now is None:
             return []
         words = {name: "" for name in now if name in before and before[name] != now[name]}
-        words |= dict.fromkeys(now.keys() - before.keys(), " (new here)") | dict.fromkeys(before.keys() - now.keys(), " (gone)")
+        words |= dict.fromkeys(now.keys() - before.keys(), " (new here)") | dict.fromkeys(
+            before.keys() - now.keys(), " (gone)"
+        )
         return [name + words[name] for name in sorted(words)]
 
     def changed_data(self, old: str, since: float) -> list[str]:
-        """Kinds of files of the dataset that differ, each with some of those that are newer than ``since`` [s since 1970]."""
+        """Kinds of files of the dataset that differ, each with some of those that are newer than ``since`` [s since
+        1970]."""
         before = self._read(old)
         if before is None or self.root is None:
             return []

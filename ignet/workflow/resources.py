@@ -11,8 +11,8 @@ TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 USE_GPU = ("evaluate_2d", "feature_basis", "extract", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
 
-# MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job add about 250; the
-# rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
+# MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job
+# add about 250; the rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
 ASKED = {
     "simulate_source": (1500, 30),
     "simulate_sequence": (1500, 30),
@@ -50,7 +50,8 @@ def memory_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int
 
 
 def runtime_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int:
-    """Minutes that the ``attempt``-th try (from 1) of a job asks for; a training goes on where it stopped, so it needs no more."""
+    """Minutes that the ``attempt``-th try (from 1) of a job asks for; a training goes on where it stopped, so it needs
+    no more."""
     own = execution.stages.get(stage)
     asked = (own and own.runtime) or (execution.runtime if stage in TRAININGS else ASKED[stage][1])
     return asked if stage in TRAININGS else asked * min(attempt, 2)

@@ -1,4 +1,5 @@
-"""What a call of the workflow has to do, written when it starts: jobs, files and order, for those who look on while it runs."""
+"""What a call of the workflow has to do, written when it starts: jobs, files and order, for those who look on while it
+runs."""
 
 import os
 import time
@@ -61,7 +62,9 @@ class Schedule:
     jobs: tuple[Scheduled, ...]
 
 
-def record_schedule(results: Path, jobs: Sequence[Any], dag: Any, slots: int, experiment: dict[str, Any], target_rule: str = "all") -> None:
+def record_schedule(
+    results: Path, jobs: Sequence[Any], dag: Any, slots: int, experiment: dict[str, Any], target_rule: str = "all"
+) -> None:
     """Write what this call has to do.
 
     Args:
@@ -95,7 +98,9 @@ def read_schedule(results: Path) -> Schedule:
     """
     path = results / FILE
     if not path.exists():
-        raise IgnetError(f"{results}: holds no {FILE}, expected the folder of results of a workflow that was started; give its path")
+        raise IgnetError(
+            f"{results}: holds no {FILE}, expected the folder of results of a workflow that was started; give its path"
+        )
     found = read_json(path)
     try:
         jobs = tuple(Scheduled(**job) for job in found["jobs"])

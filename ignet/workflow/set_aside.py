@@ -29,5 +29,7 @@ def set_trainings_aside(dag: Any, states: Mapping[str, Path]) -> list[str]:
         outputs = [Path(job.output.model), Path(job.output.metrics), Path(job.output.curves)]
         # who asks for a training with --forcerun wants it to be done, and not its last result
         if set_aside(states[job.rule.name], outputs, again=bool(dag.reason(job).forced)):
-            kept.append(" ".join([job.rule.name, *(f"{key}={value}" for key, value in sorted(job.wildcards_dict.items()))]))
+            kept.append(
+                " ".join([job.rule.name, *(f"{key}={value}" for key, value in sorted(job.wildcards_dict.items()))])
+            )
     return sorted(kept)

@@ -1,7 +1,7 @@
 """Results that several experiments share: named by what they come from, so that equal settings find each other.
 
-The name holds settings and the places of the user's datasets. It holds no code and no file contents: where these change, a result is made
-again in its place, by the rules' params and inputs.
+The name holds settings and the places of the user's datasets. It holds no code and no file contents: where these
+change, a result is made again in its place, by the rules' params and inputs.
 """
 
 import hashlib
@@ -63,7 +63,8 @@ class Artifacts:
         source: the source set, or the user's.
         target: the target sequences, or the user's dataset.
         scribbles: simulated scribbles, or where ``target`` has them.
-        projection: correspondence by role, ``train`` (with scribbles) and ``val``; a sequence may have another role elsewhere.
+        projection: correspondence by role, ``train`` (with scribbles) and ``val``; a sequence may have another role
+            elsewhere.
         networks: pretrained and adapted 2D networks, by name.
         bases: principal components of the features by 2D network, where stores have fewer channels; else none.
         features: feature stores by 2D network.
@@ -83,7 +84,10 @@ class Artifacts:
         """All that the workflow makes, by the path that it has in an experiment that shares nothing."""
         named = {"world/source": self.source, "world/target": self.target, "scribbles": self.scribbles}
         named |= {f"projection/{role}": artifact for role, artifact in self.projection.items()}
-        named |= {"pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact for name, artifact in self.networks.items()}
+        named |= {
+            "pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact
+            for name, artifact in self.networks.items()
+        }
         named |= {f"feature_basis/{name}": artifact for name, artifact in self.bases.items()}
         named |= {f"features/{name}": artifact for name, artifact in self.features.items()}
         named |= {f"evaluate_2d/{name}": artifact for name, artifact in self.evaluations.items()}
@@ -94,7 +98,8 @@ class Artifacts:
 def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     """Trace every shareable result of an experiment back to the settings that lead to it.
 
-    A stage's parts are what its rule reads, and nothing else; two experiments share a result where these are equal all the way up.
+    A stage's parts are what its rule reads, and nothing else; two experiments share a result where these are equal all
+    the way up.
     """
     data, world = experiment.dataset, experiment.world
     source = _dataset(experiment.source.root) or Artifact("world/source", {"settings": world.of_source()})
@@ -102,12 +107,21 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     simulated = Artifact("scribbles", {"settings": experiment.scribbles, "dataset": target})
     scribbles = target if data.scribbles == "dataset" else simulated
     seen = {"settings": experiment.projection, "dataset": target}
-    projection = {"train": Artifact("projection", {**seen, "scribbles": scribbles}), "val": Artifact("projection", seen)}
+    projection = {
+        "train": Artifact("projection", {**seen, "scribbles": scribbles}),
+        "val": Artifact("projection", seen),
+    }
 
     images = {"source": source, "layout": experiment.source.layout}
     pretrained = Artifact("pretrain_2d", {"settings": experiment.pretrain_2d, **images})
     networks = {SOURCE_NETWORK: pretrained}
-    learnt = {**images, "pretrained": pretrained, "dataset": target, "sequences": data.train_sequences, "projection": projection["train"]}
+    learnt = {
+        **images,
+        "pretrained": pretrained,
+        "dataset": target,
+        "sequences": data.train_sequences,
+        "projection": projection["train"],
+    }
     for name in experiment.adaptations:
         networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name), **learnt})
 
@@ -116,8 +130,15 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     bases = {name: Artifact("feature_basis", {**fitted, "network": network}) for name, network in networks.items()}
     bases = bases if experiment.features.channels else {}
     stored = {"settings": experiment.features.of_store(), "dataset": target, "projection": projection["train"]}
-    based = {name: {"network": network, **({"basis": bases[name]} if bases else {})} for name, network in networks.items()}
-    judged = {"settings": experiment.evaluate_2d, "dataset": target, "sequences": data.val_sequences, "projection": projection["val"]}
+    based = {
+        name: {"network": network, **({"basis": bases[name]} if bases else {})} for name, network in networks.items()
+    }
+    judged = {
+        "settings": experiment.evaluate_2d,
+        "dataset": target,
+        "sequences": data.val_sequences,
+        "projection": projection["val"],
+    }
     return Artifacts(
         source=source,
         target=target,
@@ -126,12 +147,15 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         networks=networks,
         bases=bases,
         features={name: Artifact("features", {**stored, **based[name]}) for name in networks},
-        evaluations={name: Artifact("evaluate_2d", {**judged, "network": network}) for name, network in networks.items()},
+        evaluations={
+            name: Artifact("evaluate_2d", {**judged, "network": network}) for name, network in networks.items()
+        },
     )
 
 
 def link_artifacts(experiment: ExperimentConfig) -> None:
-    """Make what an experiment shares easy to find: links in ``<results>/shared``, and beside each shared folder a note of its origin.
+    """Make what an experiment shares easy to find: links in ``<results>/shared``, and beside each shared folder a note
+    of its origin.
 
     Links of names that are gone are removed; where nothing is shared, all of them.
 
@@ -142,7 +166,9 @@ def link_artifacts(experiment: ExperimentConfig) -> None:
     artifacts = find_artifacts(experiment).by_name() if experiment.shared else {}
     runs = [experiment.run(name) for name in experiment.runs]
     read = {f"{stage}/{run.features}" for run in runs if needs_features(run) for stage in _PER_NETWORK}
-    artifacts = {name: artifact for name, artifact in artifacts.items() if artifact.stage not in _PER_NETWORK or name in read}
+    artifacts = {
+        name: artifact for name, artifact in artifacts.items() if artifact.stage not in _PER_NETWORK or name in read
+    }
     for path in list(links.rglob("*")):
         if path.is_symlink() and str(path.relative_to(links)) not in artifacts:
             path.unlink()

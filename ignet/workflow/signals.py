@@ -1,4 +1,5 @@
-"""Ending a workflow by signals, where its jobs run on this machine: the running jobs end in seconds, and trainings save their state."""
+"""Ending a workflow by signals, where its jobs run on this machine: the running jobs end in seconds, and trainings save
+their state."""
 
 import os
 import signal
@@ -11,7 +12,10 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EVERY_S = 0.5
 
-FIRST = "SIGTERM: no other job will start; once more ends the running ones (trainings save their state, and go on from there)"
+FIRST = (
+    "SIGTERM: no other job will start; once more ends the running ones (trainings save their state, and go on "
+    "from there)"
+)
 ENDING = "ending the running jobs; trainings save their state, and the same command goes on from there"
 
 

@@ -1,4 +1,5 @@
-"""How large the networks are, in closed form: parameters, multiply-adds, occupied voxels. Needs no torch, so that a plan takes no time."""
+"""How large the networks are, in closed form: parameters, multiply-adds, occupied voxels. Needs no torch, so that a
+plan takes no time."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -10,9 +11,20 @@ from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import BackboneConfig
 
 KITTI_VOXELS = {0.05: 0.7522, 0.1: 0.5242, 0.2: 0.3057, 0.4: 0.1484, 0.8: 0.0621, 1.6: 0.0232, 3.2: 0.0078, 4.8: 0.0043}
-"""Occupied voxels a point by the voxel's side in metres: the mean of 18 real frames of SemanticKITTI (sequences 00-02, 04-07, 09, 10)."""
+"""Occupied voxels a point by the voxel's side in metres: the mean of 18 real frames of SemanticKITTI (sequences 00-02,
+04-07, 09, 10)."""
 
-WORLD_VOXELS = {0.05: 0.987, 0.1: 0.8804, 0.2: 0.6258, 0.3: 0.4423, 0.4: 0.3329, 0.8: 0.1513, 1.6: 0.0658, 3.2: 0.0273, 4.8: 0.0182}
+WORLD_VOXELS = {
+    0.05: 0.987,
+    0.1: 0.8804,
+    0.2: 0.6258,
+    0.3: 0.4423,
+    0.4: 0.3329,
+    0.8: 0.1513,
+    1.6: 0.0658,
+    3.2: 0.0273,
+    4.8: 0.0182,
+}
 """The same in the embedded world of config/demo.yaml, whose scans have a tenth of the points."""
 
 Shares = Mapping[float, float]
@@ -43,10 +55,14 @@ def segformer_work(config: SegformerConfig, pixels: float) -> float:
 def _segformer(config: SegformerConfig, pixels: float) -> Iterator[Layer]:
     before, kernels = 3, (7, 3, 3, 3)
     fine = pixels / _STRIDES[0] ** 2
-    for channels, depth, stride, reduction, kernel in zip(config.hidden_sizes, config.depths, _STRIDES, _REDUCTION, kernels, strict=True):
+    for channels, depth, stride, reduction, kernel in zip(
+        config.hidden_sizes, config.depths, _STRIDES, _REDUCTION, kernels, strict=True
+    ):
         tokens, keys = pixels / stride**2, pixels / stride**2 / reduction**2
         yield _dense(before * channels * kernel**2, tokens)
-        yield _dense(depth * (2 * channels**2 + 8 * channels**2 + 36 * channels), tokens)  # query, projection, MLP of width 4 C
+        yield _dense(
+            depth * (2 * channels**2 + 8 * channels**2 + 36 * channels), tokens
+        )  # query, projection, MLP of width 4 C
         yield _dense(depth * 2 * channels**2, keys)
         yield _dense(depth * (channels * reduction) ** 2 if reduction > 1 else 0, keys)
         yield Layer(0, depth * 2 * tokens * keys * channels)  # attention itself
@@ -61,9 +77,11 @@ def minkunet_parameters(config: BackboneConfig) -> float:
 
 
 def minkunet_work(config: BackboneConfig, points: float, shares: Shares) -> float:
-    """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours of a voxel were occupied.
+    """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours of a voxel were
+    occupied.
 
-    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours; only ratios of these figures are used.
+    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours; only ratios of these
+    figures are used.
     """
     return sum(layer.work for layer in _minkunet(config, points, shares))
 

@@ -18,8 +18,8 @@ LOCK = "lock"
 def remove_booked_states(roots: Iterable[Path], recorded: Set[str]) -> list[Path]:
     """Remove the states of finished trainings whose results are there and recorded; returns the states' folders.
 
-    All others stay: those of unfinished trainings, those whose results are gone or were made by another training since, and those that a
-    training uses now.
+    All others stay: those of unfinished trainings, those whose results are gone or were made by another training since,
+    and those that a training uses now.
 
     Args:
         roots: folders of results, which hold ``state/STAGE/IDENTITY``.
@@ -43,7 +43,8 @@ def remove_booked_states(roots: Iterable[Path], recorded: Set[str]) -> list[Path
 
 
 def _empty(folder: Path, digests: Collection[str]) -> None:
-    """Remove a state, but for results that were set aside there and that are not in their place; the caller holds its lock."""
+    """Remove a state, but for results that were set aside there and that are not in their place; the caller holds its
+    lock."""
     kept = folder / FOLDER
     if all(file_hash(weights) in digests for weights in kept.glob("*.safetensors")):
         # under the lock, so that a training that waits for it finds its lock file gone, and makes the folder anew
@@ -55,7 +56,8 @@ def _empty(folder: Path, digests: Collection[str]) -> None:
 
 
 class FinishedJobs(logging.Handler):
-    """Calls a function with the number of each job that Snakemake reports as finished: it has recorded the outputs then.
+    """Calls a function with the number of each job that Snakemake reports as finished: it has recorded the outputs
+    then.
 
     Add it to Snakemake's logger. With ``--quiet progress`` Snakemake reports none.
     """

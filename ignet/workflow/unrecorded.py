@@ -1,4 +1,5 @@
-"""Outputs of which nothing says how they were made: no change can be noticed, so the workflow does not take them for right."""
+"""Outputs of which nothing says how they were made: no change can be noticed, so the workflow does not take them for
+right."""
 
 from collections.abc import Sequence
 
@@ -8,7 +9,8 @@ FOLDER = "records"
 """Folder in the results, and in the shared ones, with the record of each output."""
 
 REMEDY = (
-    f"put the folder '{FOLDER}' of these results back, or make it again (--forcerun RULE, or remove it), or take it as made with the "
+    f"put the folder '{FOLDER}' of these results back, or make it again (--forcerun RULE, or remove it), or take it "
+    "as made with the "
     "settings, code and data of now (--touch)"
 )
 """What to do about an output without a record."""
@@ -31,7 +33,8 @@ def refuse_without_record(outputs: Sequence[str]) -> None:
     if not outputs or not _refuse:
         return
     raise IgnetError(
-        f"{some(outputs)}: found no record of how it was made, and without one no change of settings, code or data is noticed; {REMEDY}"
+        f"{some(outputs)}: found no record of how it was made, and without one no change of settings, code or data "
+        f"is noticed; {REMEDY}"
     )
 
 

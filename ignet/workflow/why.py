@@ -64,7 +64,9 @@ def explain(jobs: list[Job], changed_code: ChangedCode, changed_data: ChangedDat
     for job in jobs:
         follows = sorted({maker[file] for file in job.made_inputs if file in maker})
         causes = list(_causes(job, changed_code, changed_data))
-        explained.append(Explanation(job, causes if causes or follows else ["Snakemake gives no reason that is known here"], follows))
+        explained.append(
+            Explanation(job, causes if causes or follows else ["Snakemake gives no reason that is known here"], follows)
+        )
     return explained
 
 
@@ -83,7 +85,9 @@ def _causes(job: Job, changed_code: ChangedCode, changed_data: ChangedData) -> I
     yield from _changed_params(job, job.recorded_params, changed_code, changed_data)
 
 
-def _changed_params(job: Job, recorded: list[str], changed_code: ChangedCode, changed_data: ChangedData) -> Iterator[str]:
+def _changed_params(
+    job: Job, recorded: list[str], changed_code: ChangedCode, changed_data: ChangedData
+) -> Iterator[str]:
     """Snakemake keeps params without their names, so each changed one looks for the old value that is of its kind."""
     old = [_value(text) for text in recorded if text not in job.params.values()]
     new = {name: _value(text) for name, text in job.params.items() if text not in recorded}
@@ -92,7 +96,11 @@ def _changed_params(job: Job, recorded: list[str], changed_code: ChangedCode, ch
             then = _code_of(job.recorded_command)
             modules = changed_code(then, value)
             old = [other for other in old if other != then]
-            yield f"code: {', '.join(modules)}" if modules else f"code: {then or 'unknown'} -> {value} (which module was not recorded)"
+            yield (
+                f"code: {', '.join(modules)}"
+                if modules
+                else f"code: {then or 'unknown'} -> {value} (which module was not recorded)"
+            )
             continue
         then = next((other for other in old if _same_kind(other, value)), _NOTHING)
         old = [other for other in old if other is not then]
@@ -100,7 +108,9 @@ def _changed_params(job: Job, recorded: list[str], changed_code: ChangedCode, ch
             yield from setting_changes(SECTIONS.get(job.rule, job.rule), _settings(then), _settings(value))
         elif _is_fingerprint(value):
             # equal values are kept once, so that the old one may also stand for a param that has not changed
-            embedded = next((other for other in map(_value, recorded) if _is_fingerprint(other) and "embedded" in other), _NOTHING)
+            embedded = next(
+                (other for other in map(_value, recorded) if _is_fingerprint(other) and "embedded" in other), _NOTHING
+            )
             yield from _data(name, embedded if then is _NOTHING else then, value, job.recorded_end, changed_data)
         elif isinstance(value, list | tuple) and isinstance(then, list | tuple):
             # lists of files only repeat what the inputs have said
@@ -183,11 +193,13 @@ def _show(value: Any) -> str:
 
 
 def as_text(explained: list[Explanation], unknown: int = 0) -> str:
-    """The explanations for people: jobs with the same causes stand together, those that only follow are counted by rule.
+    """The explanations for people: jobs with the same causes stand together, those that only follow are counted by
+    rule.
 
     Args:
         explained: the jobs of the plan.
-        unknown: number of outputs of which there is no record, so that nobody can say whether they have to be made again.
+        unknown: number of outputs of which there is no record, so that nobody can say whether they have to be made
+            again.
     """
     if not explained and unknown:
         return f"Nothing that there is a record of has changed; {unknown} of the outputs have none."
@@ -202,7 +214,11 @@ def as_text(explained: list[Explanation], unknown: int = 0) -> str:
     for causes, rules in groups.items():
         lines += ["", *causes, *(f"    {rule}{_which(names)}" for rule, names in rules.items())]
     if only := Counter(part.job.rule for part in explained if not part.causes):
-        lines += ["", "only because of those", f"    {', '.join(f'{rule} ({_jobs(count)})' for rule, count in only.items())}"]
+        lines += [
+            "",
+            "only because of those",
+            f"    {', '.join(f'{rule} ({_jobs(count)})' for rule, count in only.items())}",
+        ]
     return "\n".join(lines)
 
 
@@ -219,4 +235,7 @@ def _jobs(count: int) -> str:
 
 def as_values(explained: list[Explanation]) -> list[dict[str, Any]]:
     """The explanations as plain values, for scripts."""
-    return [{"rule": part.job.rule, "wildcards": part.job.wildcards, "causes": part.causes, "follows": part.follows} for part in explained]
+    return [
+        {"rule": part.job.rule, "wildcards": part.job.wildcards, "causes": part.causes, "follows": part.follows}
+        for part in explained
+    ]

@@ -12,7 +12,8 @@ from ignet.workflow.jobs import Job
 from ignet.workflow.sizes import Shares, minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
 
 BACKWARD = 3
-"""A training pass over a forward pass: the gradients of the activations and of the weights take about one forward pass each."""
+"""A training pass over a forward pass: the gradients of the activations and of the weights take about one forward pass
+each."""
 
 HOLD_OUT_EVERY = 10
 """As in the stage pretrain_2d: every tenth source image is segmented at the end."""
@@ -23,7 +24,17 @@ _CURVE_BYTES = 300  # a step: curves.csv and TensorBoard, as measured on the emb
 _IMAGE_BYTES = 1.3  # a pixel: PNGs of the embedded world, as measured
 _STATE_COPIES = 2 * 4  # two checkpoints of student, teacher and two moments of the optimiser
 
-DISK_KINDS = ("world", "scribbles", "projection", "features", "pseudo-labels", "predictions", "weights", "curves", "training state")
+DISK_KINDS = (
+    "world",
+    "scribbles",
+    "projection",
+    "features",
+    "pseudo-labels",
+    "predictions",
+    "weights",
+    "curves",
+    "training state",
+)
 """Kinds of artifacts; the last is removed when its training ends."""
 
 
@@ -55,7 +66,8 @@ def pretrain_load(settings: Pretrain2DConfig) -> float:
 
 
 def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
-    """Multiply-adds of one step of adaptation: a source, a mixed and a target image a sample, and the teacher on the target."""
+    """Multiply-adds of one step of adaptation: a source, a mixed and a target image a sample, and the teacher on the
+    target."""
     return settings.batch * (3 * BACKWARD + 1) * segformer_work(network, crop_pixels(settings))
 
 
@@ -155,14 +167,18 @@ class Workload:
             case "simulate_source":
                 return {"world": facts.source_images * facts.source_pixels * _IMAGE_BYTES}
             case "simulate_sequence":
-                return {"world": frames * (facts.points * (_SCAN_BYTES + 2 * _LABEL_BYTES) + facts.pixels * _IMAGE_BYTES)}
+                return {
+                    "world": frames * (facts.points * (_SCAN_BYTES + 2 * _LABEL_BYTES) + facts.pixels * _IMAGE_BYTES)
+                }
             case "simulate_scribbles":
                 return {"scribbles": frames * label}
             case "project":
                 return {"projection": frames * facts.visible * _CORRESPONDENCE_BYTES}
             case "extract":
                 features = self.experiment.features
-                row = _INDEX_BYTES + (features.channels or self.network.decoder_channels) * _FEATURE_BYTES[features.dtype]
+                row = (
+                    _INDEX_BYTES + (features.channels or self.network.decoder_channels) * _FEATURE_BYTES[features.dtype]
+                )
                 return {"features": frames * facts.visible * row}
             case "predict":
                 return {"predictions": frames * label}

@@ -82,7 +82,9 @@ class StreetBuilder:
             self.bays.append((s, end, side))
         else:
             draw, paved = rng.random(), layout.verge_gravel + layout.verge_paved
-            self.street.paint(GRAVEL if draw < layout.verge_gravel else SIDEWALK if draw < paved else TERRAIN, (s, end), kerb)
+            self.street.paint(
+                GRAVEL if draw < layout.verge_gravel else SIDEWALK if draw < paved else TERRAIN, (s, end), kerb
+            )
         yard = outer + float(rng.uniform(*layout.yard))
         self.street.paint(int(rng.choice(layout.yard_surfaces)), (s, end), (side * outer, side * yard))
         border = str(rng.choice(layout.borders))
@@ -97,7 +99,9 @@ class StreetBuilder:
                 where = self.pose(float(rng.uniform(s + 2, end - 2)), side * (yard + float(rng.uniform(4, 9))))
                 objects.tree(self.b, where, float(rng.uniform(1.8, 3.0)))
         for _ in range(rng.integers(0, layout.bushes, endpoint=True)):
-            where = self.pose(float(rng.uniform(s + 1, end - 1)), side * float(rng.uniform(outer + 0.7, max(yard - 0.6, outer + 0.8))))
+            where = self.pose(
+                float(rng.uniform(s + 1, end - 1)), side * float(rng.uniform(outer + 0.7, max(yard - 0.6, outer + 0.8)))
+            )
             objects.bush(self.b, where, float(rng.uniform(0.5, 1.0)))
         if layout.back_row:
             self._house(s, end, side * (yard + float(rng.uniform(17, 20))), side)
@@ -115,11 +119,26 @@ class StreetBuilder:
         b.add(PRISM, (0, 0, height / 2), (length, depth / 2, height / 2), color, FACADE)
         if rng.random() < self.layout.gable:
             rise = float(rng.uniform(1.2, 2.2))
-            b.add(PRISM, (0, 0, height + rise), (length + 0.2, depth / 2 + 0.4, rise), b.look.color("roof", rng), ROOF, taper=(0.0, 0.98))
+            b.add(
+                PRISM,
+                (0, 0, height + rise),
+                (length + 0.2, depth / 2 + 0.4, rise),
+                b.look.color("roof", rng),
+                ROOF,
+                taper=(0.0, 0.98),
+            )
         else:
-            b.add(PRISM, (0, 0, height + 0.15), (length + 0.25, depth / 2 + 0.25, 0.15), b.look.color("roof", rng), ROOF)
+            b.add(
+                PRISM, (0, 0, height + 0.15), (length + 0.25, depth / 2 + 0.25, 0.15), b.look.color("roof", rng), ROOF
+            )
         if rng.random() < 0.4:
-            b.add(PRISM, (rng.uniform(-0.5, 0.5) * length, -side * (depth / 2 + 0.4), 1.5), (1.6, 0.5, 1.5), color * 0.9, FACADE)
+            b.add(
+                PRISM,
+                (rng.uniform(-0.5, 0.5) * length, -side * (depth / 2 + 0.4), 1.5),
+                (1.6, 0.5, 1.5),
+                color * 0.9,
+                FACADE,
+            )
 
     def _border(self, kind: str, s: float, end: float, d: float, tall: bool = False) -> None:
         if kind == "none" or end - s < 1.5:
@@ -192,7 +211,9 @@ class StreetBuilder:
         for s in np.arange(self.street.start, self.street.end, step):
             if any(s < high + 2 and s + step > low - 5 for low, high in crossings):
                 continue
-            self.street.paint(GRAVEL if self.rng.random() < self.layout.verge_gravel else TERRAIN, (s, s + step), (-width, width))
+            self.street.paint(
+                GRAVEL if self.rng.random() < self.layout.verge_gravel else TERRAIN, (s, s + step), (-width, width)
+            )
             kind = str(self.rng.choice(("pickets", "pickets", "hedge", "none", "none")))
             self._border(kind, s, s + step, 0.0)
             if kind == "none" and self.rng.random() < 0.5:
@@ -214,7 +235,11 @@ class StreetBuilder:
                 middle, heading = s + lengths[kind] / 2, 0.0 if side < 0 else np.pi
                 if kind == "motorcycle":
                     for i in range(2):
-                        pose = self.pose(middle - 0.8 + 1.5 * i, side * (self.half + 1.1), 1.2 * side + float(self.rng.normal(0, 0.15)))
+                        pose = self.pose(
+                            middle - 0.8 + 1.5 * i,
+                            side * (self.half + 1.1),
+                            1.2 * side + float(self.rng.normal(0, 0.15)),
+                        )
                         objects.motorcycle(self.b, pose, self.next_instance())
                 elif kind != "car" or self.rng.random() < 0.85:
                     pose = self.pose(middle, side * (self.half + 1.15), heading + float(self.rng.normal(0, 0.02)))

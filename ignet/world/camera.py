@@ -17,7 +17,9 @@ class Rig:
     center: tuple[float, float]  # pixels
     offset: tuple[float, float, float]  # fourth column of P2: where camera 2 stands to the reference camera
     baselines: tuple[float, float]  # the same of P1 and P3, first row
-    turn: tuple[float, float, float]  # LiDAR -> reference camera after the change of axes: radians about the camera's x, y, z
+    turn: tuple[
+        float, float, float
+    ]  # LiDAR -> reference camera after the change of axes: radians about the camera's x, y, z
     lever: tuple[float, float, float]  # and metres along them
 
     def camera(self, width: int, height: int) -> "Camera":
@@ -26,7 +28,11 @@ class Rig:
         focal, cx = self.focal * scale, (self.center[0] + 0.5) * scale - 0.5
         # the horizon keeps its place in the middle, whatever the image's shape
         cy = height * (self.center[1] + 0.5) / self.size[1] - 0.5
-        columns = {"P0": (0.0, 0.0, 0.0), "P1": (self.baselines[0] * scale, 0.0, 0.0), "P3": (self.baselines[1] * scale, 0.0, 0.0)}
+        columns = {
+            "P0": (0.0, 0.0, 0.0),
+            "P1": (self.baselines[0] * scale, 0.0, 0.0),
+            "P3": (self.baselines[1] * scale, 0.0, 0.0),
+        }
         columns["P2"] = (self.offset[0] * scale, self.offset[1] * scale, self.offset[2])
         matrix = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
         projection = {name: np.column_stack([matrix, column]) for name, column in columns.items()}
@@ -38,7 +44,8 @@ class Rig:
         return Camera(width, height, {k: _rounded(v) for k, v in sorted(projection.items())}, _rounded(tr))
 
 
-# 81.6 degrees of horizontal view; camera 2 stands 6 cm left of the reference camera, 0.27 m ahead of and 0.08 m below the LiDAR
+# 81.6 degrees of horizontal view; camera 2 stands 6 cm left of the reference camera, 0.27 m ahead of and 0.08 m below
+# the LiDAR
 KITTI_RIG = Rig(
     size=(1241, 376),
     focal=718.856,

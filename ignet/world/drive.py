@@ -1,4 +1,5 @@
-"""A drive along one street: its frames as scans and pictures, each a function of the settings and the frame's number alone."""
+"""A drive along one street: its frames as scans and pictures, each a function of the settings and the frame's number
+alone."""
 
 from dataclasses import replace
 
@@ -37,7 +38,9 @@ class Drive:
         """The camera image with dense labels and depths."""
         moving = self._scene.moving(frame)
         solids = self._scene.static.join(moving)
-        return render(self._scene, self._shadows, solids, moving, self.camera, self.pose(frame, sway), self._rng(frame, 0))
+        return render(
+            self._scene, self._shadows, solids, moving, self.camera, self.pose(frame, sway), self._rng(frame, 0)
+        )
 
     def scan(self, frame: int) -> Scan:
         """The LiDAR sweep at the same moment."""

@@ -1,4 +1,5 @@
-"""The embedded world on disk: the source set in GTA-V's layout, target sequences in SemanticKITTI's and ScribbleKITTI's."""
+"""The embedded world on disk: the source set in GTA-V's layout, target sequences in SemanticKITTI's and
+ScribbleKITTI's."""
 
 import zlib
 from pathlib import Path
@@ -43,7 +44,8 @@ def write_source(config: WorldConfig, folder: Path) -> None:
 
 
 def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
-    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or nothing."""
+    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or
+    nothing."""
     drive = target_drive(config, number_of(sequence))
     with atomic(folder) as temporary:
         for name in ("velodyne", "labels", "scribbles", "image_2"):
@@ -52,11 +54,14 @@ def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
             _write_frame(config, drive, frame, temporary)
         _write_calibration(temporary / "calib.txt", drive.camera)
         _write_poses(temporary / "poses.txt", [drive.pose(frame) for frame in range(config.frames)], drive.camera)
-        (temporary / "times.txt").write_text("".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)), encoding="utf-8")
+        (temporary / "times.txt").write_text(
+            "".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)), encoding="utf-8"
+        )
 
 
 def number_of(sequence: str) -> int:
-    """Number of a sequence's street: its name where that is a number, else one beyond all such that the name alone decides."""
+    """Number of a sequence's street: its name where that is a number, else one beyond all such that the name alone
+    decides."""
     return int(sequence) if sequence.isdecimal() else 10**6 + zlib.crc32(sequence.encode())
 
 
@@ -89,7 +94,9 @@ def _write_calibration(path: Path, camera: Camera) -> None:
 def _write_poses(path: Path, poses: list[np.ndarray], camera: Camera) -> None:
     """One line a frame: the reference camera's pose in its own frame at frame 0."""
     inverse, first = np.linalg.inv(camera.tr), np.linalg.inv(poses[0])
-    path.write_text("".join(f"{_numbers((camera.tr @ first @ pose @ inverse)[:3])}\n" for pose in poses), encoding="utf-8")
+    path.write_text(
+        "".join(f"{_numbers((camera.tr @ first @ pose @ inverse)[:3])}\n" for pose in poses), encoding="utf-8"
+    )
 
 
 def _label_palette() -> bytes:

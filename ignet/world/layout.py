@@ -40,7 +40,20 @@ class Layout:
     gap: Range = (0.6, 3.0)  # between two houses
     back_row: bool = False  # houses, not a tree, behind each lot
     bushes: int = 3  # at most, a lot
-    parked: tuple[str, ...] = ("car", "motorcycle", "car", "truck", "car", "car", "car", "motorcycle", "car", "van", "car", "car")
+    parked: tuple[str, ...] = (
+        "car",
+        "motorcycle",
+        "car",
+        "truck",
+        "car",
+        "car",
+        "car",
+        "motorcycle",
+        "car",
+        "van",
+        "car",
+        "car",
+    )
     drive: float = 0.5  # where the sensor vehicle drives
     oncoming: tuple[float, ...] = (0.5,)  # where the oncoming traffic drives
     beside: tuple[float, ...] = ()  # where others drive in the vehicle's direction, besides those in its own lane
@@ -93,7 +106,8 @@ RESIDENTIAL_LAYOUT = Layout(
     racks=(14, 24),
 )
 
-# a straight city avenue: two lanes a direction round a planted median with railings, closed fronts of tall houses, much traffic
+# a straight city avenue: two lanes a direction round a planted median with railings, closed fronts of tall houses, much
+# traffic
 AVENUE_LAYOUT = Layout(
     road=(7.8, 8.8),
     bend=0.015,

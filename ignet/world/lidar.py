@@ -14,11 +14,14 @@ from ignet.world.street import GROUND_RAW
 class Lidar:
     """A sensor and how it is mounted; how many beams and columns it has is a setting. Lengths in metres.
 
-    Remission = mean of the surface * (response[0] + response[1] sqrt(cos of incidence)) / (1 + (distance / fade)^2), with noise.
+    Remission = mean of the surface * (response[0] + response[1] sqrt(cos of incidence)) / (1 + (distance / fade)^2),
+    with noise.
     """
 
     height: float  # above the ground
-    blocks: tuple[tuple[float, float], ...]  # degrees of the first and the last beam of each block of evenly spaced beams, from the top
+    blocks: tuple[
+        tuple[float, float], ...
+    ]  # degrees of the first and the last beam of each block of evenly spaced beams, from the top
     limit: float  # longest range
     shortest: float
     noise: float  # of the range, standard deviation
@@ -30,7 +33,9 @@ class Lidar:
     def elevations(self, beams: int) -> np.ndarray:
         """Angles of the beams in radians, falling; the upper blocks get the odd beams."""
         parts = [len(part) for part in np.array_split(np.arange(beams), len(self.blocks))]
-        return np.radians(np.concatenate([np.linspace(*block, count) for block, count in zip(self.blocks, parts, strict=True)]))
+        return np.radians(
+            np.concatenate([np.linspace(*block, count) for block, count in zip(self.blocks, parts, strict=True)])
+        )
 
 
 # as KITTI's: a denser upper and a sparser lower half
@@ -75,7 +80,8 @@ def _lidar_rays(lidar: Lidar, pose: np.ndarray, beams: int, azimuths: int) -> Ra
 
 
 def _lidar_windows(lidar: Lidar, pose: np.ndarray, solids: Solids, beams: int, azimuths: int) -> Windows:
-    """Rows and columns that each solid's bounding box covers; two entries where it crosses the seam behind the vehicle."""
+    """Rows and columns that each solid's bounding box covers; two entries where it crosses the seam behind the
+    vehicle."""
     corners = solids.corners() - pose[:3, 3].astype(np.float32)
     middle = solids.center - pose[:3, 3].astype(np.float32)
     # nearest horizontal distance to the box, in the box's own frame
@@ -104,14 +110,18 @@ def _lidar_windows(lidar: Lidar, pose: np.ndarray, solids: Solids, beams: int, a
     rows, boxes = [], []
     for shift in (-azimuths, 0, azimuths):
         box = np.stack([first, last, np.clip(left + shift, 0, azimuths), np.clip(right + shift, 0, azimuths)], axis=1)
-        seen = np.flatnonzero((box[:, 0] < box[:, 1]) & (box[:, 2] < box[:, 3]) & (near < lidar.limit) & (~inside | (shift == 0)))
+        seen = np.flatnonzero(
+            (box[:, 0] < box[:, 1]) & (box[:, 2] < box[:, 3]) & (near < lidar.limit) & (~inside | (shift == 0))
+        )
         rows.append(seen)
         boxes.append(box[seen])
     row = np.concatenate(rows)
     return Windows(row, np.concatenate(boxes), near[row])
 
 
-def scan(lidar: Lidar, scene: Scene, solids: Solids, pose: np.ndarray, beams: int, azimuths: int, rng: np.random.Generator) -> Scan:
+def scan(
+    lidar: Lidar, scene: Scene, solids: Solids, pose: np.ndarray, beams: int, azimuths: int, rng: np.random.Generator
+) -> Scan:
     """Sweep the scene once.
 
     Args:

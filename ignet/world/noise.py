@@ -13,7 +13,11 @@ def _table() -> np.ndarray:
     """Fractal noise, periodic with 64 cells an axis: float32 (64**3,) in 0..1, about normal round 0.5."""
     white = np.random.default_rng(_SEED).standard_normal((_SIZE, _SIZE, _SIZE))
     frequency = np.fft.fftfreq(_SIZE) * _SIZE
-    squared = frequency[:, None, None] ** 2 + frequency[None, :, None] ** 2 + np.fft.rfftfreq(_SIZE)[None, None, :] ** 2 * _SIZE**2
+    squared = (
+        frequency[:, None, None] ** 2
+        + frequency[None, :, None] ** 2
+        + np.fft.rfftfreq(_SIZE)[None, None, :] ** 2 * _SIZE**2
+    )
     # amplitude ~ 1/f^1.6 in three dimensions: large blotches with fine grain on them
     spectrum = np.fft.rfftn(white) * np.maximum(squared, 4.0) ** -0.8
     field = np.fft.irfftn(spectrum, s=white.shape, axes=(0, 1, 2))

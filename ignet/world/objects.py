@@ -1,4 +1,5 @@
-"""What stands and drives on a street, each built from a few solids in its own frame (x forward, origin on the ground)."""
+"""What stands and drives on a street, each built from a few solids in its own frame (x forward, origin on the
+ground)."""
 
 from collections.abc import Callable
 
@@ -42,16 +43,43 @@ class Builder:
         x, y, heading = self._pose
         cos, sin = np.cos(heading), np.sin(heading)
         world = (x + cos * center[0] - sin * center[1], y + sin * center[0] + cos * center[1], center[2])
-        row = (kind, world, half, heading + turn, taper, cut, self._raw, self._city if city is None else city, self._instance)
+        row = (
+            kind,
+            world,
+            half,
+            heading + turn,
+            taper,
+            cut,
+            self._raw,
+            self._city if city is None else city,
+            self._instance,
+        )
         self._rows.append((*row, color, pattern, self._remission, self.rng.uniform(0, 64)))
 
     def build(self) -> Solids:
         """The table of all that was added."""
         # type and width of each column, in the order of the fields of Solids
-        shapes: list[tuple[type, int]] = [(np.uint8, 0), (np.float32, 3), (np.float32, 3), (np.float32, 0), (np.float32, 2), (np.uint8, 0)]
-        shapes += [(np.uint16, 0), (np.uint8, 0), (np.uint16, 0), (np.float32, 3), (np.uint8, 0), (np.float32, 0), (np.float32, 0)]
+        shapes: list[tuple[type, int]] = [
+            (np.uint8, 0),
+            (np.float32, 3),
+            (np.float32, 3),
+            (np.float32, 0),
+            (np.float32, 2),
+            (np.uint8, 0),
+        ]
+        shapes += [
+            (np.uint16, 0),
+            (np.uint8, 0),
+            (np.uint16, 0),
+            (np.float32, 3),
+            (np.uint8, 0),
+            (np.float32, 0),
+            (np.float32, 0),
+        ]
         columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * len(shapes)
-        return Solids(*(np.array(c, t).reshape((-1, w) if w else (-1,)) for c, (t, w) in zip(columns, shapes, strict=True)))
+        return Solids(
+            *(np.array(c, t).reshape((-1, w) if w else (-1,)) for c, (t, w) in zip(columns, shapes, strict=True))
+        )
 
 
 def _wheels(b: Builder, xs: tuple[float, ...], y: float, radius: float) -> None:
@@ -67,7 +95,9 @@ def car(b: Builder, pose: Pose, instance: int, moving: bool = False) -> None:
     length, width, height = b.rng.uniform(3.7, 4.7), b.rng.uniform(1.65, 1.85), b.rng.uniform(1.38, 1.6)
     color = b.look.color("car", b.rng)
     waist = 0.58 * height
-    b.add(PRISM, (0, 0, (waist + 0.22) / 2), (length / 2, width / 2, (waist - 0.22) / 2), color, BODY, taper=(0.05, 0.06))
+    b.add(
+        PRISM, (0, 0, (waist + 0.22) / 2), (length / 2, width / 2, (waist - 0.22) / 2), color, BODY, taper=(0.05, 0.06)
+    )
     cabin, shift = [(0.27, -0.03), (0.33, -0.11), (0.37, -0.12)][b.rng.integers(3)]
     b.add(
         PRISM,
@@ -85,13 +115,20 @@ def truck(b: Builder, pose: Pose, instance: int, moving: bool = False) -> None:
     b.at(pose, 258 if moving else 18, 27, instance, float(b.rng.uniform(0.2, 0.5)))
     length, height = b.rng.uniform(6.5, 8.5), b.rng.uniform(2.9, 3.5)
     b.add(PRISM, (length / 2 - 0.9, 0, 1.5), (0.9, 1.1, 1.05), b.look.color("truck", b.rng), CAB, taper=(0.12, 0.05))
-    b.add(PRISM, (-0.95, 0, (height + 0.85) / 2), (length / 2 - 0.95, 1.2, (height - 0.85) / 2), b.look.color("truck", b.rng), CARGO)
+    b.add(
+        PRISM,
+        (-0.95, 0, (height + 0.85) / 2),
+        (length / 2 - 0.95, 1.2, (height - 0.85) / 2),
+        b.look.color("truck", b.rng),
+        CARGO,
+    )
     b.add(PRISM, (0, 0, 0.7), (length / 2 - 0.1, 0.45, 0.14), b.look.color("tyre", b.rng))
     _wheels(b, (-0.32 * length, -0.18 * length, 0.36 * length), 0.95, 0.46)
 
 
 def van(b: Builder, pose: Pose, instance: int, moving: bool = False) -> None:
-    """A delivery van or, one time in three, a trailer: other-vehicle. Cityscapes calls a van a car and a trailer by its own id."""
+    """A delivery van or, one time in three, a trailer: other-vehicle. Cityscapes calls a van a car and a trailer by its
+    own id."""
     trailer = not moving and b.rng.random() < 0.33
     b.at(pose, 259 if moving else 20, 30 if trailer else 26, instance, float(b.rng.uniform(0.15, 0.45)))
     color = b.look.color("truck", b.rng)
@@ -196,7 +233,14 @@ def tree(b: Builder, pose: Pose, size: float) -> None:
     for _ in range(3):
         x, y = b.rng.uniform(-0.6, 0.6, 2) * size
         part = size * b.rng.uniform(0.5, 0.75)
-        b.add(ELLIPSOID, (x, y, stem + size * b.rng.uniform(0.6, 1.5)), (part, part, part * 0.85), color, CROWN, cut=FOLIAGE)
+        b.add(
+            ELLIPSOID,
+            (x, y, stem + size * b.rng.uniform(0.6, 1.5)),
+            (part, part, part * 0.85),
+            color,
+            CROWN,
+            cut=FOLIAGE,
+        )
 
 
 def bush(b: Builder, pose: Pose, size: float) -> None:

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ignet.world.noise import fractal
-from ignet.world.solids import CYLINDER, ELLIPSOID, FOLIAGE, PICKETS, RING, Solids, hit_cylinder, hit_ellipsoid, hit_prism
+from ignet.world.solids import (
+    CYLINDER,
+    ELLIPSOID,
+    FOLIAGE,
+    PICKETS,
+    RING,
+    Solids,
+    hit_cylinder,
+    hit_ellipsoid,
+    hit_prism,
+)
 from ignet.world.street import Street
 
 GROUND, NOTHING = -1, -2
@@ -79,7 +89,8 @@ def _meet(solids: Solids, row: int, origin: np.ndarray, direction: np.ndarray) -
     if cut == FOLIAGE:
         leaves = fractal(x * half[0] * 7 + solids.seed[row], y * half[1] * 7, z * half[2] * 7 + solids.seed[row])
         if kind == ELLIPSOID:
-            # a crown has no smooth skin: where leaves are few the ray goes on to a smaller ellipsoid, at its rim into the open
+            # a crown has no smooth skin: where leaves are few the ray goes on to a smaller ellipsoid, at its rim into
+            # the open
             inner = hit_ellipsoid(start, dx, dy, dz, np.minimum(0.72 + 0.35 * leaves, 1))
             return np.where(np.isfinite(t), inner, np.inf)
         return np.where((leaves < 0.34) & (z > 0.6), np.inf, t) + 0.25 * np.maximum(leaves - 0.5, 0)

@@ -58,7 +58,9 @@ class ShadowMap:
         # a round solid's outline lies well inside its box
         inner = np.where((solids.kind == ELLIPSOID)[:, None, None], 0.75, 1.0)
         corners = solids.center[:, None] + (corners - solids.center[:, None]) * inner
-        away = np.array([np.cos(self._scene.sun_azimuth), np.sin(self._scene.sun_azimuth)]) / np.tan(self._scene.sun_height)
+        away = np.array([np.cos(self._scene.sun_azimuth), np.sin(self._scene.sun_azimuth)]) / np.tan(
+            self._scene.sun_height
+        )
         flat = corners[..., :2] - np.maximum(corners[..., 2:], 0) * away
         cells = np.round((flat - self._low) / _SHADOW_CELL).astype(np.int32)
         for polygon in cells:
@@ -66,7 +68,13 @@ class ShadowMap:
 
 
 def render(
-    scene: Scene, shadows: ShadowMap, solids: Solids, moving: Solids, camera: Camera, pose: np.ndarray, rng: np.random.Generator
+    scene: Scene,
+    shadows: ShadowMap,
+    solids: Solids,
+    moving: Solids,
+    camera: Camera,
+    pose: np.ndarray,
+    rng: np.random.Generator,
 ) -> Picture:
     """Render the scene from a vehicle pose (4, 4, LiDAR -> world); ``rng`` gives this image's sensor noise."""
     look = scene.look
@@ -78,7 +86,9 @@ def render(
 
     ground = hits.solid == GROUND
     points, code, distance = hits.points(rays, ground), hits.ground[ground], hits.t[ground]
-    palette = ground_palette(look.palette, np.random.default_rng([len(scene.static), len(scene.movers)]), look.jitter * 0.5)
+    palette = ground_palette(
+        look.palette, np.random.default_rng([len(scene.static), len(scene.movers)]), look.jitter * 0.5
+    )
     albedo = ground_color(scene.street, palette, code, points, distance, look.texture)
     light = look.ambient + scene.sun_strength * max(float(sun[2]), 0.35) * (1 - shadows.look_up(raster, points))
     color[ground] = albedo * light[:, None]
@@ -101,7 +111,9 @@ def render(
 
 def _toward_sun(scene: Scene) -> np.ndarray:
     level = np.cos(scene.sun_height)
-    return np.array([level * np.cos(scene.sun_azimuth), level * np.sin(scene.sun_azimuth), np.sin(scene.sun_height)], np.float32)
+    return np.array(
+        [level * np.cos(scene.sun_azimuth), level * np.sin(scene.sun_azimuth), np.sin(scene.sun_height)], np.float32
+    )
 
 
 def _sky(scene: Scene, rays: Rays) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Solids of the embedded world, and where rays meet them.
 
-Every solid is a unit solid in its own frame, scaled by its half sizes, turned about z by its yaw and moved to its centre:
-a prism (|x|, |y|, |z| <= 1, its top narrowed by `taper`), a vertical cylinder or a sphere. World frame: x forward, y left, z up, metres.
+Every solid is a unit solid in its own frame, scaled by its half sizes, turned about z by its yaw and moved to its
+centre: a prism (|x|, |y|, |z| <= 1, its top narrowed by `taper`), a vertical cylinder or a sphere. World frame: x
+forward, y left, z up, metres.
 """
 
 from dataclasses import dataclass, fields
@@ -43,7 +44,8 @@ class Solids:
         return Solids(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def corners(self) -> np.ndarray:
-        """The eight corners of each solid's bounding box: float32 (S, 8, 3), corner = 4 x + 2 y + z with 0 for minus and 1 for plus."""
+        """The eight corners of each solid's bounding box: float32 (S, 8, 3), corner = 4 x + 2 y + z with 0 for minus
+        and 1 for plus."""
         sign = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)], np.float32) * 2 - 1
         local = sign * self.half[:, None, :]
         cos, sin = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
@@ -52,8 +54,11 @@ class Solids:
         return np.stack([x, y, local[..., 2]], axis=-1).astype(np.float32) + self.center[:, None, :]
 
 
-def hit_ellipsoid(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, radius: np.ndarray | float = 1.0) -> np.ndarray:
-    """First t > 0 where origin + t d meets the sphere of the given radius about 0; inf where it does not, or starts inside."""
+def hit_ellipsoid(
+    origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, radius: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """First t > 0 where origin + t d meets the sphere of the given radius about 0; inf where it does not, or starts
+    inside."""
     a = dx * dx + dy * dy + dz * dz
     b = origin[0] * dx + origin[1] * dy + origin[2] * dz
     c = origin[0] ** 2 + origin[1] ** 2 + origin[2] ** 2 - radius * radius
@@ -63,7 +68,8 @@ def hit_ellipsoid(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.nda
 
 
 def hit_cylinder(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray) -> np.ndarray:
-    """First t > 0 where origin + t d enters the cylinder x^2 + y^2 <= 1, |z| <= 1; inf where it does not, or starts inside."""
+    """First t > 0 where origin + t d enters the cylinder x^2 + y^2 <= 1, |z| <= 1; inf where it does not, or starts
+    inside."""
     a = np.maximum(dx * dx + dy * dy, 1e-20)
     b = origin[0] * dx + origin[1] * dy
     root = b * b - a * (origin[0] ** 2 + origin[1] ** 2 - 1)
@@ -74,10 +80,13 @@ def hit_cylinder(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndar
     return np.where((root >= 0) & (enter <= leave) & (enter > 0), enter, np.inf)
 
 
-def hit_prism(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, taper: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+def hit_prism(
+    origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, taper: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
     """First t > 0 where origin + t d enters the prism; inf where it does not, or starts inside.
 
-    The prism: |z| <= 1, |x| <= 1 - taper_x (z + 1) / 2, |y| <= 1 - taper_y (z + 1) / 2. Taper 0 is a cube, taper 1 along y a gable roof.
+    The prism: |z| <= 1, |x| <= 1 - taper_x (z + 1) / 2, |y| <= 1 - taper_y (z + 1) / 2. Taper 0 is a cube, taper 1
+    along y a gable roof.
     """
     enter, leave = _slab(origin[2], dz)
     for axis, direction, k in ((0, dx, taper[0] / 2), (1, dy, taper[1] / 2)):
@@ -117,7 +126,10 @@ def surface(solids: Solids, rows: np.ndarray, points: np.ndarray) -> Surface:
     cos, sin = np.cos(solids.yaw)[rows], np.sin(solids.yaw)[rows]
     half, kind = solids.half[rows], solids.kind[rows]
     moved = points - solids.center[rows]
-    local = np.stack([cos * moved[:, 0] + sin * moved[:, 1], cos * moved[:, 1] - sin * moved[:, 0], moved[:, 2]], axis=1) / half
+    local = (
+        np.stack([cos * moved[:, 0] + sin * moved[:, 1], cos * moved[:, 1] - sin * moved[:, 0], moved[:, 2]], axis=1)
+        / half
+    )
     slope = solids.taper[rows] / 2
     height = local[:, 2:]
     # how far outside each face: the face that was hit has the largest value
@@ -133,9 +145,15 @@ def surface(solids: Solids, rows: np.ndarray, points: np.ndarray) -> Surface:
     normal[:, 2] += np.where(tilted, slope[np.arange(len(face)), np.minimum(np.maximum(face, 0), 1)], 0)
     curved = face == -1
     normal = (
-        np.where(curved[:, None], local * np.where((kind == CYLINDER)[:, None], np.array([1, 1, 0], np.float32), np.float32(1)), normal)
+        np.where(
+            curved[:, None],
+            local * np.where((kind == CYLINDER)[:, None], np.array([1, 1, 0], np.float32), np.float32(1)),
+            normal,
+        )
         / half
     )
-    world = np.stack([cos * normal[:, 0] - sin * normal[:, 1], sin * normal[:, 0] + cos * normal[:, 1], normal[:, 2]], axis=1)
+    world = np.stack(
+        [cos * normal[:, 0] - sin * normal[:, 1], sin * normal[:, 0] + cos * normal[:, 1], normal[:, 2]], axis=1
+    )
     world /= np.maximum(np.linalg.norm(world, axis=1, keepdims=True), 1e-9)
     return Surface(local.astype(np.float32), world.astype(np.float32), face)

@@ -1,6 +1,7 @@
 """The street: a gently curved line and the ground painted along it.
 
-Street coordinates: s runs with the world's x, d is the signed distance from the centre line, positive to the left. Metres.
+Street coordinates: s runs with the world's x, d is the signed distance from the centre line, positive to the left.
+Metres.
 """
 
 import numpy as np
@@ -22,11 +23,14 @@ class Street:
     """Centre line y = f(x) and a raster of surface codes in street coordinates."""
 
     def __init__(self, start: float, end: float, rng: np.random.Generator, bend: float) -> None:
-        """An empty street of terrain from x = ``start`` to ``end``; ``bend`` is the largest slope of the centre line."""
+        """An empty street of terrain from x = ``start`` to ``end``; ``bend`` is the largest slope of the centre
+        line."""
         self.start, self.end = start, end
         # plain floats, so that float32 arrays stay float32
         self._wave = (2 * np.pi / rng.uniform(110, 190, 2)).tolist()
-        self._size = [float(bend * share / wave) for share, wave in zip(rng.uniform(0.3, 0.6, 2), self._wave, strict=True)]
+        self._size = [
+            float(bend * share / wave) for share, wave in zip(rng.uniform(0.3, 0.6, 2), self._wave, strict=True)
+        ]
         self._phase = rng.uniform(0, 2 * np.pi, 2).tolist()
         self.codes = np.full((int((end - start) / _CELL), int(2 * _WIDTH / _CELL)), TERRAIN, np.uint8)
 
@@ -36,7 +40,9 @@ class Street:
 
     def heading(self, x: np.ndarray) -> np.ndarray:
         """Direction of the centre line in radians from the x axis."""
-        return np.arctan(sum(a * w * np.cos(w * x + p) for a, w, p in zip(self._size, self._wave, self._phase, strict=True)))
+        return np.arctan(
+            sum(a * w * np.cos(w * x + p) for a, w, p in zip(self._size, self._wave, self._phase, strict=True))
+        )
 
     def place(self, s: float, d: float) -> tuple[float, float, float]:
         """World x, y and the street's heading at street coordinates (s, d)."""

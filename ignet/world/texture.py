@@ -42,7 +42,9 @@ def ground_color(
     brick = cell_hash(np.floor(s / 0.5 + 0.5 * row), row) - 0.5
     value = np.where(code == PARKING, value + 0.45 * brick * np.maximum(near, 0.35), value)
     rough = (code == TERRAIN) | (code == GRAVEL)
-    value = np.where(rough, value + (0.3 + 0.5 * contrast) * (fractal(s * 7 + 31, d * 7) - 0.5) * np.maximum(near, 0.3), value)
+    value = np.where(
+        rough, value + (0.3 + 0.5 * contrast) * (fractal(s * 7 + 31, d * 7) - 0.5) * np.maximum(near, 0.3), value
+    )
 
     color = palette[code] * value[:, None]
     dry = (code == TERRAIN)[:, None] * np.clip(3 * (fractal(s * 1.3 + 7, d * 1.3) - 0.5), 0, 0.6)[:, None] * contrast
@@ -63,7 +65,9 @@ def solid_color(solids: Solids, rows: np.ndarray, hit: Surface, distance: np.nda
         chosen = np.flatnonzero(pattern == code)
         if len(chosen):
             part = Surface(hit.local[chosen], hit.normal[chosen], hit.face[chosen])
-            color[chosen] = paint(color[chosen], part, along[chosen], up[chosen], metres[chosen], offset[chosen], near[chosen])
+            color[chosen] = paint(
+                color[chosen], part, along[chosen], up[chosen], metres[chosen], offset[chosen], near[chosen]
+            )
     return color
 
 
@@ -125,7 +129,10 @@ def _cabin(color, hit, along, up, metres, offset, near):  # type: ignore[no-unty
 
 def _cab(color, hit, along, up, metres, offset, near):  # type: ignore[no-untyped-def]
     glass = (
-        (hit.face != 2) & (hit.local[:, 2] > 0) & (hit.local[:, 2] < 0.75) & (np.abs(np.where(hit.face == 0, hit.local[:, 1], 0)) < 0.88)
+        (hit.face != 2)
+        & (hit.local[:, 2] > 0)
+        & (hit.local[:, 2] < 0.75)
+        & (np.abs(np.where(hit.face == 0, hit.local[:, 1], 0)) < 0.88)
     )
     glass &= (hit.face == 0) | ((hit.local[:, 0] > -0.3) & (hit.local[:, 0] < 0.8))
     lamps = (hit.face == 0) & (np.abs(hit.local[:, 1]) > 0.65) & (hit.local[:, 2] > -0.8) & (hit.local[:, 2] < -0.6)

@@ -1,7 +1,8 @@
 """Days and hours of the game: each street of the source set has its own weather, light, materials and camera.
 
-Games let the clock run and the weather change (GTA-V's images span both), so that their colours and light vary more than one drive's do. A
-source set of one day would teach a network that a class has one colour. Every value is our choice; none comes from a target's look.
+Games let the clock run and the weather change (GTA-V's images span both), so that their colours and light vary more
+than one drive's do. A source set of one day would teach a network that a class has one colour. Every value is our
+choice; none comes from a target's look.
 """
 
 from dataclasses import replace
@@ -22,7 +23,10 @@ def in_weather(look: Look, rng: np.random.Generator) -> Look:
     warm = 0.08 * (1 - hour) * (1 - overcast) + 0.04 * rng.standard_normal()
     return replace(
         look,
-        palette={material: tuple(_weathered(color, faded, rng) for color in colors) for material, colors in look.palette.items()},
+        palette={
+            material: tuple(_weathered(color, faded, rng) for color in colors)
+            for material, colors in look.palette.items()
+        },
         jitter=0.12,
         sun_height=(low, low + 5),
         sun=(sun, sun),

@@ -9,8 +9,29 @@ import sys
 import time
 from pathlib import Path
 
-_HEAVY = ("numpy", "scipy.spatial", "scipy.ndimage", "torch", "torch.utils.data", "torch.distributed", "torch.nn.parallel", "kornia")
-_HEAVY += ("cv2", "h5py", "pydantic", "grimp", "hypothesis", "pytest", "safetensors.torch", "yaml", "PIL.Image", "tqdm", "filelock")
+_HEAVY = (
+    "numpy",
+    "scipy.spatial",
+    "scipy.ndimage",
+    "torch",
+    "torch.utils.data",
+    "torch.distributed",
+    "torch.nn.parallel",
+    "kornia",
+)
+_HEAVY += (
+    "cv2",
+    "h5py",
+    "pydantic",
+    "grimp",
+    "hypothesis",
+    "pytest",
+    "safetensors.torch",
+    "yaml",
+    "PIL.Image",
+    "tqdm",
+    "filelock",
+)
 _HEAVY += ("transformers.models.segformer.modeling_segformer", "matplotlib.figure", "matplotlib.backends.backend_agg")
 
 
@@ -65,7 +86,9 @@ def _child(tree: Path, arguments: list[str], log: Path) -> None:
         sys.path[:0] = [str(tree), str(tree / "tests")]
         # compiled by its time, a mutant of the same length within the same second would be taken for the module itself
         sys.dont_write_bytecode = True
-        os.environ.update(PYTHONPATH=str(tree), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+        os.environ.update(
+            PYTHONPATH=str(tree), OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+        )
         import pytest
         import torch
 

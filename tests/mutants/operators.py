@@ -1,7 +1,7 @@
 """What is changed, one place at a time: cosmic-ray's operators that suit numerical code, and four of the project's own.
 
-The own ones are those of a recipe's faults: a call that is left out (no step of the schedule), an argument that is left at its default
-(another weight decay), and a factor that is ignored (the weight of a loss).
+The own ones are those of a recipe's faults: a call that is left out (no step of the schedule), an argument that is left
+at its default (another weight decay), and a factor that is ignored (the weight of a loss).
 """
 
 import ast
@@ -21,7 +21,14 @@ _SWAPS = {
     "Comparison": "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Is_IsNot IsNot_Is",
     "Unary": "Delete_USub Delete_Not Delete_Invert",
 }
-_WHOLE = ("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceBreakWithContinue")
+_WHOLE = (
+    "AddNot",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+)
 _WHOLE += ("ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop", "RemoveDecorator")
 
 
@@ -50,7 +57,11 @@ class LeaveOutCall(Operator):
     """Replaces a statement that is a call by ``pass``."""
 
     def mutation_positions(self, node):  # type: ignore[no-untyped-def]
-        if node.type == "simple_stmt" and node.children[0].type == "atom_expr" and node.children[0].get_code().rstrip().endswith(")"):
+        if (
+            node.type == "simple_stmt"
+            and node.children[0].type == "atom_expr"
+            and node.children[0].get_code().rstrip().endswith(")")
+        ):
             yield node.children[0].start_pos, node.children[0].end_pos
 
     def mutate(self, node, index):  # type: ignore[no-untyped-def]
@@ -122,7 +133,8 @@ def operators() -> dict[str, Operator]:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """All mutants of a module's source that are valid Python, each once; text that only a person reads is left alone."""
+    """All mutants of a module's source that are valid Python, each once; text that only a person reads is left
+    alone."""
     tree, lines, seen = get_ast(source), source.splitlines(), {source}
     unseen = _spans(ast.parse(source))
     for name, operator in operators().items():
@@ -139,7 +151,8 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _spans(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where nothing is to be changed: annotations, raised errors, what is logged, a script's guard, and zip's check of its own code."""
+    """Where nothing is to be changed: annotations, raised errors, what is logged, a script's guard, and zip's check of
+    its own code."""
     left_alone: list[ast.AST] = []
     for node in ast.walk(tree):
         logged = isinstance(node, ast.Call) and _dotted(node.func).startswith(("log.", "stage.add"))
@@ -168,9 +181,13 @@ def _valid(source: str) -> bool:
 
 def _changed(before: list[str], after: list[str]) -> tuple[int, str, str]:
     """Number of the first line that differs, and the differing lines of both."""
-    first = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
     last = 0
     while last < min(len(before), len(after)) - first and before[-1 - last] == after[-1 - last]:
         last += 1
-    old, new = (" ".join(line.strip() for line in lines[first : len(lines) - last]).strip() for lines in (before, after))
+    old, new = (
+        " ".join(line.strip() for line in lines[first : len(lines) - last]).strip() for lines in (before, after)
+    )
     return first + 1, old, new

@@ -1,8 +1,9 @@
 """Mutation tests: change the recipe one place at a time, and see whether its tests notice (make test-mutants).
 
-A mutant that no test notices has to stand in survivors.toml with its reason; another one is an error. Works in a copy of the project in
-build/mutants. Hours for all modules; stopped and called again, it goes on: results.jsonl beside the copy keeps what is known of each
-mutant. A module that was changed starts anew; where a test was changed, those that survived are tried again (--again: all of them).
+A mutant that no test notices has to stand in survivors.toml with its reason; another one is an error. Works in a copy
+of the project in build/mutants. Hours for all modules; stopped and called again, it goes on: results.jsonl beside the
+copy keeps what is known of each mutant. A module that was changed starts anew; where a test was changed, those that
+survived are tried again (--again: all of them).
 """
 
 import argparse
@@ -81,8 +82,11 @@ def digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
 
 
-def try_module(module: str, tests: str, results: Results, known: Collection[Place], args: argparse.Namespace) -> dict[Place, str]:
-    """Outcome of each mutant of a module: ``survived``, ``failed`` or ``late``; says which survive that are not ``known``."""
+def try_module(
+    module: str, tests: str, results: Results, known: Collection[Place], args: argparse.Namespace
+) -> dict[Place, str]:
+    """Outcome of each mutant of a module: ``survived``, ``failed`` or ``late``; says which survive that are not
+    ``known``."""
     arguments = shlex.split(tests)
     files = [TREE / argument.split("::")[0] for argument in arguments if argument.startswith("tests/")]
     path, tests_hash = TREE / module, digest(tests, *(file.read_text() for file in files))
@@ -102,7 +106,10 @@ def try_module(module: str, tests: str, results: Results, known: Collection[Plac
             results.put(key, tests_hash, outcome)
         outcomes[place_of(module, mutant)] = outcome
         if outcome == SURVIVED and place_of(module, mutant) not in known:
-            print(f"{number}/{len(found)} survived  {module}:{mutant.line}  {mutant.before}  ->  {mutant.after}", flush=True)
+            print(
+                f"{number}/{len(found)} survived  {module}:{mutant.line}  {mutant.before}  ->  {mutant.after}",
+                flush=True,
+            )
     return outcomes
 
 
@@ -110,7 +117,9 @@ def time_tests(module: str, arguments: list[str]) -> float:
     """Seconds that the tests take without any mutant."""
     start = time.monotonic()
     if run_tests(TREE, arguments, 900, WORK / "pytest.log") != "passed":
-        sys.exit(f"error: {module}: its tests fail without any mutant, expected them to pass; see {WORK / 'pytest.log'}")
+        sys.exit(
+            f"error: {module}: its tests fail without any mutant, expected them to pass; see {WORK / 'pytest.log'}"
+        )
     return time.monotonic() - start
 
 
@@ -126,7 +135,9 @@ def main() -> None:
     chosen = {module: tests for part in args.modules or [""] for module, tests in table.items() if part in module}
     if args.list:
         counts = {module: len(list(mutants((ROOT / module).read_text()))) for module in chosen}
-        print("\n".join(f"{count:5d}  {module}" for module, count in counts.items()), f"\n{sum(counts.values()):5d}  all")
+        print(
+            "\n".join(f"{count:5d}  {module}" for module, count in counts.items()), f"\n{sum(counts.values()):5d}  all"
+        )
         return
     WORK.mkdir(parents=True, exist_ok=True)
     copy_project()
@@ -146,7 +157,10 @@ def main() -> None:
     for place in gone:
         print("in survivors.toml, but no survivor any more:", *place, sep="\n  ")
     if new:
-        sys.exit(f"error: {len(new)} mutants that no test notices; write a test, or their reason into {HERE / 'survivors.toml'}")
+        sys.exit(
+            f"error: {len(new)} mutants that no test notices; write a test, or their reason into "
+            f"{HERE / 'survivors.toml'}"
+        )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def slurm(*command: str) -> str:
 
 def jobs(after: int = 0, comment: str = "") -> list[dict[str, str]]:
     """All jobs that SLURM remembers with an id above ``after``, by id: fields of ``scontrol show job``."""
-    found = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in slurm("scontrol", "show", "jobs", "--oneliner").splitlines()]
+    found = [
+        dict(re.findall(r"(\S+?)=(\S*)", line)) for line in slurm("scontrol", "show", "jobs", "--oneliner").splitlines()
+    ]
     found = [job for job in found if int(job.get("JobId", 0)) > after and job.get("Comment", "").startswith(comment)]
     return sorted(found, key=lambda job: int(job["JobId"]))
 
@@ -54,7 +56,9 @@ def last_id() -> int:
 
 def processes(job: str) -> list[int]:
     """Ids of a job's processes on this node."""
-    listed = subprocess.run(["scontrol", "listpids", job], capture_output=True, text=True, check=False, timeout=60).stdout
+    listed = subprocess.run(
+        ["scontrol", "listpids", job], capture_output=True, text=True, check=False, timeout=60
+    ).stdout
     return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[0]) > 0]
 
 
@@ -78,7 +82,8 @@ def lose_power(job: str) -> bool:
 
 
 class Workflow:
-    """Snakemake in a folder, as a process in the background; an ``experiment.yaml`` in it is laid over the scenarios' configuration."""
+    """Snakemake in a folder, as a process in the background; an ``experiment.yaml`` in it is laid over the scenarios'
+    configuration."""
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.folder, self.output = folder, folder / "snakemake.out"
@@ -88,7 +93,9 @@ class Workflow:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self.output.open("w") as file:
             words = [str(part) for part in (*command, *arguments)]
-            self.process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+            self.process = subprocess.Popen(
+                words, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
 
     @property
     def text(self) -> str:

@@ -1,6 +1,8 @@
-"""The workflow through a real SLURM, and what clusters do to it: `make test-slurm`. Not part of `make test` (20 minutes on two idle cores).
+"""The workflow through a real SLURM, and what clusters do to it: `make test-slurm`. Not part of `make test` (20 minutes
+on two idle cores).
 
-Each failure hits a 3D training, which must go on from its state and end with the bytes of a training that nothing happened to.
+Each failure hits a 3D training, which must go on from its state and end with the bytes of a training that nothing
+happened to.
 """
 
 import os
@@ -50,7 +52,9 @@ def cluster() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="ignet-slurm-")
     script = HERE / "start_slurm.sh"
     try:
-        started = subprocess.run([script, "start", folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        started = subprocess.run(
+            [script, "start", folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
         if started.returncode:
             pytest.exit(started.stderr.strip().splitlines()[-1], returncode=started.returncode)
         yield
@@ -97,14 +101,22 @@ def same_weights(one: Path, other: Path) -> bool:
     return (one / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
 
 
-def test_whole_workflow_gives_the_same_bytes_as_without_slurm(local: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+def test_whole_workflow_gives_the_same_bytes_as_without_slurm(
+    local: Path, tmp_path: Path, run: Callable[..., Workflow]
+) -> None:
     run(through_slurm, tmp_path).finish()
 
     done = jobs()
     assert {job["JobState"] for job in done} == {"COMPLETED"}
     training = next(job for job in done if job["Comment"] == TRAINING)
     asked = {key: training[key] for key in ("MinMemoryNode", "TimeLimit", "TresPerJob", "NumCPUs", "Partition")}
-    assert asked == {"MinMemoryNode": "1500M", "TimeLimit": "00:10:00", "TresPerJob": "gres:gpu:1", "NumCPUs": "1", "Partition": "main"}
+    assert asked == {
+        "MinMemoryNode": "1500M",
+        "TimeLimit": "00:10:00",
+        "TresPerJob": "gres:gpu:1",
+        "NumCPUs": "1",
+        "Partition": "main",
+    }
     check = [job for job in done if job["Comment"].startswith("rule_check_check_sequence")]
     # three sequences in one queue entry, one after the other: the memory of one, the time of three
     assert [(job["MinMemoryNode"], job["TimeLimit"]) for job in check] == [("1500M", "03:00:00")]
@@ -136,7 +148,9 @@ def test_scancel_during_training(local: Path, short: Path, tmp_path: Path, run: 
     assert same_weights(folder, short)
 
 
-def test_training_longer_than_its_time_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+def test_training_longer_than_its_time_limit(
+    local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]
+) -> None:
     folder, before = copy(local, tmp_path / "run"), last_id()
     limit = "execution={stages: {train_3d: {runtime: 3}}}"
     workflow = run(through_slurm, folder, "--config", steps(SHORT), limit, "--", WEIGHTS)
@@ -145,7 +159,10 @@ def test_training_longer_than_its_time_limit(local: Path, short: Path, tmp_path:
     job = jobs(before)[0]
     if process := trainer(job["JobId"]):
         os.kill(process, signal.SIGSTOP)
-        until("the time limit to be near", lambda: datetime.now() - datetime.fromisoformat(job["StartTime"]) > timedelta(seconds=146))
+        until(
+            "the time limit to be near",
+            lambda: datetime.now() - datetime.fromisoformat(job["StartTime"]) > timedelta(seconds=146),
+        )
         os.kill(process, signal.SIGCONT)
     said = workflow.finish()
 
@@ -157,7 +174,9 @@ def test_training_longer_than_its_time_limit(local: Path, short: Path, tmp_path:
     assert same_weights(folder, short)
 
 
-def test_time_limit_that_the_training_does_not_see(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+def test_time_limit_that_the_training_does_not_see(
+    local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]
+) -> None:
     folder, before = copy(local, tmp_path / "run"), last_id()
     workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
     until("a checkpoint", lambda: steps_done(folder))
@@ -186,7 +205,9 @@ def test_memory_limit(local: Path, short: Path, tmp_path: Path, run: Callable[..
     assert same_weights(folder, short)
 
 
-def test_experiment_that_is_edited_while_its_job_waits(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+def test_experiment_that_is_edited_while_its_job_waits(
+    local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]
+) -> None:
     folder, before = copy(local, tmp_path / "run"), last_id()
     experiment = folder / "experiment.yaml"
     experiment.write_text(f"runs: {{baseline: {{steps: {SHORT}}}}}\n")
@@ -208,7 +229,10 @@ def test_node_is_drained_and_resumed(local: Path, short: Path, tmp_path: Path, r
         workflow = run(through_slurm, folder, "--config", steps(SHORT), "--", WEIGHTS)
         waiting = until("a job in the queue", lambda: jobs(before, TRAINING))[0]
         assert waiting["JobState"] == "PENDING"
-        until("the queue's reason", lambda: re.match("ReqNodeNotAvail|Resources|Nodes_required", jobs(before)[0]["Reason"]))
+        until(
+            "the queue's reason",
+            lambda: re.match("ReqNodeNotAvail|Resources|Nodes_required", jobs(before)[0]["Reason"]),
+        )
     finally:
         slurm("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
     until("a checkpoint", lambda: steps_done(folder))
@@ -239,15 +263,26 @@ def test_node_fails_and_comes_back(local: Path, short: Path, tmp_path: Path, run
     assert same_weights(folder, short)
 
 
-def test_preempted_training_goes_on_under_its_own_number(local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]) -> None:
+def test_preempted_training_goes_on_under_its_own_number(
+    local: Path, short: Path, tmp_path: Path, run: Callable[..., Workflow]
+) -> None:
     folder, before = copy(local, tmp_path / "run"), last_id()
     workflow = run(through_slurm, folder, "--retries", "0", "--config", steps(SHORT), "--", WEIGHTS)
     until("a checkpoint", lambda: steps_done(folder))
-    # however long SLURM takes, the training is not over before it is preempted: it sleeps until SLURM wakes it to tell it so
+    # however long SLURM takes, the training is not over before it is preempted: it sleeps until SLURM wakes it to tell
+    # it so
     process = until("the training's process", lambda: trainer(jobs(before, TRAINING)[0]["JobId"]))
     assert isinstance(process, int)
     os.kill(process, signal.SIGSTOP)
-    slurm("sbatch", "--partition=urgent", "--exclusive", "--mem=100", "--time=1", f"--output={tmp_path / 'urgent'}", "--wrap=sleep 3")
+    slurm(
+        "sbatch",
+        "--partition=urgent",
+        "--exclusive",
+        "--mem=100",
+        "--time=1",
+        f"--output={tmp_path / 'urgent'}",
+        "--wrap=sleep 3",
+    )
     workflow.finish()
 
     training = jobs(before, TRAINING)

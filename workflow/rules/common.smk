@@ -1,5 +1,5 @@
-# Shared by all rules, which read the validated experiment and give each stage its identity (its section as sorted JSON, the hash of
-# its code).
+# Shared by all rules, which read the validated experiment and give each stage its identity (its section as sorted JSON,
+# the hash of its code).
 import os
 import shlex
 import sys
@@ -47,7 +47,10 @@ def stop(error):
 # a scheduler's job gets the plan in the place of the experiment file, which may have been edited since
 PLANNED = take_plan(config)
 if os.pathsep in workflow.basedir:
-    stop(f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH; rename the folder")
+    stop(
+        f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH;"
+        " rename the folder"
+    )
 try:
     refuse_repeated(sys.argv[1:])
     # Snakemake has read them with a reader that drops what stands twice
@@ -91,7 +94,8 @@ TARGET = DATA.root or WORLD_TARGET
 SOURCE = EXPERIMENT.source.root or WORLD_SOURCE
 SCRIBBLES = TARGET if DATA.scribbles == "dataset" else SIMULATED_SCRIBBLES
 PRETRAINED = keyed("pretrain_2d", ARTIFACTS.networks[SOURCE_NETWORK].key)
-# training and validation sequences are projected with and without scribbles: a sequence may be one here and the other elsewhere
+# training and validation sequences are projected with and without scribbles: a sequence may be one here and the other
+# elsewhere
 PROJECTION = f"{SHARED}/{keyed('projection', '{projection}')}"
 PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train'].key)}"
 PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
@@ -105,8 +109,8 @@ METRICS = f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/metrics.json"
 CURVES = f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv"
 PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
 
-# where results and datasets lie is no part of a stage's identity, so places stand in the rules' commands by these names and not as params;
-# which of them a job is pointed to is, see places()
+# where results and datasets lie is no part of a stage's identity, so places stand in the rules' commands by these names
+# and not as params; which of them a job is pointed to is, see places()
 PLACES = {
     "IGNET_SCRIPTS": str(SCRIPTS),
     "IGNET_RESULTS": RESULTS,
@@ -118,21 +122,24 @@ PLACES = {
     "IGNET_SOURCE": SOURCE,
     "IGNET_SCRIBBLES": SCRIBBLES,
 }
-# jobs run the interpreter that runs Snakemake, also where its environment is not activated, and this copy of the package; with --sdm conda
-# the one that conda puts in front
+# jobs run the interpreter that runs Snakemake, also where its environment is not activated, and this copy of the
+# package; with --sdm conda the one that conda puts in front
 PYTHON = "python" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else sys.executable
 os.environ.update(
     PYTHONPATH=os.pathsep.join([workflow.basedir, os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
 )
-# a training ends in time only where a scheduler would end it: in a scheduler's jobs this is their start, as the first of the two nested
-# Snakemakes saw it, and elsewhere it is empty
+# a training ends in time only where a scheduler would end it: in a scheduler's jobs this is their start, as the first
+# of the two nested Snakemakes saw it, and elsewhere it is empty
 JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workflow.remote_exec else ""
 os.environ.update(IGNET_JOB_START=JOB_START)
 
 
 # where trainings keep what only helps to go on: no outputs of Snakemake, which would remove them
-STATES = {stage: Path(root, "state", stage) for stage, root in {"pretrain_2d": SHARED, "adapt_2d": SHARED, "train_3d": RESULTS}.items()}
+STATES = {
+    stage: Path(root, "state", stage)
+    for stage, root in {"pretrain_2d": SHARED, "adapt_2d": SHARED, "train_3d": RESULTS}.items()
+}
 
 
 def check_plan(dag):
@@ -149,7 +156,7 @@ def check_plan(dag):
 
 
 def places(*names):
-    """What a rule's param says of the places in its command: relative to folders that may be moved, so that moving them reruns nothing.
+    """What a rule's param says of the places in its command: relative to folders that may be moved; a move reruns nothing.
 
     A test asks for all that a command reads from.
     """
@@ -157,7 +164,7 @@ def places(*names):
 
 
 def movable(path):
-    """A path with the folder that may be moved by its name, and without the keys of shared results: inputs say where these change."""
+    """A path with the folder that may be moved by its name, and without the keys of shared results, which inputs say."""
     roots = {RESULTS: "(results)", SHARED: "(results)", DATA.root: "(dataset)", EXPERIMENT.source.root: "(source)"}
     above = [root for root in roots if root and (path == root or path.startswith(f"{root}/"))]
     root = max(above, key=len, default="")
@@ -166,10 +173,12 @@ def movable(path):
 
 
 def begin():
-    """Before the first job: this workflow alone writes here, what killed jobs left half-written goes, and links and records are renewed."""
+    """Before the first job: lock the results, remove what killed jobs left half-written, renew links and records."""
     try:
         if workflow.non_local_exec:
-            check_places(sys.executable, [workflow.basedir, os.getcwd(), RESULTS, SHARED], workflow.config_settings.config_args)
+            check_places(
+                sys.executable, [workflow.basedir, os.getcwd(), RESULTS, SHARED], workflow.config_settings.config_args
+            )
         for folder in dict.fromkeys([RESULTS, SHARED]):
             hold(Path(folder))
             remove_dead_folders(Path(folder))
@@ -177,7 +186,9 @@ def begin():
         remove_states()  # first, or it would take what is set aside for what is in its place
         if not workflow.touch and (kept := set_trainings_aside(workflow.dag, STATES)):
             folders = " and ".join(dict.fromkeys(str(state.parent) for state in STATES.values()))
-            print(f"set aside in {folders}, to be taken back with the same settings: {', '.join(kept)}", file=sys.stderr)
+            print(
+                f"set aside in {folders}, to be taken back with the same settings: {', '.join(kept)}", file=sys.stderr
+            )
         if not workflow.local_exec:
             codes = {script.name: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))}
             plan = write_plan(Path(RESULTS), EXPERIMENT.model_dump(mode="json"), codes, workflow.dag.needrun_jobs())
@@ -197,7 +208,7 @@ def begin():
 
 
 def remove_states(finished=None):
-    """Remove the states of trainings whose results Snakemake has recorded; after one job's end (its number), of that one alone."""
+    """Remove the states of trainings whose results are recorded; after one job's end (its number), of that one alone."""
     persistence = workflow.persistence
     persistence.deactivate_cache()  # it may hold that there was no record before this one was written
     made = [job for job in workflow.dag.jobs if job.rule.name in STATES]
@@ -215,14 +226,21 @@ def end_jobs():
         shell.terminate(job.jobid)
 
 
-# Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a cluster, which cannot
-# hash the folders that they read; without names they are not, and such jobs run without the cache.
+# Snakemake's cache between workflows (docs/sharing.md). Rules named after --cache would be passed on to jobs on a
+# cluster, which cannot hash the folders that they read; without names they are not, and such jobs run without the
+# cache.
 CACHED = workflow.workflow_settings.cache is not None
 if CACHED and "SNAKEMAKE_OUTPUT_CACHE" not in os.environ:
-    stop("--cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path of a folder; set it, or leave --cache out")
+    stop(
+        "--cache: found no SNAKEMAKE_OUTPUT_CACHE in the environment, expected the path of a folder;"
+        " set it, or leave --cache out"
+    )
 if workflow.workflow_settings.cache:
     names = " ".join(workflow.workflow_settings.cache)
-    stop(f"--cache: found '{names}' after it, expected nothing: the rules say themselves what can be cached; write --cache -- TARGET")
+    stop(
+        f"--cache: found '{names}' after it, expected nothing: the rules say themselves what can be cached;"
+        " write --cache -- TARGET"
+    )
 
 
 wildcard_constraints:
@@ -235,7 +253,7 @@ wildcard_constraints:
 
 @cache
 def code(script):
-    """Identity of the code that a stage's script can reach; in a scheduler's job the planned one, and its script refuses another."""
+    """Identity of the code that a stage's script can reach; in a scheduler's job the planned one (others are refused)."""
     return PLANNED.code[script] if PLANNED and script in PLANNED.code else code_hash(SCRIPTS / script)
 
 

@@ -19,7 +19,8 @@ rule simulate_source:
     message:
         "Embedded world: source images"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_source.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_source.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --threads {threads}"
         " --device cpu --out {output:q} > {log:q} 2>&1"
 
@@ -44,14 +45,15 @@ rule simulate_sequence:
     message:
         "Embedded world: sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_sequence.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_sequence.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --threads {threads}"
         " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
-# A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read, and lets these
-# wait for them: ignet/workflow/checks.py. (An input marked ancient() would not do: while its rule is planned, Snakemake overlooks changed
-# params of the rules that read it.)
+# A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read,
+# and lets these wait for them: ignet/workflow/checks.py. (An input marked ancient() would not do: while its rule is
+# planned, Snakemake overlooks changed params of the rules that read it.)
 rule check_sequence:
     input:
         lambda w: target_folders([w.sequence]),
@@ -77,8 +79,10 @@ rule check_sequence:
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_sequence.py --settings {params.settings:q} --code {params.code:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q} --out {output:q} > {log:q} 2>&1"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_sequence.py --settings {params.settings:q}"
+        " --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule check_data:
@@ -105,8 +109,10 @@ rule check_data:
     message:
         "Manifest of all frames"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_data.py --settings {params.settings:q} --code {params.code:q} --device cpu"
-        " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q} --doubts {output.doubts:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_data.py --settings {params.settings:q}"
+        " --code {params.code:q} --device cpu"
+        " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q}"
+        " --doubts {output.doubts:q}"
         " > {log:q} 2>&1"
 
 
@@ -134,7 +140,8 @@ rule simulate_scribbles:
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_scribbles.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_scribbles.py --settings {params.settings:q}"
+        " --code {params.code:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -159,12 +166,14 @@ rule project:
         settings=EXPERIMENT.projection.canonical(),
         code=code("project.py"),
         places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
-        data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)) + fingerprint(scribble_kinds(), labelled(w.sequence)),
+        data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,))
+        + fingerprint(scribble_kinds(), labelled(w.sequence)),
         labelled=lambda w: "labelled" if labelled(w.sequence) else "no-labelled",
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/project.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/project.py --settings {params.settings:q} --code {params.code:q}"
+        " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}"
         " --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
@@ -194,6 +203,8 @@ rule draw_projection:
     message:
         "Picture of the points in the image, sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/draw_projection.py --settings {params.settings:q} --code {params.code:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --projection {input.projection:q} --out {output:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/draw_projection.py --settings {params.settings:q}"
+        " --code {params.code:q} --device cpu"
+        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --projection {input.projection:q}"
+        " --out {output:q}"
         " > {log:q} 2>&1"

@@ -33,7 +33,7 @@ def source_fingerprint():
 
 
 def weights_fingerprint(settings):
-    """Identity of the checkpoints that a 2D training reads: its settings name their folders, and not what lies in them."""
+    """Identity of the checkpoints that a 2D training reads: its settings name their folders, not their content."""
     folders = [Path(name).expanduser() for name in checkpoints(settings)]
     return ",".join(tree_fingerprint(folder, WEIGHTS) if folder.is_dir() else str(folder) for folder in folders)
 
@@ -76,7 +76,11 @@ def features_folder(network):
 
 def feature_basis(network):
     """Principal components of a 2D network's features, where stores have fewer channels."""
-    return [f"{SHARED}/feature_basis/{key_of(ARTIFACTS.bases, network)}/basis.safetensors"] if EXPERIMENT.features.channels else []
+    return (
+        [f"{SHARED}/feature_basis/{key_of(ARTIFACTS.bases, network)}/basis.safetensors"]
+        if EXPERIMENT.features.channels
+        else []
+    )
 
 
 def adaptation(wildcards):
@@ -104,7 +108,9 @@ def training_inputs(wildcards):
         "scribbles": scribble_folders(sequences) if scribbled else [],
         "pseudo_labels": [labels_root(wildcards)] if settings.pseudo_labels_of else [],
         "projection": projections(sequences) if needs_correspondence(settings) else [],
-        "features": [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if needs_features(settings) else [],
+        "features": (
+            [f"{features_folder(settings.features)}/{s}.h5" for s in sequences] if needs_features(settings) else []
+        ),
         "teacher": [network_file(settings.features)] if needs_features(settings) else [],
     }
 
@@ -130,10 +136,12 @@ def training_data(wildcards):
 
 
 def labelled_frames():
-    """`RUN=PERCENT` for the runs with unlabelled scans, and for those with all of the same labels; none where no run has unlabelled scans."""
+    """`RUN=PERCENT` of the runs with unlabelled scans and of those with all of the same labels; none without the former."""
     runs = {run: EXPERIMENT.run(run) for run in EXPERIMENT.runs}
     kinds = {settings.supervision for settings in runs.values() if settings.labelled_frames}
-    return [f"{run}={settings.labelled_frames or 100}" for run, settings in runs.items() if settings.supervision in kinds]
+    return [
+        f"{run}={settings.labelled_frames or 100}" for run, settings in runs.items() if settings.supervision in kinds
+    ]
 
 
 def supervision_2d(network):
@@ -170,7 +178,7 @@ def records():
 
 
 def shown_features():
-    """The 2D network whose features the report shows: that of the run that carries the claim, else of the first run that reads any."""
+    """The 2D network whose features the report shows: the claim's run's, else the first run's that reads any."""
     runs = [run for run in (EXPERIMENT.compare.method, *EXPERIMENT.runs) if run in EXPERIMENT.runs]
     read = [EXPERIMENT.run(run).features for run in runs if needs_features(EXPERIMENT.run(run))]
     return next(iter(read), NETWORKS_2D[-1])

@@ -27,9 +27,11 @@ rule evaluate:
     message:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate.py --settings {params.settings:q} --code {params.code:q}"
+        " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q} --predictions {PLACES[IGNET_RESULTS]:q}/predictions/{wildcards.run:q}/seed{wildcards.seed:q}"
+        " --sequences {params.sequences:q}"
+        " --predictions {PLACES[IGNET_RESULTS]:q}/predictions/{wildcards.run:q}/seed{wildcards.seed:q}"
         " --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --confusion {output.confusion:q}"
         " --tensor {output.tensor:q} > {log:q} 2>&1"
 
@@ -58,7 +60,9 @@ rule compare:
         ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
         gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
         curves_plot=report(f"{RESULTS}/compare/curves.png", caption="../report/curves_plot.rst", category="Plots"),
-        per_class_plot=report(f"{RESULTS}/compare/per_class.png", caption="../report/per_class_plot.rst", category="Plots"),
+        per_class_plot=report(
+            f"{RESULTS}/compare/per_class.png", caption="../report/per_class_plot.rst", category="Plots"
+        ),
         summary=report(f"{RESULTS}/compare/summary.txt", caption="../report/summary.rst", category="Summary"),
     log:
         f"{RESULTS}/logs/compare.log",
@@ -81,7 +85,8 @@ rule compare:
     message:
         "Tables, plots and verdicts over all runs"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/compare.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/compare.py --settings {params.settings:q} --code {params.code:q}"
+        " --device cpu"
         " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}"
         " --supervision-2d {params.supervision_2d:q}"
         " --metrics-source {input.metrics_source:q} {params.labelled_frames:q}"
@@ -116,7 +121,8 @@ rule contact_sheet:
     message:
         "Contact sheet of the data"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/contact_sheet.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/contact_sheet.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --device cpu --source {PLACES[IGNET_SOURCE]:q}"
         " --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
         " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
@@ -133,7 +139,12 @@ rule pictures:
         projection=projections(DATA.val_sequences),
         networks=[network_file(network) for network in NETWORKS_2D],
     output:
-        report(directory(f"{RESULTS}/report/pictures"), patterns=["{picture}.png"], caption="../report/pictures.rst", category="Pictures"),
+        report(
+            directory(f"{RESULTS}/report/pictures"),
+            patterns=["{picture}.png"],
+            caption="../report/pictures.rst",
+            category="Pictures",
+        ),
     log:
         f"{RESULTS}/logs/pictures.log",
     benchmark:
@@ -156,13 +167,16 @@ rule pictures:
     message:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q} --device cpu"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q}"
+        " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q} --predictions {params.predictions:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q}"
+        " --sequences {params.sequences:q} --predictions {params.predictions:q}"
+        " --projection {PLACES[IGNET_PROJECTION_VAL]:q}"
         " --networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q} > {log:q} 2>&1"
 
 
-# The last job: it also tells what the others cost. A sequence's correspondence is named with its file, as training and validation may differ.
+# The last job: it also tells what the others cost. A sequence's correspondence is named with its file, as training and
+# validation may differ.
 rule report:
     input:
         target_folders([*DATA.val_sequences, *SHOWN_TRAIN]),
@@ -175,7 +189,8 @@ rule report:
         confusions=[rules.evaluate.output.confusion.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         predictions=[
-            expand(PREDICTIONS, run=run, seed=EXPERIMENT.run_seeds(run)[0], sequence=DATA.val_sequences) for run in EXPERIMENT.runs
+            expand(PREDICTIONS, run=run, seed=EXPERIMENT.run_seeds(run)[0], sequence=DATA.val_sequences)
+            for run in EXPERIMENT.runs
         ],
         projection=projections([*DATA.val_sequences, *SHOWN_TRAIN]),
         networks=[network_file(network) for network in NETWORKS_2D],
@@ -196,14 +211,21 @@ rule report:
         code=code("report_page.py"),
         places=places("RESULTS", "SHARED", "TARGET", "SCRIBBLES"),
         assets=assets_hash(),
-        data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), (*DATA.val_sequences, *SHOWN_TRAIN)),
+        data=fingerprint(
+            ("scans", "images", "labels", "calibration", *scribble_kinds()), (*DATA.val_sequences, *SHOWN_TRAIN)
+        ),
         runs=[f"{run}:{seed}" for run, seed in RUNS],
         val=[f"{sequence}={projections([sequence])[0]}" for sequence in DATA.val_sequences],
-        train=["--train", *(f"{sequence}={projections([sequence])[0]}" for sequence in SHOWN_TRAIN)] if SHOWN_TRAIN else [],
+        train=(
+            ["--train", *(f"{sequence}={projections([sequence])[0]}" for sequence in SHOWN_TRAIN)]
+            if SHOWN_TRAIN
+            else []
+        ),
         networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
         features=shown_features(),
         records=records(),
-        note=f"Scribbles: {'those of the dataset' if DATA.scribbles == 'dataset' else 'simulated from the dense labels'}.",
+        note="Scribbles: "
+        + ("those of the dataset." if DATA.scribbles == "dataset" else "simulated from the dense labels."),
     message:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:

@@ -36,11 +36,14 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/pretrain_2d.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/pretrain_2d.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --threads {threads}"
-        " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+        " --device {resources.device:q} --workers {resources.workers:q}"
+        " --checkpoint-every {resources.checkpoint_every:q}"
         ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --out {output.model:q} --metrics {output.metrics:q}"
+        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --out {output.model:q}"
+        " --metrics {output.metrics:q}"
         " --curves-csv {output.curves:q}"
         " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/{PLACES[IGNET_PRETRAINED]:q}"
         " --state {PLACES[IGNET_SHARED]:q}/state/pretrain_2d > {log:q} 2>&1"
@@ -82,17 +85,22 @@ rule adapt_2d:
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
         source=source_fingerprint(),
-        data=lambda w: fingerprint(("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences),
+        data=lambda w: fingerprint(
+            ("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences
+        ),
         sequences=DATA.train_sequences,
         weights=lambda w: weights_fingerprint(adaptation(w)),
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
-        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/adapt_2d.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/adapt_2d.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --threads {threads}"
-        " --device {resources.device:q} --workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+        " --device {resources.device:q} --workers {resources.workers:q}"
+        " --checkpoint-every {resources.checkpoint_every:q}"
         ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
+        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequences {params.sequences:q}"
         " --projection {PLACES[IGNET_PROJECTION]:q} --pretrained {input.pretrained:q}"
         " --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}"
         " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/adapt_2d/{wildcards.network:q}"
@@ -129,7 +137,8 @@ rule evaluate_2d:
     message:
         "2D network '{resources.network}' on target images"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate_2d.py --settings {params.settings:q} --code {params.code:q} --threads {threads}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate_2d.py --settings {params.settings:q}"
+        " --code {params.code:q} --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}"
         " --pictures {output.pictures:q}"
@@ -167,9 +176,11 @@ rule feature_basis:
     message:
         "Principal components of the features of '{resources.network}'"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/feature_basis.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/feature_basis.py --settings {params.settings:q}"
+        " --code {params.code:q}"
         " --threads {threads}"
-        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
+        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequences {params.sequences:q}"
         " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.basis:q} > {log:q} 2>&1"
 
 
@@ -205,12 +216,15 @@ rule extract:
     message:
         "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/extract.py --settings {params.settings:q} --code {params.code:q} --threads {threads}"
-        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/extract.py --settings {params.settings:q} --code {params.code:q}"
+        " --threads {threads}"
+        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
+        " --sequence {wildcards.sequence:q}"
         " --projection {input.projection:q} --basis {input.basis:q} --out {output.features:q} > {log:q} 2>&1"
 
 
 if CACHED:
-    # Snakemake refuses to cache a rule with a benchmark, since there is none of a job that did not run, and has no way to leave it out
+    # Snakemake refuses to cache a rule with a benchmark, since there is none of a job that did not run, and has no way
+    # to leave it out
     for name in ("pretrain_2d", "adapt_2d", "extract"):
         workflow.get_rule(name)._benchmark = None

@@ -1,7 +1,8 @@
 """Adaptation: fits the pretrained 2D network to the target camera, and writes its EMA teacher.
 
-Mean teacher with ClassMix (DAFormer's frame), plus cross-entropy at the scribbles that are projected into the target images. The teacher
-labels in evaluation mode (DAFormer keeps its dropout on). Only the sequences that are named are read.
+Mean teacher with ClassMix (DAFormer's frame), plus cross-entropy at the scribbles that are projected into the target
+images. The teacher labels in evaluation mode (DAFormer keeps its dropout on). Only the sequences that are named are
+read.
 """
 
 import copy
@@ -65,7 +66,9 @@ def main() -> None:
 
     source = SourceDataset(args.source, args.layout)
     projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
-    split = labelled_scans({sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames)
+    split = labelled_scans(
+        {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}, settings.labelled_frames
+    )
     frames = TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)
     supervised = settings.supervision != "none"
@@ -87,13 +90,20 @@ def main() -> None:
         log.info("%s", split)
 
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
-    data = [tree_fingerprint(args.source), args.layout, sequence_fingerprint(args.dataset, args.sequences, kinds), distance.content]
+    data = [
+        tree_fingerprint(args.source),
+        args.layout,
+        sequence_fingerprint(args.dataset, args.sequences, kinds),
+        distance.content,
+    ]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     if ranks.any(ranks.main and take_back(args, identity)):
         return
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer, "schedule": schedule}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
+    run = TrainingRun(
+        args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits
+    )
 
     def cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
         return ranks.mean(weighted_cross_entropy(logits, labels, weight), (labels != IGNORE).sum())
@@ -101,17 +111,24 @@ def main() -> None:
     with run:
         student.train()
         steps = range(run.step, settings.steps)
-        batches = zip(read_ahead(source_batches, steps, args.workers), read_ahead(target_batches, steps, args.workers), strict=True)
+        batches = zip(
+            read_ahead(source_batches, steps, args.workers),
+            read_ahead(target_batches, steps, args.workers),
+            strict=True,
+        )
         for step, pair in zip(run, batches, strict=True):
             source_batch, target_batch = ((images.to(args.device), labels.to(args.device)) for images, labels in pair)
             with torch.no_grad(), arithmetic(args.device, settings.precision):
-                # mixing draws its random numbers image by image, so each process mixes the whole batch and learns from its part
+                # mixing draws its random numbers image by image, so each process mixes the whole batch and learns from
+                # its part
                 teacher_logits = ranks.gather(teacher(target_batch[0][part]).logits)
             pseudo, q = pseudo_label(teacher_logits, settings.confidence)
             labels, weights = add_known_labels(pseudo, q, target_batch[1])
             weights = weights * weight_each(labels, target_weights)
             on_source_pixels = weight_each(source_batch[1], source_weights)
-            mixed, mixed_labels, mixed_weights = mix((*source_batch, on_source_pixels), (target_batch[0], labels, weights), settings, step)
+            mixed, mixed_labels, mixed_weights = mix(
+                (*source_batch, on_source_pixels), (target_batch[0], labels, weights), settings, step
+            )
             images = [source_batch[0], mixed, target_batch[0]]
             if settings.masked.weight:
                 blocks = step_generator(settings.seed, step, MASK_STREAM)
@@ -121,7 +138,9 @@ def main() -> None:
             on_source, on_mix, on_target, *on_masked = found.logits.float().chunk(len(images))
             source_loss = cross_entropy(on_source, source_batch[1][part], on_source_pixels[part])
             mix_loss = cross_entropy(on_mix, mixed_labels[part], mixed_weights[part])
-            scribble_loss = cross_entropy(on_target, target_batch[1][part], weight_each(target_batch[1][part], target_weights))
+            scribble_loss = cross_entropy(
+                on_target, target_batch[1][part], weight_each(target_batch[1][part], target_weights)
+            )
             loss = settings.source_weight * source_loss + settings.mix_weight * mix_loss
             if supervised:
                 loss = loss + settings.scribble_weight * scribble_loss
@@ -136,7 +155,12 @@ def main() -> None:
             optimizer.zero_grad()
             ranks.backward(loss)
             optimizer.step()
-            figures = {"source": source_loss.detach(), "mix": mix_loss.detach(), "scribble": scribble_loss.detach(), "q": q.mean()}
+            figures = {
+                "source": source_loss.detach(),
+                "mix": mix_loss.detach(),
+                "scribble": scribble_loss.detach(),
+                "q": q.mean(),
+            }
             run.log(loss=loss.detach(), **figures, learning_rate=schedule.get_last_lr()[0])
             schedule.step()
             update_ema(teacher, student, step, settings.ema)
@@ -146,7 +170,12 @@ def main() -> None:
         save_segmenter(args.out, teacher)
         last = run.history[-min(20, len(run.history)) :]
         write_json(
-            args.metrics, {name: sum(row[name] for row in last) / len(last) for name in last[0] if name not in ("step", "learning_rate")}
+            args.metrics,
+            {
+                name: sum(row[name] for row in last) / len(last)
+                for name in last[0]
+                if name not in ("step", "learning_rate")
+            },
         )
         write_curves(args.curves_csv, run.history)
         record = args.out.with_suffix(".settings.json")

@@ -1,4 +1,5 @@
-"""Merge the checked sequences into one manifest: a CSV file with one row for each frame; beside it, what is strange about them."""
+"""Merge the checked sequences into one manifest: a CSV file with one row for each frame; beside it, what is strange
+about them."""
 
 from pathlib import Path
 
@@ -13,9 +14,15 @@ from ignet.stage.script import Stage, command
 def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
     stage.add("--sequences", type=Path, nargs="+", required=True, help="JSON files of check_sequence.py")
-    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles trainings see; read where they are simulated")
+    stage.add(
+        "--scribbles",
+        type=Path,
+        help="folder whose sequences/NN/scribbles trainings see; read where they are simulated",
+    )
     stage.add("--out", type=Path, required=True, help="the manifest, a CSV file")
-    stage.add("--doubts", type=Path, help="text file: what is strange about the data, one line each; empty where nothing is")
+    stage.add(
+        "--doubts", type=Path, help="text file: what is strange about the data, one line each; empty where nothing is"
+    )
     args, settings = stage.start()
     doubts = write_manifest(args.out, args.sequences, args.scribbles if settings.scribbles == "simulated" else None)
     for doubt in doubts:

@@ -1,7 +1,7 @@
 """Check one sequence of the target dataset: every scan, label, scribble, image and the calibration.
 
-Every fault is printed as one line with the file, what was found, what was expected and what to do; nothing is written then. A doubt, what
-is strange and may yet be right, is printed like it and stops nothing.
+Every fault is printed as one line with the file, what was found, what was expected and what to do; nothing is written
+then. A doubt, what is strange and may yet be right, is printed like it and stops nothing.
 """
 
 import sys
@@ -17,7 +17,10 @@ from ignet.files.atomic import write_json
 from ignet.log import log
 from ignet.stage.script import Stage, command
 
-_ROLES = "val needs dense labels, train what its scribbles come from, and of test what is there beside the scans must be whole"
+_ROLES = (
+    "val needs dense labels, train what its scribbles come from, and of test what is there beside the scans "
+    "must be whole"
+)
 
 
 @command
@@ -34,18 +37,23 @@ def main() -> None:
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
     if args.role == "test":
         wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))
-    report = check_sequence(args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale)
+    report = check_sequence(
+        args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale
+    )
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)
     for note in report.tree.notes:
         log.info("%s", note)
     if report.faults:
         raise IgnetError(
-            f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; mend them all"
+            f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; "
+            "mend them all"
         )
 
     points = sum(facts.points for facts in report.frames)
-    shares = f"{report.share('labelled'):.1%} labelled" + (f", {report.share('scribbled'):.1%} scribbled" if scribbled else "")
+    shares = f"{report.share('labelled'):.1%} labelled" + (
+        f", {report.share('scribbled'):.1%} scribbled" if scribbled else ""
+    )
     log.info("sequence %s: %d frames, %d points, %s", args.sequence, len(report.frames), points, shares)
     write_json(args.out, {"role": args.role, **report.as_json()})
     stage.write_settings(args.out.with_suffix(".settings.json"))

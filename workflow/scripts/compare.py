@@ -1,7 +1,7 @@
 """Put all runs side by side: tables (CSV, Markdown, LaTeX), plots, and verdicts on the experiment's statements.
 
-Differences between runs stand with intervals of a paired bootstrap over seeds and scans. Figures that others published stand in a
-table of their own.
+Differences between runs stand with intervals of a paired bootstrap over seeds and scans. Figures that others published
+stand in a table of their own.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,15 @@ from ignet.report.figures import save_figure
 from ignet.report.labelled_frames import share_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
-from ignet.report.runs import class_gain_table, class_table, control_table, gain_table, network_table, run_table, slice_table
+from ignet.report.runs import (
+    class_gain_table,
+    class_table,
+    control_table,
+    gain_table,
+    network_table,
+    run_table,
+    slice_table,
+)
 from ignet.report.statements import findings_json, judge, paragraph, statement_table
 from ignet.report.summary import run_summary, write_text
 from ignet.report.tables import to_markdown, write_table
@@ -30,17 +38,29 @@ FEW = 4
 @command
 def main() -> None:
     stage = Stage("compare", CompareConfig, __doc__)
-    stage.add("--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run")
+    stage.add(
+        "--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run"
+    )
     stage.add("--curves", nargs="*", default=[], metavar="RUN:SEED=FILE", help="curves.csv of each trained run")
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
     stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
-    stage.add("--metrics-source", type=Path, help="metrics.json of the source pretraining, of the images that it held out")
-    stage.add("--labelled-frames", nargs="*", default=[], metavar="RUN=PERCENT", help="share of labelled scans, of runs that have others")
+    stage.add(
+        "--metrics-source", type=Path, help="metrics.json of the source pretraining, of the images that it held out"
+    )
+    stage.add(
+        "--labelled-frames",
+        nargs="*",
+        default=[],
+        metavar="RUN=PERCENT",
+        help="share of labelled scans, of runs that have others",
+    )
     stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
     args, settings = stage.start()
 
     runs = read_comparison(by_run(args.confusions), settings.draws, settings.seed)
-    curves = {run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()}
+    curves = {
+        run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()
+    }
     metrics_2d = {name: read_json(path) for name, path in map(name_and_path, args.metrics_2d)}
     supervision = {name: str(kind) for name, kind in map(name_and_path, args.supervision_2d)}
     findings = judge(settings.statements, runs, metrics_2d)

@@ -1,6 +1,8 @@
-"""Draw one sheet of all data: source images with labels; of each target sequence an image, its labelled points, a scan and its scribbles.
+"""Draw one sheet of all data: source images with labels; of each target sequence an image, its labelled points, a scan
+and its scribbles.
 
-What a person looks at before anything is trained: do labels sit where they should, do the two domains differ, where do scribbles run?
+What a person looks at before anything is trained: do labels sit where they should, do the two domains differ, where do
+scribbles run?
 """
 
 from pathlib import Path
@@ -12,7 +14,15 @@ from matplotlib.figure import SubFigure
 from ignet.config.evaluation import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize, to_train_ids
+from ignet.data.label_sets.labels import (
+    CITYSCAPES_CLASSES,
+    CITYSCAPES_COLORS,
+    CLASSES,
+    COLORS,
+    IGNORE,
+    colorize,
+    to_train_ids,
+)
 from ignet.data.projection.geometry import project
 from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
@@ -31,7 +41,9 @@ def main() -> None:
     stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
     stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="target sequences to show")
-    stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's")
+    stage.add(
+        "--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's"
+    )
     stage.add("--out", type=Path, required=True, help="PNG to make")
     args, settings = stage.start()
 
@@ -50,7 +62,10 @@ def main() -> None:
     extent = 0.6 * settings.extent
     parts[1].legend(handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
-    classes = [_draw_sequence(part, args.target, scribbles, name, extent) for part, name in zip(parts[2:-1], args.sequences, strict=True)]
+    classes = [
+        _draw_sequence(part, args.target, scribbles, name, extent)
+        for part, name in zip(parts[2:-1], args.sequences, strict=True)
+    ]
     handles = [*class_legend(np.concatenate(classes), CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
     parts[-1].legend(handles=handles, loc="center", ncols=10, **BOX)
     save_figure(args.out, figure)
@@ -77,7 +92,9 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
     calibration = kitti.read_calibration(kitti.calibration_path(root, sequence))
     projected = project(points, calibration.p2, calibration.tr, image.shape[1], image.shape[0])
 
-    part.suptitle(f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15)
+    part.suptitle(
+        f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15
+    )
     axes = part.subplot_mosaic("iab;pab", width_ratios=[1.75, 1, 1])
     for panel in axes.values():
         panel.set_xticks([])
@@ -85,7 +102,9 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
     axes["i"].imshow(image)
     seen = projected.inside & (labels != IGNORE)
     _draw_pixels(axes["p"], image, projected.pixel[seen], labels[seen])
-    axes["p"].set_xlabel(f"points in the image ({projected.inside.mean():.0%} of the scan) with their labels", fontsize=11)
+    axes["p"].set_xlabel(
+        f"points in the image ({projected.inside.mean():.0%} of the scan) with their labels", fontsize=11
+    )
     _draw_from_above(axes["a"], points, labels, extent)
     axes["a"].set_xlabel(f"labels, {2 * extent:g} m x {2 * extent:g} m, forward is up", fontsize=11)
     _draw_from_above(axes["b"], points, scribbles, extent)
@@ -96,7 +115,9 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
 
 def _read(path: Path, points: int) -> np.ndarray:
     """Train ids of a label file; nothing but 255 where there is none."""
-    return to_train_ids(kitti.read_labels(path, points), str(path)) if path.exists() else np.full(points, IGNORE, np.uint8)
+    return (
+        to_train_ids(kitti.read_labels(path, points), str(path)) if path.exists() else np.full(points, IGNORE, np.uint8)
+    )
 
 
 def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, labels: np.ndarray) -> None:
@@ -107,7 +128,9 @@ def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, labels: np.n
 
 def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent: float) -> None:
     near = (np.abs(points[:, :2]) <= extent).all(axis=1)
-    order = np.flatnonzero(near)[np.lexsort((points[near, 2], labels[near] != IGNORE))]  # labelled over unlabelled, high over low
+    order = np.flatnonzero(near)[
+        np.lexsort((points[near, 2], labels[near] != IGNORE))
+    ]  # labelled over unlabelled, high over low
     panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=colors_of(labels[order], COLORS) / 255, linewidths=0)
     panel.plot(0, 0, marker="+", markersize=9, color="black")
     panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")

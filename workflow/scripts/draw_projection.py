@@ -1,4 +1,5 @@
-"""Draw the correspondence of one sequence's first frame: the depths and the scribbles of the visible points over the camera image."""
+"""Draw the correspondence of one sequence's first frame: the depths and the scribbles of the visible points over the
+camera image."""
 
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def main() -> None:
     image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
     calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
     projected = project(points, calibration.p2, calibration.tr, found.width, found.height)
-    shares = f"{projected.inside.mean():.1%} of {len(points)} points in the image, {len(found.index) / len(points):.1%} visible"
+    shares = (
+        f"{projected.inside.mean():.1%} of {len(points)} points in the image, "
+        f"{len(found.index) / len(points):.1%} visible"
+    )
     caption = f"sequence {args.sequence}, frame {frame}: {shares}"
     picture = draw_correspondence(image, found.pixel, projected.depth[found.index], found.scribble, caption)
     with atomic(args.out) as temporary:

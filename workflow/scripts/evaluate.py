@@ -1,7 +1,8 @@
 """Compare the predictions of one run with the dense labels, point by point, as the SemanticKITTI benchmark does.
 
-Counts each scan once, into one tensor of true class, predicted class and slice (distance, camera coverage, class boundaries), and
-sums it up to the figures over all points and over the slices. Beside them stand the figures that the benchmark's own evaluators give.
+Counts each scan once, into one tensor of true class, predicted class and slice (distance, camera coverage, class
+boundaries), and sums it up to the figures over all points and over the slices. Beside them stand the figures that the
+benchmark's own evaluators give.
 """
 
 from pathlib import Path
@@ -27,13 +28,24 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate", EvaluateConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with the scans and the dense labels")
+    stage.add(
+        "--dataset", type=Path, required=True, help="folder that holds sequences/ with the scans and the dense labels"
+    )
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to evaluate on")
     stage.add("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
-    stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5: which points the camera covers")
+    stage.add(
+        "--projection",
+        type=Path,
+        required=True,
+        help="folder of the correspondences, NN.h5: which points the camera covers",
+    )
     stage.add("--out", type=Path, required=True, help="metrics.json")
-    stage.add("--confusion", type=Path, required=True, help="confusion.csv: rows are true classes, columns predicted ones")
-    stage.add("--tensor", type=Path, required=True, help="confusion.h5: counts by scan, slice, true and predicted class")
+    stage.add(
+        "--confusion", type=Path, required=True, help="confusion.csv: rows are true classes, columns predicted ones"
+    )
+    stage.add(
+        "--tensor", type=Path, required=True, help="confusion.h5: counts by scan, slice, true and predicted class"
+    )
     args, settings = stage.start()
 
     frames = [(sequence, frame) for sequence in args.sequences for frame in frame_ids(args.dataset, sequence)]
@@ -57,14 +69,18 @@ def main() -> None:
         benchmark.add(points, truth, predicted)
 
     if not counts.any():
-        raise IgnetError(f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels")
+        raise IgnetError(
+            f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels"
+        )
     tensor = ConfusionTensor(tuple(f"{sequence}/{frame}" for sequence, frame in frames), names, counts)
     figures = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.figures()}
     write_tensor(args.tensor, tensor)
     write_confusion(args.confusion, tensor.whole().sum(axis=0))
     write_json(args.out, figures)
     stage.write_settings(args.out.with_suffix(".settings.json"))
-    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * figures["miou"], 100 * figures["miou_occurring"])
+    log.info(
+        "mIoU %.1f %%, over the classes that occur %.1f %%", 100 * figures["miou"], 100 * figures["miou_occurring"]
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,12 @@ def main() -> None:
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
     stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
-    stage.add("--pictures", type=Path, required=True, help="folder for pictures NN_NNNNNN.png: image, prediction, projected labels")
+    stage.add(
+        "--pictures",
+        type=Path,
+        required=True,
+        help="folder for pictures NN_NNNNNN.png: image, prediction, projected labels",
+    )
     args, settings = stage.start()
 
     args.pictures.mkdir(parents=True, exist_ok=True)
@@ -47,7 +52,9 @@ def main() -> None:
             columns, rows = nearest_pixels(points.pixel, points.width, points.height)
             total += confusion_matrix(truth, prediction[rows, columns], CLASSES)
             if number in shown:
-                write_picture(args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth))
+                write_picture(
+                    args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth)
+                )
 
     figures = summary(total)
     log.info("target images: mIoU over the classes that occur %.1f %%", 100 * figures["miou_occurring"])

@@ -1,6 +1,7 @@
 """Feature extraction: the frozen 2D network's feature at every visible point of one sequence, in one HDF5 file.
 
-Whole images, no augmentation; bilinear at each point's sub-pixel position. With a basis, its coordinates of each feature are stored.
+Whole images, no augmentation; bilinear at each point's sub-pixel position. With a basis, its coordinates of each
+feature are stored.
 """
 
 from collections.abc import Iterator
@@ -36,10 +37,16 @@ def main() -> None:
     network, correspondence = PointFeatures(args.network, args.dataset, args.device), Correspondence(args.projection)
     name = file_hash(args.network)
     if (settings.channels is None) != (args.basis is None):
-        raise IgnetError(f"--basis {args.basis}: expected a file where features.channels is set, and only there; it is {settings.channels}")
+        raise IgnetError(
+            f"--basis {args.basis}: expected a file where features.channels is set, and only there; it is "
+            f"{settings.channels}"
+        )
     basis = read_basis(args.basis, name) if args.basis else None
     if basis and len(basis.components) != settings.channels:
-        raise IgnetError(f"{args.basis}: found {len(basis.components)} components, expected {settings.channels}; run feature_basis again")
+        raise IgnetError(
+            f"{args.basis}: found {len(basis.components)} components, expected {settings.channels}; run "
+            "feature_basis again"
+        )
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
         for frame, index, feature in network.of(args.sequence, correspondence, progress(frames, what)):

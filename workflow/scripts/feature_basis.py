@@ -1,7 +1,8 @@
-"""Principal components of a 2D network's features, fitted on some frames of the training sequences, for stores of fewer channels.
+"""Principal components of a 2D network's features, fitted on some frames of the training sequences, for stores of fewer
+channels.
 
-One basis a network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences; every visible point
-of them counts.
+One basis a network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences;
+every visible point of them counts.
 """
 
 from pathlib import Path
@@ -33,7 +34,8 @@ def main() -> None:
     network = PointFeatures(args.network, args.dataset, args.device)
     if settings.channels is None or settings.channels >= network.channels:
         raise IgnetError(
-            f"features.channels: found {settings.channels}, expected less than {network.channels}, the network's own; set fewer, or null"
+            f"features.channels: found {settings.channels}, expected less than {network.channels}, the network's "
+            "own; set fewer, or null"
         )
     files = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
     frames = [(sequence, frame) for sequence, file in files.items() for frame in file.frames]
@@ -44,12 +46,25 @@ def main() -> None:
         for _, _, feature in network.of(sequence, files[sequence], [frame]):
             moments.add(feature)
     if not moments.count:
-        raise IgnetError(f"{args.projection}: found no visible point in {len(chosen)} frames, expected some; run the rule project again")
+        raise IgnetError(
+            f"{args.projection}: found no visible point in {len(chosen)} frames, expected some; run the rule "
+            "project again"
+        )
     basis = fit_basis(moments, settings.channels, network.classifier)
-    total, kept = np.trace(moments.covariance), np.einsum("kd,de,ke->", basis.components, moments.covariance, basis.components)
-    log.info("%d of %d channels keep %.2f %% of the variance", settings.channels, network.channels, 100 * kept / max(total, 1e-30))
+    total, kept = (
+        np.trace(moments.covariance),
+        np.einsum("kd,de,ke->", basis.components, moments.covariance, basis.components),
+    )
+    log.info(
+        "%d of %d channels keep %.2f %% of the variance",
+        settings.channels,
+        network.channels,
+        100 * kept / max(total, 1e-30),
+    )
     write_basis(args.out, basis, file_hash(args.network))
-    stage.write_settings(args.out.with_suffix(".settings.json"), variance_kept=float(kept / max(total, 1e-30)), points=moments.count)
+    stage.write_settings(
+        args.out.with_suffix(".settings.json"), variance_kept=float(kept / max(total, 1e-30)), points=moments.count
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python workflow/scripts/feature_codings.py --run ignet float32=results/one int8=results/other --out table.md
 
-The first experiment is what the others are compared with, over the seeds that both have, by a paired bootstrap over seeds and scans.
+The first experiment is what the others are compared with, over the seeds that both have, by a paired bootstrap over
+seeds and scans.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from ignet.stage.script import command
 @command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", nargs="+", metavar="CODING=RESULTS", help="folders of finished experiments, the reference first")
+    parser.add_argument(
+        "experiments", nargs="+", metavar="CODING=RESULTS", help="folders of finished experiments, the reference first"
+    )
     parser.add_argument("--run", default="ignet", help="the run that is compared")
     parser.add_argument("--draws", type=int, default=2000, help="bootstrap draws")
     parser.add_argument("--out", type=Path, required=True, help="table to write (Markdown)")
@@ -33,9 +36,14 @@ def main() -> None:
 
 def tensors(results: Path, run: str) -> dict[int, Path]:
     """The confusions of each seed of a run."""
-    found = {int(path.parent.name.removeprefix("seed")): path for path in sorted(results.glob(f"evaluate/{run}/seed*/confusion.h5"))}
+    found = {
+        int(path.parent.name.removeprefix("seed")): path
+        for path in sorted(results.glob(f"evaluate/{run}/seed*/confusion.h5"))
+    }
     if not found:
-        raise IgnetError(f"{results}: found no evaluated run '{run}', expected evaluate/{run}/seedN/confusion.h5; run this first")
+        raise IgnetError(
+            f"{results}: found no evaluated run '{run}', expected evaluate/{run}/seedN/confusion.h5; run this first"
+        )
     return found
 
 

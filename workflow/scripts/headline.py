@@ -1,8 +1,10 @@
 """Put the headline rows of several finished experiments side by side: full supervision, the baseline and the method.
 
-    python workflow/scripts/headline.py --experiment first=results/first --experiment second=results/second --out results/headline
+    python workflow/scripts/headline.py --experiment first=results/first --experiment second=results/second --out
+    results/headline
 
-With --pool the experiments are the folds of one cross-validation: their scans are pooled, seed by seed, and gains by slice come too.
+With --pool the experiments are the folds of one cross-validation: their scans are pooled, seed by seed, and gains by
+slice come too.
 """
 
 import argparse
@@ -37,7 +39,9 @@ from ignet.stage.script import command
 def main() -> None:
     args = arguments()
     start_logging()
-    names = validate(CompareConfig, {key: getattr(args, key) for key in ("reference", "baseline", "method", "draws")}, "arguments")
+    names = validate(
+        CompareConfig, {key: getattr(args, key) for key in ("reference", "baseline", "method", "draws")}, "arguments"
+    )
     folders = experiment_folders(args.experiment)
     experiments = compare_all({name: find_confusions(path, names) for name, path in folders.items()}, names, args.pool)
 
@@ -65,13 +69,22 @@ def arguments() -> argparse.Namespace:
     defaults = CompareConfig()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--experiment", nargs="+", action="extend", required=True, metavar="NAME=RESULTS", help="folders of finished experiments"
+        "--experiment",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="NAME=RESULTS",
+        help="folders of finished experiments",
     )
     parser.add_argument("--pool", action="store_true", help="the experiments are the folds of one cross-validation")
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables and plots")
     for key in ("reference", "baseline", "method"):
-        parser.add_argument(f"--{key}", default=getattr(defaults, key), help=f"name of the run (default: {getattr(defaults, key)})")
-    parser.add_argument("--draws", type=int, default=defaults.draws, help=f"bootstrap draws (default: {defaults.draws})")
+        parser.add_argument(
+            f"--{key}", default=getattr(defaults, key), help=f"name of the run (default: {getattr(defaults, key)})"
+        )
+    parser.add_argument(
+        "--draws", type=int, default=defaults.draws, help=f"bootstrap draws (default: {defaults.draws})"
+    )
     return parser.parse_args()
 
 
@@ -80,7 +93,9 @@ def experiment_folders(texts: list[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for name, path in map(name_and_path, texts):
         if name in folders or name == POOLED:
-            raise IgnetError(f"'{name}': found this experiment's name twice, expected each once and none '{POOLED}'; rename one")
+            raise IgnetError(
+                f"'{name}': found this experiment's name twice, expected each once and none '{POOLED}'; rename one"
+            )
         folders[name] = path
     return folders
 

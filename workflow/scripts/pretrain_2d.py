@@ -53,12 +53,19 @@ def main() -> None:
 
     source = SourceDataset(args.source, args.layout)
     held_out = range(0, len(source), HOLD_OUT_EVERY)
-    batches = SourceBatches(source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed)
+    batches = SourceBatches(
+        source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed
+    )
     part = ranks.part(settings.batch)
     model = build_segmenter(settings.network).to(args.device)
     segment, distance = ranks.wrap(model), FeatureDistance(settings.feature_distance, model, ranks)
     optimizer, schedule = make_optimizer(model, settings, settings.steps)
-    log.info("%d source images, %d held out, %d parameters", len(source), len(held_out), sum(p.numel() for p in model.parameters()))
+    log.info(
+        "%d source images, %d held out, %d parameters",
+        len(source),
+        len(held_out),
+        sum(p.numel() for p in model.parameters()),
+    )
 
     # settings name checkpoints by their folder, which may hold another one by the time that a killed training goes on
     weights = ["" if settings.network.weights == "random" else content_hash(model), distance.content]
@@ -67,10 +74,14 @@ def main() -> None:
         return
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
+    run = TrainingRun(
+        args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits
+    )
     with run:
         model.train()
-        for _, (images, labels) in zip(run, read_ahead(batches, range(run.step, settings.steps), args.workers), strict=True):
+        for _, (images, labels) in zip(
+            run, read_ahead(batches, range(run.step, settings.steps), args.workers), strict=True
+        ):
             images, labels = images[part].to(args.device), labels[part].to(args.device)
             with arithmetic(args.device, settings.precision):
                 found = segment(images)

@@ -1,8 +1,8 @@
 """Find the pixel of every point that the camera sees, for all frames of one sequence.
 
-Each scan is projected with the sequence's calibration; a z-buffer removes the occluded points. Kept are the visible points, their
-pixels and, where scribbles are given, the Cityscapes id of each point's scribble: a sparse scribble image. A calibration that cannot be
-right is refused; of a strange one a line is said, by the rules of the check.
+Each scan is projected with the sequence's calibration; a z-buffer removes the occluded points. Kept are the visible
+points, their pixels and, where scribbles are given, the Cityscapes id of each point's scribble: a sparse scribble
+image. A calibration that cannot be right is refused; of a strange one a line is said, by the rules of the check.
 """
 
 import argparse
@@ -40,7 +40,11 @@ def main() -> None:
     frames = kitti.frame_ids(args.dataset, args.sequence)
     path = kitti.calibration_path(args.dataset, args.sequence)
     calibration = kitti.read_calibration(path)
-    _say(calibration_faults(calibration, path, kitti.image_size(kitti.image_path(args.dataset, args.sequence, frames[0]))))
+    _say(
+        calibration_faults(
+            calibration, path, kitti.image_size(kitti.image_path(args.dataset, args.sequence, frames[0]))
+        )
+    )
     inside, seen, total = 0, 0, 0
     with CorrespondenceWriter(args.out, {"settings": settings.canonical(), "sequence": args.sequence}) as writer:
         for frame in progress(frames, f"projecting {args.sequence}"):
@@ -50,7 +54,9 @@ def main() -> None:
             index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))
             scribble = _scribble(args.scribbles if args.labelled else None, args.sequence, frame, len(points))[index]
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
-            entry = FrameCorrespondence(index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector)
+            entry = FrameCorrespondence(
+                index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector
+            )
             writer.add(frame, entry)
             inside, seen, total = inside + int(projected.inside.sum()), seen + len(index), total + len(points)
         _say(view_faults(inside, total, len(frames), path))

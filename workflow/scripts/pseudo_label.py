@@ -1,6 +1,8 @@
-"""Label the training scans for a second training: given scribbles stay, and a trained network's most confident predictions join them.
+"""Label the training scans for a second training: given scribbles stay, and a trained network's most confident
+predictions join them.
 
-Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one scan is in memory.
+Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one
+scan is in memory.
 """
 
 from collections.abc import Callable

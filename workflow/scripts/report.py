@@ -1,4 +1,5 @@
-"""Draw some frames of the validation sequences: predictions from above and in the camera image, and the 2D segmentations."""
+"""Draw some frames of the validation sequences: predictions from above and in the camera image, and the 2D
+segmentations."""
 
 from pathlib import Path
 
@@ -26,7 +27,13 @@ def main() -> None:
     stage = Stage("report", ReportConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with scans, labels and images")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
-    stage.add("--predictions", nargs="+", required=True, metavar="RUN=DIR", help="folder that holds sequences/NN/predictions of each run")
+    stage.add(
+        "--predictions",
+        nargs="+",
+        required=True,
+        metavar="RUN=DIR",
+        help="folder that holds sequences/NN/predictions of each run",
+    )
     stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
     stage.add("--scribbles-note", default="", help="a remark on the scribbles that the runs were trained with")
@@ -34,11 +41,16 @@ def main() -> None:
     args, settings = stage.start()
 
     predictions = dict(map(name_and_path, args.predictions))
-    networks = {name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)}
+    networks = {
+        name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)
+    }
     chosen = []
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
-        chosen += [(sequence, frame, correspondence.read(frame)) for frame in evenly_spaced(correspondence.frames, settings.frames)]
+        chosen += [
+            (sequence, frame, correspondence.read(frame))
+            for frame in evenly_spaced(correspondence.frames, settings.frames)
+        ]
 
     for sequence, frame, found in progress(chosen, "drawn frame"):
         points = read_positions(scan_path(args.dataset, sequence, frame))
@@ -46,7 +58,9 @@ def main() -> None:
         check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
         labels = label_path(args.dataset, sequence, frame)
         truth = to_train_ids(read_labels(labels, len(points)), str(labels))
-        predicted = [(run, read_predictions(folder, sequence, frame, len(points))) for run, folder in predictions.items()]
+        predicted = [
+            (run, read_predictions(folder, sequence, frame, len(points))) for run, folder in predictions.items()
+        ]
         seen = [(run, ids[found.index]) for run, ids in predicted]
         segmented = [(name, predict_image(model, image, args.device)) for name, model in networks.items()]
 
@@ -63,12 +77,15 @@ def main() -> None:
     log.info("pictures of %d frames in %s", len(chosen), args.out)
 
 
-def check_correspondence(found: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str) -> None:
+def check_correspondence(
+    found: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str
+) -> None:
     """Raise an error where the correspondence was made from another scan or image."""
     expected = (len(points), image.shape[1], image.shape[0])
     if (found.points, found.width, found.height) != expected:
         raise IgnetError(
-            f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected {expected[0]} and "
+            f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected "
+            f"{expected[0]} and "
             f"{expected[1]} x {expected[2]}; run the stage project again"
         )
 

@@ -16,7 +16,17 @@ from ignet.report.html.background import costs, data, settings
 from ignet.report.html.costs import made_files, read_costs, read_made
 from ignet.report.html.frames import Sources, choose_frames, feature_colors, frame_json, read_frames
 from ignet.report.html.page import write_page
-from ignet.report.html.sections import ablation, classes, confusion, gains, headline, published, read_confusions, scans, training
+from ignet.report.html.sections import (
+    ablation,
+    classes,
+    confusion,
+    gains,
+    headline,
+    published,
+    read_confusions,
+    scans,
+    training,
+)
 from ignet.report.plots import read_curves
 from ignet.stage.script import Stage, command
 
@@ -25,21 +35,47 @@ from ignet.stage.script import Stage, command
 def main() -> None:
     stage = Stage("page", PageConfig, __doc__)
     stage.add("--results", type=Path, required=True, help="folder of the experiment's results")
-    stage.add("--runs", nargs="+", required=True, metavar="RUN:SEED", help="trained runs; of each, the first seed's predictions are shown")
+    stage.add(
+        "--runs",
+        nargs="+",
+        required=True,
+        metavar="RUN:SEED",
+        help="trained runs; of each, the first seed's predictions are shown",
+    )
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
-    stage.add("--val", nargs="+", required=True, metavar="NN=FILE", help="validation sequences and their correspondence files")
-    stage.add("--train", nargs="*", default=[], metavar="NN=FILE", help="training sequences to show, and their correspondence files")
-    stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are shown, where they are there")
+    stage.add(
+        "--val", nargs="+", required=True, metavar="NN=FILE", help="validation sequences and their correspondence files"
+    )
+    stage.add(
+        "--train",
+        nargs="*",
+        default=[],
+        metavar="NN=FILE",
+        help="training sequences to show, and their correspondence files",
+    )
+    stage.add(
+        "--scribbles",
+        type=Path,
+        required=True,
+        help="folder whose sequences/NN/scribbles are shown, where they are there",
+    )
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
     stage.add("--features-of", default="", help="that of them whose features are shown")
     stage.add("--shared", type=Path, help="folder of results that experiments share; default: that of the results")
-    stage.add("--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two")
+    stage.add(
+        "--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two"
+    )
     stage.add("--note", default="", help="a remark on the data")
-    stage.add("--assets", help="identity of the page's scripts and styles that this job was planned with; refused if they have changed")
+    stage.add(
+        "--assets",
+        help="identity of the page's scripts and styles that this job was planned with; refused if they have changed",
+    )
     stage.add("--out", type=Path, required=True, help="HTML file to make")
     args, config = stage.start()
     if args.assets and args.assets != assets_hash():
-        raise IgnetError(f"the page's scripts and styles are {assets_hash()} now, expected {args.assets}; start the workflow again")
+        raise IgnetError(
+            f"the page's scripts and styles are {assets_hash()} now, expected {args.assets}; start the workflow again"
+        )
 
     results, compared = args.results, args.results / "compare"
     names = validate(CompareConfig, read_json(compared / "settings.json")["settings"], str(compared / "settings.json"))
@@ -52,9 +88,14 @@ def main() -> None:
     frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
     colors = feature_colors(frames)
 
-    curves = {run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds] for run, seeds in runs.items()}
+    curves = {
+        run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds]
+        for run, seeds in runs.items()
+    }
     curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
-    confusions = {run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()}
+    confusions = {
+        run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()
+    }
     doubts = (results / "data/doubts.txt").read_text(encoding="utf-8").splitlines()
     notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
     records = [folder / "benchmarks" for folder in (results, args.shared or results)]
@@ -75,8 +116,17 @@ def main() -> None:
     options = {"extent": config.extent, "runs": list(runs), "headline": carrying, "networks": list(networks)}
     title = f"ignet: {results.name}"
     subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
-    write_page(args.out, title, subtitle, sections, (frame_json(frame, colors, config) for frame in frames), {"options": options})
-    stage.write_settings(args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames])
+    write_page(
+        args.out,
+        title,
+        subtitle,
+        sections,
+        (frame_json(frame, colors, config) for frame in frames),
+        {"options": options},
+    )
+    stage.write_settings(
+        args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames]
+    )
     log.info("%s: %.1f MB, %d scans", args.out, args.out.stat().st_size / 1e6, len(frames))
 
 

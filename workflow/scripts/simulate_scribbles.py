@@ -1,6 +1,7 @@
 """Draw scribbles from the dense labels of one sequence, for a dataset that has none.
 
-The result imitates ScribbleKITTI's layout, but it is a simulation: lines along objects and surfaces, drawn scan by scan.
+The result imitates ScribbleKITTI's layout, but it is a simulation: lines along objects and surfaces, drawn scan by
+scan.
 """
 
 from pathlib import Path
@@ -34,7 +35,9 @@ def main() -> None:
             # a frame's lines do not depend on which other frames there are; its name need not be a number
             rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])
             labels = to_train_ids(raw, str(path))
-            scribbles = simulate_scribbles(points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng)
+            scribbles = simulate_scribbles(
+                points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng
+            )
             write_array(temporary / f"{frame}.label", to_raw_ids(scribbles).astype("<u4"))
             drawn, total = drawn + int((scribbles != IGNORE).sum()), total + len(points)
     log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / total)

@@ -1,4 +1,5 @@
-"""Train one 3D network: scans and the run's labels, and where the run's losses ask for it 2D features and the camera's view.
+"""Train one 3D network: scans and the run's labels, and where the run's losses ask for it 2D features and the camera's
+view.
 
 The exported weights are the EMA teacher's backbone and classifier; no head, image or feature is needed to use them.
 """
@@ -57,7 +58,9 @@ def main() -> None:
     stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to train on")
-    stage.add("--labels", type=Path, required=True, help="folder whose sequences/NN hold the labels of the run's supervision")
+    stage.add(
+        "--labels", type=Path, required=True, help="folder whose sequences/NN hold the labels of the run's supervision"
+    )
     stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
     stage.add("--features", type=Path, help="folder of NN.h5, the feature store")
     stage.add("--teacher", type=Path, nargs="?", help="the 2D network whose features are expected; others are refused")
@@ -86,17 +89,33 @@ def main() -> None:
     labelled = split and split.scans
     labels, teacher = (settings.supervision, args.labels), file_hash(args.teacher) if args.teacher else None
     source = ScanSource(
-        args.dataset, frames, *labels, projection, features, standardize, True, labelled, teacher, args.verify, args.remission_scale
+        args.dataset,
+        frames,
+        *labels,
+        projection,
+        features,
+        standardize,
+        True,
+        labelled,
+        teacher,
+        args.verify,
+        args.remission_scale,
     )
     engine = resolve_engine(settings.backbone.engine, args.device)
     network = build_network(settings.backbone)
     guidance = settings.image_guidance
     guidance_head = GuidanceHead(network.channels, source.channels) if compares_features(guidance) else None
-    projection_head = ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    projection_head = (
+        ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
+    )
     trainee = Trainee(network, guidance_head, projection_head)
-    objective = Objective(trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks).to(args.device)
+    objective = Objective(
+        trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks
+    ).to(args.device)
     compute_losses = ranks.wrap(objective)
-    optimizer = torch.optim.AdamW(objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
     samples = TrainingSamples(
         source,
@@ -119,7 +138,9 @@ def main() -> None:
         return
     parts = {"objective": objective, "optimizer": optimizer, "scheduler": scheduler}
     limits = {"checkpoint_every": args.checkpoint_every, "deadline": deadline(args.max_minutes, args.job_start)}
-    run = TrainingRun(args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits)
+    run = TrainingRun(
+        args.state, identity, steps=settings.steps, parts=parts, curves=args.curves, ranks=ranks, **limits
+    )
     with run:
         for step, batch in zip(run, read_ahead(samples, range(run.step, settings.steps), args.workers), strict=False):
             batch = batch.to(args.device)
@@ -144,9 +165,16 @@ def main() -> None:
         stage.write_settings(record, processes=run.processes, remission_scale=args.remission_scale)
         note_identity(args.out, identity)
         last = run.history[-max(1, settings.steps // 10) :]
-        metrics = {f"last_{key}": sum(row[key] for row in last) / len(last) for key in last[0] if key not in ("step", "learning_rate")}
+        metrics = {
+            f"last_{key}": sum(row[key] for row in last) / len(last)
+            for key in last[0]
+            if key not in ("step", "learning_rate")
+        }
         size = sum(p.numel() for p in network.parameters())
-        write_json(args.metrics, {**metrics, "engine": engine, "parameters": size, "scans": len(source), "steps": settings.steps})
+        write_json(
+            args.metrics,
+            {**metrics, "engine": engine, "parameters": size, "scans": len(source), "steps": settings.steps},
+        )
         run.finish(args.out, args.metrics, args.curves_csv, record)
     log.info("wrote %s", args.out)
 

@@ -1,7 +1,9 @@
-"""What a right calibration shows: a rotation, a camera that stands upright, a lens that fits the image, points in the image.
+"""What a right calibration shows: a rotation, a camera that stands upright, a lens that fits the image, points in the
+image.
 
-Pure functions of matrices and counts. A *fault* is what no rig can have, a *doubt* what few have; the bounds are this project's choice.
-They cannot know a wrong yaw, since a camera may look anywhere, an inverse where it looks to the right, nor an error of a few degrees.
+Pure functions of matrices and counts. A *fault* is what no rig can have, a *doubt* what few have; the bounds are this
+project's choice. They cannot know a wrong yaw, since a camera may look anywhere, an inverse where it looks to the
+right, nor an error of a few degrees.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,8 +62,9 @@ def calibration_faults(calibration: Calibration, path: Path, size: tuple[int, in
         size: width and height of the images in pixels; None where there is none to compare with.
 
     Returns:
-        kinds ``calibration-tr`` (no rotation), ``calibration-p2`` (no camera, or not of these images), ``calibration-axes`` (a camera that
-        looks elsewhere or stands otherwise than cameras do) and ``calibration-distance``.
+        kinds ``calibration-tr`` (no rotation), ``calibration-p2`` (no camera, or not of these images),
+        ``calibration-axes`` (a camera that looks elsewhere or stands otherwise than cameras do) and
+        ``calibration-distance``.
     """
     found = Faults()
     rigid = _keep(found, path, _rotation(calibration.tr[:3, :3]))
@@ -92,7 +95,15 @@ def view_faults(inside: int, points: int, scans: int, path: Path) -> Faults:
         found.append(Fault("calibration-view", path, where, expected, remedy, CALIBRATION))
     elif inside < _FEW * points:
         where = f"found {inside / points:.2%} of the points of {several} in the image"
-        found.doubt(Fault("calibration-view", path, where, "some 15 % for a LiDAR that looks all around", "look at the projected points"))
+        found.doubt(
+            Fault(
+                "calibration-view",
+                path,
+                where,
+                "some 15 % for a LiDAR that looks all around",
+                "look at the projected points",
+            )
+        )
     return found
 
 
@@ -135,7 +146,11 @@ def _keep(faults: Faults, path: Path, findings: Iterator[_Finding]) -> bool:
         if doubt:
             faults.doubt(Fault(kind, path, found, expected, remedy))
         else:
-            faults.append(Fault(kind, path, found, expected, f"{remedy}, or {_AGAIN}" if remedy != _AGAIN else remedy, CALIBRATION))
+            faults.append(
+                Fault(
+                    kind, path, found, expected, f"{remedy}, or {_AGAIN}" if remedy != _AGAIN else remedy, CALIBRATION
+                )
+            )
     return len(faults) == before
 
 
@@ -173,29 +188,53 @@ def _lens(k: NDArray[np.float64], size: tuple[int, int] | None, declared: tuple[
         yield from _lens_of_image(kind, k, size, declared)
 
 
-def _lens_of_image(kind: str, k: NDArray[np.float64], size: tuple[int, int], declared: tuple[int, int] | None) -> Iterator[_Finding]:
+def _lens_of_image(
+    kind: str, k: NDArray[np.float64], size: tuple[int, int], declared: tuple[int, int] | None
+) -> Iterator[_Finding]:
     (width, height), focal, centre = size, np.array([k[0, 0], k[1, 1]]), k[:2, 2]
     if declared and declared != size:
         found = "found images of {}x{} pixels".format(*size)
-        yield _Finding(kind, found, "{}x{} as the line 'S_rect_02' says".format(*declared), "scale the first two rows of P2")
+        yield _Finding(
+            kind, found, "{}x{} as the line 'S_rect_02' says".format(*declared), "scale the first two rows of P2"
+        )
         return
     outermost = float((np.maximum(np.abs(centre), np.abs(centre - size)) / focal).max())
-    implied = 2 * centre / size  # the size of an image with this principal point in its middle, against the size that is there
+    implied = (
+        2 * centre / size
+    )  # the size of an image with this principal point in its middle, against the size that is there
     if outermost > _IMPOSSIBLY_WIDE or width / focal[0] < _IMPOSSIBLY_NARROW:
         angle = 2 * np.rad2deg(np.arctan(width / 2 / focal[0]))
-        found = f"line 'P2': found a focal length of {focal[0]:.4g} pixels for images of {width} (a view of {angle:.3g} degrees)"
-        yield _Finding(kind, found, "one that fits the image", "put in the camera's focal length and principal point, in pixels")
+        found = (
+            f"line 'P2': found a focal length of {focal[0]:.4g} pixels for images of {width} (a view of "
+            f"{angle:.3g} degrees)"
+        )
+        yield _Finding(
+            kind, found, "one that fits the image", "put in the camera's focal length and principal point, in pixels"
+        )
         return
     if not declared and (implied.min() > _RESIZED or implied.max() < 1 / _RESIZED):
-        found = "line 'P2': found the principal point ({:.4g}, {:.4g}), as of an image of {:.0f}x{:.0f}".format(*centre, *2 * centre)
-        remedy = f"scale its first two rows as the images were; of images that were cut at a corner say S_rect_02: {width} {height}"
+        found = "line 'P2': found the principal point ({:.4g}, {:.4g}), as of an image of {:.0f}x{:.0f}".format(
+            *centre, *2 * centre
+        )
+        remedy = (
+            "scale its first two rows as the images were; of images that were cut at a corner say S_rect_02: "
+            f"{width} {height}"
+        )
         yield _Finding(kind, found, f"one near the middle of {width}x{height}", remedy)
     elif np.abs(implied - 1).max() > _OFF_CENTRE:
         found = "line 'P2': found the principal point ({:.4g}, {:.4g})".format(*centre)
-        yield _Finding(kind, found, f"one near the middle of {width}x{height}", "right for images that were cut; else correct it", True)
+        yield _Finding(
+            kind,
+            found,
+            f"one near the middle of {width}x{height}",
+            "right for images that were cut; else correct it",
+            True,
+        )
     if outermost > _WIDE or width / focal[0] < _NARROW:
         found = f"line 'P2': found a focal length of {focal[0]:.4g} pixels for images of {width}"
-        yield _Finding(kind, found, "a view of 5 to 130 degrees", "right for a lens of that kind; else correct it", True)
+        yield _Finding(
+            kind, found, "a view of 5 to 130 degrees", "right for a lens of that kind; else correct it", True
+        )
 
 
 def _axes(of_camera: NDArray[np.float64], tr: NDArray[np.float64]) -> Iterator[_Finding]:
@@ -205,17 +244,27 @@ def _axes(of_camera: NDArray[np.float64], tr: NDArray[np.float64]) -> Iterator[_
     upright, inverted, ahead = -float(whole[1, 2]), -float(inverse[1, 2]), whole[2]
     if upright < _UPRIGHT and inverted > _INVERTED:
         found = "line 'Tr': found a rotation that is the right way round only when it is inverted"
-        yield _Finding(kind, found, expected, "invert it, since it goes from camera to LiDAR (or only its rotation was transposed)")
+        yield _Finding(
+            kind, found, expected, "invert it, since it goes from camera to LiDAR (or only its rotation was transposed)"
+        )
     elif ahead[2] > _STEEP:
         yield _Finding(kind, "line 'Tr': found a camera that looks at the sky", expected, "exchange the axes")
     elif upright < _ON_ITS_SIDE:
-        yield _Finding(kind, "line 'Tr': found a camera that stands upside down", expected, "turn the images and P2, or Tr, by 180 degrees")
+        yield _Finding(
+            kind,
+            "line 'Tr': found a camera that stands upside down",
+            expected,
+            "turn the images and P2, or Tr, by 180 degrees",
+        )
     elif upright < _UPRIGHT:
         way = "looks down" if ahead[2] < -_STEEP else "lies on its side"
         remedy = "right for such a rig (a 2D network expects upright images); else correct it"
         yield _Finding(kind, f"line 'Tr': found a camera that {way}", expected, remedy, True)
     elif inverted > upright + _ASKEW:
-        found = f"line 'Tr': found a camera that stands askew by {np.rad2deg(np.arccos(upright)):.0f} degrees, and less so with Tr inverted"
+        found = (
+            f"line 'Tr': found a camera that stands askew by {np.rad2deg(np.arccos(upright)):.0f} degrees, and "
+            "less so with Tr inverted"
+        )
         yield _Finding(kind, found, expected, "right for such a rig; else invert it", True)
 
 

@@ -15,7 +15,14 @@ from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.check.source import SourceReport
 from ignet.data.check.tree import SequenceTree, alike
 from ignet.data.formats import kitti
-from ignet.data.formats.official import DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
+from ignet.data.formats.official import (
+    DOWNLOADS,
+    KINDS,
+    SEMANTICKITTI_FRAMES,
+    TEST_SEQUENCES,
+    TRAIN_SEQUENCES,
+    VAL_SEQUENCES,
+)
 from ignet.errors import reason_of
 from ignet.files.names import in_order, is_name
 
@@ -54,18 +61,25 @@ class DatasetReport:
             "root": str(self.root),
             "deep": self.deep,
             "sequences": {report.sequence: _counts(report) for report in self.sequences},
-            "source": self.source and {"root": str(self.source.root), "layout": self.source.layout, "pairs": self.source.pairs},
+            "source": self.source
+            and {"root": str(self.source.root), "layout": self.source.layout, "pairs": self.source.pairs},
             "faults": [fault.as_json() for fault in self.faults],
             "doubts": [doubt.as_json() for doubt in self.faults.doubts],
             "downloads": [
-                {"archive": name, "faults": count, "where": DOWNLOADS.get(name)} for name, count in downloads_of(self.faults).items()
+                {"archive": name, "faults": count, "where": DOWNLOADS.get(name)}
+                for name, count in downloads_of(self.faults).items()
             ],
             "notes": self.notes,
         }
 
 
 def check_dataset(
-    root: Path, wanted: Wanted, complete: bool = False, deep: bool = False, workers: int = 1, remission_scale: float = 1.0
+    root: Path,
+    wanted: Wanted,
+    complete: bool = False,
+    deep: bool = False,
+    workers: int = 1,
+    remission_scale: float = 1.0,
 ) -> DatasetReport:
     """Collect all faults of a dataset; raises none of them.
 
@@ -84,7 +98,9 @@ def check_dataset(
     if not wanted:
         download = "data_odometry_velodyne.zip"
         found, expected = "found no sequence in it", "a folder for each, with velodyne/ in it"
-        report.faults.append(Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download))
+        report.faults.append(
+            Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download)
+        )
     for sequence, kinds in wanted.items():
         report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers, remission_scale))
     trees = [one.tree for one in report.sequences]
@@ -93,9 +109,13 @@ def check_dataset(
     for one in report.sequences:
         report.faults.take(one.faults)
         report.notes += one.tree.notes
-    labelled, scribbled = ({one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled"))
+    labelled, scribbled = (
+        {one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled")
+    )
     report.faults.doubts += sequence_doubts(root, labelled, scribbled)
-    cameras = {tree.sequence: (tree.calibration, tree.image_size) for tree in trees if tree.calibration and tree.image_size}
+    cameras = {
+        tree.sequence: (tree.calibration, tree.image_size) for tree in trees if tree.calibration and tree.image_size
+    }
     report.faults.doubts += copied_doubts(root, cameras)
     report.faults += _packed_archives(root, report.faults)
     return report
@@ -115,12 +135,13 @@ def wanted_of(experiment: ExperimentConfig) -> Wanted:
 def wanted_at(root: Path, part: bool) -> Wanted:
     """What a SemanticKITTI tree must hold.
 
-    The training and the validation sequences with images and labels, and scribbles where any sequence has them; test sequences
-    that are there, with their scans.
+    The training and the validation sequences with images and labels, and scribbles where any sequence has them; test
+    sequences that are there, with their scans.
 
     Args:
         root: folder that holds ``sequences/``.
-        part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder of them.
+        part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder
+            of them.
     """
     present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
     scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
@@ -137,7 +158,9 @@ def _is_sequence(folder: Path) -> bool:
     """Whether a folder is meant as a sequence: by its name as in SemanticKITTI, or by what lies in it."""
     if folder.name.isdecimal():
         return True
-    return is_name(folder.name) and any((folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values())
+    return is_name(folder.name) and any(
+        (folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values()
+    )
 
 
 def present_kinds(folder: Path) -> frozenset[str]:
@@ -168,7 +191,14 @@ def _root_fault(root: Path) -> Fault | None:
     if root.name == "sequences" and any(_is_sequence(root / entry) for entry in entries):
         inside = root.parent
     remedy = f"set dataset.root to {inside}" if inside else "unpack data_odometry_velodyne.zip here"
-    return Fault("root", root, "found no folder sequences/ in it", expected, remedy, None if inside else "data_odometry_velodyne.zip")
+    return Fault(
+        "root",
+        root,
+        "found no folder sequences/ in it",
+        expected,
+        remedy,
+        None if inside else "data_odometry_velodyne.zip",
+    )
 
 
 def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
@@ -176,7 +206,10 @@ def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
     needed = downloads_of(faults)
     for folder in (root, root.parent):
         for name in sorted(set(_entries(folder)) & set(needed)):
-            found, remedy = "found the archive itself", f"unpack it: {needed[name]} of the faults above are of its files"
+            found, remedy = (
+                "found the archive itself",
+                f"unpack it: {needed[name]} of the faults above are of its files",
+            )
             yield Fault("packed", folder / name, found, "its content in sequences/", remedy, name)
 
 
@@ -184,11 +217,17 @@ def _name_swapped_counts(trees: Sequence[SequenceTree]) -> None:
     """Where two sequences have each other's number of files, say that, instead of what each lacks."""
     for one, other in combinations([tree for tree in trees if tree.sizes.get("scans")], 2):
         for kind in ("images", "labels", "scribbles"):
-            scans, files = [len(tree.frames) for tree in (one, other)], [len(tree.sizes.get(kind, {})) for tree in (one, other)]
+            scans, files = (
+                [len(tree.frames) for tree in (one, other)],
+                [len(tree.sizes.get(kind, {})) for tree in (one, other)],
+            )
             if scans[0] == scans[1] or files != scans[::-1]:
                 continue
             folder = one.folder / KINDS[kind].folder
-            found = f"found {files[0]} {KINDS[kind].noun}s for {scans[0]} scans, and the reverse in sequence {other.sequence}"
+            found = (
+                f"found {files[0]} {KINDS[kind].noun}s for {scans[0]} scans, and the reverse in sequence "
+                f"{other.sequence}"
+            )
             remedy = f"swap the folders {KINDS[kind].folder} of sequences {one.sequence} and {other.sequence}"
             for tree in (one, other):
                 _drop(tree, kind, ("missing", "orphan", "label-length"))
@@ -199,7 +238,11 @@ def _name_foreign_labels(trees: Sequence[SequenceTree]) -> None:
     """Where all label files that do not fit their scans fit those of another sequence, say of which."""
     for tree in trees:
         for kind in ("labels", "scribbles"):
-            wrong = [fault for fault in tree.faults if fault.kind == "label-length" and fault.path.parent.name == KINDS[kind].folder]
+            wrong = [
+                fault
+                for fault in tree.faults
+                if fault.kind == "label-length" and fault.path.parent.name == KINDS[kind].folder
+            ]
             frames = [Path(name).stem for fault in wrong for name in fault.files]
             if not frames or 2 * len(frames) < len(tree.sizes[kind]):  # one file may fit another scan by chance
                 continue
@@ -217,7 +260,9 @@ def _fits(size: int, tree: SequenceTree, frame: str) -> bool:
 
 
 def _drop(tree: SequenceTree, kind: str, names: Sequence[str]) -> None:
-    tree.faults[:] = [fault for fault in tree.faults if fault.kind not in names or fault.path.parent.name != KINDS[kind].folder]
+    tree.faults[:] = [
+        fault for fault in tree.faults if fault.kind not in names or fault.path.parent.name != KINDS[kind].folder
+    ]
 
 
 def _counts(report: SequenceReport) -> dict[str, Any]:
@@ -238,7 +283,9 @@ def describe(report: DatasetReport) -> str:
     how = "everything read" if report.deep else "names, sizes and headers; --deep reads everything"
     lines = [f"{report.root}: {len(report.sequences)} sequences, {parts or 'nothing found'} ({how})"]
     if report.source:
-        lines.append(f"{report.source.root}: {report.source.pairs:,} pairs of source images and labels ({report.source.layout})")
+        lines.append(
+            f"{report.source.root}: {report.source.pairs:,} pairs of source images and labels ({report.source.layout})"
+        )
     lines += report.notes
     doubts = f", {number_of(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
     if not report.faults:

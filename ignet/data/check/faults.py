@@ -52,8 +52,8 @@ class Fault:
 class Faults(list[Fault]):
     """Collects faults instead of stopping at the first, and doubts beside them.
 
-    A fault is what cannot be right: whoever finds one stops. A doubt is what is only strange, and may be right for a sensor or labels of
-    one's own: it is said in one line and stops nothing.
+    A fault is what cannot be right: whoever finds one stops. A doubt is what is only strange, and may be right for a
+    sensor or labels of one's own: it is said in one line and stops nothing.
 
     Attributes:
         doubts: what is strange; `Fault` values that are no members of the list.
@@ -73,13 +73,15 @@ class Faults(list[Fault]):
         self.doubts.extend(other.doubts)
 
     def add_others(self, other: "Faults") -> None:
-        """Keep the faults and doubts of another look at the same files, but for those that are known by kind and folder."""
+        """Keep the faults and doubts of another look at the same files, but for those that are known by kind and
+        folder."""
         for mine, found in ((self, other), (self.doubts, other.doubts)):
             known = {(fault.kind, fault.path.parent) for fault in mine}
             mine.extend(fault for fault in found if (fault.kind, fault.path.parent) not in known)
 
     def gather(self, kinds: Collection[str]) -> None:
-        """Make one of the faults of these kinds in one folder, and one of the doubts: it tells of the first file, and names all."""
+        """Make one of the faults of these kinds in one folder, and one of the doubts: it tells of the first file, and
+        names all."""
         self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
 
     @contextmanager

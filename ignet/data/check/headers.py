@@ -31,7 +31,9 @@ def check_images(tree: SequenceTree) -> None:
         other = [frame for frame, size in tree.image_sizes.items() if size != (width, height)]
         found = "found {}x{} pixels".format(*tree.image_sizes[min(other)])
         remedy = "these are of another sequence or camera, or were resized: unpack them again"
-        tree.fault("image-size", "images", other, found, f"{width}x{height} as the others of this sequence have", remedy)
+        tree.fault(
+            "image-size", "images", other, found, f"{width}x{height} as the others of this sequence have", remedy
+        )
 
 
 def _header(path: Path) -> tuple[int, int] | Fault:
@@ -59,7 +61,9 @@ def check_calibration(tree: SequenceTree) -> None:
     """Read the calibration into the tree; it must be there, whole, and one that a camera can have."""
     path = tree.folder / "calib.txt"
     if not os.path.lexists(path) and (other := alike(tree.folder, path.name)):
-        tree.faults.append(Fault("file-name", path.with_name(other), f"found the name '{other}'", "'calib.txt'", "rename it"))
+        tree.faults.append(
+            Fault("file-name", path.with_name(other), f"found the name '{other}'", "'calib.txt'", "rename it")
+        )
         return
     with tree.faults.kept("calibration", path, CALIBRATION):
         calibration = kitti.read_calibration(path)

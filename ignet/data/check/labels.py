@@ -1,6 +1,8 @@
-"""What the shares of labelled points tell: dense labels in the place of scribbles, files of nothing, files and sequences unlike the others.
+"""What the shares of labelled points tell: dense labels in the place of scribbles, files of nothing, files and
+sequences unlike the others.
 
-Pure functions of counts. Scribbles at other densities than ScribbleKITTI's 8 % are fine; the bounds are this project's choice.
+Pure functions of counts. Scribbles at other densities than ScribbleKITTI's 8 % are fine; the bounds are this project's
+choice.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,23 +78,32 @@ def sequence_doubts(root: Path, labelled: Mapping[str, float], scribbled: Mappin
         shares = {name: share for name, share in every.items() if share}
         for name in _outliers(shares, both_ways=kind == "scribbles"):
             found = f"found {shares[name]:.1%} of the points labelled"
-            expected = f"about {median(share for other, share in shares.items() if other != name):.1%} as in the other sequences"
+            expected = (
+                f"about {median(share for other, share in shares.items() if other != name):.1%} as in the "
+                "other sequences"
+            )
             path = root / "sequences" / name / KINDS[kind].folder
-            doubts.append(Fault(_SHARE[kind], path, found, expected, f"look whether its {KINDS[kind].noun}s are the right ones"))
+            doubts.append(
+                Fault(_SHARE[kind], path, found, expected, f"look whether its {KINDS[kind].noun}s are the right ones")
+            )
     return doubts
 
 
 _SHARE = {"labels": "label-share", "scribbles": "scribble-share"}
 
 
-def _fault(name: str, folder: Path, kind: str, found: str, expected: str, remedy: str, frames: Iterable[str] = ()) -> Fault:
+def _fault(
+    name: str, folder: Path, kind: str, found: str, expected: str, remedy: str, frames: Iterable[str] = ()
+) -> Fault:
     """A fault of a folder, or of some of its files."""
     files = tuple(f"{frame}{KINDS[kind].suffix}" for frame in frames)
     path = folder / KINDS[kind].folder
     return Fault(name, path / files[0] if files else path, found, expected, remedy, KINDS[kind].download, files)
 
 
-def _no_class(found: Faults, folder: Path, kind: str, shares: Mapping[str, float], keep_single: Callable[[Fault], None]) -> None:
+def _no_class(
+    found: Faults, folder: Path, kind: str, shares: Mapping[str, float], keep_single: Callable[[Fault], None]
+) -> None:
     """Files without any point with a class; all of them are a fault of the folder."""
     empty = [frame for frame, share in shares.items() if not share]
     again = f"unpack {KINDS[kind].download} again"
@@ -100,12 +111,16 @@ def _no_class(found: Faults, folder: Path, kind: str, shares: Mapping[str, float
         found.append(_fault("no-class", folder, kind, "found no point with a class", "some in every sequence", again))
     elif empty:
         remedy = f"{again}, or leave out frames that nobody labelled"
-        keep_single(_fault("no-class", folder, kind, "found no point with a class", "some, as in the others", remedy, empty))
+        keep_single(
+            _fault("no-class", folder, kind, "found no point with a class", "some, as in the others", remedy, empty)
+        )
 
 
 def _dense_scribbles(found: Faults, folder: Path, frames: Sequence[FrameLabels], labels: Mapping[str, float]) -> bool:
     """Dense labels among the scribbles, or in their place; whether there are any."""
-    dense = [frame for frame in frames if (frame.scribbled or 0) > frame.points * (_DENSE_COPY if frame.same else _DENSE)]
+    dense = [
+        frame for frame in frames if (frame.scribbled or 0) > frame.points * (_DENSE_COPY if frame.same else _DENSE)
+    ]
     if not dense:
         return False
     share = sum(frame.scribbled or 0 for frame in dense) / sum(frame.points for frame in dense)
@@ -129,12 +144,24 @@ def _strange_scribbles(found: Faults, folder: Path, frames: Sequence[FrameLabels
     _outlying_files(found, folder, "scribbles", shares)
     same = [frame.same for frame in frames if frame.labelled and frame.scribbled]
     if same and all(same):
-        text, remedy = "found in labels/ the same labels", "right where there are no dense labels; else unpack the archives again"
+        text, remedy = (
+            "found in labels/ the same labels",
+            "right where there are no dense labels; else unpack the archives again",
+        )
         found.doubt(_fault("label-share", folder, "scribbles", text, "dense labels there", remedy))
     both, differing = (sum(getattr(frame, name) for frame in frames) for name in ("both", "differing"))
     if differing > _OTHER_CLASSES * both:
         text = f"found other classes than in labels/ on {differing / both:.0%} of the scribbled points"
-        found.doubt(_fault("scribble-classes", folder, "scribbles", text, "mostly the same", "look whether both are of this sequence"))
+        found.doubt(
+            _fault(
+                "scribble-classes",
+                folder,
+                "scribbles",
+                text,
+                "mostly the same",
+                "look whether both are of this sequence",
+            )
+        )
 
 
 def _strange_labels(found: Faults, folder: Path, frames: Sequence[FrameLabels], shares: Mapping[str, float]) -> None:
@@ -158,7 +185,9 @@ def _outlying_files(found: Faults, folder: Path, kind: str, shares: Mapping[str,
     if files := _outliers(labelled, both_ways=kind == "scribbles"):
         text = f"found {labelled[files[0]]:.1%} of the points labelled"
         expected = f"about {median(labelled.values()):.1%} as in the others"
-        found.doubt(_fault(_SHARE[kind], folder, kind, text, expected, f"look whether it is a {KINDS[kind].noun}", files))
+        found.doubt(
+            _fault(_SHARE[kind], folder, kind, text, expected, f"look whether it is a {KINDS[kind].noun}", files)
+        )
 
 
 def _outliers(shares: Mapping[str, float], both_ways: bool) -> list[str]:
@@ -166,4 +195,6 @@ def _outliers(shares: Mapping[str, float], both_ways: bool) -> list[str]:
     if len(shares) < 3:
         return []
     middle = median(shares.values())
-    return [name for name, share in shares.items() if share < middle / _OUTLIER or (both_ways and share > middle * _OUTLIER)]
+    return [
+        name for name, share in shares.items() if share < middle / _OUTLIER or (both_ways and share > middle * _OUTLIER)
+    ]

@@ -22,11 +22,12 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
     """Write the rows of all sequences, in the order of their names, atomically.
 
     Args:
-        path: the CSV file; names of sequences and frames keep their leading zeros (read them as text). ``scribbled`` counts the points
-            of the scribbles that trainings see, ``scribbles`` says whose they are: ``dataset`` or ``simulated``. Both are empty where
-            no training sees any, as in validation sequences.
+        path: the CSV file; names of sequences and frames keep their leading zeros (read them as text). ``scribbled``
+            counts the points of the scribbles that trainings see, ``scribbles`` says whose they are: ``dataset`` or
+            ``simulated``. Both are empty where no training sees any, as in validation sequences.
         sequences: JSON files of checked sequences (`SequenceReport.as_json` and the role).
-        simulated: folder whose ``sequences/NN/scribbles`` were drawn from the dense labels of the training sequences, if they were.
+        simulated: folder whose ``sequences/NN/scribbles`` were drawn from the dense labels of the training sequences,
+            if they were.
 
     Returns:
         One line each: the doubts of the sequences, and of those that are unlike the others.
@@ -37,7 +38,9 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
     reports = sorted((_report(file) for file in sequences), key=lambda report: natural(report["sequence"]))
     names = [report["sequence"] for report in reports]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise IgnetError(f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once")
+        raise IgnetError(
+            f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once"
+        )
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -46,7 +49,8 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
                 report |= {"scribbled": _drawn(simulated, report), "scribbles": "simulated"}
             writer.writerows(_rows(report))
     doubts = sequence_doubts(
-        Path(), *({report["sequence"]: _share(report, name) for report in reports} for name in ("labelled", "scribbled"))
+        Path(),
+        *({report["sequence"]: _share(report, name) for report in reports} for name in ("labelled", "scribbled")),
     )
     return [*(doubt for report in reports for doubt in report.get("doubts", ())), *map(str, doubts)]
 
@@ -54,7 +58,10 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
 def _drawn(root: Path, report: dict[str, Any]) -> list[int]:
     """Points of each frame with a simulated scribble."""
     paths = [kitti.scribble_path(root, report["sequence"], frame) for frame in report["frames"]]
-    labels = (to_train_ids(kitti.read_labels(path, points), str(path)) for path, points in zip(paths, report["points"], strict=True))
+    labels = (
+        to_train_ids(kitti.read_labels(path, points), str(path))
+        for path, points in zip(paths, report["points"], strict=True)
+    )
     return [int(np.count_nonzero(each != IGNORE)) for each in labels]
 
 

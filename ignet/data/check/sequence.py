@@ -23,13 +23,18 @@ from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
 from ignet.data.projection.geometry import project
 from ignet.log import progress
 
-CONTENT_KINDS = frozenset({*SCAN_KINDS, "unknown-id", "image-format", "image-cut", "image-grey", "image-depth", "image-broken"})
+CONTENT_KINDS = frozenset(
+    {*SCAN_KINDS, "unknown-id", "image-format", "image-cut", "image-grey", "image-depth", "image-broken"}
+)
 """Faults that a whole folder has or one file: each is one line, however many files have it."""
 
 Judge = Callable[[Path, NDArray[np.float32]], Faults]
 """The file of a scan and its values -> faults and doubts."""
 
-_VIEWS, _MOST_VIEWS = 5, 50  # scans that are projected; the larger number where nothing is in front of the camera in the others
+_VIEWS, _MOST_VIEWS = (
+    5,
+    50,
+)  # scans that are projected; the larger number where nothing is in front of the camera in the others
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class SequenceReport:
         sequence: its name.
         tree: its files.
         frames: facts of each frame that the scans name; empty where the files were not read.
-        faults: what is wrong, and in ``faults.doubts`` what is strange; each as text is one line: file, found, expected, what to do.
+        faults: what is wrong, and in ``faults.doubts`` what is strange; each as text is one line: file, found,
+            expected, what to do.
         fingerprint: SHA-256 over the names and contents of all files that were read.
     """
 
@@ -114,10 +120,11 @@ def check_sequence(
     Args:
         root: the dataset.
         sequence: its name.
-        wanted: what must be there, of ``scans``, ``images`` (with a calibration that has `Tr`), ``labels`` and ``scribbles``; labels are
-            checked wherever there are any.
+        wanted: what must be there, of ``scans``, ``images`` (with a calibration that has `Tr`), ``labels`` and
+            ``scribbles``; labels are checked wherever there are any.
         complete: the sequence must hold all scans that SemanticKITTI has of it.
-        deep: read every file; otherwise names, sizes and headers, and a few scans, which the calibration must bring into their images.
+        deep: read every file; otherwise names, sizes and headers, and a few scans, which the calibration must bring
+            into their images.
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
     """
@@ -171,7 +178,8 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: J
 
 
 def _check_some_scans(tree: SequenceTree, judge: Judge, deep: bool) -> None:
-    """Values of a few scans, which the calibration brings into their images; of more scans where these show none there."""
+    """Values of a few scans, which the calibration brings into their images; of more scans where these show none
+    there."""
     readable = [frame for frame in tree.frames if tree.readable("scans", frame)]
     frames = [frame for frame in readable if frame in tree.image_sizes] if tree.calibration else []
     if tree.calibration is None or not frames:
@@ -212,7 +220,8 @@ def _spread(frames: Sequence[str], most: int) -> list[str]:
 
 
 class _Frame:
-    """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest`` of what was read."""
+    """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest`` of what was
+    read."""
 
     def __init__(self, tree: SequenceTree, frame: str, judge: Judge) -> None:
         self.tree, self.frame, self.judge, self.faults, self.digest = tree, frame, judge, Faults(), hashlib.sha256()
@@ -261,11 +270,15 @@ class _Frame:
         return 0, 0
 
 
-def _count(frame: str, points: int, labels: NDArray[np.uint8] | None, scribbles: NDArray[np.uint8] | None) -> FrameLabels:
+def _count(
+    frame: str, points: int, labels: NDArray[np.uint8] | None, scribbles: NDArray[np.uint8] | None
+) -> FrameLabels:
     """Points with a class, in the dense labels, in the scribbles and in both."""
     labelled, scribbled = (None if ids is None else int(np.count_nonzero(ids != IGNORE)) for ids in (labels, scribbles))
     if labels is None or scribbles is None or len(labels) != len(scribbles):
         return FrameLabels(frame, points, labelled, scribbled)
     both, differing = (labels != IGNORE) & (scribbles != IGNORE), labels != scribbles
     same = not differing.any()
-    return FrameLabels(frame, points, labelled, scribbled, same, int(np.count_nonzero(both)), int(np.count_nonzero(both & differing)))
+    return FrameLabels(
+        frame, points, labelled, scribbled, same, int(np.count_nonzero(both)), int(np.count_nonzero(both & differing))
+    )

@@ -29,7 +29,8 @@ class SourceReport:
 
 
 def check_source(root: Path, layout: str, deep: bool, workers: int) -> SourceReport:
-    """Look at a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that is in them.
+    """Look at a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that
+    is in them.
 
     Args:
         root: its folder.

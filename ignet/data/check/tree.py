@@ -76,7 +76,9 @@ class SequenceTree:
         frames = in_order(frames)
         files = tuple(f"{frame}{KINDS[kind].suffix}" for frame in frames)
         self.broken[kind] |= set(frames)
-        self.faults.append(Fault(name, self.path(kind, frames[0]), found, expected, remedy, KINDS[kind].download, files))
+        self.faults.append(
+            Fault(name, self.path(kind, frames[0]), found, expected, remedy, KINDS[kind].download, files)
+        )
 
 
 def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool = False) -> SequenceTree:
@@ -102,7 +104,8 @@ def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool
 
 
 def alike(folder: Path, name: str) -> str | None:
-    """An entry of a folder that is meant to be ``name``: in other case, with other zeros in front, or by KITTI's raw data's name."""
+    """An entry of a folder that is meant to be ``name``: in other case, with other zeros in front, or by KITTI's raw
+    data's name."""
     try:
         entries = sorted(os.listdir(folder))
     except OSError:
@@ -119,11 +122,15 @@ def _bare(name: str) -> str:
 def _is_there(tree: SequenceTree) -> bool:
     try:
         if not stat.S_ISDIR(os.stat(tree.folder).st_mode):
-            tree.faults.append(Fault("not-a-folder", tree.folder, "found a file", "the folder of the sequence", "unpack the sequence"))
+            tree.faults.append(
+                Fault("not-a-folder", tree.folder, "found a file", "the folder of the sequence", "unpack the sequence")
+            )
             return False
     except FileNotFoundError:
         tree.faults.append(
-            _missing(tree.folder, "sequence-name", "no-sequence", "the folder of the sequence", "data_odometry_velodyne.zip")
+            _missing(
+                tree.folder, "sequence-name", "no-sequence", "the folder of the sequence", "data_odometry_velodyne.zip"
+            )
         )
         return False
     except OSError as error:
@@ -135,7 +142,9 @@ def _is_there(tree: SequenceTree) -> bool:
 def _missing(path: Path, misnamed: str, absent: str, expected: str, download: str) -> Fault:
     """The fault of a folder that is not there, or goes by another name."""
     if other := alike(path.parent, path.name):
-        return Fault(misnamed, path.with_name(other), f"found the name '{other}'", f"'{path.name}'", f"rename it to {path.name}")
+        return Fault(
+            misnamed, path.with_name(other), f"found the name '{other}'", f"'{path.name}'", f"rename it to {path.name}"
+        )
     return Fault(absent, path, "no such folder", expected, f"unpack {download} here", download)
 
 
@@ -157,7 +166,9 @@ def _list(tree: SequenceTree, kind: str) -> None:
     _add_sizes(tree, kind, found)
     if not tree.sizes[kind]:
         remedy = f"unpack {download} here"
-        tree.faults.append(Fault("empty-folder", folder, f"found no {KINDS[kind].suffix} file", expected, remedy, download))
+        tree.faults.append(
+            Fault("empty-folder", folder, f"found no {KINDS[kind].suffix} file", expected, remedy, download)
+        )
         del tree.sizes[kind]
 
 
@@ -179,13 +190,23 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
         if stat.S_ISDIR(status.st_mode):
             folders.append(frame)
     for found, frames in unreadable.items():
-        tree.fault("unreadable", kind, frames, found, f"a {KINDS[kind].noun}", "mend the link or the permissions, or unpack it again")
+        tree.fault(
+            "unreadable",
+            kind,
+            frames,
+            found,
+            f"a {KINDS[kind].noun}",
+            "mend the link or the permissions, or unpack it again",
+        )
     if folders:
-        tree.fault("not-a-file", kind, folders, "found a folder", f"a {KINDS[kind].noun}", "remove it and unpack it again")
+        tree.fault(
+            "not-a-file", kind, folders, "found a folder", f"a {KINDS[kind].noun}", "remove it and unpack it again"
+        )
 
 
 def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
-    """Faults of names that no stage would find, one for each way of being wrong; the others that none looks at are kept apart."""
+    """Faults of names that no stage would find, one for each way of being wrong; the others that none looks at are kept
+    apart."""
     suffix, download = KINDS[kind].suffix, KINDS[kind].download
     found = sort_names(names, suffix, tree.sizes.get("scans", {}))
     tree.ignored[kind] = found.ignored
@@ -220,7 +241,9 @@ def _keep_broken(tree: SequenceTree, kind: str, frames: Iterable[str]) -> None:
 def _misnamed(tree: SequenceTree, kind: str, fault: str, files: Iterable[str], right: str, remedy: str) -> None:
     first, *_ = files = tuple(files)
     path = tree.folder / KINDS[kind].folder / first
-    tree.faults.append(Fault(fault, path, f"found the name '{first}'", f"names such as {right}", remedy, KINDS[kind].download, files))
+    tree.faults.append(
+        Fault(fault, path, f"found the name '{first}'", f"names such as {right}", remedy, KINDS[kind].download, files)
+    )
 
 
 def _check_counts(tree: SequenceTree, official: int | None) -> None:
@@ -238,14 +261,25 @@ def _check_counts(tree: SequenceTree, official: int | None) -> None:
             tree.ignored[kind] += [f"{frame}{KINDS[kind].suffix}" for frame in in_order(strays)]
             tree.sizes[kind] = {frame: size for frame, size in sizes.items() if frame not in strays}
         if lacking:
-            count = "no such file" if official is None else f"no such file: found {len(sizes)} of {official} {noun}s{_other(sizes, tree)}"
-            expected = f"a {noun} for its scan" if official is None else f"all that SemanticKITTI has of sequence {tree.sequence}"
+            count = (
+                "no such file"
+                if official is None
+                else f"no such file: found {len(sizes)} of {official} {noun}s{_other(sizes, tree)}"
+            )
+            expected = (
+                f"a {noun} for its scan"
+                if official is None
+                else f"all that SemanticKITTI has of sequence {tree.sequence}"
+            )
             tree.fault("missing", kind, lacking, count, expected, f"unpack {download} again")
         if more and kind == "scans":
             found, remedy = f"found {len(sizes)} scans{_other(sizes, tree)}", "remove those of other sequences"
             tree.fault("too-many", kind, more, found, f"SemanticKITTI's {official}", remedy)
         elif more:
-            found, remedy = f"found no scan for this {noun}", "unpack data_odometry_velodyne.zip again, or remove what is too much"
+            found, remedy = (
+                f"found no scan for this {noun}",
+                "unpack data_odometry_velodyne.zip again, or remove what is too much",
+            )
             tree.fault("orphan", kind, more, found, "as many scans", remedy)
 
 
@@ -258,7 +292,14 @@ def _other(sizes: Collection[str], tree: SequenceTree) -> str:
 def _check_sizes(tree: SequenceTree) -> None:
     scans = {frame: size for frame, size in tree.sizes.get("scans", {}).items() if frame not in tree.broken["scans"]}
     if empty := [frame for frame, size in scans.items() if not size]:
-        tree.fault("empty-file", "scans", empty, "found 0 bytes", "a scan", "the disk was full or unpacking was stopped: unpack it again")
+        tree.fault(
+            "empty-file",
+            "scans",
+            empty,
+            "found 0 bytes",
+            "a scan",
+            "the disk was full or unpacking was stopped: unpack it again",
+        )
     if cut := [frame for frame, size in scans.items() if size % kitti.POINT_BYTES]:
         found = f"found {scans[min(cut)]} bytes"
         expected = f"a positive multiple of {kitti.POINT_BYTES} (4 float32 a point)"
@@ -268,7 +309,9 @@ def _check_sizes(tree: SequenceTree) -> None:
         other = [
             frame
             for frame, size in sizes.items()
-            if tree.readable(kind, frame) and tree.readable("scans", frame) and size != kitti.LABEL_BYTES * tree.points(frame)
+            if tree.readable(kind, frame)
+            and tree.readable("scans", frame)
+            and size != kitti.LABEL_BYTES * tree.points(frame)
         ]
         if other:
             first = min(other)

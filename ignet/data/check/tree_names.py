@@ -1,4 +1,5 @@
-"""Names of the files in a sequence's folders: which are of a scan, which are meant to be, and which are none of ours."""
+"""Names of the files in a sequence's folders: which are of a scan, which are meant to be, and which are none of
+ours."""
 
 import re
 from collections import Counter, defaultdict
@@ -17,9 +18,10 @@ class Sorted:
 
     Attributes:
         scans: names of the scans that a file has the right name of; they are what the stages find.
-        wrong: way of being wrong -> file -> the scan that it is meant for. Ways: ``case`` (of the suffix), ``format`` (another one),
-            ``leftover`` (of a download or of unpacking).
-        ignored: files that no stage looks at and that do no harm; those of the system, which are hidden, are not among them.
+        wrong: way of being wrong -> file -> the scan that it is meant for. Ways: ``case`` (of the suffix), ``format``
+            (another one), ``leftover`` (of a download or of unpacking).
+        ignored: files that no stage looks at and that do no harm; those of the system, which are hidden, are not among
+            them.
     """
 
     scans: list[str] = field(default_factory=list)
@@ -58,7 +60,8 @@ def _meant(file: str, known: Collection[str]) -> str | None:
 
 
 def _fault(ending: str, suffix: str, beside: bool) -> str | None:
-    """What is wrong with a file of a scan that ends like this; nothing where it lies beside the right file and is whole."""
+    """What is wrong with a file of a scan that ends like this; nothing where it lies beside the right file and is
+    whole."""
     ending = ending.casefold()
     if ending.startswith(suffix) and ending.endswith(_PARTS):
         return "leftover"
@@ -74,7 +77,8 @@ def spellings(kinds: Mapping[str, Collection[str]], official: int | None) -> dic
 
     Args:
         kinds: kind of files -> names of the scans that there are files of; the scans themselves come first.
-        official: number of the scans that SemanticKITTI has of the sequence, which are named by six digits; None: any names.
+        official: number of the scans that SemanticKITTI has of the sequence, which are named by six digits; None: any
+            names.
 
     Returns:
         Kind -> found spelling -> the one that most folders have, in doubt the scans'.
@@ -89,7 +93,9 @@ def spellings(kinds: Mapping[str, Collection[str]], official: int | None) -> dic
         right |= {number: f"{number:06d}" for number in range(official)}
     return {
         kind: {
-            name: right[int(name)] for name in names if name.isdecimal() and right[int(name)] != name and right[int(name)] not in set(names)
+            name: right[int(name)]
+            for name in names
+            if name.isdecimal() and right[int(name)] != name and right[int(name)] not in set(names)
         }
         for kind, names in kinds.items()
     }

@@ -1,8 +1,9 @@
 """Fewer channels for stored features: an orthonormal basis of principal components that keeps what the training reads.
 
-Its span holds the mean feature and the rows of the 2D network's classifier, so that the class logits of a feature do not change; the
-remaining directions are those of the largest variance. Coordinates keep inner products, and so cosines and distances, up to the variance
-that is left out. Keeping the classifier's rows is this project's choice; without it this is principal component analysis.
+Its span holds the mean feature and the rows of the 2D network's classifier, so that the class logits of a feature do
+not change; the remaining directions are those of the largest variance. Coordinates keep inner products, and so cosines
+and distances, up to the variance that is left out. Keeping the classifier's rows is this project's choice; without it
+this is principal component analysis.
 """
 
 from pathlib import Path
@@ -44,7 +45,8 @@ class Basis(NamedTuple):
         return (self.components.astype(np.float64) @ self.mean).astype(np.float32)
 
     def reduce(self, feature: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Coordinates of features (n, D) from the mean on, float32 (n, K); with `offset` added they are ``components @ feature``."""
+        """Coordinates of features (n, D) from the mean on, float32 (n, K); with `offset` added they are ``components @
+        feature``."""
         return ((feature - self.mean) @ self.components.T).astype(np.float32)
 
     def restore(self, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -55,7 +57,9 @@ class Basis(NamedTuple):
         """The classifier for coordinates with the offset: it gives the logits of `restore`'s features."""
         weight, components = classifier.weight.astype(np.float64), self.components.astype(np.float64)
         left_out = self.mean - components.T @ (components @ self.mean)
-        return Classifier((weight @ components.T).astype(np.float32), (classifier.bias + weight @ left_out).astype(np.float32))
+        return Classifier(
+            (weight @ components.T).astype(np.float32), (classifier.bias + weight @ left_out).astype(np.float32)
+        )
 
 
 class Moments:
@@ -86,7 +90,8 @@ class Moments:
 
 
 def fit_basis(moments: Moments, channels: int, classifier: Classifier | None = None) -> Basis:
-    """The basis of ``channels`` directions that keeps the mean and the classifier's rows, and else the largest variance.
+    """The basis of ``channels`` directions that keeps the mean and the classifier's rows, and else the largest
+    variance.
 
     Args:
         moments: of the features.
@@ -97,7 +102,11 @@ def fit_basis(moments: Moments, channels: int, classifier: Classifier | None = N
         ValueError: K exceeds the number of channels, or is less than what must be kept.
     """
     covariance = moments.covariance
-    kept = np.zeros((0, len(covariance))) if classifier is None else np.vstack([moments.mean, classifier.weight.astype(np.float64)])
+    kept = (
+        np.zeros((0, len(covariance)))
+        if classifier is None
+        else np.vstack([moments.mean, classifier.weight.astype(np.float64)])
+    )
     span = _row_space(kept)
     if not len(span) <= channels <= len(covariance):
         raise ValueError(f"found {channels} channels, expected {len(span)} to {len(covariance)}")
@@ -146,8 +155,13 @@ def read_basis(path: Path, network: str) -> Basis:
     tensors, metadata = read_weights(path)
     remedy = "run the rule feature_basis again"
     if set(tensors) != set(Basis._fields):
-        raise IgnetError(f"{path}: found {', '.join(sorted(tensors)) or 'nothing'}, expected mean and components of features; {remedy}")
+        raise IgnetError(
+            f"{path}: found {', '.join(sorted(tensors)) or 'nothing'}, expected mean and components of features; "
+            f"{remedy}"
+        )
     if metadata.get("network") != network:
         found = metadata.get("network", "none")[:12]
-        raise IgnetError(f"{path}: was fitted to the 2D network {found}, expected {network[:12]}, the one in use; {remedy}")
+        raise IgnetError(
+            f"{path}: was fitted to the 2D network {found}, expected {network[:12]}, the one in use; {remedy}"
+        )
     return Basis(**{name: tensor.numpy() for name, tensor in tensors.items()})

@@ -22,7 +22,8 @@ _MEAN, _COMPONENTS = "basis_mean", "basis_components"
 def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Scale of each channel, float32 (D,): the largest magnitude over all (n, D) ``features``, over 127.
 
-    A channel that is zero everywhere gets 1. An int8 value q stands for q * scale; larger values than were seen here are clipped.
+    A channel that is zero everywhere gets 1. An int8 value q stands for q * scale; larger values than were seen here
+    are clipped.
     """
     largest = np.max([np.abs(part).max(axis=0) for part in features if len(part)], axis=0)
     scale = (largest / np.float32(127)).astype(np.float32)
@@ -37,7 +38,9 @@ def channel_statistics(stores: Sequence["FeatureStore"]) -> tuple[NDArray[np.flo
     points = max(sum(store.points for store in stores), 1)
     mean, square = np.sum([store.moments for store in stores], axis=0) / points
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    return mean.astype(np.float32), np.where(deviation > 1e-6 * np.sqrt(np.maximum(square, 1e-30)), deviation, 1).astype(np.float32)
+    return mean.astype(np.float32), np.where(
+        deviation > 1e-6 * np.sqrt(np.maximum(square, 1e-30)), deviation, 1
+    ).astype(np.float32)
 
 
 class FeatureWriter(FlatWriter):
@@ -69,11 +72,16 @@ class FeatureWriter(FlatWriter):
             raise ValueError(f"dtype {dtype!r}, expected one of {', '.join(DTYPES)}")
         if (dtype == "int8") != (scale is not None):
             raise ValueError("int8, and no other dtype, needs a scale for each channel")
-        if scale is not None and (np.shape(scale) != (channels,) or not (np.isfinite(scale) & (np.asarray(scale) > 0)).all()):
+        if scale is not None and (
+            np.shape(scale) != (channels,) or not (np.isfinite(scale) & (np.asarray(scale) > 0)).all()
+        ):
             raise ValueError(f"scale of shape {np.shape(scale)}, expected {channels} positive finite numbers")
         columns = {"index": Column(np.int32), "feature": Column(np.dtype(dtype), (channels,))}
         super().__init__(path, LAYOUT, _SCANS, columns, attributes)
-        self._dtype, self._scale = dtype, np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32)
+        self._dtype, self._scale = (
+            dtype,
+            np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32),
+        )
         self._offset_of_rows = np.zeros(channels, np.float32) if basis is None else basis.offset
         self._sums = np.zeros((2, channels))
         self._classifier, self._basis = classifier, basis
@@ -135,7 +143,9 @@ class FeatureStore(FlatReader):
         Raises:
             IgnetError: the file is missing, cut short, or of another layout version.
         """
-        super().__init__(path, LAYOUT, tuple(_SCANS), ("index", "feature"), "run the rule extract for this sequence again")
+        super().__init__(
+            path, LAYOUT, tuple(_SCANS), ("index", "feature"), "run the rule extract for this sequence again"
+        )
         self._verify = verify
 
     def _check(self, file: Any, names: tuple[str, ...]) -> None:
@@ -159,7 +169,10 @@ class FeatureStore(FlatReader):
         if self._verify:
             found, expected = _checksum(**rows), int(self._facts(frame)["checksum"])
             if found != expected:
-                raise self._fault(f"frame {frame} has checksum {found:08x} and was written with {expected:08x}, so the file was damaged")
+                raise self._fault(
+                    f"frame {frame} has checksum {found:08x} and was written with {expected:08x}, so the file "
+                    "was damaged"
+                )
         feature = np.multiply(rows["feature"], self._scale, dtype=np.float32)
         if self._shift is not None:
             feature += self._shift
@@ -179,7 +192,8 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
         teacher: hash of the 2D network that must have made them; None: any, but the same.
 
     Raises:
-        IgnetError: two were made by different 2D networks, with different settings, or in different bases; or another one than ``teacher``.
+        IgnetError: two were made by different 2D networks, with different settings, or in different bases; or another
+            one than ``teacher``.
     """
     remedy = "run the rule extract again for all sequences"
     first = stores[0]
@@ -187,15 +201,23 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
         network = store.attributes.get("network", "unknown")
         if teacher is not None and network != teacher:
             raise IgnetError(
-                f"{store.path}: holds features of the 2D network {network[:12]}, expected those of {teacher[:12]}, which this run names; "
+                f"{store.path}: holds features of the 2D network {network[:12]}, expected those of {teacher[:12]}, "
+                "which this run names; "
                 f"{remedy}"
             )
         if network != first.attributes.get("network", "unknown"):
-            raise IgnetError(f"{store.path}: holds features of another 2D network than {first.path}, expected one for all; {remedy}")
+            raise IgnetError(
+                f"{store.path}: holds features of another 2D network than {first.path}, expected one for all; {remedy}"
+            )
         if store.channels != first.channels or store.dtype != first.dtype:
             found = ", ".join(f"{each.path} {each.channels} {each.dtype}" for each in (first, store))
-            raise IgnetError(f"features: found different numbers of channels or formats ({found}), expected one; {remedy}")
+            raise IgnetError(
+                f"features: found different numbers of channels or formats ({found}), expected one; {remedy}"
+            )
         if (store.basis is None) != (first.basis is None) or (
             store.basis and first.basis and not np.array_equal(store.basis.components, first.basis.components)
         ):
-            raise IgnetError(f"{store.path}: its channels have another basis than those of {first.path}, expected one for all; {remedy}")
+            raise IgnetError(
+                f"{store.path}: its channels have another basis than those of {first.path}, expected one for all; "
+                f"{remedy}"
+            )

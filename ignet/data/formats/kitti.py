@@ -1,7 +1,8 @@
 """Files of a dataset in the SemanticKITTI layout: scans, labels, images, calibration.
 
-``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a frame's name.
-Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own tree.
+``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a
+frame's name. Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own
+tree.
 """
 
 import codecs
@@ -72,16 +73,23 @@ def calibration_path(root: Path, sequence: str) -> Path:
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:
-    """Names of the frames of a sequence, in natural order: those of its scans, `ignet.files.names` says which files are one.
+    """Names of the frames of a sequence, in natural order: those of its scans, `ignet.files.names` says which files are
+    one.
 
     Raises:
         IgnetError: the root, the sequence or its scans are not there.
     """
     root = Path(root)
     if not root.is_dir():
-        raise IgnetError(f"{root}: no such folder, expected a dataset that holds sequences/; set dataset.root to where it was unpacked")
+        raise IgnetError(
+            f"{root}: no such folder, expected a dataset that holds sequences/; set dataset.root to where it was "
+            "unpacked"
+        )
     if not (root / "sequences").is_dir():
-        raise IgnetError(f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder above it")
+        raise IgnetError(
+            f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder "
+            "above it"
+        )
     folder = sequence_path(root, sequence)
     if not folder.is_dir():
         found = in_order(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
@@ -91,7 +99,10 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
         )
     frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_of(path.name, ".bin")))
     if not frames:
-        raise IgnetError(f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack data_odometry_velodyne here")
+        raise IgnetError(
+            f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack "
+            "data_odometry_velodyne here"
+        )
     return frames
 
 
@@ -103,7 +114,8 @@ def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
         remission_scale: what stands for a remission of 1 in the file; remissions are divided by it.
 
     Raises:
-        IgnetError: the file is missing, empty or cut short, or its values are none that a scan can have (`ignet.data.formats.scan_values`).
+        IgnetError: the file is missing, empty or cut short, or its values are none that a scan can have
+            (`ignet.data.formats.scan_values`).
     """
     points = scan_values(path)
     _refuse(path, scan_faults(points, remission_scale))
@@ -111,7 +123,8 @@ def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
 
 
 def read_positions(path: Path) -> NDArray[np.float32]:
-    """Read the coordinates of a scan, for what does not ask for remissions: float32 (N, 3), x forward, y left, z up in metres.
+    """Read the coordinates of a scan, for what does not ask for remissions: float32 (N, 3), x forward, y left, z up in
+    metres.
 
     Raises:
         IgnetError: the file is missing, empty or cut short, or its coordinates are none that a scan can have.
@@ -129,7 +142,8 @@ def read_live_scan(path: Path, remission_scale: float = 1.0) -> tuple[NDArray[np
         remission_scale: as of `read_scan`.
 
     Returns:
-        points float32 (N, 4) as `read_scan` gives them, and bool (N,): false for a point with a NaN, or at exactly 0 0 0.
+        points float32 (N, 4) as `read_scan` gives them, and bool (N,): false for a point with a NaN, or at exactly 0 0
+        0.
 
     Raises:
         IgnetError: as `read_scan`, of the points with a return; or there is none.
@@ -179,19 +193,25 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     """
     data = _read_bytes(path, "a label file", "unpack the labels again")
     if len(data) % LABEL_BYTES:
-        raise IgnetError(f"{path}: found {len(data)} bytes, expected a multiple of {LABEL_BYTES} (one uint32 a point); unpack it again")
+        raise IgnetError(
+            f"{path}: found {len(data)} bytes, expected a multiple of {LABEL_BYTES} (one uint32 a point); unpack "
+            "it again"
+        )
     if points is not None and len(data) != LABEL_BYTES * points:
         raise IgnetError(
             f"{path}: found {len(data) // LABEL_BYTES} labels, expected {points}, as many as its scan has points; "
             "unpack the labels that belong to these scans"
         )
     if _are_floats(data):
-        raise IgnetError(f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them")
+        raise IgnetError(
+            f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them"
+        )
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
 
 
 def _are_floats(data: bytes) -> bool:
-    """Whether labels were written as float32: whole numbers, some of them not 0; as float32, labels of few instances are all but 0."""
+    """Whether labels were written as float32: whole numbers, some of them not 0; as float32, labels of few instances
+    are all but 0."""
     values = np.frombuffer(data, "<f4")
     return bool((values >= 1).any() and (values == np.round(values)).all())
 
@@ -204,7 +224,8 @@ def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
 def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Number of the object that each point belongs to, uint32, 0 where it belongs to none.
 
-    It is the whole label: the instance in its high 16 bits counts within the raw class, so that car 7 and moving-car 7 are two objects.
+    It is the whole label: the instance in its high 16 bits counts within the raw class, so that car 7 and moving-car 7
+    are two objects.
     """
     raw = np.asarray(raw, np.uint32)
     return np.where(raw >> 16, raw, np.uint32(0))
@@ -244,7 +265,8 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4); and `S_rect_02`, two numbers, if it is there.
+    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4); and `S_rect_02`, two numbers,
+    if it is there.
 
     Raises:
         IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.
@@ -252,15 +274,21 @@ def read_calibration(path: Path) -> Calibration:
     lines = _calibration_lines(path)
     found = ", ".join(lines) or "nothing"
     if "P2" not in lines:
-        raise IgnetError(f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack data_odometry_calib here")
+        raise IgnetError(
+            f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack "
+            "data_odometry_calib here"
+        )
     if "Tr" not in lines:
         raise IgnetError(
-            f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI "
+            f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne "
+            "and SemanticKITTI "
             "archives lacks; unpack data_odometry_calib over it"
         )
     p2, tr = (_numbers(path, key, lines[key], 12).reshape(3, 4) for key in ("P2", "Tr"))
     size = _numbers(path, "S_rect_02", lines["S_rect_02"], 2) if "S_rect_02" in lines else None
-    return Calibration(p2, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1])))
+    return Calibration(
+        p2, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1]))
+    )
 
 
 def _calibration_lines(path: Path) -> dict[str, str]:
@@ -271,7 +299,9 @@ def _calibration_lines(path: Path) -> dict[str, str]:
     for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():
         key, colon, values = (part.strip() for part in line.partition(":"))
         if colon and lines.setdefault(key, values) != values:
-            raise IgnetError(f"{path}: line '{key}': found twice with other numbers, expected once; remove the one that is wrong")
+            raise IgnetError(
+                f"{path}: line '{key}': found twice with other numbers, expected once; remove the one that is wrong"
+            )
     return lines
 
 
@@ -282,7 +312,8 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
         rows["S_rect_02"] = np.array(calibration.size, np.float64)
     with atomic(path) as temporary:
         temporary.write_text(
-            "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()), encoding="utf-8"
+            "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()),
+            encoding="utf-8",
         )
 
 
@@ -290,10 +321,14 @@ def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float6
     try:
         numbers = np.array([float(value) for value in values.split()])
     except ValueError as error:
-        raise IgnetError(f"{path}: line '{key}': {error}, expected {count} numbers; unpack data_odometry_calib again") from None
+        raise IgnetError(
+            f"{path}: line '{key}': {error}, expected {count} numbers; unpack data_odometry_calib again"
+        ) from None
     if numbers.size != count or not np.isfinite(numbers).all():
         finite = int(np.isfinite(numbers).sum())
-        raise IgnetError(f"{path}: line '{key}': found {finite} finite numbers, expected {count}; unpack data_odometry_calib again")
+        raise IgnetError(
+            f"{path}: line '{key}': found {finite} finite numbers, expected {count}; unpack data_odometry_calib again"
+        )
     return numbers
 
 

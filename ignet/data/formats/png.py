@@ -38,7 +38,8 @@ def parse_header(start: bytes) -> Header | None:
 
 
 def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
-    """Why an image is none that the 2D networks can take, as kind and error: the same for check, import and trainings."""
+    """Why an image is none that the 2D networks can take, as kind and error: the same for check, import and
+    trainings."""
     if not header.colour:
         yield (
             "image-grey",
@@ -48,10 +49,12 @@ def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
             ),
         )
     if header.bits > 8:
-        # decoders keep the upper 8 of 16 bits: of 12 that a camera gives, these are the upper 4, and the image is nearly black
+        # decoders keep the upper 8 of 16 bits: of 12 that a camera gives, these are the upper 4, and the image is
+        # nearly black
         yield (
             "image-depth",
             IgnetError(
-                f"found {header.bits} bits a channel, expected 8; convert it: divide what has 12 bits by 16, and what has 16 bits by 256"
+                f"found {header.bits} bits a channel, expected 8; convert it: divide what has 12 bits by 16, and "
+                "what has 16 bits by 256"
             ),
         )

@@ -1,7 +1,8 @@
 """What the values of a scan must look like: asked wherever a scan is read, with one answer.
 
-A check takes the values as they stand in the file, float32 (N, 4), and the number that stands for a remission of 1 there; it raises
-what it finds as one line without the name of the file. Together they take about a millisecond a scan of 125,000 points.
+A check takes the values as they stand in the file, float32 (N, 4), and the number that stands for a remission of 1
+there; it raises what it finds as one line without the name of the file. Together they take about a millisecond a scan
+of 125,000 points.
 """
 
 from collections.abc import Callable, Iterator
@@ -90,7 +91,8 @@ def _four_values(points: Values, scale: float) -> None:
         for width in (5, 6):
             if points.size % width == 0 and points.reshape(-1, width)[:, 3:].min() >= 0:
                 raise IgnetError(
-                    f"found values as of {points.size // width} points with {width} values each, expected 4 (x, y, z, remission); "
+                    f"found values as of {points.size // width} points with {width} values each, expected 4 (x, y, "
+                    "z, remission); "
                     "convert it: leave the others out"
                 )
 
@@ -99,7 +101,8 @@ def _some_return(points: Values, scale: float) -> None:
     there = returns(points)
     if there is not None and not there.any():
         raise IgnetError(
-            "found no point with a return (all are 0 0 0 or NaN), expected some; the disk was full or the sensor covered: "
+            "found no point with a return (all are 0 0 0 or NaN), expected some; the disk was full or the sensor "
+            "covered: "
             "unpack it again, or remove the frame"
         )
 
@@ -109,7 +112,8 @@ def _finite(points: Values, scale: float) -> None:
     if not (np.isfinite(points.min()) and np.isfinite(points.max())):
         broken = int((~np.isfinite(points)).any(axis=1).sum())
         raise IgnetError(
-            f"found {broken} points that are not finite, expected none; unpack it again, or leave them and their labels out "
+            f"found {broken} points that are not finite, expected none; unpack it again, or leave them and their "
+            "labels out "
             "as ignet import does"
         )
 
@@ -118,9 +122,13 @@ def _metres(points: Values, scale: float) -> None:
     low, high = _span(points[:, :3])
     far = max(-low, high)
     if far > FARTHEST:
-        raise IgnetError(f"found a coordinate of {far:g}, expected metres from the sensor, {FARTHEST:g} at most; convert it")
+        raise IgnetError(
+            f"found a coordinate of {far:g}, expected metres from the sensor, {FARTHEST:g} at most; convert it"
+        )
     if far < NEAREST:
-        raise IgnetError(f"found no coordinate beyond {far:g}, expected metres from the sensor, some beyond {NEAREST:g}; convert it")
+        raise IgnetError(
+            f"found no coordinate beyond {far:g}, expected metres from the sensor, some beyond {NEAREST:g}; convert it"
+        )
 
 
 def _remission(points: Values, scale: float) -> None:
@@ -129,17 +137,20 @@ def _remission(points: Values, scale: float) -> None:
         return
     if low < 0 or high > _FULL[-1]:
         raise IgnetError(
-            f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; the fourth value of a point is no remission: convert it"
+            f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; the fourth value of a point is no "
+            "remission: convert it"
         )
     possible = [full for full in _FULL if full >= high]
     raise IgnetError(
-        f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; set dataset.remission_scale (ignet predict: --remission-scale) "
+        f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; set dataset.remission_scale (ignet predict: "
+        "--remission-scale) "
         f"to what stands for 1, such as {' or '.join(map(str, possible))}"
     )
 
 
 def _span(points: Values) -> tuple[float, float]:
-    """Least and greatest value, NaN where one is NaN; by columns, as numpy is ten times slower on a part of the columns together."""
+    """Least and greatest value, NaN where one is NaN; by columns, as numpy is ten times slower on a part of the columns
+    together."""
     return float(np.min([column.min() for column in points.T])), float(np.max([column.max() for column in points.T]))
 
 
@@ -154,10 +165,18 @@ def _visible_remission(points: Values, scale: float) -> None:
 def _most_returned(points: Values, scale: float) -> None:
     there = returns(points)
     if there is not None and (share := float((~there).mean())) > _FEW:
-        raise IgnetError(f"found {share:.0%} of the points without a return, expected few; leave them out as ignet import does")
+        raise IgnetError(
+            f"found {share:.0%} of the points without a return, expected few; leave them out as ignet import does"
+        )
 
 
-_POSITION: dict[str, Check] = {"text": _no_text, "values": _four_values, "no-return": _some_return, "not-finite": _finite, "units": _metres}
+_POSITION: dict[str, Check] = {
+    "text": _no_text,
+    "values": _four_values,
+    "no-return": _some_return,
+    "not-finite": _finite,
+    "units": _metres,
+}
 _REMISSION: dict[str, Check] = {"remission": _remission}
 _DOUBTS: dict[str, Check] = {"faint": _visible_remission, "few-returns": _most_returned}
 _HOPELESS = frozenset({"text", "values", "no-return", "not-finite"})

@@ -15,7 +15,25 @@ from ignet.errors import IgnetError
 from ignet.log import progress
 
 _UNKNOWN = 254
-_CITYSCAPES_IGNORED_IDS = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 34, 255)  # 34: GTA-V's number for licence plates (-1)
+_CITYSCAPES_IGNORED_IDS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    9,
+    10,
+    14,
+    15,
+    16,
+    18,
+    29,
+    30,
+    34,
+    255,
+)  # 34: GTA-V's number for licence plates (-1)
 _IGNORED_COLORS = (
     (0, 0, 0),  # void, static
     (20, 20, 20),  # GTA-V's variant of static
@@ -58,9 +76,13 @@ def _id_table(train_ids: dict[int, int], ignored: tuple[int, ...]) -> NDArray[np
     return table
 
 
-_CITYSCAPES_TABLE = _id_table({int(label): train for train, label in enumerate(CITYSCAPES_LABEL_IDS)}, _CITYSCAPES_IGNORED_IDS)
+_CITYSCAPES_TABLE = _id_table(
+    {int(label): train for train, label in enumerate(CITYSCAPES_LABEL_IDS)}, _CITYSCAPES_IGNORED_IDS
+)
 _TRAIN_TABLE = _id_table({train: train for train in range(19)}, (IGNORE,))
-_SYNTHIA_TABLE = _id_table({label: CITYSCAPES_CLASSES.index(name) for label, name in _SYNTHIA_IDS.items()}, _SYNTHIA_IGNORED_IDS)
+_SYNTHIA_TABLE = _id_table(
+    {label: CITYSCAPES_CLASSES.index(name) for label, name in _SYNTHIA_IDS.items()}, _SYNTHIA_IGNORED_IDS
+)
 
 Pair = tuple[Path, Path]
 
@@ -69,8 +91,8 @@ class SourceDataset:
     """Images with dense labels.
 
     Layouts:
-        gtav: ``images/F.png`` and ``labels/F.png`` (Cityscapes label ids as palette or grey values, or Cityscapes colours);
-            where ``labels/F_labelTrainIds.png`` is beside, its train ids are read instead.
+        gtav: ``images/F.png`` and ``labels/F.png`` (Cityscapes label ids as palette or grey values, or Cityscapes
+            colours); where ``labels/F_labelTrainIds.png`` is beside, its train ids are read instead.
         synthia: ``RGB/F.png`` and ``GT/LABELS/F.png`` (16 bit, the class in the red channel); the 16 classes that
             it shares with Cityscapes, or train ids as in gtav.
         cityscapes: ``leftImg8bit/SPLIT/CITY/F_leftImg8bit.png`` and ``gtFine/SPLIT/CITY/F_gtFine_labelIds.png``.
@@ -87,9 +109,13 @@ class SourceDataset:
         """
         find = {"gtav": _gtav, "synthia": _synthia, "cityscapes": lambda folder: _cityscapes(folder, split)}.get(layout)
         if find is None:
-            raise IgnetError(f"{root}: found layout '{layout}', expected gtav, synthia or cityscapes; set source.layout")
+            raise IgnetError(
+                f"{root}: found layout '{layout}', expected gtav, synthia or cityscapes; set source.layout"
+            )
         self.pairs: list[Pair] = find(Path(root))
-        self._read_labels: Callable[[Path], NDArray[np.uint8]] = read_synthia_labels if layout == "synthia" else read_cityscapes_labels
+        self._read_labels: Callable[[Path], NDArray[np.uint8]] = (
+            read_synthia_labels if layout == "synthia" else read_cityscapes_labels
+        )
 
     def __len__(self) -> int:
         """Number of images."""
@@ -105,7 +131,8 @@ class SourceDataset:
         image, labels = read_image(image_file), self._read_labels(label_file)
         if image.shape[:2] != labels.shape:
             raise IgnetError(
-                f"{label_file}: found {labels.shape[1]}x{labels.shape[0]} pixels, expected {image.shape[1]}x{image.shape[0]} "
+                f"{label_file}: found {labels.shape[1]}x{labels.shape[0]} pixels, expected "
+                f"{image.shape[1]}x{image.shape[0]} "
                 f"as {image_file} has; remove this pair"
             )
         return image, labels
@@ -140,7 +167,9 @@ def read_cityscapes_labels(path: Path) -> NDArray[np.uint8]:
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise _unreadable(path, str(error)) from None
     if mode in ("P", "L", "I;16", "I"):
-        return _map(path, values.astype(np.int64), _TRAIN_TABLE if _is_train_ids(path) else _CITYSCAPES_TABLE, "label id")
+        return _map(
+            path, values.astype(np.int64), _TRAIN_TABLE if _is_train_ids(path) else _CITYSCAPES_TABLE, "label id"
+        )
     if mode in ("RGB", "RGBA"):
         return _from_colors(path, values[:, :, :3])
     raise _unreadable(path, f"pixel format {mode}")
@@ -160,7 +189,9 @@ def read_synthia_labels(path: Path) -> NDArray[np.uint8]:
         raise _unreadable(path, f"{len(data)} bytes that are no whole image")
     if values.ndim != 3 or values.dtype != np.uint16:
         raise _unreadable(path, f"{values.dtype} with {values.ndim} axes, no 16-bit colour image")
-    return _map(path, values[:, :, 2].astype(np.int64), _SYNTHIA_TABLE, "Synthia id")  # OpenCV's order is blue, green, red
+    return _map(
+        path, values[:, :, 2].astype(np.int64), _SYNTHIA_TABLE, "Synthia id"
+    )  # OpenCV's order is blue, green, red
 
 
 def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
@@ -168,7 +199,9 @@ def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str
     train[(ids < 0) | (ids > 65535)] = _UNKNOWN
     if (train == _UNKNOWN).any():
         found = ", ".join(str(value) for value in np.unique(ids[train == _UNKNOWN])[:8])
-        raise IgnetError(f"{path}: found unknown {what} {found}, expected the layout's own; check source.layout, or unpack it again")
+        raise IgnetError(
+            f"{path}: found unknown {what} {found}, expected the layout's own; check source.layout, or unpack it again"
+        )
     return train
 
 
@@ -179,7 +212,10 @@ def _from_colors(path: Path, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     known.update({int(color): IGNORE for color in _pack(np.array(_IGNORED_COLORS))})
     if unknown := [int(value) for value in values if int(value) not in known]:
         found = ", ".join(f"({value >> 16}, {value >> 8 & 255}, {value & 255})" for value in unknown[:4])
-        raise IgnetError(f"{path}: found unknown label colour {found}, expected those of Cityscapes; use the label ids of the dataset")
+        raise IgnetError(
+            f"{path}: found unknown label colour {found}, expected those of Cityscapes; use the label ids of "
+            "the dataset"
+        )
     table = np.array([known[int(value)] for value in values], np.uint8)
     return table[inverse].reshape(packed.shape)
 
@@ -217,7 +253,10 @@ def _cityscapes(root: Path, split: str) -> list[Pair]:
 def _files(folder: Path, pattern: str, suffix: str) -> dict[str, Path]:
     """Files by their name in the folder without ``suffix`` and extension."""
     if not folder.is_dir():
-        raise IgnetError(f"{folder}: no such folder, expected it in this layout of a source dataset; check source.root and source.layout")
+        raise IgnetError(
+            f"{folder}: no such folder, expected it in this layout of a source dataset; check source.root and "
+            "source.layout"
+        )
     paths = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     return {str(path.relative_to(folder).with_suffix("")).removesuffix(suffix): path for path in paths}
 
@@ -227,11 +266,18 @@ def _pair(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> list[
         name = lonely[0]
         present, missing = (images[name], "label image") if name in images else (labels[name], "image")
         more = f" ({len(lonely) - 1} more without a partner)" if len(lonely) > 1 else ""
-        raise IgnetError(f"{present}: found no {missing} of the same name{more}, expected pairs; unpack both archives, or remove this file")
+        raise IgnetError(
+            f"{present}: found no {missing} of the same name{more}, expected pairs; unpack both archives, or remove "
+            "this file"
+        )
     if not images:
-        raise IgnetError(f"{root}: found no images, expected pairs of images and label images; check source.root and source.layout")
+        raise IgnetError(
+            f"{root}: found no images, expected pairs of images and label images; check source.root and source.layout"
+        )
     return [(images[name], labels[name]) for name in sorted(images)]
 
 
 def _unreadable(path: Path, found: str) -> IgnetError:
-    return IgnetError(f"{path}: found {' '.join(found.split())}, expected a label image of the source dataset; unpack it again")
+    return IgnetError(
+        f"{path}: found {' '.join(found.split())}, expected a label image of the source dataset; unpack it again"
+    )

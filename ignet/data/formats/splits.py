@@ -1,4 +1,5 @@
-"""Which scans of a semi-supervised training are labelled: the published lists, or a draw like theirs where they do not fit."""
+"""Which scans of a semi-supervised training are labelled: the published lists, or a draw like theirs where they do not
+fit."""
 
 import hashlib
 import zipfile
@@ -16,11 +17,23 @@ from ignet.files.names import in_order
 Scan = tuple[str, str]
 """Sequence and frame, for example ``("00", "000011")``."""
 
-SEQUENCES = {"00": 4541, "01": 1101, "02": 4661, "03": 801, "04": 271, "05": 2761, "06": 1101, "07": 1101, "09": 1591, "10": 1201}
+SEQUENCES = {
+    "00": 4541,
+    "01": 1101,
+    "02": 4661,
+    "03": 801,
+    "04": 271,
+    "05": 2761,
+    "06": 1101,
+    "07": 1101,
+    "09": 1591,
+    "10": 1201,
+}
 """The training sequences of SemanticKITTI and ScribbleKITTI, and the number of their scans: 19,130 in all."""
 
 LISTS = Path(__file__).with_name("labelled_scans.npz")
-"""Arrays ``percent_1`` to ``percent_50``: one bit for each of the 19,130 scans in the order of ``SEQUENCES`` (``numpy.packbits``).
+"""Arrays ``percent_1`` to ``percent_50``: one bit for each of the 19,130 scans in the order of ``SEQUENCES``
+(``numpy.packbits``).
 
 Source: the lists of Kong et al., "LaserMix for Semi-Supervised LiDAR Semantic Segmentation", CVPR 2023.
 """
@@ -34,7 +47,8 @@ SHA256 = {
 }
 
 SEED = 0
-"""Of the draw. Not a setting: the 2D network, which has seeds of its own, and every run must agree on what is labelled."""
+"""Of the draw. Not a setting: the 2D network, which has seeds of its own, and every run must agree on what is
+labelled."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +71,18 @@ class Split:
     def only(self, frames: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """Those frames of each sequence that are labelled; a sequence without any keeps an empty list."""
         labelled = frozenset(self.scans)
-        return {sequence: [name for name in names if (sequence, name) in labelled] for sequence, names in frames.items()}
+        return {
+            sequence: [name for name in names if (sequence, name) in labelled] for sequence, names in frames.items()
+        }
 
 
 def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> Split | None:
-    """The labelled scans of a training: the published list where the scans are the benchmark's, else a draw of the same kind.
+    """The labelled scans of a training: the published list where the scans are the benchmark's, else a draw of the same
+    kind.
 
-    The published lists are uniform draws without replacement from all training scans together, rounded down; so is the draw here. It
-    depends on the names of the scans alone, has one scan at least, and a smaller percentage lies within each larger one.
+    The published lists are uniform draws without replacement from all training scans together, rounded down; so is the
+    draw here. It depends on the names of the scans alone, has one scan at least, and a smaller percentage lies within
+    each larger one.
 
     Args:
         frames: names of the frames of each training sequence, all of them.
@@ -80,16 +98,22 @@ def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> 
         return None
     scans = [(sequence, frame) for sequence in in_order(frames) for frame in in_order(frames[sequence])]
     if not scans:
-        raise IgnetError(f"labelled_frames: found no scan in sequences {', '.join(frames) or 'none'}, expected one at least")
+        raise IgnetError(
+            f"labelled_frames: found no scan in sequences {', '.join(frames) or 'none'}, expected one at least"
+        )
     if scans == benchmark_scans():
         return Split(published_scans(percent), len(scans), f"the published list of {percent} %")
     chosen = np.random.default_rng(SEED).permutation(len(scans))[: max(1, len(scans) * percent // 100)]
-    origin = f"{percent} %, drawn uniformly, because these are not the {sum(SEQUENCES.values())} scans of the published lists"
+    origin = (
+        f"{percent} %, drawn uniformly, because these are not the {sum(SEQUENCES.values())} scans of the "
+        "published lists"
+    )
     return Split(tuple(scans[number] for number in sorted(chosen)), len(scans), origin)
 
 
 def pools(scans: Sequence[Scan], labelled: Collection[Scan]) -> list[NDArray[np.int64]]:
-    """What a training draws from in turn: the numbers of the labelled scans, then those of the unlabelled ones, int64 (n,) each.
+    """What a training draws from in turn: the numbers of the labelled scans, then those of the unlabelled ones, int64
+    (n,) each.
 
     Only one array where all scans are labelled, or none is.
     """
@@ -117,7 +141,9 @@ def published_scans(percent: int) -> tuple[Scan, ...]:
         with np.load(LISTS, allow_pickle=False) as file:
             bits = np.unpackbits(file[f"percent_{percent}"], count=len(everything))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise IgnetError(f"{LISTS}: cannot be read ({error}), expected the published lists; install ignet again") from error
+        raise IgnetError(
+            f"{LISTS}: cannot be read ({error}), expected the published lists; install ignet again"
+        ) from error
     scans = tuple(scan for scan, bit in zip(everything, bits, strict=True) if bit)
     if hashlib.sha256(as_text(scans).encode()).hexdigest() != SHA256[percent]:
         raise IgnetError(f"{LISTS}: found another list of {percent} % than the published one; install ignet again")

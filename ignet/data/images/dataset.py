@@ -8,7 +8,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from kornia.enhance import adjust_brightness_accumulative, adjust_contrast_with_mean_subtraction, adjust_hue, adjust_saturation
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_hue,
+    adjust_saturation,
+)
 from kornia.filters import gaussian_blur2d
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,7 +34,8 @@ _LABEL_PIXELS = 16
 
 
 def rare_class_probabilities(frequencies: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probability of each class to be the one that an image is chosen for: P(c) ~ exp((1 - f_c) / T) over the classes that occur.
+    """Probability of each class to be the one that an image is chosen for: P(c) ~ exp((1 - f_c) / T) over the classes
+    that occur.
 
     Source: DAFormer (Hoyer et al., CVPR 2022), equation 8.
 
@@ -64,8 +70,8 @@ def crop_window(
         size: height and width of the image.
         crop: height and width of the window; an image that is smaller is taken whole on that side.
         rng: draws the place.
-        label: uint8 (H, W); with ``wanted``, windows are drawn until one holds 16 pixels of that class; after ten tries the window is laid
-            over a random pixel of the class.
+        label: uint8 (H, W); with ``wanted``, windows are drawn until one holds 16 pixels of that class; after ten tries
+            the window is laid over a random pixel of the class.
         wanted: the class that the window should hold.
     """
     height, width = size
@@ -86,8 +92,11 @@ def crop_window(
     return crop_over(label, crop, rng, wanted)
 
 
-def crop_over(label: NDArray[np.uint8], crop: tuple[int, int], rng: np.random.Generator, wanted: int) -> tuple[slice, slice]:
-    """A window as `crop_window` gives, laid anywhere over a random pixel of the class ``wanted``, of which there must be one."""
+def crop_over(
+    label: NDArray[np.uint8], crop: tuple[int, int], rng: np.random.Generator, wanted: int
+) -> tuple[slice, slice]:
+    """A window as `crop_window` gives, laid anywhere over a random pixel of the class ``wanted``, of which there must
+    be one."""
     (height, width), (rows, columns) = label.shape, np.minimum(crop, label.shape).tolist()
     v, u = (int(axis) for axis in rng.choice(np.argwhere(label == wanted)))
     top, left = v - int(rng.integers(rows)), u - int(rng.integers(columns))
@@ -101,8 +110,8 @@ def to_crop(
     """Cut, mirror if asked, and convert to tensors.
 
     Returns:
-        image float32 (3, h, w), RGB 0..1, and label int64 (h, w), where (h, w) is ``crop``; what an image lacks is 0 and 255, at the right
-        and the bottom.
+        image float32 (3, h, w), RGB 0..1, and label int64 (h, w), where (h, w) is ``crop``; what an image lacks is 0
+        and 255, at the right and the bottom.
     """
     pixels, ids = image[place], label[place]
     if flip:
@@ -114,7 +123,8 @@ def to_crop(
 
 
 def colour_jitter(images: Tensor, strength: float, hue: float, rng: np.random.Generator) -> Tensor:
-    """Change brightness, contrast and saturation of each image by a factor 1 +- ``strength``, and turn its hue by +- ``hue`` of the circle.
+    """Change brightness, contrast and saturation of each image by a factor 1 +- ``strength``, and turn its hue by +-
+    ``hue`` of the circle.
 
     Args:
         images: float (B, 3, H, W), RGB 0..1.
@@ -168,14 +178,17 @@ class SourceBatches(Dataset):
     Items: image float32 (B, 3, h, w) RGB 0..1, and label int64 (B, h, w), 255 ignored.
     """
 
-    def __init__(self, source: SourceDataset, indices: Sequence[int], settings: ImageConfig, batch: int, seed: int) -> None:
+    def __init__(
+        self, source: SourceDataset, indices: Sequence[int], settings: ImageConfig, batch: int, seed: int
+    ) -> None:
         self.source, self.settings, self.batch, self.seed = source, settings, batch, seed
         self.indices = np.asarray(indices)
         self.presence = source.class_presence()[self.indices]
         frequencies = np.where(self.presence.any(axis=0), source.class_frequencies(), 0.0)
         if not frequencies.any():
             raise IgnetError(
-                f"source: found no labelled pixel in {len(self.indices)} images, expected Cityscapes classes; check source.layout"
+                f"source: found no labelled pixel in {len(self.indices)} images, expected Cityscapes classes; check "
+                "source.layout"
             )
         self.probabilities = rare_class_probabilities(frequencies, settings.rare_class_temperature)
 
@@ -188,7 +201,9 @@ class SourceBatches(Dataset):
     def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         wanted = int(rng.choice(len(self.probabilities), p=self.probabilities))
         image, label = self.source.read(int(rng.choice(self.indices[self.presence[:, wanted]])))
-        image, label = rescale(image, label, self.settings.source_scale * random_factor(self.settings.source_scale_range, rng))
+        image, label = rescale(
+            image, label, self.settings.source_scale * random_factor(self.settings.source_scale_range, rng)
+        )
         place = crop_window(label.shape, self.settings.crop, rng, label, wanted)
         return to_crop(image, label, place, self.settings.crop, bool(rng.integers(2)))
 
@@ -208,7 +223,9 @@ class TargetBatches(Dataset):
     Items: image float32 (B, 3, h, w) RGB 0..1, and label int64 (B, h, w), 255 where there is none.
     """
 
-    def __init__(self, frames: TargetFrames, settings: ImageConfig, batch: int, seed: int, temperature: float | None = None) -> None:
+    def __init__(
+        self, frames: TargetFrames, settings: ImageConfig, batch: int, seed: int, temperature: float | None = None
+    ) -> None:
         self.frames, self.settings, self.batch, self.seed = frames, settings, batch, seed
         self._presence: NDArray[np.bool_] | None = None
         if temperature is not None and (counts := frames.class_counts()).any():
@@ -240,11 +257,16 @@ def random_factor(between: tuple[float, float], rng: np.random.Generator) -> flo
     return float(np.exp(rng.uniform(np.log(low), np.log(high)))) if low < high else low
 
 
-def rescale(image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def rescale(
+    image: NDArray[np.uint8], label: NDArray[np.uint8], factor: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Resize an image (bilinear or by area) and its label (nearest) by a factor."""
     if factor == 1:
         return image, label
     size = (max(round(image.shape[1] * factor), 1), max(round(image.shape[0] * factor), 1))
     smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(image, size, interpolation=smooth), cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    resized = (
+        cv2.resize(image, size, interpolation=smooth),
+        cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT),
+    )
     return np.asarray(resized[0], np.uint8), np.asarray(resized[1], np.uint8)

@@ -20,8 +20,8 @@ class TargetFrames:
     Args:
         root: the dataset.
         projections: correspondence file of each sequence.
-        supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read for this alone);
-            none: no labels.
+        supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read
+            for this alone); none: no labels.
         labelled: the (sequence, frame) whose labels may be used; None: all.
 
     Attributes:
@@ -40,7 +40,8 @@ class TargetFrames:
         self.items = [(sequence, frame) for sequence, file in self.correspondence.items() for frame in file.frames]
         if not self.items:
             raise IgnetError(
-                f"{root}: found no projected frame of sequences {sorted(projections)}, expected one at least; run the projection"
+                f"{root}: found no projected frame of sequences {sorted(projections)}, expected one at least; run "
+                "the projection"
             )
         self._labelled = frozenset(self.items if labelled is None else labelled)
         self.pools = pools(self.items, self._labelled)
@@ -59,7 +60,9 @@ class TargetFrames:
         image = read_image(image_path(self.root, sequence, frame))
         points = self.correspondence[sequence].read(frame)
         check_size(image, points, image_path(self.root, sequence, frame))
-        return image, sparse_label_image(points.pixel, self._ids((sequence, frame), points), image.shape[1], image.shape[0])
+        return image, sparse_label_image(
+            points.pixel, self._ids((sequence, frame), points), image.shape[1], image.shape[0]
+        )
 
     def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
         if self.supervision == "none" or scan not in self._labelled:
@@ -86,11 +89,14 @@ def check_size(image: NDArray[np.uint8], points: FrameCorrespondence, path: Path
     height, width = image.shape[:2]
     if (width, height) != (points.width, points.height):
         raise IgnetError(
-            f"{path}: found {width}x{height} pixels, expected {points.width}x{points.height} as in its projection; run project again"
+            f"{path}: found {width}x{height} pixels, expected {points.width}x{points.height} as in its projection; "
+            "run project again"
         )
 
 
-def sparse_label_image(pixel: NDArray[np.floating], ids: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def sparse_label_image(
+    pixel: NDArray[np.floating], ids: NDArray[np.uint8], width: int, height: int
+) -> NDArray[np.uint8]:
     """Draw labels at projected points.
 
     Args:

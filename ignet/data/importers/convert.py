@@ -1,4 +1,5 @@
-"""Write the frames of a layout as a tree that the workflow reads: SemanticKITTI's layout, with links where a file fits as it is.
+"""Write the frames of a layout as a tree that the workflow reads: SemanticKITTI's layout, with links where a file fits
+as it is.
 
 What passes through memory is looked at: what is wrong with it is listed, and points without a return are left out.
 """
@@ -46,8 +47,8 @@ class Converted:
 def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
     """Write a tree; it gets its name when it is whole.
 
-    A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are numbered in the
-    order of their first frames, and their frames from 000000.
+    A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are
+    numbered in the order of their first frames, and their frames from 000000.
 
     Args:
         frames: in their order.
@@ -110,7 +111,9 @@ class _Writer:
         there = returns(points) if len(points) else None
         there = np.ones(len(points), bool) if there is None else there
         if not there.any():
-            raise IgnetError(f"{where}: found no point with a return among {len(points)}, expected some; leave this frame out")
+            raise IgnetError(
+                f"{where}: found no point with a return among {len(points)}, expected some; leave this frame out"
+            )
         points = points[there]
         self.done.without_return += int((~there).sum())
         self.done.faults.take(judge_scan(self._final(target), points))
@@ -123,10 +126,14 @@ class _Writer:
             self._link(frame.labels, target)
             return
         assert frame.labels is not None
-        labels = kitti.read_labels(frame.labels) if isinstance(frame.labels, Path) else _as_labels(frame.labels(), where)
+        labels = (
+            kitti.read_labels(frame.labels) if isinstance(frame.labels, Path) else _as_labels(frame.labels(), where)
+        )
         if there is not None:
             if len(labels) != len(there):
-                raise IgnetError(f"{where}: found {len(labels)} labels, expected {len(there)}, one a point; mend the layout's module")
+                raise IgnetError(
+                    f"{where}: found {len(labels)} labels, expected {len(there)}, one a point; mend the layout's module"
+                )
             labels = labels[there]
         final = self._final(target)
         with self.done.faults.kept("unknown-id", final):
@@ -141,15 +148,22 @@ class _Writer:
         image = cv2.imread(str(source), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if image is None or image.dtype not in (np.uint8, np.uint16):
             found = "cannot be read" if image is None else f"found pixels of type {image.dtype}"
-            raise IgnetError(f"{source}: {found}, expected an image of 8 bits that OpenCV reads; unpack it again, or convert it")
+            raise IgnetError(
+                f"{source}: {found}, expected an image of 8 bits that OpenCV reads; unpack it again, or convert it"
+            )
         done, encoded = cv2.imencode(".png", image)
         if not done:
-            raise IgnetError(f"{source}: found an image of {image.shape}, expected one that fits into a PNG; convert it")
+            raise IgnetError(
+                f"{source}: found an image of {image.shape}, expected one that fits into a PNG; convert it"
+            )
         write_array(target, encoded)
 
     def _link(self, source: Path, target: Path) -> None:
         if not source.is_file():
-            raise IgnetError(f"{source}: no such file, expected one for each frame; unpack its archive again, or remove the frame's others")
+            raise IgnetError(
+                f"{source}: no such file, expected one for each frame; unpack its archive again, or remove the "
+                "frame's others"
+            )
         target.symlink_to(source.resolve())
         self.done.linked += 1
 
@@ -161,12 +175,16 @@ class _Writer:
 def _as_scan(points: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
         found = f"{points.dtype} {points.shape}"
-        raise IgnetError(f"{where}: found a scan {found}, expected float32 (N, 4): x, y, z, remission; mend the layout's module")
+        raise IgnetError(
+            f"{where}: found a scan {found}, expected float32 (N, 4): x, y, z, remission; mend the layout's module"
+        )
     return points.astype("<f4")
 
 
 def _as_labels(labels: NDArray[np.uint32], where: str) -> NDArray[np.uint32]:
     if labels.ndim != 1 or labels.dtype != np.uint32:
         found = f"{labels.dtype} {labels.shape}"
-        raise IgnetError(f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; mend the layout's module")
+        raise IgnetError(
+            f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; mend the layout's module"
+        )
     return labels.astype("<u4")

@@ -17,12 +17,13 @@ class SensorFrame:
     Attributes:
         drive: what it was recorded in; frames of one drive follow one another. Split training and validation by drive.
         name: of the frame in its own data set, for the list that says where each frame comes from.
-        calibration: P2 and Tr, so that pixel = P2 · Tr · (x, y, z, 1) in the image as it is given (undistorted, rectified).
-        scan: a file of float32 x, y, z, remission for each point, or a function that gives them: float32 (N, 4), x forward, y left,
-            z up in metres, remission 0 to 1.
+        calibration: P2 and Tr, so that pixel = P2 · Tr · (x, y, z, 1) in the image as it is given (undistorted,
+            rectified).
+        scan: a file of float32 x, y, z, remission for each point, or a function that gives them: float32 (N, 4), x
+            forward, y left, z up in metres, remission 0 to 1.
         image: a PNG file, or another format that OpenCV reads.
-        labels: a file with a uint32 for each point, or a function that gives them: uint32 (N,), SemanticKITTI's raw ids in the low 16
-            bits, 0 where a point has no class. None where there are none.
+        labels: a file with a uint32 for each point, or a function that gives them: uint32 (N,), SemanticKITTI's raw ids
+            in the low 16 bits, 0 where a point has no class. None where there are none.
     """
 
     drive: str

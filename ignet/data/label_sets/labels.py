@@ -158,7 +158,8 @@ _CITYSCAPES_OF: dict[str, str] = {
 }
 
 LIDAR_TO_CITYSCAPES: NDArray[np.uint8] = np.array(
-    [CITYSCAPES_CLASSES.index(_CITYSCAPES_OF[name]) if name in _CITYSCAPES_OF else IGNORE for name in CLASSES], dtype=np.uint8
+    [CITYSCAPES_CLASSES.index(_CITYSCAPES_OF[name]) if name in _CITYSCAPES_OF else IGNORE for name in CLASSES],
+    dtype=np.uint8,
 )
 """uint8 (19,): Cityscapes train id of each LiDAR class; other-vehicle and other-ground have none (255)."""
 
@@ -195,7 +196,8 @@ def to_train_ids(raw: NDArray[np.unsignedinteger], where: str = "labels") -> NDA
         ids = [str(value) for value in np.unique(classes[unknown])]
         listed = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
         raise IgnetError(
-            f"{where}: found raw class {listed} on {int(unknown.sum())} points, expected SemanticKITTI's raw classes, such as 10 for "
+            f"{where}: found raw class {listed} on {int(unknown.sum())} points, expected SemanticKITTI's raw "
+            "classes, such as 10 for "
             "car and 40 for road; unpack labels of SemanticKITTI or convert these"
         )
     return train
@@ -238,5 +240,7 @@ def _look_up(table: NDArray, ids: NDArray[np.uint8]) -> NDArray:
     ids = np.asarray(ids)
     last = len(table) - 1
     if ((ids >= last) & (ids != IGNORE)).any():
-        raise ValueError(f"class ids must be 0..{last - 1} or {IGNORE}, found {int(ids[(ids >= last) & (ids != IGNORE)].max())}")
+        raise ValueError(
+            f"class ids must be 0..{last - 1} or {IGNORE}, found {int(ids[(ids >= last) & (ids != IGNORE)].max())}"
+        )
     return table[np.where(ids == IGNORE, last, ids)]

@@ -1,6 +1,7 @@
 """Random views of a scan: rotation about z, mirroring, scale, noise.
 
-Source: the augmentation of ScribbleKITTI (Unal et al., CVPR 2022), in which the student sees all four and the teacher the first two alone.
+Source: the augmentation of ScribbleKITTI (Unal et al., CVPR 2022), in which the student sees all four and the teacher
+the first two alone.
 """
 
 import numpy as np
@@ -38,8 +39,8 @@ def random_view(
 ) -> NDArray[np.float32]:
     """One random view of a scan: rotated, mirrored, scaled, noisy, in this order.
 
-    The numbers that are drawn do not depend on which of the four are switched on, so that views of runs that differ in one setting
-    stay as alike as they can be.
+    The numbers that are drawn do not depend on which of the four are switched on, so that views of runs that differ in
+    one setting stay as alike as they can be.
 
     Args:
         points: float32 (N, 4), x, y, z in metres and remission.
@@ -56,7 +57,10 @@ def random_view(
         ValueError: a negative amount, or a scale of 1 or more.
     """
     if rotation_degrees < 0 or noise_m < 0 or not 0 <= scale < 1:
-        raise ValueError(f"found rotation {rotation_degrees}, noise {noise_m} and scale {scale}, expected none below 0 and a scale below 1")
+        raise ValueError(
+            f"found rotation {rotation_degrees}, noise {noise_m} and scale {scale}, expected none below 0 and a "
+            "scale below 1"
+        )
     angle, factor = rng.uniform(-1, 1, 2)
     mirrored = rng.random(2) < 0.5
     view = rotate_z(points, np.deg2rad(rotation_degrees) * angle)

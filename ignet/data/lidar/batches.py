@@ -22,7 +22,8 @@ _ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED, _CONTEXT = 101, 102, 103, 1
 
 @dataclass(frozen=True)
 class Batch:
-    """The N points of the scans of one step, one scan after the other; both views hold the same points in the same order.
+    """The N points of the scans of one step, one scan after the other; both views hold the same points in the same
+    order.
 
     Attributes:
         student: the strongly augmented view.
@@ -43,16 +44,18 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on ``device``."""
         teacher = None if self.teacher is None else self.teacher.to(device)
-        rest = (tensor.to(device, non_blocking=True) for tensor in (self.labels, self.in_fov, self.guided, self.feature))
+        rest = (
+            tensor.to(device, non_blocking=True) for tensor in (self.labels, self.in_fov, self.guided, self.feature)
+        )
         return Batch(self.student.to(device), teacher, *rest)
 
 
 class TrainingSamples(Dataset[Batch]):
     """Map-style dataset whose item number s is the batch of step s, a function of (seed, s) alone.
 
-    Use it with ``DataLoader(samples, batch_size=None, sampler=range(start, steps), num_workers=...)``. Every scan comes once in each
-    epoch, in an order that is drawn anew for it; a batch may reach over the end of an epoch. Labelled and unlabelled
-    scans take turns, and each kind has its own epochs.
+    Use it with ``DataLoader(samples, batch_size=None, sampler=range(start, steps), num_workers=...)``. Every scan comes
+    once in each epoch, in an order that is drawn anew for it; a batch may reach over the end of an epoch. Labelled and
+    unlabelled scans take turns, and each kind has its own epochs.
 
     Args:
         source: where scans come from.
@@ -82,7 +85,10 @@ class TrainingSamples(Dataset[Batch]):
         context: LocalContextConfig | None = None,
     ) -> None:
         if fovmix.probability > 0 and not source.has_camera:
-            raise IgnetError("fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the rule project")
+            raise IgnetError(
+                "fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the "
+                "rule project"
+            )
         self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
         self.part, self.context = range(batch)[part or slice(None)], context
@@ -110,7 +116,9 @@ class TrainingSamples(Dataset[Batch]):
             teacher=self._view(samples, step, _TEACHER) if self.teacher_view else None,
             labels=torch.from_numpy(np.concatenate([sample.labels for sample in samples]).astype(np.int64)),
             in_fov=torch.from_numpy(np.concatenate([sample.in_fov for sample in samples])),
-            guided=torch.from_numpy(np.concatenate([index + start for index, start in zip(guided, starts[:-1], strict=True)])),
+            guided=torch.from_numpy(
+                np.concatenate([index + start for index, start in zip(guided, starts[:-1], strict=True)])
+            ),
             feature=torch.from_numpy(np.concatenate(rows)),
         )
 
@@ -122,7 +130,9 @@ class TrainingSamples(Dataset[Batch]):
         donors = rng.choice(others, self.fovmix.frusta, replace=len(others) < self.fovmix.frusta)
         mixed = [self.source.load(int(donor)) for donor in donors]
         try:
-            return fovmix(base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed)
+            return fovmix(
+                base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed
+            )
         except ValueError as error:
             raise IgnetError(f"fovmix.frusta {self.fovmix.frusta}: {error}") from error
 

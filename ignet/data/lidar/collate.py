@@ -19,7 +19,8 @@ class View:
 
     Attributes:
         coordinates: int32 (M, 4), scan number in the batch, then x, y, z in voxels.
-        features: float32 (M, F), see `ignet.data.lidar.voxels.voxel_features`, then the local context where there is one.
+        features: float32 (M, F), see `ignet.data.lidar.voxels.voxel_features`, then the local context where there is
+            one.
         inverse: int64 (N,), row of each point's voxel.
     """
 
@@ -29,7 +30,9 @@ class View:
 
     def to(self, device: torch.device) -> "View":
         """The same view on ``device``."""
-        return View(*(tensor.to(device, non_blocking=True) for tensor in (self.coordinates, self.features, self.inverse)))
+        return View(
+            *(tensor.to(device, non_blocking=True) for tensor in (self.coordinates, self.features, self.inverse))
+        )
 
 
 def make_view(

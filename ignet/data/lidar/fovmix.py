@@ -99,24 +99,26 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
 
 
 def turn_sectors(samples: Sequence[Sample], angle: float) -> list[Sample]:
-    """The same samples, their sectors (not their points) turned about z by ``angle`` radians: as wide as the camera's, blind to it."""
+    """The same samples, their sectors (not their points) turned about z by ``angle`` radians: as wide as the camera's,
+    blind to it."""
     return [replace(sample, sector=(sample.sector[0] + angle, sample.sector[1] + angle)) for sample in samples]
 
 
 def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
     """Replace sectors of ``base`` by the camera sectors of the donors.
 
-    The j-th of k donors gives the points in its own sector, turned about z by 2 pi j / k; ``base`` keeps the points outside all the turned
-    sectors. With one donor nothing is turned. Sectors are taken from the samples as they are, so mix before any augmentation. For another
-    sector than the camera's (a control), pass donors with that ``sector``, see :func:`turn_sectors`.
+    The j-th of k donors gives the points in its own sector, turned about z by 2 pi j / k; ``base`` keeps the points
+    outside all the turned sectors. With one donor nothing is turned. Sectors are taken from the samples as they are, so
+    mix before any augmentation. For another sector than the camera's (a control), pass donors with that ``sector``, see
+    :func:`turn_sectors`.
 
     Args:
         base: the scan that most points come from.
         donors: k >= 1 scans.
 
     Returns:
-        First what is left of ``base``, then the donors' points, each with its own label, in_fov and feature; its ``sector`` is that of the
-        first donor.
+        First what is left of ``base``, then the donors' points, each with its own label, in_fov and feature; its
+        ``sector`` is that of the first donor.
 
     Raises:
         ValueError: there is no donor, the turned sectors overlap, or features differ in width.
@@ -133,7 +135,8 @@ def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
 
 
 def points_in_sector(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
-    """The same as `ignet.data.projection.geometry.in_sector` in a fraction of its time: sides of two lines, and angles only near the lines."""
+    """The same as `ignet.data.projection.geometry.in_sector` in a fraction of its time: sides of two lines, and angles
+    only near the lines."""
     inside = np.empty(len(points), bool)
     for start in range(0, len(points), _BLOCK):
         inside[start : start + _BLOCK] = _sides(points[start : start + _BLOCK], low, high)
@@ -152,7 +155,8 @@ def _sides(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.b
 
 
 def check_disjoint(sectors: Sequence[tuple[float, float]]) -> None:
-    """Check that no two of the sectors (low, high), in radians, counter-clockwise from low to high, overlap; touching is allowed.
+    """Check that no two of the sectors (low, high), in radians, counter-clockwise from low to high, overlap; touching
+    is allowed.
 
     Raises:
         ValueError: two overlap.

@@ -26,13 +26,14 @@ class ScanSource:
         dataset_root: folder that holds ``sequences/``.
         frames: frame names of each sequence, for example ``{"00": ["000000", "000001"]}``.
         supervision: which labels: ``scribbles``, ``dense``, or ``pseudo`` (scribbles and a network's predictions).
-        labels_root: folder that holds ``sequences/NN/scribbles``, or ``labels`` for pseudo-labels; None: ``dataset_root``. Dense labels
-            are always the dataset's.
+        labels_root: folder that holds ``sequences/NN/scribbles``, or ``labels`` for pseudo-labels; None:
+            ``dataset_root``. Dense labels are always the dataset's.
         correspondence: correspondence file of each sequence; None: no point counts as seen by the camera.
         features: feature store of each sequence; None: no features.
         standardize: bring each channel of the features to mean 0 and deviation 1 over all points of the stores.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
-        labelled: the (sequence, frame) whose label files may be opened; all points of other scans are without a label. None: all.
+        labelled: the (sequence, frame) whose label files may be opened; all points of other scans are without a label.
+            None: all.
         teacher: hash of the 2D network whose features are expected; None: any, but one.
         verify: compare the checksum of the features of each scan that is read.
         remission_scale: what stands for a remission of 1 in the scans.
@@ -66,7 +67,10 @@ class ScanSource:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
         if not self.scans:
             found = ", ".join(frames) or "none"
-            raise IgnetError(f"{dataset_root}: found no frame in sequences {found}, expected at least one; name the frames to train on")
+            raise IgnetError(
+                f"{dataset_root}: found no frame in sequences {found}, expected at least one; name the frames to "
+                "train on"
+            )
         self._labelled = frozenset(self.scans if labelled is None else labelled)
         self.pools = pools(self.scans, self._labelled)
         self.dataset_root, self.supervision = Path(dataset_root), supervision
@@ -81,7 +85,8 @@ class ScanSource:
             for sequence, file in (files or {}).items():
                 if missing := [frame for frame in frames[sequence] if frame not in file]:
                     raise IgnetError(
-                        f"{file.path}: lacks {len(missing)} frames, first {missing[0]}, expected all; run the rule that makes it again"
+                        f"{file.path}: lacks {len(missing)} frames, first {missing[0]}, expected all; run the rule "
+                        "that makes it again"
                     )
         stores = list((self._features or {}).values())
         self.channels = stores[0].channels if stores else 0
@@ -108,7 +113,9 @@ class ScanSource:
         if i in self._kept:
             return self._kept[i]
         sample = self._read(*self.scans[i])
-        size = sum(array.nbytes for array in (sample.points, sample.labels, sample.in_fov, sample.feature, sample.feature_of))
+        size = sum(
+            array.nbytes for array in (sample.points, sample.labels, sample.in_fov, sample.feature, sample.feature_of)
+        )
         if self._cache and self._kept_bytes + size <= CACHE_BYTES:
             self._kept[i] = sample
             self._kept_bytes += size
@@ -135,7 +142,11 @@ class ScanSource:
     def _read(self, sequence: str, frame: str) -> Sample:
         points = read_scan(scan_path(self.dataset_root, sequence, frame), self._remission_scale)
         count = len(points)
-        labels = self._read_labels(sequence, frame, count) if (sequence, frame) in self._labelled else np.full(count, IGNORE, np.uint8)
+        labels = (
+            self._read_labels(sequence, frame, count)
+            if (sequence, frame) in self._labelled
+            else np.full(count, IGNORE, np.uint8)
+        )
 
         in_fov, sector = np.zeros(count, bool), (0.0, 0.0)
         if self._correspondence is not None:
@@ -143,7 +154,8 @@ class ScanSource:
             seen = file.read(frame)
             if seen.points != count:
                 raise IgnetError(
-                    f"{file.path}: frame {frame} was made of {seen.points} points, but its scan has {count}; run the rule project again"
+                    f"{file.path}: frame {frame} was made of {seen.points} points, but its scan has {count}; run the "
+                    "rule project again"
                 )
             in_fov[seen.index], sector = True, seen.sector
 
@@ -153,7 +165,8 @@ class ScanSource:
             index, feature = store.read(frame)
             if len(index) and index.max() >= count:
                 raise IgnetError(
-                    f"{store.path}: frame {frame} names point {index.max()}, but its scan has {count}; run the rule extract again"
+                    f"{store.path}: frame {frame} names point {index.max()}, but its scan has {count}; run the rule "
+                    "extract again"
                 )
             if self._statistics is not None:
                 mean, deviation = self._statistics
@@ -169,5 +182,7 @@ class ScanSource:
 
 def _of(files: Mapping[str, Path], sequence: str, kind: str) -> Path:
     if sequence not in files:
-        raise IgnetError(f"sequence {sequence}: found no {kind} file, expected one for each sequence that is trained on")
+        raise IgnetError(
+            f"sequence {sequence}: found no {kind} file, expected one for each sequence that is trained on"
+        )
     return files[sequence]

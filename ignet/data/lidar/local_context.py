@@ -1,8 +1,8 @@
 """Pyramid local semantic context: what the labels around a point are, as input features of a 3D network.
 
-Source: ScribbleKITTI (Unal et al., CVPR 2022). There a first network learns with it on the training scans, whose scribbles are there also
-when it labels them; a second network, which learns from these pseudo-labels, has none. Leaving it out of some training samples, so that the
-first network can do without it too, is this project's choice.
+Source: ScribbleKITTI (Unal et al., CVPR 2022). There a first network learns with it on the training scans, whose
+scribbles are there also when it labels them; a second network, which learns from these pseudo-labels, has none. Leaving
+it out of some training samples, so that the first network can do without it too, is this project's choice.
 """
 
 import numpy as np
@@ -65,7 +65,8 @@ def _histograms(cells: NDArray[np.int64], labels: NDArray[np.uint8], config: Loc
 
 
 def _cells(points: NDArray[np.float32], rows: NDArray[np.int64], config: LocalContextConfig) -> NDArray[np.int64]:
-    """Number of each point's cell of the finest level, int64 (M,), by ring, then by sector from the rear on; the last ring has no edge."""
+    """Number of each point's cell of the finest level, int64 (M,), by ring, then by sector from the rear on; the last
+    ring has no edge."""
     rings, sectors = config.levels[0]
     x, y = points[:, 0].take(rows), points[:, 1].take(rows)
     distance, azimuth = np.hypot(x, y), np.arctan2(y, x)

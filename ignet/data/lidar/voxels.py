@@ -35,7 +35,9 @@ def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, 
     keys = np.empty(len(points), np.int64)
     for start in range(0, len(points), _BLOCK):
         part = slice(start, start + _BLOCK)
-        x, y, z = ((_cell(column[part], voxel) - bottom).astype(np.int64) for column, bottom in zip(columns, low, strict=True))
+        x, y, z = (
+            (_cell(column[part], voxel) - bottom).astype(np.int64) for column, bottom in zip(columns, low, strict=True)
+        )
         keys[part] = (((x << bits[1]) | y) << bits[2]) | z
     keys, index = _sort(keys, sum(bits))
     starts = np.concatenate([[True], keys[1:] != keys[:-1]])
@@ -74,7 +76,8 @@ def _fault(points: np.ndarray, voxel: float) -> IgnetError:
     broken = int(np.flatnonzero(~inside.all(axis=1))[0])
     found = ", ".join(f"{value:g}" for value in points[broken, :3])
     return IgnetError(
-        f"point {broken} of the scan: found x, y, z = {found}, expected finite values within {COORDINATE_LIMIT * voxel:g} m; "
+        f"point {broken} of the scan: found x, y, z = {found}, expected finite values within "
+        f"{COORDINATE_LIMIT * voxel:g} m; "
         "check the scan file, or use larger voxels"
     )
 
@@ -82,8 +85,8 @@ def _fault(points: np.ndarray, voxel: float) -> IgnetError:
 def voxel_features(points: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The network's input: x, y, z in metres and remission of the first point in each voxel, float32 (M, 4).
 
-    The choice of the field's published MinkUNet (SPVNAS, and ScribbleKITTI's MinkowskiNet after it): one point stands for its voxel,
-    no mean is taken.
+    The choice of the field's published MinkUNet (SPVNAS, and ScribbleKITTI's MinkowskiNet after it): one point stands
+    for its voxel, no mean is taken.
 
     Args:
         points: float32 (N, 4): x, y, z, remission.
@@ -100,7 +103,8 @@ def collate(coordinates: Sequence[np.ndarray], inverses: Sequence[np.ndarray]) -
         inverses: one int64 (N_b,) each scan, the voxel of each point within its own scan.
 
     Returns:
-        coordinates int32 (sum M_b, 4): number of the scan, x, y, z; inverse int64 (sum N_b,), the row of each point's voxel.
+        coordinates int32 (sum M_b, 4): number of the scan, x, y, z; inverse int64 (sum N_b,), the row of each point's
+        voxel.
     """
     rows = np.cumsum([0, *(len(c) for c in coordinates)])
     joined = np.empty((int(rows[-1]), 4), np.int32)

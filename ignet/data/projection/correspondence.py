@@ -20,11 +20,12 @@ class FrameCorrespondence:
     Attributes:
         index: int32 (n,), ascending point numbers in the scan.
         pixel: float32 (n, 2), column and row; the centre of the top-left pixel is (0, 0).
-        scribble: uint8 (n,), Cityscapes train id of the point's scribble, 255 where it has none: the sparse scribble image
-            in coordinate form.
+        scribble: uint8 (n,), Cityscapes train id of the point's scribble, 255 where it has none: the sparse scribble
+            image in coordinate form.
         points: number of points of the whole scan.
         width, height: size of the image in pixels.
-        sector: the camera's azimuth interval (low, high) in radians, see `ignet.data.projection.geometry.camera_sector`.
+        sector: the camera's azimuth interval (low, high) in radians, see
+            `ignet.data.projection.geometry.camera_sector`.
     """
 
     index: NDArray[np.int32]
@@ -37,7 +38,8 @@ class FrameCorrespondence:
 
 
 class CorrespondenceWriter(FlatWriter):
-    """Writes the correspondence of a sequence: ``with CorrespondenceWriter(path) as writer: writer.add(...)``; atomic."""
+    """Writes the correspondence of a sequence: ``with CorrespondenceWriter(path) as writer: writer.add(...)``;
+    atomic."""
 
     def __init__(self, path: Path, attributes: dict[str, str] | None = None) -> None:
         """Args:
@@ -80,5 +82,11 @@ class Correspondence(FlatReader):
         facts, rows = self._facts(frame), self._rows(frame)
         (width, height), (low, high) = facts["size"], facts["sector"]
         return FrameCorrespondence(
-            rows["index"], rows["pixel"], rows["scribble"], int(facts["points"]), int(width), int(height), (float(low), float(high))
+            rows["index"],
+            rows["pixel"],
+            rows["scribble"],
+            int(facts["points"]),
+            int(width),
+            int(height),
+            (float(low), float(high)),
         )

@@ -11,7 +11,11 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_correspondence(
-    image: NDArray[np.uint8], pixel: NDArray[np.float32], depth: NDArray[np.float32], scribble: NDArray[np.uint8], caption: str = ""
+    image: NDArray[np.uint8],
+    pixel: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    scribble: NDArray[np.uint8],
+    caption: str = "",
 ) -> NDArray[np.uint8]:
     """Two panels with legends: visible points coloured by depth, and their scribbles in the colours of Cityscapes.
 
@@ -41,7 +45,12 @@ def draw_correspondence(
 
 
 def _points(
-    image: NDArray[np.uint8], pixel: NDArray[np.float32], colors: NDArray[np.uint8], zoom: int, brightness: float, radius: int
+    image: NDArray[np.uint8],
+    pixel: NDArray[np.float32],
+    colors: NDArray[np.uint8],
+    zoom: int,
+    brightness: float,
+    radius: int,
 ) -> NDArray[np.uint8]:
     """Discs over a greyed and dimmed image, so that only the points have colour."""
     grey = (image.mean(axis=2, keepdims=True) * brightness).astype(np.uint8).repeat(3, axis=2)

@@ -1,4 +1,5 @@
-"""Projection of LiDAR points into a camera image, visibility, and the camera's azimuth sector: pure functions of arrays."""
+"""Projection of LiDAR points into a camera image, visibility, and the camera's azimuth sector: pure functions of
+arrays."""
 
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ class Projected(NamedTuple):
     """Where each of N points falls in the image.
 
     Attributes:
-        pixel: float32 (N, 2), column u and row v; the centre of the top-left pixel is (0, 0). (-1, -1) where depth <= 0.
+        pixel: float32 (N, 2), column u and row v; the centre of the top-left pixel is (0, 0). (-1, -1) where depth <=
+            0.
         depth: float32 (N,), metres along the camera's axis.
         inside: bool (N,), depth > 0 and the pixel strictly between the centres of the outermost pixels, so that
             it can be rounded or interpolated without leaving the image.
@@ -64,7 +66,9 @@ def visible(projected: Projected, width: int, height: int, cell: int, tolerance:
     """
     columns, rows = -(-width // cell), -(-height // cell)
     inside = projected.inside
-    grid = np.floor((projected.pixel[inside] + 0.5) / cell).astype(np.int64)  # + 0.5: pixel centres have whole coordinates
+    grid = np.floor((projected.pixel[inside] + 0.5) / cell).astype(
+        np.int64
+    )  # + 0.5: pixel centres have whole coordinates
     place = grid[:, 1] * columns + grid[:, 0]
     depth = projected.depth[inside].astype(np.float64)
     nearest = np.full(rows * columns, np.inf)
@@ -77,8 +81,8 @@ def visible(projected: Projected, width: int, height: int, cell: int, tolerance:
 def camera_sector(p2: NDArray[np.float64], tr: NDArray[np.float64], width: int, height: int) -> tuple[float, float]:
     """The camera's azimuth interval as the LiDAR sees it at a far distance.
 
-    It is the smallest interval that holds the directions of all pixels; a pinhole image has its extremes at its corners.
-    Near points may fall outside it and yet into the image, because the camera does not sit in the LiDAR.
+    It is the smallest interval that holds the directions of all pixels; a pinhole image has its extremes at its
+    corners. Near points may fall outside it and yet into the image, because the camera does not sit in the LiDAR.
 
     Args:
         p2: (3, 4) projection of the camera, pixels.
@@ -87,8 +91,8 @@ def camera_sector(p2: NDArray[np.float64], tr: NDArray[np.float64], width: int, 
         height: of the image, pixels.
 
     Returns:
-        (low, high): atan2(y, x) in the LiDAR frame, radians in (-pi, pi]; low is the right edge. It goes counter-clockwise from
-        low to high, so that low > high where it crosses the negative x axis.
+        (low, high): atan2(y, x) in the LiDAR frame, radians in (-pi, pi]; low is the right edge. It goes
+        counter-clockwise from low to high, so that low > high where it crosses the negative x axis.
     """
     corners = np.array([(u, v, 1.0) for u in (0, width - 1) for v in (0, height - 1)])
     rotation = np.asarray(p2, np.float64)[:, :3] @ np.asarray(tr, np.float64)[:3, :3]
@@ -101,7 +105,8 @@ def camera_sector(p2: NDArray[np.float64], tr: NDArray[np.float64], width: int, 
 
 
 def in_sector(points: NDArray, low: float, high: float) -> NDArray[np.bool_]:
-    """Which points (N, >=2) lie in the azimuth interval from ``low`` counter-clockwise to ``high`` (radians): bool (N,)."""
+    """Which points (N, >=2) lie in the azimuth interval from ``low`` counter-clockwise to ``high`` (radians): bool
+    (N,)."""
     azimuth = np.arctan2(np.asarray(points)[:, 1].astype(np.float64), np.asarray(points)[:, 0].astype(np.float64))
     return np.mod(azimuth - low, 2 * np.pi) <= np.mod(high - low, 2 * np.pi)
 

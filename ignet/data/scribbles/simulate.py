@@ -1,7 +1,9 @@
-"""Scribbles drawn from dense labels: lines along objects and surfaces, as a person would draw them, away from class borders.
+"""Scribbles drawn from dense labels: lines along objects and surfaces, as a person would draw them, away from class
+borders.
 
-ScribbleKITTI's scribbles were drawn by hand on accumulated scans. These are drawn on one scan: each object, and each connected
-patch of a surface, gets wiggly lines along its longest direction, in proportion to its points. All of it is this project's choice.
+ScribbleKITTI's scribbles were drawn by hand on accumulated scans. These are drawn on one scan: each object, and each
+connected patch of a surface, gets wiggly lines along its longest direction, in proportion to its points. All of it is
+this project's choice.
 """
 
 import numpy as np
@@ -11,7 +13,10 @@ from scipy import ndimage
 from ignet.data.label_sets.labels import CLASSES, IGNORE
 from ignet.data.scribbles.borders import clear_of_others
 
-_WIDE = tuple(CLASSES.index(name) for name in ("road", "parking", "sidewalk", "other-ground", "building", "fence", "vegetation", "terrain"))
+_WIDE = tuple(
+    CLASSES.index(name)
+    for name in ("road", "parking", "sidewalk", "other-ground", "building", "fence", "vegetation", "terrain")
+)
 _WIDE_CELL, _SMALL_CELL = 2.5, 0.8  # metres: points of one class in touching cells belong together
 _BAND = 0.2  # metres: half width of a line, up to which no further line is begun
 _MOST_LINES = 8
@@ -32,7 +37,8 @@ def simulate_scribbles(
         labels: uint8 (N,) LiDAR train ids, 255 where there is none.
         instances: (N,) object numbers, 0 where a point belongs to none.
         fraction: share of the N points to label, 0..1. Fewer are labelled where too few are clear of other classes.
-        margin: metres that a labelled point keeps from every point of another class; points without a class do not count.
+        margin: metres that a labelled point keeps from every point of another class; points without a class do not
+            count.
         rng: draws the lines.
 
     Returns:
@@ -42,7 +48,9 @@ def simulate_scribbles(
         ValueError: the arrays differ in length.
     """
     if not len(points) == len(labels) == len(instances):
-        raise ValueError(f"found {len(points)} points, {len(labels)} labels, {len(instances)} instances, expected as many of each")
+        raise ValueError(
+            f"found {len(points)} points, {len(labels)} labels, {len(instances)} instances, expected as many of each"
+        )
     xyz = np.asarray(points[:, :3], np.float64)
     scribbles = np.full(len(labels), IGNORE, np.uint8)
     segment = segments(xyz, labels, instances)
@@ -66,8 +74,8 @@ def simulate_scribbles(
 def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDArray[np.integer]) -> NDArray[np.int64]:
     """Number of the object or connected patch of each point: int64 (N,), 0..S-1, and -1 where a point has no class.
 
-    Points with an instance form one segment an instance. The others are joined, class by class, where they lie in cells that touch
-    each other seen from above.
+    Points with an instance form one segment an instance. The others are joined, class by class, where they lie in cells
+    that touch each other seen from above.
     """
     segment = np.full(len(labels), -1, np.int64)
     count = 0
@@ -90,11 +98,14 @@ def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDA
     return segment
 
 
-def _quotas(sizes: NDArray[np.int64], room: NDArray[np.int64], total: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Points to label in each segment: in proportion to its size, rounded at random, at most what is free; ``total`` in all if possible.
+def _quotas(
+    sizes: NDArray[np.int64], room: NDArray[np.int64], total: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Points to label in each segment: in proportion to its size, rounded at random, at most what is free; ``total`` in
+    all if possible.
 
-    Random rounding, because lines are drawn on accumulated scans: an object that shows a few points in one scan has a line, but often
-    none of its points in this scan lies on it.
+    Random rounding, because lines are drawn on accumulated scans: an object that shows a few points in one scan has a
+    line, but often none of its points in this scan lies on it.
     """
     chance = rng.random(len(sizes))
     low, high = 0.0, 1.0
@@ -107,12 +118,17 @@ def _quotas(sizes: NDArray[np.int64], room: NDArray[np.int64], total: int, rng: 
     return _shared(low, sizes, room, chance)
 
 
-def _shared(share: float, sizes: NDArray[np.int64], room: NDArray[np.int64], chance: NDArray[np.float64]) -> NDArray[np.int64]:
+def _shared(
+    share: float, sizes: NDArray[np.int64], room: NDArray[np.int64], chance: NDArray[np.float64]
+) -> NDArray[np.int64]:
     return np.minimum((share * sizes + chance).astype(np.int64), room)
 
 
-def _along_lines(xyz: NDArray[np.float64], free: NDArray[np.bool_], quota: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The ``quota`` free points (numbers among the free ones) nearest to a few wiggly lines along a segment's longest direction.
+def _along_lines(
+    xyz: NDArray[np.float64], free: NDArray[np.bool_], quota: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The ``quota`` free points (numbers among the free ones) nearest to a few wiggly lines along a segment's longest
+    direction.
 
     Lines lie in the plane of the two longest directions: on the ground seen from above, on a wall seen from its front.
     """

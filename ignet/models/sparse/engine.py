@@ -15,7 +15,8 @@ ENGINES = ("torch", "minkowski")
 def resolve_engine(name: str, device: torch.device) -> str:
     """Turn ``auto``, ``torch`` or ``minkowski`` into the engine that will run on ``device``.
 
-    ``auto`` takes minkowski on CUDA where it is installed for CUDA, else torch. A named engine is taken or refused, never replaced.
+    ``auto`` takes minkowski on CUDA where it is installed for CUDA, else torch. A named engine is taken or refused,
+    never replaced.
 
     Raises:
         IgnetError: the name is unknown, or the named engine cannot run here.
@@ -26,7 +27,10 @@ def resolve_engine(name: str, device: torch.device) -> str:
         raise IgnetError(f"sparse engine: found '{name}', expected auto, {' or '.join(ENGINES)}")
     fault = minkowski_fault(device) if name == "minkowski" else None
     if fault:
-        raise IgnetError(f"sparse engine minkowski: {fault}; install it with `make setup`, or set engine: torch (same weights and results)")
+        raise IgnetError(
+            f"sparse engine minkowski: {fault}; install it with `make setup`, or set engine: torch (same weights and "
+            "results)"
+        )
     return name
 
 

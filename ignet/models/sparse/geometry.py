@@ -14,9 +14,10 @@ BATCH_LIMIT = 2**9
 class Geometry(Protocol):
     """The voxels of one batch at every stride, in one engine.
 
-    A level is named by its stride s: level 1 holds the rows of the caller's coordinates, in the caller's order; a coarser level
-    holds the unique floor(c / s) * s, in an order that is the engine's own but fixed for the geometry's life. Kernel maps depend on
-    coordinates alone and are kept here, so all layers, and all networks, that are given the same geometry share them.
+    A level is named by its stride s: level 1 holds the rows of the caller's coordinates, in the caller's order; a
+    coarser level holds the unique floor(c / s) * s, in an order that is the engine's own but fixed for the geometry's
+    life. Kernel maps depend on coordinates alone and are kept here, so all layers, and all networks, that are given the
+    same geometry share them.
     """
 
     engine: str
@@ -27,15 +28,16 @@ class Geometry(Protocol):
         ...
 
     def coordinates(self, stride: int) -> Tensor:
-        """int32 (rows, 4): batch, x, y, z of the level's voxels in voxels of level 1, one for each row of its features."""
+        """int32 (rows, 4): batch, x, y, z of the level's voxels in voxels of level 1, one for each row of its
+        features."""
         ...
 
     def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
         """Sparse convolution from one level to another; differentiable in ``features`` and ``kernel``.
 
-        out[p] = sum_k in[p + off_k * in_stride] W_k where out_stride >= in_stride; a transposed convolution where it is smaller:
-        the input at p reaches the outputs at p + off_k * out_stride. Offset k = ix + K iy + K^2 iz; off = i - K // 2 for an odd K,
-        i for an even one. Sites that are not occupied count as zero.
+        out[p] = sum_k in[p + off_k * in_stride] W_k where out_stride >= in_stride; a transposed convolution where it is
+        smaller: the input at p reaches the outputs at p + off_k * out_stride. Offset k = ix + K iy + K^2 iz; off = i -
+        K // 2 for an odd K, i for an even one. Sites that are not occupied count as zero.
 
         Args:
             features: float (rows(in_stride), Cin).
@@ -72,7 +74,8 @@ def check_coordinates(coordinates: Tensor) -> None:
         )
     if int(batch.min()) < 0 or int(batch.max()) >= BATCH_LIMIT:
         raise IgnetError(
-            f"voxel coordinates: found batch numbers {int(batch.min())} to {int(batch.max())}, expected 0 to {BATCH_LIMIT - 1}"
+            f"voxel coordinates: found batch numbers {int(batch.min())} to {int(batch.max())}, expected 0 to "
+            f"{BATCH_LIMIT - 1}"
         )
 
 
@@ -84,7 +87,9 @@ def duplicate_error(found: int, unique: int) -> IgnetError:
     )
 
 
-def check_convolution(rows: int, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> None:
+def check_convolution(
+    rows: int, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int
+) -> None:
     """Refuse operands that do not fit a convolution; ``rows`` is the number of voxels of the input level.
 
     Raises:
@@ -93,6 +98,10 @@ def check_convolution(rows: int, features: Tensor, kernel: Tensor, kernel_size: 
     if max(in_stride, out_stride) % min(in_stride, out_stride):
         raise ValueError(f"strides {in_stride} and {out_stride}: neither is a multiple of the other")
     if kernel.dim() != 3 or kernel.shape[0] != kernel_size**3:
-        raise ValueError(f"kernel {tuple(kernel.shape)}: expected ({kernel_size**3}, Cin, Cout) for kernel size {kernel_size}")
+        raise ValueError(
+            f"kernel {tuple(kernel.shape)}: expected ({kernel_size**3}, Cin, Cout) for kernel size {kernel_size}"
+        )
     if features.shape != (rows, kernel.shape[1]):
-        raise ValueError(f"features {tuple(features.shape)}: expected ({rows}, {kernel.shape[1]}) at stride {in_stride}")
+        raise ValueError(
+            f"features {tuple(features.shape)}: expected ({rows}, {kernel.shape[1]}) at stride {in_stride}"
+        )

@@ -1,4 +1,5 @@
-"""Layers over an engine's geometry. Features are plain (rows, C) tensors, so normalisation and activation are torch's own."""
+"""Layers over an engine's geometry. Features are plain (rows, C) tensors, so normalisation and activation are torch's
+own."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +17,9 @@ class SparseConv3d(nn.Module):
     Parameter ``kernel``: (K^3, Cin, Cout), or (Cin, Cout) for K = 1 at stride 1, which needs no neighbours.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, transposed: bool = False):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, transposed: bool = False
+    ):
         """Make the layer; a transposed one divides the level's stride by ``stride``, another one multiplies it."""
         super().__init__()
         self.kernel_size, self.stride, self.transposed = kernel_size, stride, transposed
@@ -26,7 +29,8 @@ class SparseConv3d(nn.Module):
         self.kernel = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
     def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:
-        """Features (rows(stride), Cin) of the level ``stride`` -> (rows(result), Cout) of the level that `result` names."""
+        """Features (rows(stride), Cin) of the level ``stride`` -> (rows(result), Cout) of the level that `result`
+        names."""
         if self.pointwise:
             return features @ self.kernel
         return geometry.convolve(features, self.kernel, self.kernel_size, stride, self.result(stride))
@@ -42,7 +46,8 @@ class SparseConv3d(nn.Module):
 
 
 class SparseSequential(nn.Sequential):
-    """Layers in a row: those that have a `result` are given the geometry and the level, torch's own see the features alone."""
+    """Layers in a row: those that have a `result` are given the geometry and the level, torch's own see the features
+    alone."""
 
     def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:  # type: ignore[override]
         """Features (rows(stride), Cin) of the level ``stride`` -> (rows(result), Cout)."""

@@ -1,7 +1,7 @@
 """Sparse convolution by MinkowskiEngine 0.5.4, the engine of the field's published code.
 
-Only its coordinate manager and its convolution functions are used, on this package's own weights: layers and checkpoints are the same
-for both engines.
+Only its coordinate manager and its convolution functions are used, on this package's own weights: layers and
+checkpoints are the same for both engines.
 """
 
 import collections
@@ -74,12 +74,16 @@ class MinkowskiGeometry:
         return found
 
     def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
-        """Sparse convolution; see `ignet.models.sparse.geometry.Geometry.convolve`. Half precision is computed in the weight's."""
+        """Sparse convolution; see `ignet.models.sparse.geometry.Geometry.convolve`. Half precision is computed in the
+        weight's."""
         check_convolution(self.rows(in_stride), features, kernel, kernel_size, in_stride, out_stride)
         transposed = in_stride > out_stride
         function = ME.MinkowskiConvolutionTransposeFunction if transposed else ME.MinkowskiConvolutionFunction
         generator = ME.KernelGenerator(
-            kernel_size=kernel_size, stride=in_stride // out_stride if transposed else out_stride // in_stride, dilation=1, dimension=3
+            kernel_size=kernel_size,
+            stride=in_stride // out_stride if transposed else out_stride // in_stride,
+            dilation=1,
+            dimension=3,
         )
         if in_stride == 1 and self._to_engine is not None:
             features = features.index_select(0, self._to_engine)

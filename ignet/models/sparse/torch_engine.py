@@ -1,8 +1,9 @@
 """Sparse convolution in plain PyTorch: bitwise repeatable on the CPU, the same on CUDA, with nothing to compile.
 
-Voxels are sorted int64 keys and neighbours are found by binary search. A convolution works through blocks of output rows, so that its
-memory is bounded: gather the input rows of all (output, offset) pairs of the block, multiply those of each offset by its weight, and
-sum each output's products in a fixed order. Nothing is added atomically, hence the repeatability.
+Voxels are sorted int64 keys and neighbours are found by binary search. A convolution works through blocks of output
+rows, so that its memory is bounded: gather the input rows of all (output, offset) pairs of the block, multiply those of
+each offset by its weight, and sum each output's products in a fixed order. Nothing is added atomically, hence the
+repeatability.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from ignet.models.sparse.geometry import check_convolution, check_coordinates, duplicate_error
 
-# 18 bits an axis hold the allowed coordinates and a kernel's reach around them, so that no neighbour's key carries into the next axis
+# 18 bits an axis hold the allowed coordinates and a kernel's reach around them, so that no neighbour's key carries into
+# the next axis
 BITS = 18
 SHIFT = 1 << (BITS - 1)
 # larger blocks leave the processor's cache, smaller ones cost more calls
@@ -32,7 +34,8 @@ class Block(NamedTuple):
 
 
 class KernelMap(NamedTuple):
-    """All pairs of one convolution; ``identity`` is the offset (if any) at which each output row meets the input row of its own number."""
+    """All pairs of one convolution; ``identity`` is the offset (if any) at which each output row meets the input row of
+    its own number."""
 
     blocks: list[Block]
     identity: int | None
@@ -88,7 +91,8 @@ class TorchGeometry:
         return result
 
     def kernel_map(self, kernel_size: int, in_stride: int, out_stride: int, reverse: bool = False) -> KernelMap:
-        """The pairs of a convolution, or, reversed, those of its gradient: outputs to inputs, with the same offset numbers."""
+        """The pairs of a convolution, or, reversed, those of its gradient: outputs to inputs, with the same offset
+        numbers."""
         if in_stride > out_stride:
             in_stride, out_stride, reverse = out_stride, in_stride, not reverse
         key = (kernel_size, in_stride, out_stride)
@@ -102,7 +106,9 @@ class TorchGeometry:
             last = kernel_size**3 - 1
             forward = _kernel_map(table, last // 2)
             # point symmetry: the same pairs, met from the other side
-            return forward, forward._replace(blocks=[block._replace(used=[last - k for k in block.used]) for block in forward.blocks])
+            return forward, forward._replace(
+                blocks=[block._replace(used=[last - k for k in block.used]) for block in forward.blocks]
+            )
         k, target = (table >= 0).nonzero(as_tuple=True)
         swapped = table.new_full((len(table), self.rows(in_stride)), -1)
         swapped[k, table[k, target].long()] = target.int()
@@ -117,7 +123,8 @@ class TorchGeometry:
         return self._levels[stride]
 
     def _table(self, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
-        """int32 (K^3, rows(out)): the input row at each offset from each output row, -1 where there is none; in_stride <= out_stride."""
+        """int32 (K^3, rows(out)): the input row at each offset from each output row, -1 where there is none; in_stride
+        <= out_stride."""
         source, target = self._level(in_stride), self._level(out_stride)
         symmetric = in_stride == out_stride and kernel_size % 2 == 1
         start = -(kernel_size // 2) if kernel_size % 2 else 0
@@ -167,7 +174,10 @@ def _kernel_map(table: Tensor, identity: int | None) -> KernelMap:
         table = table.clone()
         table[identity] = -1
     size = BLOCK_ROWS.get(table.device.type, BLOCK_ROWS["cuda"])
-    return KernelMap([_block(table[:, first : first + size].contiguous(), first) for first in range(0, table.shape[1], size)], identity)
+    return KernelMap(
+        [_block(table[:, first : first + size].contiguous(), first) for first in range(0, table.shape[1], size)],
+        identity,
+    )
 
 
 def _block(table: Tensor, first: int) -> Block:
@@ -195,11 +205,16 @@ class _Convolution(torch.autograd.Function):
     """Keeps only the input and the weight for the gradient, and gathers again."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, kernel: Tensor, geometry: TorchGeometry, which: tuple[int, int, int]) -> Tensor:
+    def forward(
+        ctx: Any, features: Tensor, kernel: Tensor, geometry: TorchGeometry, which: tuple[int, int, int]
+    ) -> Tensor:
         ctx.save_for_backward(features, kernel)
         ctx.geometry, ctx.which = geometry, which
         kernel_map, weights = geometry.kernel_map(*which), kernel.unbind(0)
-        sums = [_sum(_multiply(features.index_select(0, block.source), weights, block), block) for block in kernel_map.blocks]
+        sums = [
+            _sum(_multiply(features.index_select(0, block.source), weights, block), block)
+            for block in kernel_map.blocks
+        ]
         return _join(sums, features, weights, kernel_map.identity)
 
     @staticmethod

@@ -20,13 +20,19 @@ _SHEET_WIDTH = 1400
 
 
 def data(manifest: Path, sheet: Path, quality: int, notes: Sequence[str]) -> Section:
-    """Frames, points and labels of each sequence, the sheet that shows some of each, and notes: what else is to say of them."""
+    """Frames, points and labels of each sequence, the sheet that shows some of each, and notes: what else is to say of
+    them."""
     picture, records = read_image(sheet), _records(manifest)
     if picture.shape[1] > _SHEET_WIDTH:
         size = (_SHEET_WIDTH, round(picture.shape[0] * _SHEET_WIDTH / picture.shape[1]))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    uri = {"src": jpeg(picture, quality), "alt": "source images with labels; images, points, labels and scribbles of each target sequence"}
-    return Section("data", "Data", list(notes), tables=[_sequences(records), _class_counts(records)], widget="picture", data=uri)
+    uri = {
+        "src": jpeg(picture, quality),
+        "alt": "source images with labels; images, points, labels and scribbles of each target sequence",
+    }
+    return Section(
+        "data", "Data", list(notes), tables=[_sequences(records), _class_counts(records)], widget="picture", data=uri
+    )
 
 
 def costs(found: Sequence[StageCost]) -> Section:
@@ -56,25 +62,39 @@ def settings(made: Sequence[Made]) -> Section:
     if not made:
         return Section("settings", "Settings and versions", absent="no file beside the results says what made them")
     rows = [
-        (_text(key), _text(value), _text(_some(names, len(made)))) for key, each in versions(made).items() for value, names in each.items()
+        (_text(key), _text(value), _text(_some(names, len(made))))
+        for key, each in versions(made).items()
+        for value, names in each.items()
     ]
     folded = [
-        {"name": each.name, "code": each.facts.get("code", ""), "json": json.dumps(each.facts.get("settings"), indent=2, sort_keys=True)}
+        {
+            "name": each.name,
+            "code": each.facts.get("code", ""),
+            "json": json.dumps(each.facts.get("settings"), indent=2, sort_keys=True),
+        }
         for each in made
     ]
     table = _table("Versions and devices", ("what", "value", "of"), rows, ())
-    return Section("settings", "Settings and versions", tables=[table], table_first=True, widget="settings", data=folded)
+    return Section(
+        "settings", "Settings and versions", tables=[table], table_first=True, widget="settings", data=folded
+    )
 
 
 def _some(names: Sequence[str], all_of_them: int) -> str:
-    return "all results" if len(names) == all_of_them else ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return (
+        "all results"
+        if len(names) == all_of_them
+        else ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    )
 
 
 def _sequences(records: Sequence[Mapping[str, str]]) -> PageTable:
     rows = []
     for sequence in dict.fromkeys(record["sequence"] for record in records):
         own = [record for record in records if record["sequence"] == sequence]
-        points, labelled, scribbled = (sum(int(record[name] or 0) for record in own) for name in ("points", "labelled", "scribbled"))
+        points, labelled, scribbled = (
+            sum(int(record[name] or 0) for record in own) for name in ("points", "labelled", "scribbled")
+        )
         sizes = sorted({f"{record['width']} x {record['height']}" for record in own})
         source = own[0]["scribbles"]
         shares = [
@@ -82,13 +102,18 @@ def _sequences(records: Sequence[Mapping[str, str]]) -> PageTable:
             _share(scribbled, points, " (simulated)" if source == "simulated" else "") if source else _text("-"),
         ]
         role = {"train": "training", "val": "validation"}.get(own[0]["role"], own[0]["role"])
-        rows.append((_text(sequence), _text(role), _number(len(own)), _number(points), *shares, _text(", ".join(sizes))))
+        rows.append(
+            (_text(sequence), _text(role), _number(len(own)), _number(points), *shares, _text(", ".join(sizes)))
+        )
     columns = ("sequence", "role", "frames", "points", "labelled, %", "scribbled, %", "image, pixels")
     return _table("Sequences of the target dataset", columns, rows, ())
 
 
 def _class_counts(records: Sequence[Mapping[str, str]]) -> PageTable:
-    counts = {role: {name: sum(int(r[name]) for r in records if r["role"] == role) for name in CLASSES} for role in ("train", "val")}
+    counts = {
+        role: {name: sum(int(r[name]) for r in records if r["role"] == role) for name in CLASSES}
+        for role in ("train", "val")
+    }
     rows = []
     for name in CLASSES:
         cells = [_text(name)]
@@ -108,7 +133,9 @@ def _records(manifest: Path) -> list[dict[str, str]]:
         raise IgnetError(f"{manifest}: cannot be read ({reason_of(error)}); run the rule check_data again") from None
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[PageCell, ...]], notes: tuple[str, ...]) -> PageTable:
+def _table(
+    title: str, columns: tuple[str, ...], rows: Sequence[tuple[PageCell, ...]], notes: tuple[str, ...]
+) -> PageTable:
     return PageTable(title, columns, tuple(rows), notes, tuple({} for _ in rows))
 
 

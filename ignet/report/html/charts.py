@@ -43,7 +43,8 @@ def chart(figure: go.Figure) -> dict[str, Any]:
 
 
 def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.Figure | None:
-    """Each row's figure as a dot between its bounds; rows without bounds are left out, and with none of them there is no chart.
+    """Each row's figure as a dot between its bounds; rows without bounds are left out, and with none of them there is
+    no chart.
 
     Args:
         table: with ``value``, ``value low`` and ``value high`` among its numbers.
@@ -52,7 +53,11 @@ def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.F
         title: of the horizontal axis.
     """
     place = table.columns.index(label)
-    rows = [(row[place].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{value} low" in found]
+    rows = [
+        (row[place].text, found)
+        for row, found in zip(table.rows, table.numbers, strict=True)
+        if f"{value} low" in found
+    ]
     if not rows:
         return None
     figure = go.Figure(_dots([name for name, _ in rows], [found for _, found in rows], value, "", COLORS[0]))
@@ -60,12 +65,19 @@ def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.F
     return figure
 
 
-def gain_chart(table: PageTable, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str) -> go.Figure | None:
-    """Gains by slice or class with their intervals, one series a run; only ``shown`` is drawn at first, the legend brings the others."""
+def gain_chart(
+    table: PageTable, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str
+) -> go.Figure | None:
+    """Gains by slice or class with their intervals, one series a run; only ``shown`` is drawn at first, the legend
+    brings the others."""
     traces = []
     for run in columns:
-        rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{run} low" in found]
-        trace = _dots([name for name, _ in rows], [found for _, found in rows], run, run, styles.get(run, (COLORS[0], ""))[0])
+        rows = [
+            (row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{run} low" in found
+        ]
+        trace = _dots(
+            [name for name, _ in rows], [found for _, found in rows], run, run, styles.get(run, (COLORS[0], ""))[0]
+        )
         traces.append(trace.update(visible=True if run == shown else "legendonly"))
     if not any(len(trace.x) for trace in traces):
         return None
@@ -74,8 +86,11 @@ def gain_chart(table: PageTable, columns: Sequence[str], shown: str, styles: Map
     return figure.update_layout(showlegend=len(traces) > 1, scattermode="group")
 
 
-def class_chart(table: PageTable, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]) -> go.Figure:
-    """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend. Whiskers are standard deviations over seeds."""
+def class_chart(
+    table: PageTable, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]
+) -> go.Figure:
+    """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend. Whiskers are standard
+    deviations over seeds."""
     rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if found.get("points")]
     figure = go.Figure()
     for run in runs:
@@ -85,15 +100,20 @@ def class_chart(table: PageTable, runs: Sequence[str], shown: Sequence[str], sty
             y=values,
             name=run,
             marker_color=styles[run][0],
-            error_y={"array": deviations, "thickness": 1, "width": 0} if any(d is not None for d in deviations) else None,
+            error_y={"array": deviations, "thickness": 1, "width": 0}
+            if any(d is not None for d in deviations)
+            else None,
             hovertemplate="%{x}: %{y:.1f} %",
             visible=True if run in shown else "legendonly",
         )
-    return figure.update_layout(barmode="group", yaxis={"title": "IoU, %", "range": [0, 100]}, xaxis={"tickangle": -40}, height=420)
+    return figure.update_layout(
+        barmode="group", yaxis={"title": "IoU, %", "range": [0, 100]}, xaxis={"tickangle": -40}, height=420
+    )
 
 
 def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
-    """Shares of each true class that were taken for each class, in per cent; classes that occur on neither side are left out.
+    """Shares of each true class that were taken for each class, in per cent; classes that occur on neither side are
+    left out.
 
     Args:
         confusion: int64 (C, C + 1), truth by prediction; the last column is nothing.
@@ -125,27 +145,36 @@ def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
     return figure.update_xaxes(title="predicted", tickangle=-45, showgrid=False)
 
 
-def curve_charts(curves: Mapping[str, Sequence[Curve]], styles: Mapping[str, tuple[str, str]], points: int) -> dict[str, go.Figure]:
-    """One chart for each figure that a training logged, one line a training: the mean of its seeds, with a band from lowest to highest.
+def curve_charts(
+    curves: Mapping[str, Sequence[Curve]], styles: Mapping[str, tuple[str, str]], points: int
+) -> dict[str, go.Figure]:
+    """One chart for each figure that a training logged, one line a training: the mean of its seeds, with a band from
+    lowest to highest.
 
     Args:
         curves: of each training, its seeds' curves.
         styles: colour and line style of each training.
         points: at most so many a line are drawn.
     """
-    names = list(dict.fromkeys(name for seeds in curves.values() for curve in seeds for name in curve if name != "step"))
+    names = list(
+        dict.fromkeys(name for seeds in curves.values() for curve in seeds for name in curve if name != "step")
+    )
     names.sort(key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
     charts = {}
     for name in names:
         figure = go.Figure()
         for run, seeds in curves.items():
             figure.add_traces(_curve([curve for curve in seeds if name in curve], name, run, styles[run], points))
-        charts[name] = figure.update_layout(height=260, showlegend=False, xaxis_title="step", title={"text": name, "font": {"size": 13}})
+        charts[name] = figure.update_layout(
+            height=260, showlegend=False, xaxis_title="step", title={"text": name, "font": {"size": 13}}
+        )
     return charts
 
 
 def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str], points: int) -> list[go.Scatter]:
-    drawn = [(curve["step"][known], curve[name][known]) for curve in curves if (known := np.isfinite(curve[name])).any()]
+    drawn = [
+        (curve["step"][known], curve[name][known]) for curve in curves if (known := np.isfinite(curve[name])).any()
+    ]
     if not drawn:
         return []
     steps = drawn[0][0]
@@ -157,7 +186,10 @@ def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str],
     line = {"color": style[0], "dash": style[1], "width": 1.5}
     traces = [go.Scatter(x=steps, y=_digits(values.mean(axis=0)), line=line, hovertemplate="%{y:.4g}", **common)]
     if len(values) > 1:
-        band = {"x": np.concatenate([steps, steps[::-1]]), "y": np.concatenate([values.min(axis=0), values.max(axis=0)[::-1]])}
+        band = {
+            "x": np.concatenate([steps, steps[::-1]]),
+            "y": np.concatenate([values.min(axis=0), values.max(axis=0)[::-1]]),
+        }
         hidden = {"line": {"width": 0}, "hoverinfo": "skip", "fill": "toself", "fillcolor": style[0], "opacity": 0.15}
         traces.insert(0, go.Scatter(**band, **hidden, **common))
     return traces
@@ -183,10 +215,20 @@ def _dots(names: Sequence[str], rows: Sequence[Mapping[str, float]], value: str,
     hover = "%{y}: %{x:+.1f} [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>"
     marker = {"color": color, "size": 9}
     return go.Scatter(
-        x=middle, y=list(names), mode="markers", name=run, marker=marker, error_x=reach, customdata=bounds, hovertemplate=hover
+        x=middle,
+        y=list(names),
+        mode="markers",
+        name=run,
+        marker=marker,
+        error_x=reach,
+        customdata=bounds,
+        hovertemplate=hover,
     )
 
 
 def _horizontal(figure: go.Figure, title: str, rows: int) -> None:
-    axes = {"yaxis": {"autorange": "reversed", "automargin": True}, "xaxis": {"title": title, "zeroline": True, "zerolinewidth": 2}}
+    axes = {
+        "yaxis": {"autorange": "reversed", "automargin": True},
+        "xaxis": {"title": title, "zeroline": True, "zerolinewidth": 2},
+    }
     figure.update_layout(height=110 + 26 * max(rows, 2), showlegend=False, **axes)

@@ -14,12 +14,14 @@ class FeatureColors:
     Args:
         features: float (n, D) of each frame, D >= 1; at least two features in all.
 
-    The components are those of the centred covariance; each is stretched so that its middle 98 % fill 0..255. Signs are fixed (the largest
-    weight of a component is positive), so equal features give equal colours.
+    The components are those of the centred covariance; each is stretched so that its middle 98 % fill 0..255. Signs are
+    fixed (the largest weight of a component is positive), so equal features give equal colours.
     """
 
     def __init__(self, features: Sequence[NDArray[np.floating]]) -> None:
-        taken = np.concatenate([part[:: max(1, len(part) * len(features) // _SAMPLES)] for part in features]).astype(np.float64)
+        taken = np.concatenate([part[:: max(1, len(part) * len(features) // _SAMPLES)] for part in features]).astype(
+            np.float64
+        )
         self._mean = taken.mean(axis=0)
         centred = taken - self._mean
         values, vectors = np.linalg.eigh(centred.T @ centred / max(len(taken), 1))

@@ -102,11 +102,14 @@ def made_files(
         files.append((f"run {run}", results / f"train_3d/{run}/seed{seeds[0]}/model"))
         files.append((f"evaluation of {run}", results / f"evaluate/{run}/seed{seeds[0]}/metrics"))
     files.append(("comparison", results / "compare"))
-    return [(name, path / "settings.json" if path.is_dir() else path.with_suffix(".settings.json")) for name, path in files]
+    return [
+        (name, path / "settings.json" if path.is_dir() else path.with_suffix(".settings.json")) for name, path in files
+    ]
 
 
 def versions(made: Iterable[Made]) -> dict[str, dict[str, list[str]]]:
-    """Of each fact that may differ between results (``torch``, ``python``, ``device``, ``machine``): its values and what has them."""
+    """Of each fact that may differ between results (``torch``, ``python``, ``device``, ``machine``): its values and
+    what has them."""
     found: dict[str, dict[str, list[str]]] = {}
     for each in made:
         facts = {**each.facts.get("versions", {}), **{key: each.facts.get(key) for key in ("device", "machine")}}

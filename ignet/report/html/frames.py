@@ -72,7 +72,8 @@ class Frame:
 
 
 def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> list[tuple[str, str]]:
-    """At most ``count`` frames, evenly: as many of each sequence as of the others, one more of the first ones where it does not divide.
+    """At most ``count`` frames, evenly: as many of each sequence as of the others, one more of the first ones where it
+    does not divide.
 
     Args:
         sequences: name and frames of each.
@@ -88,11 +89,15 @@ def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> l
     return chosen
 
 
-def choose_frames(sources: Sources, val: Sequence[str], train: Sequence[str], settings: PageConfig) -> list[tuple[str, str, str]]:
+def choose_frames(
+    sources: Sources, val: Sequence[str], train: Sequence[str], settings: PageConfig
+) -> list[tuple[str, str, str]]:
     """Sequence, frame and role of the scans to show: those of the validation first."""
     frames = {sequence: Correspondence(sources.projection[sequence]).frames for sequence in (*val, *train)}
     shown = [(*place, "val") for place in spread_over([(name, frames[name]) for name in val], settings.frames)]
-    return shown + [(*place, "train") for place in spread_over([(name, frames[name]) for name in train], settings.training_frames)]
+    return shown + [
+        (*place, "train") for place in spread_over([(name, frames[name]) for name in train], settings.training_frames)
+    ]
 
 
 def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device: torch.device) -> list[Frame]:
@@ -110,7 +115,9 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
         points = kitti.read_positions(kitti.scan_path(sources.dataset, sequence, name))
         if len(points) != found.points:
             where = kitti.scan_path(sources.dataset, sequence, name)
-            raise IgnetError(f"{where}: found {len(points)} points, expected {found.points} as in its projection; run project again")
+            raise IgnetError(
+                f"{where}: found {len(points)} points, expected {found.points} as in its projection; run project again"
+            )
         frame = Frame(sequence, name, role, points, image, found, _layers(sources, sequence, name, role, len(points)))
         for network, model in sources.networks.items():
             _segment(frame, network, model, network == sources.features, device)
@@ -143,7 +150,9 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: PageConfig)
             "gaps": packed(np.diff(frame.found.index, prepend=0).astype(np.int32)),
             "pixel": packed(np.rint(16 * frame.found.pixel.T).clip(0, 65535).astype(np.uint16)),
             "scribble": packed(frame.found.scribble),
-            "street": packed(lidar_to_cityscapes(frame.layers["truth"])[frame.found.index]) if "truth" in frame.layers else None,
+            "street": packed(lidar_to_cityscapes(frame.layers["truth"])[frame.found.index])
+            if "truth" in frame.layers
+            else None,
         },
         "image": {"width": width, "height": height, "data": jpeg(_reduced(frame.image, scale), settings.image_quality)},
         "networks": {name: _network_json(frame, ids, scale) for name, ids in frame.segmented.items()},
@@ -154,7 +163,10 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: PageConfig)
 
 
 def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int) -> dict[str, NDArray[np.uint8]]:
-    labels, scribbles = kitti.label_path(sources.dataset, sequence, frame), kitti.scribble_path(sources.scribbles, sequence, frame)
+    labels, scribbles = (
+        kitti.label_path(sources.dataset, sequence, frame),
+        kitti.scribble_path(sources.scribbles, sequence, frame),
+    )
     layers = {}
     # labels of validation scans must be there; those of training scans and scribbles are shown where they are
     if role == "val" or labels.exists():
@@ -162,7 +174,10 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
     if scribbles.exists():
         layers["scribble"] = to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
     if role == "val":
-        layers |= {f"run:{run}": read_predictions(folder, sequence, frame, points) for run, folder in sources.predictions.items()}
+        layers |= {
+            f"run:{run}": read_predictions(folder, sequence, frame, points)
+            for run, folder in sources.predictions.items()
+        }
     return layers
 
 

@@ -25,8 +25,8 @@ def quantised(points: NDArray[np.float32]) -> tuple[NDArray[np.int16], float]:
         points: float (N, 3 or more), x, y, z first, in metres and finite.
 
     Returns:
-        int16 (3, N), all x, then all y, then all z, and the metres of one unit. A coordinate is off by half of that at most: 2 mm in a
-        scan that reaches 120 m.
+        int16 (3, N), all x, then all y, then all z, and the metres of one unit. A coordinate is off by half of that at
+        most: 2 mm in a scan that reaches 120 m.
     """
     places = points[:, :3].astype(np.float64)
     reach = float(np.abs(places).max()) if places.size else 0.0
@@ -40,7 +40,8 @@ def jpeg(image: NDArray[np.uint8], quality: int) -> str:
 
 
 def class_png(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> str:
-    """Data URI of a map of class ids, uint8 (H, W), as a PNG with the classes' colours; what is beyond the palette is black."""
+    """Data URI of a map of class ids, uint8 (H, W), as a PNG with the classes' colours; what is beyond the palette is
+    black."""
     image = Image.fromarray(np.minimum(ids, len(palette)).astype(np.uint8)).convert("P")
     image.putpalette([*palette.ravel().tolist(), 0, 0, 0])
     return _uri(image, "png", optimize=True)

@@ -17,13 +17,31 @@ from ignet.report.html.sections import Section
 
 SCRIPTS = tuple(
     f"{name}.js"
-    for name in ("core", "tables", "charts", "frames", "colors", "panels", "webgl", "raster", "points", "viewer", "ply", "start")
+    for name in (
+        "core",
+        "tables",
+        "charts",
+        "frames",
+        "colors",
+        "panels",
+        "webgl",
+        "raster",
+        "points",
+        "viewer",
+        "ply",
+        "start",
+    )
 )
 """Of the page, in the order in which they run."""
 
 
 def write_page(
-    path: Path, title: str, subtitle: str, sections: Sequence[Section], frames: Iterable[Mapping[str, Any]], extra: Mapping[str, Any]
+    path: Path,
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    frames: Iterable[Mapping[str, Any]],
+    extra: Mapping[str, Any],
 ) -> None:
     """Write the report, atomically.
 
@@ -47,7 +65,11 @@ def write_page(
             style=asset("page.css"),
             plotly=get_plotlyjs(),
             scripts=[asset(name) for name in SCRIPTS],
-            data={"classes": in_script(classes), "charts": in_script(charts), **{name: in_script(value) for name, value in extra.items()}},
+            data={
+                "classes": in_script(classes),
+                "charts": in_script(charts),
+                **{name: in_script(value) for name, value in extra.items()},
+            },
             frames=[in_script(frame) for frame in frames],
         )
     )
@@ -68,7 +90,11 @@ def anchor(text: str) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FunctionLoader(asset),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters["anchor"] = anchor
     return environment

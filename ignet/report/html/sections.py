@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from ignet.config.evaluation import CompareConfig
 from ignet.files.atomic import read_json
-from ignet.report.html.charts import chart, class_chart, confusion_chart, curve_charts, gain_chart, interval_chart, run_styles
+from ignet.report.html.charts import (
+    chart,
+    class_chart,
+    confusion_chart,
+    curve_charts,
+    gain_chart,
+    interval_chart,
+    run_styles,
+)
 from ignet.report.html.tables import PageTable, read_table
 from ignet.report.plots import Curve
 from ignet.report.runs import OCCURRING
@@ -50,9 +58,15 @@ def headline(folder: Path, names: CompareConfig) -> Section:
     """The runs side by side, and what they say."""
     words = read_json(folder / "statements.json")["paragraph"]
     section = Section(
-        "headline", "Results", [line for line in words.splitlines() if line], tables=[read_table(folder, "table")], table_first=True
+        "headline",
+        "Results",
+        [line for line in words.splitlines() if line],
+        tables=[read_table(folder, "table")],
+        table_first=True,
     )
-    difference = interval_chart(section.tables[0], "run", f"difference to {names.baseline}", f"mIoU minus {names.baseline}, points")
+    difference = interval_chart(
+        section.tables[0], "run", f"difference to {names.baseline}", f"mIoU minus {names.baseline}, points"
+    )
     if difference:
         section.charts["difference"] = chart(difference)
     statements = read_table(folder, "statements")
@@ -88,7 +102,10 @@ def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
         why = f"no run has seeds in common with a baseline run '{names.baseline}'"
         return Section("gains", "Gains by slice", absent=why, tables=[read_table(folder, "slices")])
     shown = names.method if names.method in columns else columns[0]
-    text = f"Gains over {names.baseline} by distance, boundary, camera view, and for small objects. The legend shows and hides runs."
+    text = (
+        f"Gains over {names.baseline} by distance, boundary, camera view, and for small objects. The legend "
+        "shows and hides runs."
+    )
     drawn = gain_chart(table, columns, shown, run_styles(runs), f"{OCCURRING}: gain, points")
     charts = {"gains": chart(drawn)} if drawn else {}
     return Section("gains", "Gains by slice", [text], tables=[table, read_table(folder, "slices")], charts=charts)
@@ -115,7 +132,11 @@ def training(curves: Mapping[str, Sequence[Curve]], curves_2d: Mapping[str, Sequ
     """Training curves of all networks."""
     groups = [("3D networks", curves), ("2D networks", curves_2d)]
     data = []
-    section = Section("curves", "Training curves", ["Running means over 2 % of the steps; bands span the lowest and the highest seed."])
+    section = Section(
+        "curves",
+        "Training curves",
+        ["Running means over 2 % of the steps; bands span the lowest and the highest seed."],
+    )
     for title, group in groups:
         if not group:
             continue
@@ -138,8 +159,13 @@ def scans(folder: Path, networks: Sequence[str], features: str, explained: float
     """
     words = "The camera image, projected labels and scribbles, and what each 2D network makes of it."
     if explained is not None:
-        words += f" Features of '{features}': their first three principal components ({explained:.0%} of the variance) as red, green, blue."
-    images = Section("images", "2D segmentation before and after adaptation", [words], widget="images", data=list(networks))
+        words += (
+            f" Features of '{features}': their first three principal components ({explained:.0%} of the "
+            "variance) as red, green, blue."
+        )
+    images = Section(
+        "images", "2D segmentation before and after adaptation", [words], widget="images", data=list(networks)
+    )
     images.tables.append(read_table(folder, "networks_2d"))
     if not networks:
         images.absent = "this experiment has no 2D networks"

@@ -1,4 +1,5 @@
-"""Tables that the comparison wrote, read back: the text of each cell as people see it, and the number to sort and draw by."""
+"""Tables that the comparison wrote, read back: the text of each cell as people see it, and the number to sort and draw
+by."""
 
 import csv
 import re
@@ -25,7 +26,8 @@ class PageTable:
         columns: their names.
         rows: cells, as many as columns.
         notes: remarks that belong to it.
-        numbers: by row, every number that stands in the CSV by its column there, ``... low``, ``... high`` and ``... sd`` included.
+        numbers: by row, every number that stands in the CSV by its column there, ``... low``, ``... high`` and ``...
+            sd`` included.
     """
 
     title: str
@@ -37,7 +39,10 @@ class PageTable:
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Of each column: it holds numbers, so its cells stand at the right."""
-        return tuple(all(row[place].value is not None or not row[place].text for row in self.rows) for place in range(len(self.columns)))
+        return tuple(
+            all(row[place].value is not None or not row[place].text for row in self.rows)
+            for place in range(len(self.columns))
+        )
 
 
 def read_table(folder: Path, name: str) -> PageTable:
@@ -58,9 +63,12 @@ def read_table(folder: Path, name: str) -> PageTable:
         records = list(csv.DictReader(_read(folder / f"{name}.csv").splitlines()))
     if len(texts) != len(records) or any(len(row) != len(columns) for row in texts):
         raise IgnetError(
-            f"{folder / name}.md: found {len(texts)} rows, expected {len(records)} as in {name}.csv; run the rule compare again"
+            f"{folder / name}.md: found {len(texts)} rows, expected {len(records)} as in {name}.csv; run the rule "
+            "compare again"
         )
-    numbers = tuple({key: number for key, text in record.items() if (number := _number(text)) is not None} for record in records)
+    numbers = tuple(
+        {key: number for key, text in record.items() if (number := _number(text)) is not None} for record in records
+    )
     rows = tuple(
         tuple(PageCell(text, found.get(column)) for column, text in zip(columns, row, strict=True))
         for row, found in zip(texts, numbers, strict=True)

@@ -1,4 +1,5 @@
-"""An executor of Snakemake that keeps each job in a queue until the command in QUEUED_MEANWHILE has run, and starts it then as SLURM would.
+"""An executor of Snakemake that keeps each job in a queue until the command in QUEUED_MEANWHILE has run, and starts it
+then as SLURM would.
 
 Snakemake finds it by its name where its parent folder is in PYTHONPATH: ``snakemake --executor queued --jobs 1``.
 """

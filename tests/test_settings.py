@@ -192,8 +192,11 @@ def features(request: pytest.FixtureRequest, work: Path) -> Path:  # noqa: F811
 
 
 def test_no_3d_training_reads_what_does_not_identify_it(
-    guarded: None, work: Path, features: Path, tmp_path: Path
-) -> None:  # noqa: F811
+    guarded: None,
+    work: Path,  # noqa: F811
+    features: Path,
+    tmp_path: Path,
+) -> None:
     for case, settings in RUNS.items() if features.name.endswith("int8") else [("labels", RUNS["labels"])]:
         out = tmp_path / case
         data = (

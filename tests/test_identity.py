@@ -71,21 +71,23 @@ def test_a_file_beside_a_module_that_it_names_counts(tmp_path: Path) -> None:
 
 
 def test_every_file_that_the_package_ships_is_seen_or_known_not_to_matter() -> None:
-    """The page's assets enter the rule `report` by a hash of their own; the others belong to commands that make no
-    result."""
+    """The page's assets and the dataset's label set enter the rules by hashes of their own; the others belong to
+    commands that make no result."""
     known = {"ignet/report/html/assets", "ignet/view/assets", "ignet/workflow/throughput.csv"}
+    known |= {f"ignet/data/label_sets/{name}.yaml" for name in ("semantickitti", "nuscenes")}
     files = {path.relative_to(identity.ROOT.parent) for path in identity.ROOT.rglob("*") if path.is_file()}
     shipped = {
         path
         for path in files
         if path.suffix not in (".py", ".pyc") and not {path.as_posix(), path.parent.as_posix()} & known
     }
-    assert {path.as_posix() for path in shipped} == {"ignet/data/formats/labelled_scans.npz"}
-    reached = {"train_3d.py", "adapt_2d.py"}
-    for script in reached:
-        assert "labelled_scans.npz" in "".join(
+    seen = {"ignet/data/formats/labelled_scans.npz", "ignet/data/label_sets/cityscapes.yaml"}
+    assert {path.as_posix() for path in shipped} == seen
+    for script in ("train_3d.py", "adapt_2d.py"):
+        content = "".join(
             identity._content(identity._file_of(name)) for name in identity.import_closure(SCRIPTS / script)
         )
+        assert all(Path(path).name in content for path in seen)
 
 
 def test_broken_python_is_named(tmp_path: Path) -> None:

@@ -102,15 +102,15 @@ def validate(section: type[S], values: Any, where: str) -> S:
         raise IgnetError(f"{where}: {_first_fault(section, error)}") from None
 
 
-def read_yaml(path: Path | str) -> dict[str, Any]:
-    """Read a YAML mapping safely.
+def read_yaml(path: Path | str, integer_keys: bool = False) -> dict[str, Any]:
+    """Read a YAML mapping safely, whose keys are text, or also integers.
 
     Raises:
         IgnetError: the file is missing, is not YAML, holds no mapping, a key twice, or what YAML reads as something
             else than it looks like.
     """
     try:
-        values = load_yaml(path)
+        values = load_yaml(path, integer_keys)
     except (OSError, UnicodeDecodeError) as error:
         raise IgnetError(
             f"{path}: cannot be read ({reason_of(error)}); give the path of a configuration file"

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_TEXT, _INTEGER, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "merge"))
 
 
 class _RefusedError(yaml.YAMLError):
@@ -16,6 +16,8 @@ class _RefusedError(yaml.YAMLError):
 class _Loader(yaml.SafeLoader):
     """Refuses keys that stand twice, keys that are no text, and numbers with leading zeros."""
 
+    key_tags: tuple[str, ...] = (_TEXT,)
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
@@ -23,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
                 continue
-            if key.tag != _TEXT:
+            if key.tag not in self.key_tags:
                 found = yaml.SafeLoader.construct_object(self, key)
                 raise _RefusedError(
                     f"line {line}: found the key {key.value} without quotes, which is {found!r} to YAML; write "
@@ -49,15 +51,22 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def load_yaml(path: Path | str) -> Any:
-    """The values of a YAML file.
+class _IntegerKeyLoader(_Loader):
+    """Takes integers as keys, too."""
+
+    key_tags = (_TEXT, _INTEGER)
+
+
+def load_yaml(path: Path | str, integer_keys: bool = False) -> Any:
+    """The values of a YAML file, whose keys are text, or also integers.
 
     Raises:
         OSError, UnicodeDecodeError: it cannot be read, or is not UTF-8.
         yaml.YAMLError: it is no YAML, or holds what YAML would drop or read as something else; the text is one line.
     """
     try:
-        return _Loader(Path(path).read_text(encoding="utf-8")).get_single_data()
+        loader = _IntegerKeyLoader if integer_keys else _Loader
+        return loader(Path(path).read_text(encoding="utf-8")).get_single_data()
     except _RefusedError:
         raise
     except yaml.YAMLError as error:

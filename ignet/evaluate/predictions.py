@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import read_labels
-from ignet.data.label_sets.labels import CLASSES, IGNORE, is_raw_class, to_train_ids
+from ignet.data.label_sets.labels import CLASSES, IGNORE, SEMANTICKITTI, to_train_ids
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.slices import camera_coverage
@@ -65,7 +65,7 @@ def foreign_ids(raw: NDArray[np.uint32]) -> str | None:
     if floats:
         return f"float32 numbers, {numbers.min():g} to {numbers.max():g}"
     classes = np.unique(raw & 0xFFFF)
-    unknown = [int(name) for name in classes if not is_raw_class(int(name))]
+    unknown = classes[~SEMANTICKITTI.is_raw_id(classes)].tolist()
     if unknown and all(name <= len(CLASSES) or name == IGNORE for name in unknown):
         return f"{', '.join(map(str, unknown))}, which are no raw ids but may be train ids"
     return None

@@ -67,8 +67,10 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def loss_of(store: FeatureStore, frames: Frames, classifier: Classifier) -> dict[str, float]:
-    """Mean over all points: 1 - cosine to the full feature, KL of the class distributions in nats, share of points with
-    another class."""
+    """Loss of a coding, averaged over all points.
+
+    1 - cosine to the full feature, KL of the class distributions in nats, share of points with another class.
+    """
     rows = []
     for frame, (_, full) in frames.items():
         read = store.read(frame)[1]
@@ -139,8 +141,7 @@ def read_plain(path: Path, frames: list[str]) -> None:
 def speeds(
     folder: Path, frames: Frames, classifier: Classifier, kinds: list[tuple[str, str, Basis | None]], step_ms: float
 ) -> list[str]:
-    """Rows of a table: bytes, time to write and to read a scan in random order, and the training's step over the
-    latter."""
+    """Rows of a table: bytes, time to write, time to read a scan in random order, time of a training step."""
     order = np.random.default_rng(1).permutation(list(frames)).tolist()
     raw = sum(index.nbytes + feature.nbytes for index, feature in frames.values())
     rows = []

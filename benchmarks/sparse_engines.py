@@ -25,8 +25,10 @@ from ignet.models.sparse.geometry import Geometry
 
 
 def synthetic_scan(voxels: int, voxel: float, seed: int) -> np.ndarray:
-    """Ring-shaped hits of a spinning LiDAR on flat ground and uneven walls: int32 (about ``voxels``, 4) coordinates,
-    batch 0."""
+    """Hits of a spinning LiDAR on flat ground and uneven walls.
+
+    int32 (about ``voxels``, 4) coordinates, batch 0.
+    """
     generator = np.random.default_rng(seed)
     beams = 32
     azimuths = max(8, round(voxels * 1.45 / beams))  # neighbouring hits share voxels

@@ -126,8 +126,10 @@ class Bench:
     def keep(
         self, stage: str, seconds: float, start: float, load: float, unit: str, words: str, engine: str = ""
     ) -> None:
-        """Write one row into the table, at once, so that a bench that is stopped keeps what it has; stages without a
-        GPU are the CPU's."""
+        """Write one row into the table, at once, so that a bench that is stopped keeps what it has.
+
+        Stages without a GPU are the CPU's.
+        """
         on_gpu = self.device.type == "cuda" and stage in (
             "pretrain_2d",
             "adapt_2d",
@@ -246,8 +248,10 @@ class Bench:
             self.keep(stage, self.run(stage, str(settings), *arguments), 0.0, 1.0, "job", "2 sequences")
 
     def each_sequence(self, stage: str, script: str, settings: str, *arguments: object) -> None:
-        """Time a stage that takes one sequence; ``{}`` in an argument stands for it, and names start in the bench's
-        folder."""
+        """Time a stage that takes one sequence.
+
+        ``{}`` in an argument stands for it, and names start in the bench's folder.
+        """
 
         def work(i: int) -> float:
             sequence = (FEW, MORE)[i]

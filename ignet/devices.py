@@ -60,8 +60,7 @@ def autocast(device: torch.device, enabled: bool = True) -> AbstractContextManag
 
 
 def seed_everything(seed: int) -> None:
-    """Seed python's, numpy's and torch's global generators, and ask torch for repeatable algorithms where it has
-    them."""
+    """Seed python's, numpy's and torch's global generators, and ask torch for deterministic algorithms."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -34,8 +34,7 @@ class IgnetError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file could not be read or written, without its path: the system's words where the error has some, else its
-    own."""
+    """Why a file could not be read or written, without its path, in the system's words where it has some."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else str(error)
 

@@ -12,8 +12,7 @@ log = logging.getLogger("ignet")
 
 
 class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to what standard error is at the time: whoever redirects it later gets the lines, and a stream that was
-    closed none."""
+    """Writes to the current standard error: a later redirection gets the lines, a closed stream gets none."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

@@ -1,5 +1,4 @@
-"""What MkDocs needs beyond Markdown: formulas as MathML, which no script and no font has to be fetched for, and links
-out of docs/."""
+"""What MkDocs needs beyond Markdown: formulas as MathML, without scripts or fonts, and links out of docs/."""
 
 import re
 import xml.etree.ElementTree as etree
@@ -40,6 +39,7 @@ class _Inline(InlineProcessor):
     """A formula in a line, as code hosts render it: a dollar sign, a backtick, the formula, and both again."""
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | str, int, int]:  # type: ignore[override]
+        """The formula as stashed HTML."""
         return self.md.htmlStash.store(mathml(m[1], "inline")), m.start(0), m.end(0)
 
 

@@ -1,5 +1,7 @@
-"""The picture of the workflow's rules, docs/images/rules.svg, from Snakemake's own rule graph. Needs graphviz's
-`dot`."""
+"""The picture of the workflow's rules, docs/images/rules.svg, from Snakemake's own rule graph.
+
+Needs graphviz's `dot`.
+"""
 
 import os
 import re

@@ -1,5 +1,4 @@
-"""The commands about data sets and predictions outside the workflow: ``ignet check``, ``import``, ``evaluate`` and
-``submit``."""
+"""The commands for data sets and predictions: ``ignet check``, ``import``, ``evaluate`` and ``submit``."""
 
 import argparse
 import json
@@ -84,8 +83,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
-    """Root, what must be there, the section ``dataset`` and, if it has a source dataset, the section ``source`` of an
-    experiment."""
+    """Root, required parts, the section ``dataset`` and, with a source dataset, the section ``source``."""
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml

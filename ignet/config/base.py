@@ -49,8 +49,9 @@ class Section(BaseModel):
         return frozenset()
 
     def identity(self, *left_out: str) -> dict[str, Any]:
-        """What identifies a result, as plain values: all keys but the ``unread`` ones, those of ``added`` at their
-        default, and some more.
+        """What identifies a result, as plain values.
+
+        All keys but the ``unread`` ones, those of ``added`` at their default, and some more.
 
         A stage takes missing keys at their defaults, so that these plain values are settings, too.
 
@@ -66,8 +67,10 @@ class Section(BaseModel):
         return {name: value for name, value in self._read(Section.identity).items() if name not in off.union(left_out)}
 
     def read(self) -> dict[str, Any]:
-        """All values that stages read, as plain values: what belongs beside a result. Unlike ``identity`` it holds what
-        is off, too."""
+        """All values that stages read, as plain values: what belongs beside a result.
+
+        Unlike ``identity`` it holds what is off, too.
+        """
         return self._read(Section.read)
 
     def _read(self, inner: Callable[["Section"], dict[str, Any]]) -> dict[str, Any]:

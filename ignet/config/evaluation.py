@@ -46,8 +46,7 @@ class Control(Section):
 
 
 class Statement(Section):
-    """A claim that the comparison finds to hold, not to hold, or to be undecided: ``run`` is better than
-    ``against``."""
+    """A claim that the comparison confirms, rejects or leaves undecided: ``run`` is better than ``against``."""
 
     text: str = Field(description="the claim in words")
     run: str = Field(description="the run that is claimed to be better: key of runs; with networks, a 2D network")

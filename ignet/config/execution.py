@@ -1,5 +1,7 @@
-"""How jobs are carried out. Nothing here changes a result by more than rounding, so nothing here is part of a stage's
-identity."""
+"""How jobs are carried out.
+
+Nothing here changes a result by more than rounding, so nothing here is part of a stage's identity.
+"""
 
 from pydantic import Field, field_validator, model_validator
 

@@ -1,5 +1,7 @@
-"""One experiment: every section, the 2D adaptations and the 3D runs. Only the workflow and the command line read it
-whole."""
+"""One experiment: every section, the 2D adaptations and the 3D runs.
+
+Only the workflow and the command line read it whole.
+"""
 
 import os
 from pathlib import PurePath
@@ -166,8 +168,7 @@ class ExperimentConfig(Section):
             teacher = self.runs[teacher].get("pseudo_labels_of")
 
     def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
-        """The 2D network behind a semi-supervised run's features knows no label of a frame that the run counts as
-        unlabelled."""
+        """A semi-supervised run's 2D network has seen no label of a frame that the run counts as unlabelled."""
         if settings.labelled_frames is None or not needs_features(settings) or settings.features == SOURCE_NETWORK:
             return
         network, allowed = self.adaptation(settings.features), settings.labelled_frames
@@ -207,8 +208,10 @@ def _set_to_null(values: dict[str, Any], key: str) -> set[str]:
 
 
 def _with_null(value: Any) -> Any:
-    """Snakemake's ``--config`` hands on nested values as text; numbers in text are understood where a number is
-    expected, null is not."""
+    """Snakemake's ``--config`` hands on nested values as text.
+
+    Numbers in text are understood where a number is expected, null is not.
+    """
     if isinstance(value, dict):
         return {key: _with_null(part) for key, part in value.items()}
     return None if value == "null" else value

@@ -20,8 +20,7 @@ def as_folder(text: str) -> str:
 
 
 def one_spelling(text: str) -> str:
-    """``as_folder`` with one path for each folder: without ``//``, ``.`` and ``..``, and relative where it lies in the
-    working directory.
+    """``as_folder`` in one spelling: without ``//``, ``.`` and ``..``, relative below the working directory.
 
     Snakemake takes two spellings of a file for two files. Links are left as they are.
     """

@@ -1,5 +1,4 @@
-"""The configuration reference, made from the fields of the settings' classes: ``python -m ignet.config.reference
-[FILE]``."""
+"""The configuration reference, generated from the settings: ``python -m ignet.config.reference [FILE]``."""
 
 import json
 import re

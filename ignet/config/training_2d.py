@@ -148,8 +148,10 @@ class FeatureDistanceConfig(Section):
 
 
 class MaskConfig(Section):
-    """Masked image consistency (MIC, Hoyer et al., CVPR 2023): the teacher's labels of a target image for its masked
-    copy."""
+    """Masked image consistency (MIC, Hoyer et al., CVPR 2023).
+
+    The student predicts the teacher's labels of a target image from a masked copy.
+    """
 
     weight: float = Field(0.0, ge=0, description="of the cross-entropy on the masked image (MIC: 1); 0: off")
     ratio: float = Field(0.7, gt=0, lt=1, description="share of the blocks that are hidden (MIC: 0.7)")

@@ -46,8 +46,10 @@ class LocalContextConfig(Section):
 
 
 class BackboneConfig(Section):
-    """MinkUNet's shape. The defaults are a network for the embedded world; the values of the published one stand in
-    brackets."""
+    """MinkUNet's shape.
+
+    The defaults are a network for the embedded world; the values of the published one stand in brackets.
+    """
 
     name: Literal["minkunet"] = Field("minkunet", description="the 3D network; there is one so far")
     engine: Literal["auto", "torch", "minkowski"] = Field(
@@ -82,8 +84,10 @@ class MeanTeacherConfig(Section):
 
 
 class ProbeConfig(Section):
-    """The classifier that is fitted to the stored features of labelled points before the training, for guidance by
-    labels (our choice)."""
+    """The classifier for guidance by labels (our choice).
+
+    It is fitted to the stored features of labelled points before the training.
+    """
 
     hidden: int = Field(128, ge=1, description="width of its hidden layer")
     steps: int = Field(300, ge=1, description="steps of its training, on up to 2048 points each")

@@ -1,5 +1,7 @@
-"""Do points that lie side by side in the image belong to the same thing? A measure of a correspondence that needs no
-labelled image."""
+"""Do points that lie side by side in the image belong to the same thing?
+
+A measure of a correspondence that needs no labelled image.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

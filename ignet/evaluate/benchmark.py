@@ -1,5 +1,4 @@
-"""The figures that the SemanticKITTI benchmark itself gives for a folder of predictions: over all points and by
-distance.
+"""The metrics of the SemanticKITTI benchmark for a folder of predictions: over all points and by distance.
 
 The rules of counting are those of semantic-kitti-api's ``evaluate_semantics.py`` and
 ``evaluate_semantics_by_distance.py``; nothing of their code is here. They differ from this project's own slices in
@@ -46,16 +45,17 @@ class BenchmarkCounts:
         return cls(np.zeros(shape, np.int64), np.zeros((len(DISTANCES), *shape), np.int64))
 
     def add(self, points: NDArray[np.float32], truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
-        """Count one scan: points float32 (N, >= 3) in metres; truth and predicted uint8 (N,), LiDAR train ids, 255 for
-        none."""
+        """Count one scan: points float32 (N, >= 3) in metres.
+
+        Truth and predicted uint8 (N,), LiDAR train ids, 255 for none.
+        """
         self.whole += confusion_matrix(truth, predicted, len(CLASSES), IGNORE)
         for counts, inside in zip(self.distance, distance_masks(points), strict=True):
             counts += confusion_matrix(truth[inside], predicted[inside], len(CLASSES), IGNORE)
         self.frames += 1
 
     def figures(self) -> dict[str, Any]:
-        """:func:`figures` of all points, and under ``distance`` those of each bin, with its ``low`` and ``high`` end in
-        metres."""
+        """:func:`figures` of all points and, under ``distance``, of each bin with its ends in metres."""
         bins = [
             {"low": low, "high": high, **figures(counts)}
             for (low, high), counts in zip(DISTANCES, self.distance, strict=True)
@@ -115,8 +115,7 @@ def evaluate(dataset: Path, predictions: Path, sequences: list[str]) -> dict[str
 
 
 def describe(found: dict[str, Any]) -> str:
-    """What :func:`evaluate` gives as a table in per cent: a line for each class, a column for all points and for each
-    bin."""
+    """The result of :func:`evaluate` as a table in per cent: a row a class, columns for all points and each bin."""
     columns = [found, *found["distance"]]
     heads = ["all", *(f"{part['low']:.0f}-{part['high']:.0f} m" for part in found["distance"])]
     lines = [f"{'':<14}" + "".join(f"{head:>9}" for head in heads)]

@@ -1,5 +1,4 @@
-"""What an evaluation reads of a scan beside the dataset: predictions, in the layout of the benchmark's submissions, and
-coverage."""
+"""What an evaluation reads beside the dataset: predictions in the submission layout, and coverage."""
 
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from ignet.evaluate.slices import camera_coverage
 
 
 def read_predictions(root: Path, sequence: str, frame: str, points: int) -> NDArray[np.uint8]:
-    """Predicted LiDAR train ids of a scan; 255 where nothing was predicted (raw 0, or a raw class that the benchmark
-    ignores).
+    """Predicted LiDAR train ids of a scan.
+
+    255 where nothing was predicted (raw 0, or a raw class that the benchmark ignores).
 
     Args:
         root: folder that holds ``sequences/NN/predictions/NNNNNN.label``.

@@ -21,8 +21,10 @@ CLASSES = len(CITYSCAPES_CLASSES)
 
 @torch.no_grad()
 def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
-    """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB; ``model`` gives
-    ``Segmentation``."""
+    """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB.
+
+    ``model`` gives ``Segmentation``.
+    """
     with autocast(device):
         logits = model(image_batch(image, device)).logits
     return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
@@ -59,8 +61,7 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
 def picture(
     image: NDArray[np.uint8], prediction: NDArray[np.uint8], pixel: NDArray[np.floating], truth: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """The image, the prediction laid over it, the true labels of the projected points, and a legend, one above the
-    other.
+    """The image, the prediction over it, the true labels of the projected points, and a legend, stacked.
 
     Args:
         image: uint8 (H, W, 3) RGB.

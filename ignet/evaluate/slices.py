@@ -61,8 +61,7 @@ def camera_coverage(points: int, index: npt.NDArray[np.integer]) -> npt.NDArray[
 def boundary_points(
     points: npt.NDArray[np.floating], labels: npt.NDArray[np.uint8], radius: float = 0.5
 ) -> npt.NDArray[np.uint8]:
-    """0 (boundary) for the labelled points with a labelled neighbour of another class at most ``radius`` away, else 1
-    (interior).
+    """0 (boundary) for labelled points with another class at most ``radius`` away, else 1 (interior).
 
     Args:
         points: (N, >= 3), x, y, z in metres.

@@ -144,8 +144,10 @@ def ratio(
     mean: Mean = "occurring",
     classes: Sequence[int] | None = None,
 ) -> Estimate:
-    """Mean mIoU of one run over that of another; arguments and errors as for :func:`difference`. NaN where the other's
-    is 0."""
+    """Mean mIoU of one run over that of another; arguments and errors as for :func:`difference`.
+
+    NaN where the other's is 0.
+    """
     sample = _Sample((run, other), draws, seed, level)
     figure, base = sample.miou(run, mean, classes), sample.miou(other, mean, classes)
     return sample.estimate(np.divide(figure, base, out=np.full_like(base, np.nan), where=base > 0))
@@ -164,8 +166,9 @@ def difference_of_differences(
     classes: Sequence[int] | None = None,
     classes_than: Sequence[int] | None = None,
 ) -> Estimate:
-    """How much larger the gain of one run over another is in one slice than in a second: (run - other) - (run_than -
-    other_than).
+    """How much larger one run's gain over another is in one slice than in a second.
+
+    (run - other) - (run_than - other_than).
 
     Arguments and errors as for :func:`difference`; the second slice has its own ``classes_than``. All four use the same
     draws.

@@ -1,5 +1,4 @@
-"""The zip file that the SemanticKITTI benchmark takes: written from a folder of predictions, and checked by the
-benchmark's own rules.
+"""The SemanticKITTI benchmark's zip file: written from a folder of predictions, checked by its own rules.
 
 The rules are those of semantic-kitti-api's ``validate_submission.py``: the file's name, explicit entries of the
 folders, one file for each scan with one uint32 for each point. Beyond them: no other file, no damaged one, and nothing

@@ -58,8 +58,10 @@ def _swap(temporary: Path, path: Path, old: Path) -> None:
 
 
 def _set_mode(file: Path, plain: Path) -> None:
-    """Give a file the mode of a ``plain`` one beside it, which the umask asks for: some libraries write theirs for the
-    owner alone."""
+    """Give a file the mode of a ``plain`` one beside it, which follows the umask.
+
+    Some libraries write theirs for the owner alone.
+    """
     wanted, found = (stat.S_IMODE(path.stat().st_mode) for path in (plain, file))
     if found != wanted:
         with suppress(PermissionError):  # a file system whose modes are fixed
@@ -133,8 +135,7 @@ def _is_of(named: Path, path: Path) -> bool:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write ``value`` as indented JSON with sorted keys, atomically; numpy scalars and arrays become numbers and
-    lists."""
+    """Write ``value`` as indented, sorted JSON, atomically; numpy values become numbers and lists."""
     with atomic(path) as temporary:
         temporary.write_text(
             json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n", encoding="utf-8"
@@ -164,14 +165,18 @@ def _plain(value: Any) -> Any:
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
-    """Write the bytes of an array, C order, and nothing else; ``numpy.tofile`` says nothing when a full disk cuts the
-    last 4 KB off."""
+    """Write the bytes of an array, C order, and nothing else.
+
+    ``numpy.tofile`` says nothing when a full disk cuts the last 4 KB off.
+    """
     Path(path).write_bytes(np.ascontiguousarray(array).data)
 
 
 def write_png(path: Path | str, image: np.ndarray) -> None:
-    """Write an image, uint8 (H, W, 3) RGB, as PNG; ``cv2.imwrite`` says nothing when a full disk cuts the last 4 KB
-    off."""
+    """Write an image, uint8 (H, W, 3) RGB, as PNG.
+
+    ``cv2.imwrite`` says nothing when a full disk cuts the last 4 KB off.
+    """
     import cv2
 
     done, encoded = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
@@ -181,8 +186,10 @@ def write_png(path: Path | str, image: np.ndarray) -> None:
 
 
 def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits; read piece by piece, because feature stores outgrow the
-    memory."""
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Read piece by piece, because feature stores outgrow the memory.
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

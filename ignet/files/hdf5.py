@@ -39,8 +39,9 @@ class _ErrorKeeper(io.FileIO):
 
 @contextmanager
 def create_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
-    """A new HDF5 file, open for writing until the block ends, and a function that raises the error of a failed write at
-    once.
+    """Open a new HDF5 file for writing until the block ends.
+
+    Yields the file and a function that raises the error of a failed write at once.
 
     The HDF5 library itself answers a failed write at the end with a message that nobody catches, and then with a
     segmentation fault. So it writes through Python, and does not learn of the failure.

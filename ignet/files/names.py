@@ -1,5 +1,4 @@
-"""What sequences, scans, runs and 2D networks may be called: one rule for the check, the plan, the workflow and the
-stages.
+"""What sequences, scans, runs and 2D networks may be called: one rule for all that read names.
 
 All of them name files and folders, stand in command lines, and sequences and scans in those of other people's data.
 """
@@ -42,8 +41,10 @@ def scan_of(file: str, suffix: str) -> str | None:
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Key that sorts names as people count: ``drive_2`` before ``drive_10``; of names with leading zeros the order is
-    that of text."""
+    """Key that sorts names as people count: ``drive_2`` before ``drive_10``.
+
+    Of names with leading zeros the order is that of text.
+    """
     parts = re.findall(r"\d+|\D+", name)
     # numbers before text; the name itself decides between 7 and 07
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name

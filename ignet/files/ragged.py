@@ -42,7 +42,9 @@ class FlatWriter:
         columns: dict[str, Column],
         attributes: dict[str, str] | None = None,
     ) -> None:
-        """Args:
+        """Create the file.
+
+        Args:
         path: the file to make.
         layout: name and version.
         scans: datasets with one row a scan.
@@ -113,13 +115,17 @@ class FlatWriter:
 
 
 class FlatReader:
-    """Reads a flat file. Safe with forked and spawned workers: each process opens the file for itself at its first
-    read."""
+    """Reads a flat file.
+
+    Safe with forked and spawned workers: each process opens the file for itself at its first read.
+    """
 
     def __init__(
         self, path: Path, layout: tuple[str, int], scans: tuple[str, ...], columns: tuple[str, ...], remedy: str
     ) -> None:
-        """Args:
+        """Open the file and check its layout.
+
+        Args:
         path: the file.
         layout: name and version that are expected.
         scans, columns: the datasets that are expected.

@@ -45,8 +45,10 @@ def private_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_dead_folders(root: Path) -> list[Path]:
-    """Remove what killed writers left anywhere below ``root``; returns the folders that are gone. Those of living
-    writers stay."""
+    """Remove what killed writers left anywhere below ``root``; returns the folders that are gone.
+
+    Those of living writers stay.
+    """
     found = []
     for folder, names, _ in os.walk(root):
         mine = [name for name in names if _NAME.fullmatch(name)]
@@ -82,8 +84,7 @@ def remove_if_dead(folder: Path) -> bool:
 
 
 def locks_reach_everywhere(path: Path) -> bool:
-    """Whether a lock on this file system is seen by all machines that share it: known kinds of file systems alone, by
-    their options."""
+    """Whether a lock on this file system is seen by all machines that share it, by its kind and options."""
     found: tuple[int, str, set[str]] = (-1, "", set())
     for line in MOUNTS.read_text(encoding="utf-8").splitlines():
         _, point, kind, options = line.split(" ")[:4]

@@ -99,8 +99,9 @@ def with_gradient(prototypes: Tensor, means: Tensor, count: Tensor) -> Tensor:
 def one_way_contrastive(
     z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, temperature: float = 0.1
 ) -> Tensor:
-    r"""Pull the anchors to the prototype of their class and away from the others: :func:`contrastive` with the gradient
-    stopped.
+    r""":func:`contrastive` with the gradient stopped at the prototypes.
+
+    Pulls the anchors to the prototype of their class and away from the others.
 
     What saw the image teaches what did not, never the other way. Arguments, result and errors are those of
     :func:`contrastive`.

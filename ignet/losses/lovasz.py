@@ -54,8 +54,7 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
 
 
 def descending(error: Tensor) -> Tensor:
-    """Order of each row of non-negative floats (K, N) from the largest to the smallest, equal ones by their place:
-    int64 (K, N)."""
+    """Order of each row of non-negative floats (K, N), largest first, ties by their place: int64 (K, N)."""
     if error.device.type != "cpu" or error.dtype != torch.float32:
         return error.argsort(dim=1, descending=True, stable=True)
     # numpy sorts whole numbers with vector instructions, about 6 times as fast as torch sorts on the CPU; the bits of

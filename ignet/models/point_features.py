@@ -1,5 +1,4 @@
-"""A frozen 2D network's features at the points that the camera sees: whole images, no augmentation, bilinear at
-sub-pixel positions."""
+"""A frozen 2D network's features at the points in view: whole images, bilinear at sub-pixel positions."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

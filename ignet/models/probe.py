@@ -1,5 +1,4 @@
-"""A probe: what the stored 2D features say of the LiDAR's classes, learned from the labelled points that the camera
-sees.
+"""A probe: classes of LiDAR points from their stored 2D features, learned from labelled points in view.
 
 A 2D network names Cityscapes classes, which know no parking and one kind of rider, and a network of another origin may
 name none at all. Its features often tell such classes apart all the same. Fitting a small classifier to frozen features

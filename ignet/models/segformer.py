@@ -94,9 +94,9 @@ class Segmenter(nn.Module):
 
 
 class FrozenTeacher(nn.Module):
-    """A copy of a segmenter that cannot be trained: in evaluation mode for good, and without parameters (its weights
-    are buffers), so that neither ``train``, ``requires_grad_`` nor an optimiser reaches it, even where it is a part of
-    another module.
+    """A copy of a segmenter that cannot be trained: always in evaluation mode, with buffers for parameters.
+
+    Neither ``train``, ``requires_grad_`` nor an optimiser reaches it, even as a part of another module.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -119,8 +119,7 @@ class FrozenTeacher(nn.Module):
         return self.segmenter(images)
 
     def classifier(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight float32 (C, D) and bias float32 (C,) of the layer that turns a feature into logits (a convolution of
-        size 1)."""
+        """Weight float32 (C, D) and bias float32 (C,) of the 1 x 1 convolution from features to logits."""
         layer = self.segmenter.classifier
         assert layer.bias is not None
         return layer.weight.flatten(1).float().cpu().numpy(), layer.bias.float().cpu().numpy()
@@ -231,8 +230,7 @@ def content_hash(network: nn.Module) -> str:
 
 
 def untrained_like(model: Segmenter) -> Segmenter:
-    """A segmenter of the same shape with random weights, from torch's global generator; on the CPU, in evaluation
-    mode."""
+    """A segmenter with random weights from torch's global generator, on the CPU, in evaluation mode."""
     return Segmenter(SegformerForSemanticSegmentation(model.shape)).eval()
 
 

@@ -71,8 +71,9 @@ def save_network(
 
 
 def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
-    """Read what `save_network` wrote: the network on the CPU, in evaluation mode, its settings, and the engine that it
-    was trained with.
+    """Read what `save_network` wrote.
+
+    Returns the network on the CPU in evaluation mode, its settings, and the engine that it was trained with.
 
     Raises:
         IgnetError: the file is missing, no safetensors, or holds another network.

@@ -97,8 +97,7 @@ class Comparison:
         return _finite(difference(self._of(run, WHOLE), self._of(against, WHOLE), **options, **self._options))
 
     def extra(self, run: str, against: str, where: str, than: str) -> Estimate | None:
-        """How much more ``run`` gains over ``against`` in a slice than in another; over the classes that occur in
-        each."""
+        """How much more ``run`` gains over ``against`` in one slice than in another, over each slice's classes."""
         if not self.seeds(run, against):
             return None
         parts = (self._of(name, place) for place in (where, than) for name in (run, against))

@@ -38,8 +38,10 @@ def run_colors(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
 
 
 def run_lines(names: Sequence[str]) -> dict[str, str]:
-    """A line style for each run, by its place in ``names``; it changes where the colours that are easy to tell apart
-    end."""
+    """A line style for each run, by its place in ``names``.
+
+    It changes where the colours that are easy to tell apart end.
+    """
     return {name: ("-", "--", ":", "-.")[number // 10 % 4] for number, name in enumerate(names)}
 
 

@@ -147,8 +147,10 @@ def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[s
 
 
 def _figures(path: Path, results: Path) -> dict[str, Any]:
-    """Figures of a 2D network; those of a version that called the mean over the classes that occur ``miou`` would be
-    read wrongly."""
+    """Figures of a 2D network.
+
+    Those of a version that called the mean over the classes that occur ``miou`` would be read wrongly.
+    """
     figures: dict[str, Any] = read_json(path)
     if "miou_occurring" not in figures:
         raise IgnetError(
@@ -164,8 +166,7 @@ def _networks_of(results: Path) -> dict[str, Path]:
 
 
 def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
-    """mIoU over the classes that occur (0 to 1) of the pretrained 2D network on the source images that it held out, by
-    experiment.
+    """mIoU (0 to 1, classes that occur) of the pretrained 2D network on held-out source images, by experiment.
 
     An experiment without it has no entry.
     """
@@ -202,8 +203,7 @@ def networks_table(
 
 
 def ordering(experiments: Mapping[str, Comparison], names: CompareConfig) -> list[str]:
-    """In words, a sentence for each experiment and one for all: does reference > method > baseline hold, and how
-    surely."""
+    """Whether reference > method > baseline holds, and how surely: a sentence an experiment and one for all."""
     claim = f"{names.reference} > {names.method} > {names.baseline}"
     sentences, holding = [], []
     for name, runs in experiments.items():

@@ -1,5 +1,4 @@
-"""Pictures of single frames: scans from above, points in the camera image, 2D segmentation before and after
-adaptation."""
+"""Figures of single frames: scans from above, points in the image, 2D segmentation before and after adaptation."""
 
 from collections.abc import Sequence
 
@@ -34,8 +33,9 @@ def from_above(
     extent: float = 50.0,
     note: str = "",
 ) -> Figure:
-    """A scan from above, forward up: its labels, each prediction, and below each prediction its errors; all to one
-    scale.
+    """A scan from above, forward up: its labels, each prediction, and below each prediction its errors.
+
+    All to one scale.
 
     Args:
         points: float32 (N, >= 3), x forward, y left, z up in metres.
@@ -210,8 +210,7 @@ def _faded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _image_panels(image: NDArray[np.uint8], count: int) -> tuple[Figure, NDArray]:
-    """A figure of ``count`` panels as wide and high as the image is, one below the other, in two columns where they are
-    many."""
+    """A figure of ``count`` panels in the image's shape, one below the other, in two columns if many."""
     columns = 1 if count <= _IMAGES_IN_A_COLUMN else 2
     rows = -(-count // columns)
     height = WIDTH / columns * image.shape[0] / image.shape[1]

@@ -39,8 +39,10 @@ def read_curves(path: Path) -> Curve:
 
 
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean over the last ``window`` values of each place, fewer at the start; (N,) to (N,). The values must be
-    finite."""
+    """Mean over the last ``window`` values of each place, fewer at the start; (N,) to (N,).
+
+    The values must be finite.
+    """
     total = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, len(values) + 1)
     start = np.maximum(end - window, 0)

@@ -184,8 +184,7 @@ def class_table(runs: Comparison) -> Table:
 
 
 def slice_table(runs: Comparison) -> Table:
-    """One row a slice of the points (distance, camera coverage, boundaries, small objects): mIoU over the classes that
-    occur in it."""
+    """One row a slice (distance, camera coverage, boundaries, small objects): mIoU over its classes."""
     rows = [
         (slice_name(where), runs.points(where), *(spread(runs.miou(run, where).values()) for run in runs.runs))
         for where in runs.slices

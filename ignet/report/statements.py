@@ -113,8 +113,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
 
 
 def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareConfig, words: str) -> dict[str, Any]:
-    """The claims with figures and verdicts, the relative figure and the paragraph, as plain values in per cent or
-    percentage points."""
+    """Claims with numbers and verdicts, the relative result and the paragraph, as plain values in per cent."""
     relative = _relative(runs, names.method, names.reference)
     return {
         "statements": [finding.statement.model_dump(mode="json") | _figures(finding) for finding in findings],
@@ -138,8 +137,7 @@ def _figures(finding: Finding) -> dict[str, Any]:
 
 
 def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfig) -> str:
-    """What the figures say, in plain sentences: the method against baseline and reference, then the claims by
-    verdict."""
+    """The results in sentences: the method against baseline and reference, then the claims by verdict."""
     sentences = [*_headline(runs, names.method, names.baseline, names.reference)]
     groups = {kind: [finding for finding in findings if finding.verdict == kind] for kind in (HOLDS, FAILS, OPEN)}
     if findings:

@@ -41,8 +41,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def only(self, columns: Mapping[str, str]) -> "Table":
-        """The table with these of its columns, in their order and under the names that they are mapped to; notes
-        stay."""
+        """The table with some of its columns, in their order and under their new names; notes stay."""
         places = [self.columns.index(name) for name in columns]
         rows = tuple(tuple(row[place] for place in places) for row in self.rows)
         return replace(self, columns=tuple(columns.values()), rows=rows)
@@ -57,8 +56,10 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def to_csv(table: Table) -> str:
-    """The table as CSV, unrounded; a column of spreads gets a second one ``... sd``, one of intervals ``... low`` and
-    ``... high``."""
+    """The table as CSV, unrounded.
+
+    A column of spreads gets a second one ``... sd``, one of intervals ``... low`` and ``... high``.
+    """
     parts = [_parts(table, place) for place in range(len(table.columns))]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

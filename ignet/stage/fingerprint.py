@@ -1,5 +1,4 @@
-"""Fingerprints of the user's data: cheap to take, changed by any change of a file that a stage may read, and by no
-other.
+"""Fingerprints of the user's data: cheap, changed by a change of any file that a stage may read, by no other.
 
 Links are followed, to files and to folders: what they lead to counts, and not where it lies.
 """
@@ -71,8 +70,7 @@ def sequence_fingerprint(
 
 
 def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
-    """Hash of names, sizes and modification times of the files below ``root`` that have one of the suffixes and are not
-    hidden.
+    """Hash of names, sizes and modification times of the visible files below ``root`` with one of the suffixes.
 
     Raises:
         IgnetError: no such folder, or a folder in it cannot be read.
@@ -88,8 +86,10 @@ def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
 
 
 def read_files(path: Path, kind: str) -> list[Path]:
-    """The files of one kind that a stage may read in a sequence's folder, by name; of a kind that is one file, that
-    file."""
+    """The files of one kind that a stage may read in a sequence's folder, by name.
+
+    Of a kind that is one file, that file.
+    """
     if path.is_file():
         return [path]
     return [Path(entry.path) for entry in _readable(path, kind)]

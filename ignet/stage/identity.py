@@ -1,5 +1,4 @@
-"""Code identity of a stage: a hash over the source that its script can reach, blind to comments, layout and words for
-people."""
+"""Code identity of a stage: a hash of the source that its script reaches, blind to comments and layout."""
 
 import ast
 import hashlib
@@ -63,8 +62,7 @@ def import_closure(script: Path | str) -> list[str]:
 
 
 def code_parts(script: Path | str) -> dict[str, str]:
-    """What ``code_hash`` is made of: the script and each module that it reaches, as path in the project -> 16
-    hexadecimal digits."""
+    """The parts of ``code_hash``: paths of the script and of all modules it reaches -> 16 hexadecimal digits."""
     files = [Path(script), *map(_file_of, import_closure(script))]
     return {_name(path): hashlib.sha256(_content(path).encode()).hexdigest()[:16] for path in files}
 

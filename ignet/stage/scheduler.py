@@ -1,5 +1,4 @@
-"""What jobs of a scheduler need to know of it: when they have to end, and which of them it killed for want of
-memory."""
+"""What a scheduler's jobs need to know: when they have to end, and which ran out of memory."""
 
 import os
 import re

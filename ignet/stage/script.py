@@ -24,8 +24,7 @@ S = TypeVar("S", bound=Section)
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command line: an ``IgnetError`` becomes one line on standard error and exit code 1, Ctrl-C one
-    and 130."""
+    """Make a function a command line: ``IgnetError`` is one line and exit code 1, Ctrl-C one line and 130."""
 
     @functools.wraps(main)
     def run(*args: Any) -> None:
@@ -131,15 +130,13 @@ class Stage(Generic[S]):
         return self.args, self.settings
 
     def identity(self, **inputs: Any) -> str:
-        """Hash of settings, code and ``inputs`` (paths enter by their content): names the state that a killed training
-        left."""
+        """Hash of settings, code and the content of ``inputs``: names the state that a killed training left."""
         parts = {name: _content(value) for name, value in inputs.items()}
         text = json.dumps({"settings": self.settings.canonical(), "code": self.code, "inputs": parts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write_settings(self, path: Path | str, **facts: Any) -> None:
-        """Write all settings, the code identity, and versions, device and threads that made a result, and other
-        ``facts``, beside it."""
+        """Write settings, code identity, versions, device, threads and ``facts`` beside a result."""
         import torch
 
         versions = {"python": platform.python_version(), "torch": str(torch.__version__)}

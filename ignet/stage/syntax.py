@@ -1,5 +1,6 @@
-"""Python source as text that says what it does: blind to layout, docstrings, annotations and words for people, the same
-in every Python.
+"""Python source as text that says what it does: the same for other layouts, docstrings and annotations.
+
+It is the same in every version of Python, and blind to words for people.
 
 ``ast.dump`` will not do: what it prints of the same source differs between versions of Python.
 """
@@ -226,8 +227,7 @@ def _is_log(function: ast.AST) -> bool:
 
 
 def _has_effect(node: ast.AST) -> bool:
-    """Whether to evaluate it may change something: it calls something else than the usual functions of values, or
-    assigns."""
+    """Whether evaluation may change something: it assigns, or calls more than the usual functions of values."""
     return any(
         isinstance(part, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom)
         or (isinstance(part, ast.Call) and _last_name(part.func) not in _WITHOUT_EFFECT)

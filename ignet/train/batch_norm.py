@@ -1,5 +1,4 @@
-"""Batch normalisation over the points or pixels of several processes, on CPUs and GPUs alike (torch's own needs a
-GPU)."""
+"""Batch normalisation over several processes, on CPUs and GPUs alike (torch's own needs a GPU)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,9 @@ Stack = Callable[[Tensor], Tensor]
 
 
 class SyncBatchNorm(nn.Module):
-    """A batch norm layer that takes its statistics over all processes; weights, buffers and their names are those of
-    the layer.
+    """A batch norm layer that takes its statistics over all processes.
+
+    Weights, buffers and their names are those of the layer.
 
     Args:
         layer: keeps the weights; BatchNorm1d or BatchNorm2d with a weight and running statistics.

@@ -18,8 +18,9 @@ REFUSED = "checkpoint.refused.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) as the newest checkpoint; the one before is
-    kept.
+    """Write ``state`` (tensors, numbers, strings, lists and dicts of them) as the newest checkpoint.
+
+    The one before is kept.
 
     Raises:
         IgnetError: the disk is full, the folder is read-only and the like; both older checkpoints are untouched.
@@ -43,8 +44,9 @@ def _keep(newest: Path, link: Path) -> None:
 
 
 def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
-    """Read the newest checkpoint of ``identity`` that is whole; a damaged or foreign one is named in the log and passed
-    over.
+    """Read the newest checkpoint of ``identity`` that is whole.
+
+    A damaged or foreign one is named in the log and passed over.
 
     Returns:
         The state, its tensors on the CPU, or none where there is no good checkpoint.

@@ -16,8 +16,7 @@ _PIXELS = 10**9  # shares become counts: a class below a billionth of the source
 def domain_weights(
     source_share: NDArray[np.float64], target_counts: NDArray[np.integer], exponent: float, of: WeightsOf
 ) -> tuple[Tensor, Tensor]:
-    """Class weights of source pixels and of target pixels, see
-    :func:`ignet.losses.weighted_cross_entropy.frequency_weights`.
+    """Class weights of source and target pixels, see :func:`ignet.losses.weighted_cross_entropy.frequency_weights`.
 
     A class of which the target's few frames have a handful of labels weighs dozens of times as much as the mean label.
     On source images, where it may fill whole objects, most of the loss can then be that class's. With ``each`` the mean
@@ -39,6 +38,8 @@ def domain_weights(
 
 
 def weight_each(labels: Tensor, weights: Tensor) -> Tensor:
-    """Weight of each pixel's class: float, shaped like ``labels`` (int64); what an ignored pixel (255) gets is of no
-    account."""
+    """Weight of each pixel's class: float, shaped like ``labels`` (int64).
+
+    What an ignored pixel (255) gets is of no account.
+    """
     return weights[labels.clamp(max=len(weights) - 1)]

@@ -1,5 +1,7 @@
-"""Pseudo-labels and ClassMix: what the adaptation makes of a source image and a target image. Pure functions of
-tensors."""
+"""Pseudo-labels and ClassMix: what the adaptation makes of a source image and a target image.
+
+Pure functions of tensors.
+"""
 
 import numpy as np
 import torch

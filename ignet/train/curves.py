@@ -10,10 +10,10 @@ class Curves:
     """Writes event files; after the first error (a full disk) it says so once and writes no more."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        """Args:
-        folder: where the event files go; made where it is missing.
-        first_step: a resumed training's first step; TensorBoard then leaves out what an earlier attempt wrote from
-            there on.
+        """Args: folder: where the event files go.
+
+        Made where it is missing. first_step: a resumed training's first step; TensorBoard then leaves out what an
+        earlier attempt wrote from there on.
         """
         self.folder = folder
         self._writer: Any = None

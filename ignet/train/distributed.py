@@ -60,8 +60,7 @@ class Ranks:
         return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
 
     def wrap(self, network: M) -> M | DistributedDataParallel:
-        """The network to call in training: its batch norms see the whole batch, and its gradients are summed over the
-        processes.
+        """The network to call in training: batch norms see the whole batch, gradients are summed over processes.
 
         ``network`` itself keeps the weights and the names of its state dict.
         """
@@ -79,8 +78,10 @@ class Ranks:
         (loss * self.size).backward()  # DistributedDataParallel averages
 
     def mean(self, own: Tensor, count: int | Tensor) -> Tensor:
-        """Mean over the points of all processes, from the mean over this one's ``count`` points; its gradient is this
-        one's part."""
+        """Mean over the points of all processes, from the mean over this one's ``count`` points.
+
+        Its gradient is this one's part.
+        """
         if self.size == 1:
             return own
         number = torch.as_tensor(count, dtype=torch.float64, device=own.device)
@@ -123,8 +124,7 @@ class Ranks:
         return torch.stack(everyone)
 
     def place(self, count: int) -> tuple[int, int]:
-        """Where this process's ``count`` points stand among those of all: number of the first, and how many there
-        are."""
+        """Offset of this process's ``count`` points among those of all processes, and the number of all."""
         if self.size == 1:
             return 0, count
         counts = self.stack(torch.tensor(count, device=self.device)).tolist()

@@ -6,8 +6,9 @@ from torch import nn
 
 @torch.no_grad()
 def update_ema(teacher: nn.Module, student: nn.Module, step: int, decay: float) -> None:
-    """Move the teacher's weights and buffers towards the student's: t <- a t + (1 - a) s, a = min(1 - 1/(step+1),
-    decay).
+    """Move the teacher towards the student: t <- a t + (1 - a) s, a = min(1 - 1/(step+1), decay).
+
+    Weights and buffers alike.
 
     The first update (step 0) copies. Integer buffers (counters) are copied. Source of the schedule: Tarvainen and
     Valpola, "Mean teachers are better role models", NeurIPS 2017.

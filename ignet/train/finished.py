@@ -1,5 +1,4 @@
-"""Results of finished trainings, set aside before they are made again with other settings, and taken back where these
-return.
+"""Results of finished trainings, set aside when settings change, and restored when they return.
 
 Snakemake removes a job's outputs before it starts. A slip in a setting would so cost the network of the right setting,
 which may have taken days. They are kept as hard links in the state folder of their identity,
@@ -31,8 +30,10 @@ def identity_file(weights: Path) -> Path:
 
 
 def note_identity(weights: Path, identity: str) -> None:
-    """Say beside finished weights which training made them; not in their settings file, since an identity depends on
-    times of files."""
+    """Say beside finished weights which training made them.
+
+    Not in their settings file, since an identity depends on times of files.
+    """
     with atomic(identity_file(weights)) as temporary:
         temporary.write_text(identity, encoding="ascii")
 
@@ -132,8 +133,10 @@ def _notes(state: Path) -> list[Path]:
 
 
 def _link(path: Path, link: Path) -> None:
-    """A second name for a file, or where the file system has none a copy. Files of results are replaced, and never
-    written into."""
+    """A second name for a file, or where the file system has none a copy.
+
+    Files of results are replaced, and never written into.
+    """
     try:
         os.link(path, link)
     except OSError:

@@ -1,5 +1,4 @@
-"""Signals that ask a training to stop: schedulers and ``kill`` send SIGTERM, Ctrl-C SIGINT, and a terminal that is
-closed SIGHUP."""
+"""Signals that ask a training to stop: SIGTERM of schedulers and ``kill``, SIGINT of Ctrl-C, SIGHUP."""
 
 import signal
 import sys

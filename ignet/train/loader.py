@@ -33,8 +33,9 @@ _KILLED = "killed by signal: Killed"
 
 
 def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
-    """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one); the result is
-    the same.
+    """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one).
+
+    The result is the same.
 
     Args:
         samples: what to read; arrays become tensors.
@@ -82,8 +83,7 @@ def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """One line with the remedy for an error that means that loader processes are in trouble; none for any other
-    error."""
+    """One line with the remedy for an error of the loader processes; none for any other error."""
     text = str(error) if isinstance(error, RuntimeError) else ""
     if _FULL.search(text):
         free = f"{shutil.disk_usage(SHARED_MEMORY).free:,}" if SHARED_MEMORY.is_dir() else "no"
@@ -114,8 +114,10 @@ def end_loader_processes() -> None:
 
 
 def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
-    """Pass batches on; one that is late gets a second chance, because a job that was suspended finds its time over when
-    it wakes."""
+    """Pass batches on; one that is late gets a second chance.
+
+    A job that was suspended finds its time over when it wakes.
+    """
     for _ in range(count):
         try:
             batch = next(batches)
@@ -133,8 +135,10 @@ def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
 
 
 def _leave_signals_to_the_training(worker: int) -> None:
-    """Ignore what schedulers and terminals send to all processes of a job: a training that has lost a loader process
-    cannot save."""
+    """Ignore the signals that schedulers and terminals send to all processes of a job.
+
+    A training that has lost a loader process cannot save.
+    """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,5 +1,4 @@
-"""What a 3D training needs, by its settings: which losses are on decides what is read, and which parts of the network
-exist.
+"""What a 3D training needs, by its settings: the data that its losses read and the parts of the network.
 
 Used by the training, by the rules and by `ignet plan` alike.
 """

@@ -7,8 +7,7 @@ if TYPE_CHECKING:
 
 
 def checkpoints(settings: "Pretrain2DConfig | Adapt2DConfig") -> list[str]:
-    """Folders or hub ids of the networks that are read: the one to start from, and the ImageNet encoder of the feature
-    distance."""
+    """Folders or hub ids of the networks that are read: the initial one, and the feature distance's encoder."""
     network = getattr(settings, "network", None)
     found = [network.weights] if network is not None and network.weights != "random" else []
     return found + ([settings.feature_distance.weights] if settings.feature_distance.weight else [])

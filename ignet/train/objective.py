@@ -192,8 +192,7 @@ class Objective(nn.Module):
 
 
 def contrast_ramp(settings: Train3DConfig) -> int:
-    """Steps over which the contrastive loss gains its weight: half of the training unless the settings say
-    otherwise."""
+    """Ramp-up steps of the contrastive loss: half of the training unless the settings say otherwise."""
     ramp = settings.contrastive.ramp
     return settings.steps // 2 if ramp is None else ramp
 

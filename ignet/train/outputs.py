@@ -1,5 +1,4 @@
-"""What a finished training wrote, noted in its state: the state stays until the workflow has recorded these files as
-made."""
+"""What a finished training wrote, noted in its state, which stays until the workflow has recorded it."""
 
 import os
 from collections.abc import Iterable
@@ -23,8 +22,10 @@ def note_outputs(folder: Path, outputs: Iterable[Path]) -> None:
 
 
 def noted_outputs(folder: Path) -> dict[str, str]:
-    """Absolute path of each output that the state in ``folder`` names -> SHA-256; nothing where its training is not
-    finished."""
+    """Absolute path of each output that the state in ``folder`` names -> SHA-256.
+
+    Nothing where its training is not finished.
+    """
     try:
         return {os.path.abspath(folder / name): digest for name, digest in read_json(folder / NOTE).items()}
     except (IgnetError, AttributeError, TypeError):  # none, or a damaged one: that state stays

@@ -1,5 +1,7 @@
-"""The one training loop: it resumes, saves, shows progress and keeps the curves; the algorithm stands in the stage's
-script."""
+"""The one training loop: it resumes, saves, shows progress and keeps the curves.
+
+The algorithm stands in the stage's script.
+"""
 
 import csv
 import math
@@ -28,9 +30,11 @@ from ignet.train.outputs import note_outputs
 class Stateful(Protocol):
     """Anything with a state dict: networks, optimisers, schedulers, scalers."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """The state as torch keeps it."""
 
-    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Take a state that `state_dict` gave."""
 
 
 class TrainingRun:
@@ -147,8 +151,10 @@ class TrainingRun:
             self._leave(late=False)
 
     def log(self, **values: float | torch.Tensor) -> None:
-        """Keep figures of the current step for the curves; read only after the step, so that a GPU is not stopped for
-        them."""
+        """Keep figures of the current step for the curves.
+
+        Read only after the step, so that a GPU is not stopped for them.
+        """
         self._values.update(
             {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in values.items()}
         )
@@ -170,8 +176,10 @@ class TrainingRun:
         save_checkpoint(self.folder, state)
 
     def finish(self, *outputs: Path) -> None:
-        """Note in the state which files the training has written, for the workflow to remove the state when it has
-        recorded them."""
+        """Note in the state which files the training has written.
+
+        The workflow removes the state when it has recorded them.
+        """
         for name in (PREVIOUS, REFUSED):
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)

@@ -8,8 +8,7 @@ from ignet.models.segformer import Segmenter
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int) -> float:
-    """Share of the full learning rate at a 0-based step: linear warm-up times a linear decay to 0 at ``steps``
-    (polynomial, power 1).
+    """Share of the full learning rate at a 0-based step: linear warm-up times linear decay to 0 at ``steps``.
 
     Source: SegFormer's and DAFormer's schedule; there, too, the decay runs from step 0, under the warm-up.
     """
@@ -17,8 +16,7 @@ def learning_rate_factor(step: int, steps: int, warmup: int) -> float:
 
 
 def make_optimizer(model: Segmenter, settings: OptimizerConfig2D, steps: int) -> tuple[AdamW, LambdaLR]:
-    """AdamW and its schedule: a learning rate of its own for the decoder and classifier, no weight decay on biases and
-    norms."""
+    """AdamW and its schedule: a learning rate for decoder and classifier, no decay of biases and norms."""
     groups: dict[tuple[float, float], list] = {}
     for name, weight in model.named_parameters():
         rate = settings.learning_rate * (1.0 if name.startswith("encoder.") else settings.head_learning_rate_factor)

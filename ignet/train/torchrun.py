@@ -1,5 +1,4 @@
-"""``python -m ignet.train.torchrun --nproc-per-node N SCRIPT ARGUMENTS``: torchrun on one machine, with the exit code
-of the script's processes.
+"""``python -m ignet.train.torchrun --nproc-per-node N SCRIPT ARGUMENTS``: torchrun with the script's exit code.
 
 torchrun itself ends with 1 whatever its processes end with, so that one cannot tell a training that failed from one
 that saved its state because it was asked to stop.

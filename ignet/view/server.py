@@ -1,5 +1,4 @@
-"""The server behind ``ignet view``: this machine alone can reach it, it reads, and it serves nothing but the view and
-the report."""
+"""The server behind ``ignet view``: local, read-only, serves nothing but the view and the report."""
 
 import json
 import threading

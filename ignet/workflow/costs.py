@@ -1,5 +1,4 @@
-"""Measured throughputs: how long one unit of each stage took, on which machine, and what that says about another
-size."""
+"""Measured throughputs: time of one unit of each stage, the machine, and what follows for other sizes."""
 
 import csv
 import math

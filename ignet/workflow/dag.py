@@ -124,8 +124,10 @@ def read_plan(path: Path) -> Plan:
 
 
 def _last_words(*texts: str) -> str:
-    """The reason in what Snakemake said: this project's own line, else its last exception (of which some stand in the
-    standard output)."""
+    """The reason in what Snakemake said: this project's own line, else its last exception.
+
+    Some exceptions stand in the standard output.
+    """
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     if own := [line for line in lines if line.startswith("error: ")]:
         return own[0].removeprefix("error: ")
@@ -168,8 +170,7 @@ def _describe(job: Any, dag: Any) -> Job:
 
 
 def _sorted(dag: Any) -> list[Any]:
-    """Jobs of the plan, each after those that it waits for; equal ones by name, so that the order is always the
-    same."""
+    """Jobs of the plan in topological order, ties by name, so that the order is always the same."""
 
     def by_name(jobs: Any) -> list[Any]:
         return sorted(jobs, key=lambda job: (job.rule.name, str(job.wildcards_dict)))
@@ -189,8 +190,10 @@ def _sorted(dag: Any) -> list[Any]:
 
 
 def write_plan(out: str, arguments: list[str]) -> None:
-    """Run Snakemake's command line as a dry-run and write the plan to ``out``; leaves a process that is of no use for
-    anything else."""
+    """Run Snakemake's command line as a dry-run and write the plan to ``out``.
+
+    Leaves a process that is of no use for anything else.
+    """
     from snakemake import cli
     from snakemake.api import DAGApi
 

@@ -1,5 +1,4 @@
-"""How much data an experiment reads: counted on disk where it lies there, else as published, else as the embedded world
-makes it."""
+"""How much data an experiment reads: counted on disk, else as published, else as the world makes it."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,4 @@
-"""The jobs of an experiment and what each waits for, from the settings alone: Snakemake's DAG without Snakemake and
-without data.
+"""The jobs of an experiment and what each waits for, from the settings alone, without Snakemake or data.
 
 `workflow/rules` says the same with files; a test compares the two.
 """
@@ -29,8 +28,10 @@ class Job:
 
 
 def plan_jobs(experiment: ExperimentConfig) -> dict[Job, tuple[Job, ...]]:
-    """All jobs that a first run of the experiment needs, each with the jobs that it waits for; inputs stand before
-    their readers."""
+    """All jobs that a first run of the experiment needs, each with the jobs that it waits for.
+
+    Inputs stand before their readers.
+    """
     inputs = _Inputs(experiment)
     graph: dict[Job, tuple[Job, ...]] = {}
 

@@ -73,6 +73,7 @@ class BesideResults(PersistenceBase):
     dag: Any
 
     def has_metadata(self, job: Any) -> bool:
+        """Whether the job's outputs are recorded."""
         known = bool(super().has_metadata(job))
         if not known and self.dag.workflow.touch:
             # what has no record gets one by --touch, which else leaves alone what nothing would make again
@@ -217,8 +218,9 @@ def without_record(dag: Any) -> list[str]:
 
 
 def after_planning(workflow: Any, check: Callable[[Any], None]) -> None:
-    """Call ``check`` with Snakemake's graph of jobs as soon as it stands: in dry-runs, in a scheduler's jobs and where
-    nothing is to do.
+    """Call ``check`` with Snakemake's graph of jobs as soon as it exists.
+
+    Also in dry-runs, in a scheduler's jobs and where nothing is to do.
 
     Snakemake's own hook, ``onstart``, comes in none of these.
     """

@@ -1,5 +1,7 @@
-"""What an experiment costs before it runs: jobs, hours, wall time on given machines, disk. Pure: settings, facts and
-rates in."""
+"""What an experiment costs before it runs: jobs, hours, wall time on given machines, disk.
+
+Pure: settings, facts and rates in.
+"""
 
 import heapq
 from collections import Counter, defaultdict

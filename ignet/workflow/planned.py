@@ -1,5 +1,6 @@
-"""What was planned, kept for jobs that start later: a scheduler's job reads settings, code and data anew when its turn
-comes.
+"""What was planned, kept for jobs that start later.
+
+A scheduler's job reads settings, code and data anew when its turn comes.
 
 Snakemake books a job under what its main process planned, so a job that made something else would leave a wrong result
 that nothing notices. The main process therefore writes its plan to a file in the results that is never changed, and

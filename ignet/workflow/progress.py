@@ -147,8 +147,10 @@ def measured_seconds(jobs: Sequence[JobProgress], folder: Path) -> dict[str, flo
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process of this machine locks a file. Asked of the kernel: to try the lock could keep a workflow from
-    starting."""
+    """Whether a process of this machine locks a file.
+
+    Asked of the kernel: to try the lock could keep a workflow from starting.
+    """
     try:
         status, table = path.stat(), Path("/proc/locks").read_text(encoding="utf-8")
     except OSError:

@@ -1,5 +1,4 @@
-"""What the hashes in a stage's identity were made of, kept beside the results: a hash says that something changed, this
-says what."""
+"""What the hashes in a stage's identity were made of, kept beside the results, to say what changed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,8 +58,7 @@ class Records:
     root: Path | None = None
 
     def changed_code(self, old: str, new: str) -> list[str]:
-        """Modules that differ, such as ``ignet/losses/contrastive.py``; nothing where one of the two was not
-        recorded."""
+        """Modules that differ, such as ``ignet/losses/contrastive.py``; empty where one was not recorded."""
         before, now = self._read(old), self.code.get(new)
         if before is None or now is None:
             return []
@@ -71,8 +69,7 @@ class Records:
         return [name + words[name] for name in sorted(words)]
 
     def changed_data(self, old: str, since: float) -> list[str]:
-        """Kinds of files of the dataset that differ, each with some of those that are newer than ``since`` [s since
-        1970]."""
+        """Kinds of files of the dataset that differ, each with some that are newer than ``since`` [s since 1970]."""
         before = self._read(old)
         if before is None or self.root is None:
             return []

@@ -50,8 +50,10 @@ def memory_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int
 
 
 def runtime_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int:
-    """Minutes that the ``attempt``-th try (from 1) of a job asks for; a training goes on where it stopped, so it needs
-    no more."""
+    """Minutes that the ``attempt``-th try (from 1) of a job asks for.
+
+    A training goes on where it stopped, so it needs no more.
+    """
     own = execution.stages.get(stage)
     asked = (own and own.runtime) or (execution.runtime if stage in TRAININGS else ASKED[stage][1])
     return asked if stage in TRAININGS else asked * min(attempt, 2)

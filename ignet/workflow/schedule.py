@@ -1,5 +1,4 @@
-"""What a call of the workflow has to do, written when it starts: jobs, files and order, for those who look on while it
-runs."""
+"""What a call of the workflow has to do, written when it starts: jobs, files and order, for observers."""
 
 import os
 import time

@@ -154,8 +154,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
 
 
 def link_artifacts(experiment: ExperimentConfig) -> None:
-    """Make what an experiment shares easy to find: links in ``<results>/shared``, and beside each shared folder a note
-    of its origin.
+    """Link what an experiment shares in ``<results>/shared``, and note the origin beside each shared folder.
 
     Links of names that are gone are removed; where nothing is shared, all of them.
 

@@ -1,5 +1,4 @@
-"""Ending a workflow by signals, where its jobs run on this machine: the running jobs end in seconds, and trainings save
-their state."""
+"""End a local workflow by signals: running jobs end in seconds, and trainings save their state."""
 
 import os
 import signal

@@ -1,5 +1,7 @@
-"""How large the networks are, in closed form: parameters, multiply-adds, occupied voxels. Needs no torch, so that a
-plan takes no time."""
+"""How large the networks are, in closed form: parameters, multiply-adds, occupied voxels.
+
+Needs no torch, so that a plan takes no time.
+"""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -77,8 +79,7 @@ def minkunet_parameters(config: BackboneConfig) -> float:
 
 
 def minkunet_work(config: BackboneConfig, points: float, shares: Shares) -> float:
-    """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours of a voxel were
-    occupied.
+    """Multiply-adds of a forward pass over a scan of ``points`` points, with all neighbours occupied.
 
     ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours; only ratios of these
     figures are used.

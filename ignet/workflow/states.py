@@ -43,8 +43,10 @@ def remove_booked_states(roots: Iterable[Path], recorded: Set[str]) -> list[Path
 
 
 def _empty(folder: Path, digests: Collection[str]) -> None:
-    """Remove a state, but for results that were set aside there and that are not in their place; the caller holds its
-    lock."""
+    """Remove a state, but for results that were set aside there and that are not in their place.
+
+    The caller holds its lock.
+    """
     kept = folder / FOLDER
     if all(file_hash(weights) in digests for weights in kept.glob("*.safetensors")):
         # under the lock, so that a training that waits for it finds its lock file gone, and makes the folder anew
@@ -56,8 +58,7 @@ def _empty(folder: Path, digests: Collection[str]) -> None:
 
 
 class FinishedJobs(logging.Handler):
-    """Calls a function with the number of each job that Snakemake reports as finished: it has recorded the outputs
-    then.
+    """Calls a function with the number of each job that Snakemake reports as finished, its outputs recorded.
 
     Add it to Snakemake's logger. With ``--quiet progress`` Snakemake reports none.
     """
@@ -67,5 +68,6 @@ class FinishedJobs(logging.Handler):
         self.call = call
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Call the function if the record tells of a finished job."""
         if getattr(record, "event", None) is not None and record.event.name == "JOB_FINISHED":  # type: ignore[attr-defined]
             self.call(record.job_id)  # type: ignore[attr-defined]

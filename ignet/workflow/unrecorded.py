@@ -1,5 +1,4 @@
-"""Outputs of which nothing says how they were made: no change can be noticed, so the workflow does not take them for
-right."""
+"""Outputs without a record of how they were made, which the workflow therefore does not trust."""
 
 from collections.abc import Sequence
 

@@ -193,8 +193,7 @@ def _show(value: Any) -> str:
 
 
 def as_text(explained: list[Explanation], unknown: int = 0) -> str:
-    """The explanations for people: jobs with the same causes stand together, those that only follow are counted by
-    rule.
+    """The explanations for people: jobs with the same causes together, jobs that only follow counted by rule.
 
     Args:
         explained: the jobs of the plan.

@@ -66,8 +66,7 @@ def pretrain_load(settings: Pretrain2DConfig) -> float:
 
 
 def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
-    """Multiply-adds of one step of adaptation: a source, a mixed and a target image a sample, and the teacher on the
-    target."""
+    """Multiply-adds of a step of adaptation: source, mixed and target image of a sample, teacher on the target."""
     return settings.batch * (3 * BACKWARD + 1) * segformer_work(network, crop_pixels(settings))
 
 

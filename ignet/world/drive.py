@@ -1,5 +1,4 @@
-"""A drive along one street: its frames as scans and pictures, each a function of the settings and the frame's number
-alone."""
+"""A drive along one street: scans and images, each a function of the settings and the frame's number alone."""
 
 from dataclasses import replace
 

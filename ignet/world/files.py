@@ -1,5 +1,4 @@
-"""The embedded world on disk: the source set in GTA-V's layout, target sequences in SemanticKITTI's and
-ScribbleKITTI's."""
+"""The embedded world on disk: sources in GTA-V's layout, targets in SemanticKITTI's and ScribbleKITTI's."""
 
 import zlib
 from pathlib import Path
@@ -44,8 +43,7 @@ def write_source(config: WorldConfig, folder: Path) -> None:
 
 
 def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
-    """Write one target sequence: velodyne, labels, scribbles, image_2, calib.txt, poses.txt, times.txt; all or
-    nothing."""
+    """Write one target sequence, all or nothing: velodyne, labels, scribbles, image_2, calib, poses, times."""
     drive = target_drive(config, number_of(sequence))
     with atomic(folder) as temporary:
         for name in ("velodyne", "labels", "scribbles", "image_2"):
@@ -60,8 +58,7 @@ def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
 
 
 def number_of(sequence: str) -> int:
-    """Number of a sequence's street: its name where that is a number, else one beyond all such that the name alone
-    decides."""
+    """Number of a sequence's street: its name where that is a number, else a larger one from the name alone."""
     return int(sequence) if sequence.isdecimal() else 10**6 + zlib.crc32(sequence.encode())
 
 

@@ -80,8 +80,7 @@ def _lidar_rays(lidar: Lidar, pose: np.ndarray, beams: int, azimuths: int) -> Ra
 
 
 def _lidar_windows(lidar: Lidar, pose: np.ndarray, solids: Solids, beams: int, azimuths: int) -> Windows:
-    """Rows and columns that each solid's bounding box covers; two entries where it crosses the seam behind the
-    vehicle."""
+    """Rows and columns that each solid's bounding box covers; two where it crosses the seam behind the vehicle."""
     corners = solids.corners() - pose[:3, 3].astype(np.float32)
     middle = solids.center - pose[:3, 3].astype(np.float32)
     # nearest horizontal distance to the box, in the box's own frame

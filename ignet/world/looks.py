@@ -1,5 +1,7 @@
-"""How the domains look: the game (source) and the streets (targets). Colours are RGB 0..1; every value is our
-choice."""
+"""How the domains look: the game (source) and the streets (targets).
+
+Colours are RGB 0..1; every value is our choice.
+"""
 
 from dataclasses import dataclass
 

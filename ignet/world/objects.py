@@ -1,5 +1,4 @@
-"""What stands and drives on a street, each built from a few solids in its own frame (x forward, origin on the
-ground)."""
+"""What stands and drives on a street, built from solids in their own frames (x forward, origin on the ground)."""
 
 from collections.abc import Callable
 
@@ -127,8 +126,10 @@ def truck(b: Builder, pose: Pose, instance: int, moving: bool = False) -> None:
 
 
 def van(b: Builder, pose: Pose, instance: int, moving: bool = False) -> None:
-    """A delivery van or, one time in three, a trailer: other-vehicle. Cityscapes calls a van a car and a trailer by its
-    own id."""
+    """A delivery van or, one time in three, a trailer: other-vehicle.
+
+    Cityscapes calls a van a car and a trailer by its own id.
+    """
     trailer = not moving and b.rng.random() < 0.33
     b.at(pose, 259 if moving else 20, 30 if trailer else 26, instance, float(b.rng.uniform(0.15, 0.45)))
     color = b.look.color("truck", b.rng)

@@ -44,8 +44,10 @@ class Solids:
         return Solids(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def corners(self) -> np.ndarray:
-        """The eight corners of each solid's bounding box: float32 (S, 8, 3), corner = 4 x + 2 y + z with 0 for minus
-        and 1 for plus."""
+        """The eight corners of each solid's bounding box: float32 (S, 8, 3).
+
+        corner = 4 x + 2 y + z with 0 for minus and 1 for plus.
+        """
         sign = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)], np.float32) * 2 - 1
         local = sign * self.half[:, None, :]
         cos, sin = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
@@ -57,8 +59,10 @@ class Solids:
 def hit_ellipsoid(
     origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray, radius: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """First t > 0 where origin + t d meets the sphere of the given radius about 0; inf where it does not, or starts
-    inside."""
+    """First t > 0 where origin + t d meets the sphere of the given radius about 0.
+
+    Inf where it does not, or starts inside.
+    """
     a = dx * dx + dy * dy + dz * dz
     b = origin[0] * dx + origin[1] * dy + origin[2] * dz
     c = origin[0] ** 2 + origin[1] ** 2 + origin[2] ** 2 - radius * radius
@@ -68,8 +72,10 @@ def hit_ellipsoid(
 
 
 def hit_cylinder(origin: np.ndarray, dx: np.ndarray, dy: np.ndarray, dz: np.ndarray) -> np.ndarray:
-    """First t > 0 where origin + t d enters the cylinder x^2 + y^2 <= 1, |z| <= 1; inf where it does not, or starts
-    inside."""
+    """First t > 0 where origin + t d enters the cylinder x^2 + y^2 <= 1, |z| <= 1.
+
+    Inf where it does not, or starts inside.
+    """
     a = np.maximum(dx * dx + dy * dy, 1e-20)
     b = origin[0] * dx + origin[1] * dy
     root = b * b - a * (origin[0] ** 2 + origin[1] ** 2 - 1)

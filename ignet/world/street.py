@@ -23,8 +23,7 @@ class Street:
     """Centre line y = f(x) and a raster of surface codes in street coordinates."""
 
     def __init__(self, start: float, end: float, rng: np.random.Generator, bend: float) -> None:
-        """An empty street of terrain from x = ``start`` to ``end``; ``bend`` is the largest slope of the centre
-        line."""
+        """An empty street of terrain from x = ``start`` to ``end``; ``bend`` is the centre line's largest slope."""
         self.start, self.end = start, end
         # plain floats, so that float32 arrays stay float32
         self._wave = (2 * np.pi / rng.uniform(110, 190, 2)).tolist()

@@ -29,8 +29,7 @@ class Mover:
 
 
 def draw_movers(plan: StreetBuilder, rng: np.random.Generator, length: float, step: float, ahead: float) -> list[Mover]:
-    """Draw the traffic of a street that is driven over ``length`` metres, ``step`` metres a frame, and seen ``ahead``
-    metres beyond."""
+    """Draw the traffic of a street: ``length`` metres, ``step`` metres a frame, seen ``ahead`` metres beyond."""
     drawn = _escort(plan, rng, step) + _traffic(plan, rng, length, step, ahead) + _walkers(plan, rng, length, step)
     movers = []
     for kind, s, d, speed, sway in drawn:
@@ -55,8 +54,10 @@ def _escort(plan: StreetBuilder, rng: np.random.Generator, step: float) -> Plan:
 
 
 def _traffic(plan: StreetBuilder, rng: np.random.Generator, length: float, step: float, ahead: float) -> Plan:
-    """Oncoming: cars with a truck, a bus and a rider among them; the same beside the vehicle, faster, where there are
-    lanes."""
+    """Oncoming: cars with a truck, a bus and a rider among them.
+
+    The same beside the vehicle, faster, where there are lanes.
+    """
     layout, drawn, s = plan.layout, Plan(), 12.0
     for i in range(int((2 * length + ahead) / ((layout.headway[0] + layout.headway[1]) / 2))):
         lane = layout.oncoming[i % len(layout.oncoming)]

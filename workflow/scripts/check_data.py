@@ -1,5 +1,7 @@
-"""Merge the checked sequences into one manifest: a CSV file with one row for each frame; beside it, what is strange
-about them."""
+"""Merge the checked sequences into one manifest: a CSV file with one row for each frame.
+
+Beside it, what is strange about them.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""Draw one sheet of all data: source images with labels; of each target sequence an image, its labelled points, a scan
-and its scribbles.
+"""Draw one sheet of all data: source images with labels.
+
+Of each target sequence an image, its labelled points, a scan and its scribbles.
 
 What a person looks at before anything is trained: do labels sit where they should, do the two domains differ, where do
 scribbles run?

@@ -1,5 +1,4 @@
-"""Draw the correspondence of one sequence's first frame: the depths and the scribbles of the visible points over the
-camera image."""
+"""Draw a sequence's first correspondence: depths and scribbles of the visible points over the image."""
 
 from pathlib import Path
 

@@ -1,5 +1,4 @@
-"""Principal components of a 2D network's features, fitted on some frames of the training sequences, for stores of fewer
-channels.
+"""PCA of a 2D network's features over frames of the training sequences, for stores of fewer channels.
 
 One basis a network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences;
 every visible point of them counts.

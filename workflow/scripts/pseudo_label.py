@@ -1,5 +1,4 @@
-"""Label the training scans for a second training: given scribbles stay, and a trained network's most confident
-predictions join them.
+"""Label the training scans for a second training: scribbles, and confident predictions of a first one.
 
 Predictions are chosen per class and range over all training sequences together. Two passes, so that no more than one
 scan is in memory.

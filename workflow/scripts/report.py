@@ -1,5 +1,4 @@
-"""Draw some frames of the validation sequences: predictions from above and in the camera image, and the 2D
-segmentations."""
+"""Draw validation frames: predictions from above and in the camera image, and the 2D segmentations."""
 
 from pathlib import Path
 

@@ -1,5 +1,4 @@
-"""Make one target sequence of the embedded world: scans, labels, scribbles, images and calibration in SemanticKITTI's
-layout.
+"""Make one target sequence of the embedded world: scans, labels, scribbles, images and calibration.
 
 Every sequence drives along a street of its own, drawn from the section `world` and the sequence's name alone.
 """

@@ -1,5 +1,4 @@
-"""Train one 3D network: scans and the run's labels, and where the run's losses ask for it 2D features and the camera's
-view.
+"""Train one 3D network from scans, labels and, where its losses ask for it, 2D features and the camera view.
 
 The exported weights are the EMA teacher's backbone and classifier; no head, image or feature is needed to use them.
 """

@@ -1,5 +1,4 @@
-"""What a right calibration shows: a rotation, a camera that stands upright, a lens that fits the image, points in the
-image.
+"""What a valid calibration shows: a rotation, an upright camera, a lens and points that fit the image.
 
 Pure functions of matrices and counts. A *fault* is what no rig can have, a *doubt* what few have; the bounds are this
 project's choice. They cannot know a wrong yaw, since a camera may look anywhere, an inverse where it looks to the

@@ -73,15 +73,16 @@ class Faults(list[Fault]):
         self.doubts.extend(other.doubts)
 
     def add_others(self, other: "Faults") -> None:
-        """Keep the faults and doubts of another look at the same files, but for those that are known by kind and
-        folder."""
+        """Add the faults and doubts of another look at the same files, without duplicates of kind and folder."""
         for mine, found in ((self, other), (self.doubts, other.doubts)):
             known = {(fault.kind, fault.path.parent) for fault in mine}
             mine.extend(fault for fault in found if (fault.kind, fault.path.parent) not in known)
 
     def gather(self, kinds: Collection[str]) -> None:
-        """Make one of the faults of these kinds in one folder, and one of the doubts: it tells of the first file, and
-        names all."""
+        """Merge the faults of these kinds in one folder into one, and the doubts into another.
+
+        The merged message tells of the first file and names all.
+        """
         self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
 
     @contextmanager

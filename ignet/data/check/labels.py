@@ -1,5 +1,4 @@
-"""What the shares of labelled points tell: dense labels in the place of scribbles, files of nothing, files and
-sequences unlike the others.
+"""What the shares of labelled points tell: dense labels in place of scribbles, empty files, outliers.
 
 Pure functions of counts. Scribbles at other densities than ScribbleKITTI's 8 % are fine; the bounds are this project's
 choice.

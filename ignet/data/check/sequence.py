@@ -178,8 +178,7 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: J
 
 
 def _check_some_scans(tree: SequenceTree, judge: Judge, deep: bool) -> None:
-    """Values of a few scans, which the calibration brings into their images; of more scans where these show none
-    there."""
+    """Values of a few scans, projected into their images; of more scans where no point falls into an image."""
     readable = [frame for frame in tree.frames if tree.readable("scans", frame)]
     frames = [frame for frame in readable if frame in tree.image_sizes] if tree.calibration else []
     if tree.calibration is None or not frames:
@@ -220,8 +219,7 @@ def _spread(frames: Sequence[str], most: int) -> list[str]:
 
 
 class _Frame:
-    """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest`` of what was
-    read."""
+    """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest``."""
 
     def __init__(self, tree: SequenceTree, frame: str, judge: Judge) -> None:
         self.tree, self.frame, self.judge, self.faults, self.digest = tree, frame, judge, Faults(), hashlib.sha256()

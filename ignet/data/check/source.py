@@ -29,8 +29,7 @@ class SourceReport:
 
 
 def check_source(root: Path, layout: str, deep: bool, workers: int) -> SourceReport:
-    """Look at a source dataset: pairs that are not complete or of two sizes, and where it is read as a whole all that
-    is in them.
+    """Check a source dataset: incomplete pairs, pairs of two sizes and, if read as a whole, their content.
 
     Args:
         root: its folder.

@@ -104,8 +104,7 @@ def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool
 
 
 def alike(folder: Path, name: str) -> str | None:
-    """An entry of a folder that is meant to be ``name``: in other case, with other zeros in front, or by KITTI's raw
-    data's name."""
+    """An entry that is meant to be ``name``: other case, other leading zeros, or KITTI's raw data's name."""
     try:
         entries = sorted(os.listdir(folder))
     except OSError:
@@ -205,8 +204,10 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
 
 
 def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
-    """Faults of names that no stage would find, one for each way of being wrong; the others that none looks at are kept
-    apart."""
+    """Faults of names that no stage would find, one for each way of being wrong.
+
+    The others that none looks at are kept apart.
+    """
     suffix, download = KINDS[kind].suffix, KINDS[kind].download
     found = sort_names(names, suffix, tree.sizes.get("scans", {}))
     tree.ignored[kind] = found.ignored

@@ -1,5 +1,4 @@
-"""Names of the files in a sequence's folders: which are of a scan, which are meant to be, and which are none of
-ours."""
+"""Names of the files in a sequence's folders: which belong to a scan, which are meant to, which do not."""
 
 import re
 from collections import Counter, defaultdict
@@ -60,8 +59,10 @@ def _meant(file: str, known: Collection[str]) -> str | None:
 
 
 def _fault(ending: str, suffix: str, beside: bool) -> str | None:
-    """What is wrong with a file of a scan that ends like this; nothing where it lies beside the right file and is
-    whole."""
+    """What is wrong with a file of a scan that ends like this.
+
+    Nothing where it lies beside the right file and is whole.
+    """
     ending = ending.casefold()
     if ending.startswith(suffix) and ending.endswith(_PARTS):
         return "leftover"

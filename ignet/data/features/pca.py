@@ -45,8 +45,10 @@ class Basis(NamedTuple):
         return (self.components.astype(np.float64) @ self.mean).astype(np.float32)
 
     def reduce(self, feature: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Coordinates of features (n, D) from the mean on, float32 (n, K); with `offset` added they are ``components @
-        feature``."""
+        """Coordinates of features (n, D) from the mean on, float32 (n, K).
+
+        With `offset` added they are ``components @ feature``.
+        """
         return ((feature - self.mean) @ self.components.T).astype(np.float32)
 
     def restore(self, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,9 +68,7 @@ class Moments:
     """Sums from which a basis is fitted, float64; frames are added one after the other."""
 
     def __init__(self, channels: int) -> None:
-        """Args:
-        channels: D.
-        """
+        """Args: channels: D."""
         self.count, self.sum, self.products = 0, np.zeros(channels), np.zeros((channels, channels))
 
     def add(self, feature: NDArray[np.float32]) -> None:
@@ -90,8 +90,7 @@ class Moments:
 
 
 def fit_basis(moments: Moments, channels: int, classifier: Classifier | None = None) -> Basis:
-    """The basis of ``channels`` directions that keeps the mean and the classifier's rows, and else the largest
-    variance.
+    """Fit ``channels`` directions that keep the mean, the classifier's rows and then the largest variance.
 
     Args:
         moments: of the features.

@@ -56,7 +56,9 @@ class FeatureWriter(FlatWriter):
         classifier: Classifier | None = None,
         basis: Basis | None = None,
     ) -> None:
-        """Args:
+        """Open a new store for writing.
+
+        Args:
         path: the file to make.
         channels: D, of what is stored.
         dtype: int8, float16 or float32.
@@ -136,9 +138,7 @@ class FeatureStore(FlatReader):
     """
 
     def __init__(self, path: Path, verify: bool = True) -> None:
-        """Args:
-        path: the file.
-        verify: compare the checksum of each scan that is read.
+        """Args: path: the file. verify: compare the checksum of each scan that is read.
 
         Raises:
             IgnetError: the file is missing, cut short, or of another layout version.

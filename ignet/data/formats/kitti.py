@@ -73,8 +73,9 @@ def calibration_path(root: Path, sequence: str) -> Path:
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:
-    """Names of the frames of a sequence, in natural order: those of its scans, `ignet.files.names` says which files are
-    one.
+    """Names of the frames of a sequence in natural order, from its scans.
+
+    `ignet.files.names` says which files are one.
 
     Raises:
         IgnetError: the root, the sequence or its scans are not there.
@@ -123,8 +124,9 @@ def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
 
 
 def read_positions(path: Path) -> NDArray[np.float32]:
-    """Read the coordinates of a scan, for what does not ask for remissions: float32 (N, 3), x forward, y left, z up in
-    metres.
+    """Read the coordinates of a scan without its remissions.
+
+    float32 (N, 3), x forward, y left, z up in metres.
 
     Raises:
         IgnetError: the file is missing, empty or cut short, or its coordinates are none that a scan can have.
@@ -210,8 +212,10 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
 
 
 def _are_floats(data: bytes) -> bool:
-    """Whether labels were written as float32: whole numbers, some of them not 0; as float32, labels of few instances
-    are all but 0."""
+    """Whether labels were written as float32: whole numbers, some of them not 0.
+
+    As float32, labels of few instances are all but 0.
+    """
     values = np.frombuffer(data, "<f4")
     return bool((values >= 1).any() and (values == np.round(values)).all())
 
@@ -265,8 +269,9 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4); and `S_rect_02`, two numbers,
-    if it is there.
+    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4).
+
+    And `S_rect_02`, two numbers, if it is there.
 
     Raises:
         IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.

@@ -38,8 +38,7 @@ def parse_header(start: bytes) -> Header | None:
 
 
 def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
-    """Why an image is none that the 2D networks can take, as kind and error: the same for check, import and
-    trainings."""
+    """Why the 2D networks cannot take an image, as kind and error: the same for check, import and trainings."""
     if not header.colour:
         yield (
             "image-grey",

@@ -149,8 +149,10 @@ def _remission(points: Values, scale: float) -> None:
 
 
 def _span(points: Values) -> tuple[float, float]:
-    """Least and greatest value, NaN where one is NaN; by columns, as numpy is ten times slower on a part of the columns
-    together."""
+    """Least and greatest value, NaN where one is NaN.
+
+    By columns, as numpy is ten times slower on a part of the columns together.
+    """
     return float(np.min([column.min() for column in points.T])), float(np.max([column.max() for column in points.T]))
 
 

@@ -99,10 +99,7 @@ class SourceDataset:
     """
 
     def __init__(self, root: Path, layout: str, split: str = "train") -> None:
-        """Args:
-        root: folder of the dataset.
-        layout: gtav, synthia or cityscapes.
-        split: of cityscapes.
+        """Args: root: folder of the dataset. layout: gtav, synthia or cityscapes. split: of cityscapes.
 
         Raises:
             IgnetError: a folder is missing or empty, or an image or a label image has no partner.

@@ -1,5 +1,4 @@
-"""Which scans of a semi-supervised training are labelled: the published lists, or a draw like theirs where they do not
-fit."""
+"""Which scans of a semi-supervised training are labelled: the published lists, or a draw of that kind."""
 
 import hashlib
 import zipfile
@@ -77,8 +76,7 @@ class Split:
 
 
 def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> Split | None:
-    """The labelled scans of a training: the published list where the scans are the benchmark's, else a draw of the same
-    kind.
+    """The labelled scans of a training: the published list for the benchmark's scans, else a similar draw.
 
     The published lists are uniform draws without replacement from all training scans together, rounded down; so is the
     draw here. It depends on the names of the scans alone, has one scan at least, and a smaller percentage lies within
@@ -112,8 +110,9 @@ def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> 
 
 
 def pools(scans: Sequence[Scan], labelled: Collection[Scan]) -> list[NDArray[np.int64]]:
-    """What a training draws from in turn: the numbers of the labelled scans, then those of the unlabelled ones, int64
-    (n,) each.
+    """The pools that a training draws from in turn: indices of labelled, then of unlabelled scans.
+
+    int64 (n,) each.
 
     Only one array where all scans are labelled, or none is.
     """

@@ -34,8 +34,9 @@ _LABEL_PIXELS = 16
 
 
 def rare_class_probabilities(frequencies: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probability of each class to be the one that an image is chosen for: P(c) ~ exp((1 - f_c) / T) over the classes
-    that occur.
+    """Probability of each class to be the one that an image is chosen for.
+
+    P(c) ~ exp((1 - f_c) / T) over the classes that occur.
 
     Source: DAFormer (Hoyer et al., CVPR 2022), equation 8.
 
@@ -95,8 +96,7 @@ def crop_window(
 def crop_over(
     label: NDArray[np.uint8], crop: tuple[int, int], rng: np.random.Generator, wanted: int
 ) -> tuple[slice, slice]:
-    """A window as `crop_window` gives, laid anywhere over a random pixel of the class ``wanted``, of which there must
-    be one."""
+    """A window as `crop_window` gives, over a random pixel of the class ``wanted``, which must occur."""
     (height, width), (rows, columns) = label.shape, np.minimum(crop, label.shape).tolist()
     v, u = (int(axis) for axis in rng.choice(np.argwhere(label == wanted)))
     top, left = v - int(rng.integers(rows)), u - int(rng.integers(columns))
@@ -123,8 +123,9 @@ def to_crop(
 
 
 def colour_jitter(images: Tensor, strength: float, hue: float, rng: np.random.Generator) -> Tensor:
-    """Change brightness, contrast and saturation of each image by a factor 1 +- ``strength``, and turn its hue by +-
-    ``hue`` of the circle.
+    """Change brightness, contrast, saturation and hue of each image at random.
+
+    The first three by a factor 1 +- ``strength``, the hue by +- ``hue`` of the circle.
 
     Args:
         images: float (B, 3, H, W), RGB 0..1.

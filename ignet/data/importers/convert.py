@@ -1,5 +1,4 @@
-"""Write the frames of a layout as a tree that the workflow reads: SemanticKITTI's layout, with links where a file fits
-as it is.
+"""Write the frames of a layout in SemanticKITTI's layout, with links where a file fits as it is.
 
 What passes through memory is looked at: what is wrong with it is listed, and points without a return are left out.
 """

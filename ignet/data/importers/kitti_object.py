@@ -20,8 +20,9 @@ _MATRICES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
 
 
 def kitti_object(root: Path) -> Iterator[SensorFrame]:
-    """Frames below ``root``; their order of time is not published, so all are of one drive, which is split by
-    calibration.
+    """Frames below ``root``.
+
+    Their order of time is not published, so all are of one drive, which is split by calibration.
 
     Raises:
         IgnetError: there is no frame, or a calibration is missing or broken.

@@ -22,8 +22,9 @@ _ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED, _CONTEXT = 101, 102, 103, 1
 
 @dataclass(frozen=True)
 class Batch:
-    """The N points of the scans of one step, one scan after the other; both views hold the same points in the same
-    order.
+    """The N points of the scans of one step, one scan after the other.
+
+    Both views hold the same points in the same order.
 
     Attributes:
         student: the strongly augmented view.

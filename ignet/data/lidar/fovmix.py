@@ -99,8 +99,10 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
 
 
 def turn_sectors(samples: Sequence[Sample], angle: float) -> list[Sample]:
-    """The same samples, their sectors (not their points) turned about z by ``angle`` radians: as wide as the camera's,
-    blind to it."""
+    """The same samples with their sectors, not their points, turned about z by ``angle`` radians.
+
+    As wide as the camera's sector, blind to what the camera sees.
+    """
     return [replace(sample, sector=(sample.sector[0] + angle, sample.sector[1] + angle)) for sample in samples]
 
 
@@ -135,8 +137,7 @@ def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
 
 
 def points_in_sector(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
-    """The same as `ignet.data.projection.geometry.in_sector` in a fraction of its time: sides of two lines, and angles
-    only near the lines."""
+    """A faster `ignet.data.projection.geometry.in_sector`: sides of two lines, angles only near the lines."""
     inside = np.empty(len(points), bool)
     for start in range(0, len(points), _BLOCK):
         inside[start : start + _BLOCK] = _sides(points[start : start + _BLOCK], low, high)
@@ -155,8 +156,9 @@ def _sides(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.b
 
 
 def check_disjoint(sectors: Sequence[tuple[float, float]]) -> None:
-    """Check that no two of the sectors (low, high), in radians, counter-clockwise from low to high, overlap; touching
-    is allowed.
+    """Check that no two of the sectors (low, high), in radians, counter-clockwise from low to high, overlap.
+
+    Touching is allowed.
 
     Raises:
         ValueError: two overlap.

@@ -65,8 +65,10 @@ def _histograms(cells: NDArray[np.int64], labels: NDArray[np.uint8], config: Loc
 
 
 def _cells(points: NDArray[np.float32], rows: NDArray[np.int64], config: LocalContextConfig) -> NDArray[np.int64]:
-    """Number of each point's cell of the finest level, int64 (M,), by ring, then by sector from the rear on; the last
-    ring has no edge."""
+    """Number of each point's cell of the finest level, int64 (M,), by ring, then by sector from the rear on.
+
+    The last ring has no edge.
+    """
     rings, sectors = config.levels[0]
     x, y = points[:, 0].take(rows), points[:, 1].take(rows)
     distance, azimuth = np.hypot(x, y), np.arctan2(y, x)

@@ -1,5 +1,6 @@
-"""Class-range balanced pseudo-labels: the most confident predictions of each class at each range, so that neither
-common classes nor near points crowd out the others.
+"""Class-range balanced pseudo-labels: the most confident predictions of each class at each range.
+
+So neither common classes nor near points crowd out the others.
 
 Source: the self-training of ScribbleKITTI (Unal et al., CVPR 2022). The width of the rings and the histogram are this
 project's choice.

@@ -10,8 +10,10 @@ T = TypeVar("T")
 
 
 def spaced(count: int, most: int) -> NDArray[np.int64]:
-    """Numbers of up to ``most`` of ``count`` things in a row, int64, rising: the first and the last among them, where
-    two fit."""
+    """Indices of up to ``most`` of ``count`` things in a row, int64, rising, evenly spaced.
+
+    The first and the last are among them, where two fit.
+    """
     return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
 
 

@@ -38,14 +38,10 @@ class FrameCorrespondence:
 
 
 class CorrespondenceWriter(FlatWriter):
-    """Writes the correspondence of a sequence: ``with CorrespondenceWriter(path) as writer: writer.add(...)``;
-    atomic."""
+    """Writes a sequence's correspondence: ``with CorrespondenceWriter(path) as writer: writer.add(...)``; atomic."""
 
     def __init__(self, path: Path, attributes: dict[str, str] | None = None) -> None:
-        """Args:
-        path: the file to make.
-        attributes: strings that are kept with it.
-        """
+        """Args: path: the file to make. attributes: strings that are kept with it."""
         super().__init__(path, LAYOUT, _SCANS, _COLUMNS, attributes)
 
     def add(self, frame: str, found: FrameCorrespondence) -> None:
@@ -68,9 +64,7 @@ class Correspondence(FlatReader):
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises:
-        IgnetError: the file is missing, cut short, or of another layout version.
-        """
+        """Raises: IgnetError: the file is missing, cut short, or of another layout version."""
         super().__init__(path, LAYOUT, tuple(_SCANS), tuple(_COLUMNS), "run the rule project for this sequence again")
 
     def read(self, frame: str) -> FrameCorrespondence:

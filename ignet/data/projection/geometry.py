@@ -1,5 +1,4 @@
-"""Projection of LiDAR points into a camera image, visibility, and the camera's azimuth sector: pure functions of
-arrays."""
+"""Projection of LiDAR points into an image, visibility, and the camera's azimuth sector: pure functions."""
 
 from typing import NamedTuple
 
@@ -105,8 +104,7 @@ def camera_sector(p2: NDArray[np.float64], tr: NDArray[np.float64], width: int, 
 
 
 def in_sector(points: NDArray, low: float, high: float) -> NDArray[np.bool_]:
-    """Which points (N, >=2) lie in the azimuth interval from ``low`` counter-clockwise to ``high`` (radians): bool
-    (N,)."""
+    """Which points (N, >=2) lie between the azimuths ``low`` and, counter-clockwise, ``high`` [rad]: bool (N,)."""
     azimuth = np.arctan2(np.asarray(points)[:, 1].astype(np.float64), np.asarray(points)[:, 0].astype(np.float64))
     return np.mod(azimuth - low, 2 * np.pi) <= np.mod(high - low, 2 * np.pi)
 

@@ -29,8 +29,10 @@ def clear_of_others(xyz: NDArray[np.float64], labels: NDArray[np.uint8], margin:
 
 
 def _near_other_classes(place: NDArray[np.float64], label: NDArray[np.uint8], radius: float) -> NDArray[np.bool_]:
-    """Which points (n, 3) have another class in their grid cell or the 26 around it: all that can have one within
-    ``radius``, and more."""
+    """Which points (n, 3) have another class in their grid cell or the 26 around it.
+
+    A superset of the points with another class within ``radius``.
+    """
     if not len(place):
         return np.zeros(0, np.bool_)
     place = place - place.min(axis=0)

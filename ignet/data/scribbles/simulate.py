@@ -1,5 +1,4 @@
-"""Scribbles drawn from dense labels: lines along objects and surfaces, as a person would draw them, away from class
-borders.
+"""Scribbles drawn from dense labels: lines along objects and surfaces, away from class borders.
 
 ScribbleKITTI's scribbles were drawn by hand on accumulated scans. These are drawn on one scan: each object, and each
 connected patch of a surface, gets wiggly lines along its longest direction, in proportion to its points. All of it is
@@ -101,8 +100,9 @@ def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDA
 def _quotas(
     sizes: NDArray[np.int64], room: NDArray[np.int64], total: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Points to label in each segment: in proportion to its size, rounded at random, at most what is free; ``total`` in
-    all if possible.
+    """Points to label in each segment: in proportion to its size, rounded at random, at most what is free.
+
+    ``total`` in all if possible.
 
     Random rounding, because lines are drawn on accumulated scans: an object that shows a few points in one scan has a
     line, but often none of its points in this scan lies on it.
@@ -127,8 +127,9 @@ def _shared(
 def _along_lines(
     xyz: NDArray[np.float64], free: NDArray[np.bool_], quota: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """The ``quota`` free points (numbers among the free ones) nearest to a few wiggly lines along a segment's longest
-    direction.
+    """The ``quota`` free points nearest to a few wiggly lines along a segment's longest direction.
+
+    Returned as indices among the free points.
 
     Lines lie in the plane of the two longest directions: on the ground seen from above, on a wall seen from its front.
     """

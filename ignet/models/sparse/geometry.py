@@ -28,8 +28,7 @@ class Geometry(Protocol):
         ...
 
     def coordinates(self, stride: int) -> Tensor:
-        """int32 (rows, 4): batch, x, y, z of the level's voxels in voxels of level 1, one for each row of its
-        features."""
+        """int32 (rows, 4): batch, x, y, z of the level's voxels in voxels of level 1, one a row of features."""
         ...
 
     def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:

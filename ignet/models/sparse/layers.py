@@ -1,5 +1,7 @@
-"""Layers over an engine's geometry. Features are plain (rows, C) tensors, so normalisation and activation are torch's
-own."""
+"""Layers over an engine's geometry.
+
+Features are plain (rows, C) tensors, so normalisation and activation are torch's own.
+"""
 
 import math
 from collections.abc import Iterable
@@ -29,8 +31,7 @@ class SparseConv3d(nn.Module):
         self.kernel = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
     def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:
-        """Features (rows(stride), Cin) of the level ``stride`` -> (rows(result), Cout) of the level that `result`
-        names."""
+        """Features (rows(stride), Cin) of level ``stride`` -> (rows(result), Cout) of the level `result` names."""
         if self.pointwise:
             return features @ self.kernel
         return geometry.convolve(features, self.kernel, self.kernel_size, stride, self.result(stride))
@@ -46,8 +47,7 @@ class SparseConv3d(nn.Module):
 
 
 class SparseSequential(nn.Sequential):
-    """Layers in a row: those that have a `result` are given the geometry and the level, torch's own see the features
-    alone."""
+    """Layers in a row: those with a `result` get geometry and level, torch's own the features alone."""
 
     def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:  # type: ignore[override]
         """Features (rows(stride), Cin) of the level ``stride`` -> (rows(result), Cout)."""

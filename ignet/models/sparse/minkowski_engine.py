@@ -74,8 +74,10 @@ class MinkowskiGeometry:
         return found
 
     def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
-        """Sparse convolution; see `ignet.models.sparse.geometry.Geometry.convolve`. Half precision is computed in the
-        weight's."""
+        """Sparse convolution; see `ignet.models.sparse.geometry.Geometry.convolve`.
+
+        Half precision is computed in the weight's.
+        """
         check_convolution(self.rows(in_stride), features, kernel, kernel_size, in_stride, out_stride)
         transposed = in_stride > out_stride
         function = ME.MinkowskiConvolutionTransposeFunction if transposed else ME.MinkowskiConvolutionFunction

@@ -34,8 +34,10 @@ class Block(NamedTuple):
 
 
 class KernelMap(NamedTuple):
-    """All pairs of one convolution; ``identity`` is the offset (if any) at which each output row meets the input row of
-    its own number."""
+    """All pairs of one convolution.
+
+    ``identity`` is the offset (if any) at which each output row meets the input row of its own number.
+    """
 
     blocks: list[Block]
     identity: int | None
@@ -91,8 +93,7 @@ class TorchGeometry:
         return result
 
     def kernel_map(self, kernel_size: int, in_stride: int, out_stride: int, reverse: bool = False) -> KernelMap:
-        """The pairs of a convolution, or, reversed, those of its gradient: outputs to inputs, with the same offset
-        numbers."""
+        """The pairs of a convolution or, reversed, of its gradient: outputs to inputs, same offset numbers."""
         if in_stride > out_stride:
             in_stride, out_stride, reverse = out_stride, in_stride, not reverse
         key = (kernel_size, in_stride, out_stride)
@@ -123,8 +124,10 @@ class TorchGeometry:
         return self._levels[stride]
 
     def _table(self, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
-        """int32 (K^3, rows(out)): the input row at each offset from each output row, -1 where there is none; in_stride
-        <= out_stride."""
+        """int32 (K^3, rows(out)): the input row at each offset from each output row, -1 where there is none.
+
+        In_stride <= out_stride.
+        """
         source, target = self._level(in_stride), self._level(out_stride)
         symmetric = in_stride == out_stride and kernel_size % 2 == 1
         start = -(kernel_size // 2) if kernel_size % 2 else 0

@@ -15,8 +15,10 @@ def asset(name: str) -> str:
 
 @cache
 def assets_hash() -> str:
-    """Hash of all of them, 16 hexadecimal digits: a part of the report's identity, as the hash of Python's code does
-    not see them."""
+    """Hash of all of them, 16 hexadecimal digits.
+
+    A part of the report's identity, as the hash of Python's code does not see them.
+    """
     digest = hashlib.sha256()
     for name in sorted(part.name for part in _folder().iterdir() if part.name.endswith(_KINDS)):
         digest.update(f"{name}\n{asset(name)}\n".encode())

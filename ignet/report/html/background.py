@@ -20,8 +20,7 @@ _SHEET_WIDTH = 1400
 
 
 def data(manifest: Path, sheet: Path, quality: int, notes: Sequence[str]) -> Section:
-    """Frames, points and labels of each sequence, the sheet that shows some of each, and notes: what else is to say of
-    them."""
+    """Frames, points and labels of each sequence, the contact sheet, and notes."""
     picture, records = read_image(sheet), _records(manifest)
     if picture.shape[1] > _SHEET_WIDTH:
         size = (_SHEET_WIDTH, round(picture.shape[0] * _SHEET_WIDTH / picture.shape[1]))

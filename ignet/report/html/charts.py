@@ -43,8 +43,9 @@ def chart(figure: go.Figure) -> dict[str, Any]:
 
 
 def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.Figure | None:
-    """Each row's figure as a dot between its bounds; rows without bounds are left out, and with none of them there is
-    no chart.
+    """Each row's figure as a dot between its bounds.
+
+    Rows without bounds are left out, and with none of them there is no chart.
 
     Args:
         table: with ``value``, ``value low`` and ``value high`` among its numbers.
@@ -68,8 +69,10 @@ def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.F
 def gain_chart(
     table: PageTable, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str
 ) -> go.Figure | None:
-    """Gains by slice or class with their intervals, one series a run; only ``shown`` is drawn at first, the legend
-    brings the others."""
+    """Gains by slice or class with their intervals, one series a run.
+
+    Only ``shown`` is drawn at first, the legend brings the others.
+    """
     traces = []
     for run in columns:
         rows = [
@@ -89,8 +92,10 @@ def gain_chart(
 def class_chart(
     table: PageTable, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]
 ) -> go.Figure:
-    """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend. Whiskers are standard
-    deviations over seeds."""
+    """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend.
+
+    Whiskers are standard deviations over seeds.
+    """
     rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if found.get("points")]
     figure = go.Figure()
     for run in runs:
@@ -112,8 +117,9 @@ def class_chart(
 
 
 def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
-    """Shares of each true class that were taken for each class, in per cent; classes that occur on neither side are
-    left out.
+    """Shares of each true class that were taken for each class, in per cent.
+
+    Classes that occur on neither side are left out.
 
     Args:
         confusion: int64 (C, C + 1), truth by prediction; the last column is nothing.
@@ -148,8 +154,7 @@ def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
 def curve_charts(
     curves: Mapping[str, Sequence[Curve]], styles: Mapping[str, tuple[str, str]], points: int
 ) -> dict[str, go.Figure]:
-    """One chart for each figure that a training logged, one line a training: the mean of its seeds, with a band from
-    lowest to highest.
+    """One chart for each logged metric, one line a training: mean of its seeds, band from lowest to highest.
 
     Args:
         curves: of each training, its seeds' curves.

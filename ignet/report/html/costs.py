@@ -108,8 +108,7 @@ def made_files(
 
 
 def versions(made: Iterable[Made]) -> dict[str, dict[str, list[str]]]:
-    """Of each fact that may differ between results (``torch``, ``python``, ``device``, ``machine``): its values and
-    what has them."""
+    """Facts that may differ between results (``torch``, ``python``, ``device``, ...): values and their results."""
     found: dict[str, dict[str, list[str]]] = {}
     for each in made:
         facts = {**each.facts.get("versions", {}), **{key: each.facts.get(key) for key in ("device", "machine")}}

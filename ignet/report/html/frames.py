@@ -72,8 +72,7 @@ class Frame:
 
 
 def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> list[tuple[str, str]]:
-    """At most ``count`` frames, evenly: as many of each sequence as of the others, one more of the first ones where it
-    does not divide.
+    """At most ``count`` frames, as many of each sequence, one more of the first ones where it does not divide.
 
     Args:
         sequences: name and frames of each.

@@ -40,8 +40,10 @@ def jpeg(image: NDArray[np.uint8], quality: int) -> str:
 
 
 def class_png(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> str:
-    """Data URI of a map of class ids, uint8 (H, W), as a PNG with the classes' colours; what is beyond the palette is
-    black."""
+    """Data URI of a map of class ids, uint8 (H, W), as a PNG with the classes' colours.
+
+    What is beyond the palette is black.
+    """
     image = Image.fromarray(np.minimum(ids, len(palette)).astype(np.uint8)).convert("P")
     image.putpalette([*palette.ravel().tolist(), 0, 0, 0])
     return _uri(image, "png", optimize=True)

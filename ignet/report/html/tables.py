@@ -1,5 +1,4 @@
-"""Tables that the comparison wrote, read back: the text of each cell as people see it, and the number to sort and draw
-by."""
+"""Tables of the comparison, read back: the text of each cell, and the number to sort and draw by."""
 
 import csv
 import re

@@ -47,6 +47,7 @@ class Formulas(Extension):
     """Formulas as MathML."""
 
     def extendMarkdown(self, md: Markdown) -> None:
+        """Register both processors."""
         md.preprocessors.register(
             _Blocks(md), "formulas", 27
         )  # after 30, which cleans the text, and before fences, at 25

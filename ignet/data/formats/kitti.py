@@ -73,9 +73,7 @@ def calibration_path(root: Path, sequence: str) -> Path:
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:
-    """Names of the frames of a sequence in natural order, from its scans.
-
-    `ignet.files.names` says which files are one.
+    """Names of the frames of a sequence in natural order: those of its scans, see `ignet.files.names`.
 
     Raises:
         IgnetError: the root, the sequence or its scans are not there.
@@ -124,9 +122,7 @@ def read_scan(path: Path, remission_scale: float = 1.0) -> NDArray[np.float32]:
 
 
 def read_positions(path: Path) -> NDArray[np.float32]:
-    """Read the coordinates of a scan without its remissions.
-
-    float32 (N, 3), x forward, y left, z up in metres.
+    """Read the coordinates of a scan alone: float32 (N, 3), x forward, y left, z up in metres.
 
     Raises:
         IgnetError: the file is missing, empty or cut short, or its coordinates are none that a scan can have.

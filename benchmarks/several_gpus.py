@@ -21,7 +21,7 @@ from ignet.devices import autocast, pick_device
 from ignet.models.segmentor3d import build_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.train.distributed import join
-from ignet.train.objective import Objective, Trainee
+from ignet.train.objective import Objective, StudentWithHeads
 
 
 def make_batch(scans: range, voxels: int, voxel: float) -> Batch:
@@ -60,12 +60,14 @@ def main() -> None:
     backbone = BackboneConfig(stem=widths[0], encoder=tuple(widths[1:5]), decoder=tuple(widths[5:]))
     engine = resolve_engine("auto", device)
     settings = Train3DConfig(backbone=backbone, batch=arguments.batch)
-    objective = Objective(Trainee(build_network(backbone), None, None), settings, engine, ranks=ranks).to(device)
-    compute_losses = ranks.wrap(objective)
-    optimizer = torch.optim.AdamW(objective.student.parameters(), 1e-3)
-    batch = make_batch(range(arguments.batch)[ranks.part(arguments.batch)], arguments.voxels, arguments.voxel).to(
+    objective = Objective(StudentWithHeads(build_network(backbone), None, None), settings, engine, ranks=ranks).to(
         device
     )
+    compute_losses = ranks.wrap(objective)
+    optimizer = torch.optim.AdamW(objective.student.parameters(), 1e-3)
+    batch = make_batch(
+        range(arguments.batch)[ranks.local_slice(arguments.batch)], arguments.voxels, arguments.voxel
+    ).to(device)
     chosen = torch.zeros(len(batch.labels), device=device)
 
     def step() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ignet.losses.weighted_cross_entropy import frequency_weights, weighted_cross_entropy
 from ignet.train.class_weights import domain_weights, weight_each
-from ignet.train.classmix import add_known_labels, chosen_classes, classmix, pseudo_label
+from ignet.train.classmix import chosen_classes, classmix, overwrite_with_scribbles, pseudo_label
 
 
 def test_pseudo_labels_and_the_share_of_sure_pixels():
@@ -23,7 +23,7 @@ def test_pseudo_labels_and_the_share_of_sure_pixels():
 def test_known_labels_overwrite_with_weight_one():
     labels, q = torch.tensor([[[3, 4], [5, 6]], [[1, 1], [1, 1]]]), torch.tensor([0.25, 0.75])
     known = torch.tensor([[[255, 9], [255, 255]], [[255, 255], [1, 255]]])
-    merged, weight = add_known_labels(labels, q, known)
+    merged, weight = overwrite_with_scribbles(labels, q, known)
     assert merged.tolist() == [[[3, 9], [5, 6]], [[1, 1], [1, 1]]]
     assert weight.tolist() == [[[0.25, 1.0], [0.25, 0.25]], [[0.75, 0.75], [1.0, 0.75]]]
 

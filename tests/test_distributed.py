@@ -24,7 +24,7 @@ from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
 from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
-from ignet.train.interruption import EXIT_UNFINISHED
+from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
 from ignet.workflow.resources import processes_of
 
@@ -271,7 +271,7 @@ def test_two_processes_end_and_go_on_together(work: SimpleNamespace) -> None:
                 os.kill(pid, number)
             time.sleep(0.2)
         text = process.communicate()[1]
-        assert process.returncode == EXIT_UNFINISHED, text
+        assert process.returncode == EXIT_PREEMPTED, text
         assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
         assert "Traceback" not in text, text
         # both stopped after the same step
@@ -332,7 +332,7 @@ def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
     source = ScanSource(make_tree(frames=4), {"00": [f"{i:06d}" for i in range(4)]}, "scribbles")
     common = (source, 3, 0, 0.5, settings.fovmix, settings.augment, True)
     whole = TrainingSamples(*common)[1]
-    parts = [TrainingSamples(*common, Ranks(rank, size).part(3))[1] for rank in range(size)]
+    parts = [TrainingSamples(*common, Ranks(rank, size).local_slice(3))[1] for rank in range(size)]
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
     for view in ("student", "teacher"):
         features = torch.cat([getattr(part, view).features for part in parts])
@@ -341,7 +341,7 @@ def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
 
 def test_more_processes_than_samples_is_one_line() -> None:
     with pytest.raises(IgnetError, match="found 2, but 3 processes share it"):
-        Ranks(0, 3).part(2)
+        Ranks(0, 3).local_slice(2)
     with pytest.raises(IgnetError, match=r"runs.a.batch: found 1, expected 4 at least"):
         load_experiment({"results": "r", "pretrain_2d": {"batch": 4}, "adapt_2d": {"batch": 4}, "runs": {"a": {}},
                          "execution": {"processes": 4}}, "x")  # fmt: skip

@@ -34,7 +34,7 @@ from kills import (
     write_config,
 )
 
-from ignet.train.interruption import EXIT_UNFINISHED
+from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
 from ignet.workflow.signals import ENDING, FIRST
 
@@ -153,7 +153,7 @@ def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, nam
     process = started(stages.training(name, results, "--workers", 1), log)
     wait_for(process, lambda: bool(checkpoints(results) - old))
     end_group(process, signal.Signals[asked])
-    assert process.wait() in (EXIT_UNFINISHED, 0), log.read_text()  # 0: it came when all was written
+    assert process.wait() in (EXIT_PREEMPTED, 0), log.read_text()  # 0: it came when all was written
     assert "Traceback" not in log.read_text()
     assert not differences(artifacts(results), whole)
 

@@ -26,7 +26,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.probe import fit_probe
 from ignet.models.segmentor3d import build_network
 from ignet.train.needs import needs_teacher
-from ignet.train.objective import Objective, Trainee, contrast_ramp
+from ignet.train.objective import Objective, StudentWithHeads, contrast_ramp
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
@@ -60,7 +60,7 @@ def make_objective(settings: Train3DConfig) -> Objective:
     projection = (
         ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     )
-    return Objective(Trainee(network, guidance, projection), settings, "torch")
+    return Objective(StudentWithHeads(network, guidance, projection), settings, "torch")
 
 
 def losses(objective: Objective, batch: Batch) -> dict[str, torch.Tensor]:
@@ -102,14 +102,14 @@ def test_weights_scale_their_terms_and_nothing_else() -> None:
 def test_terms_are_the_losses_of_the_points_that_they_are_about() -> None:
     batch = make_batch()
     with torch.no_grad():  # a confidence that half of the points reach
-        confidence = make_objective(FULL)._teach(batch)[0].softmax(1).max(1).values.median().item()
+        confidence = make_objective(FULL)._teacher_forward(batch)[0].softmax(1).max(1).values.median().item()
     contrast = ContrastiveConfig(weight=0.3, ramp=0, channels=6, confidence=confidence, anchors=5000, temperature=0.2)
     by_cosine = ImageGuidanceConfig(weight=3.0, distance="cosine")
     changes = {"lovasz_weight": 0.25, "mean_teacher": MeanTeacherConfig(weight=0.4), "image_guidance": by_cosine}
     objective, captured = make_objective(FULL.model_copy(update={**changes, "contrastive": contrast})), []
     objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output))
     found = losses(objective, batch)
-    (logits, points), (teacher_logits, teacher_points) = captured[0], objective._teach(batch)
+    (logits, points), (teacher_logits, teacher_points) = captured[0], objective._teacher_forward(batch)
     labelled = batch.labels != 255
     expected = {
         "ce": F.cross_entropy(logits[labelled], batch.labels[labelled]),
@@ -193,14 +193,14 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
     )
     torch.manual_seed(0)
     network = build_network(BACKBONE)
-    trainee = Trainee(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
+    student = StudentWithHeads(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
     classifier = Classifier(np.eye(5, dtype=np.float32)[:3], np.zeros(3, np.float32))
-    objective, batch = Objective(trainee, settings, "torch", classifier), make_batch()
+    objective, batch = Objective(student, settings, "torch", classifier), make_batch()
     moved = points_moved_by("image", objective, batch)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)
     with pytest.raises(IgnetError, match="needs the 2D network's classifier"):
-        Objective(trainee, settings, "torch")
+        Objective(student, settings, "torch")
 
 
 def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
@@ -212,7 +212,9 @@ def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
     labels = np.arange(len(batch.feature)) % 19
     probe = fit_probe(batch.feature.numpy(), labels, 19, 8, 5, 0)
     before = [weight.clone() for weight in probe.parameters()]
-    objective = Objective(Trainee(network, None, ProjectionHead(network.channels, 6)), settings, "torch", probe=probe)
+    objective = Objective(
+        StudentWithHeads(network, None, ProjectionHead(network.channels, 6)), settings, "torch", probe=probe
+    )
     moved = points_moved_by("image", objective, batch, of=0)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)

@@ -20,7 +20,7 @@ from ignet.config.training_2d import (
 from ignet.data.images.dataset import random_factor
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
 from ignet.models.segformer import build_segmenter
-from ignet.train.masking import hide_blocks
+from ignet.train.masking import mask_patches
 from ignet.train.regularise2d import arithmetic
 from ignet.train.run import TrainingRun
 
@@ -105,7 +105,7 @@ def test_distance_without_cells_is_zero_with_a_graph() -> None:
 
 def test_blocks_are_hidden_as_a_whole() -> None:
     images = torch.rand(3, 3, 50, 70)
-    hidden = hide_blocks(images, 0.7, 16, np.random.default_rng(0))
+    hidden = mask_patches(images, 0.7, 16, np.random.default_rng(0))
     changed = (hidden != images).any(dim=1)
     for image in changed:
         blocks = [image[top : top + 16, left : left + 16] for top in range(0, 50, 16) for left in range(0, 70, 16)]
@@ -124,7 +124,7 @@ def test_blocks_by_hand() -> None:
             return np.array([[[[0.1, 0.9, 0.3], [0.9, 0.3, 0.9]]], [[[0.9, 0.9, 0.9], [0.9, 0.9, 0.2]]]])
 
     images = torch.ones(2, 3, 3, 5)
-    hidden = hide_blocks(images, 0.3, 2, Drawn())  # type: ignore[arg-type]
+    hidden = mask_patches(images, 0.3, 2, Drawn())  # type: ignore[arg-type]
     shown = torch.tensor(
         [[[0, 0, 1, 1, 1]] * 2 + [[1, 1, 1, 1, 1]], [[1] * 5] * 2 + [[1, 1, 1, 1, 0]]], dtype=torch.bool
     )

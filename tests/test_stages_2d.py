@@ -21,7 +21,7 @@ from ignet.data.formats.splits import labelled_scans
 from ignet.data.projection.correspondence import Correspondence
 from ignet.models.segformer import load_segmenter, sample_features
 from ignet.train.finished import set_aside
-from ignet.train.run import EXIT_UNFINISHED, TrainingRun
+from ignet.train.run import EXIT_PREEMPTED, TrainingRun
 from ignet.train.schedule2d import learning_rate_factor
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -216,7 +216,7 @@ def test_a_killed_adaptation_ends_bit_identical(work, monkeypatch):
     monkeypatch.setattr(TrainingRun, "log", log_and_ask_to_stop)
     with pytest.raises(SystemExit) as stopped:
         adapt(work, work / "killed", ADAPT)
-    assert stopped.value.code == EXIT_UNFINISHED and not (work / "killed" / "model.safetensors").exists()
+    assert stopped.value.code == EXIT_PREEMPTED and not (work / "killed" / "model.safetensors").exists()
     adapt(work, work / "killed", ADAPT)
     assert len(calls) == ADAPT["steps"]
     for name in ("model.safetensors", "metrics.json", "curves.csv"):

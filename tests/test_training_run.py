@@ -14,7 +14,7 @@ from ignet.devices import step_generator
 from ignet.errors import IgnetError
 from ignet.train.checkpoint import NEWEST, PREVIOUS, load_newest
 from ignet.train.ema import update_ema
-from ignet.train.interruption import EXIT_UNFINISHED
+from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
 from ignet.train.run import TrainingRun, write_curves
 
@@ -78,7 +78,7 @@ def test_a_signal_saves_and_exits(tmp_path: Path, number: signal.Signals) -> Non
     for step in (5, 11):
         with pytest.raises(SystemExit) as stop:
             train(tmp_path / "cut", signals={step: number})
-        assert stop.value.code == EXIT_UNFINISHED
+        assert stop.value.code == EXIT_PREEMPTED
         assert load_newest(tmp_path / "cut/a", "a")["step"] == step + 1  # type: ignore[index]
         assert signal.getsignal(number) == before
     resumed, run = train(tmp_path / "cut")
@@ -108,7 +108,7 @@ def test_a_second_signal_waits_for_no_step(tmp_path: Path, monkeypatch: pytest.M
                 monkeypatch.setattr("ignet.train.interruption.PATIENCE_S", 0.0)
                 os.kill(os.getpid(), signal.SIGTERM)
                 pytest.fail("the step went on")
-    assert stop.value.code == EXIT_UNFINISHED
+    assert stop.value.code == EXIT_PREEMPTED
     assert load_newest(tmp_path / "a", "a")["step"] == 1  # type: ignore[index]
 
 
@@ -116,7 +116,7 @@ def test_once_all_steps_are_saved_a_signal_ends_the_writing(tmp_path: Path) -> N
     out = tmp_path / "model"
     with pytest.raises(SystemExit) as stop:
         train(tmp_path / "state", signals={-1: signal.SIGTERM}, write=out)
-    assert stop.value.code == EXIT_UNFINISHED and not out.exists()
+    assert stop.value.code == EXIT_PREEMPTED and not out.exists()
     train(tmp_path / "state", write=out, stop_in=0)  # no step is left that it could stop in
     train(tmp_path / "whole", write=tmp_path / "expected")
     assert out.read_bytes() == (tmp_path / "expected").read_bytes()
@@ -128,7 +128,7 @@ def test_at_its_deadline_a_run_saves_and_exits(tmp_path: Path, monkeypatch: pyte
         patch.setattr("ignet.train.run.time", SimpleNamespace(time=lambda: next(clock), monotonic=time.monotonic))
         with pytest.raises(SystemExit) as stop:
             train(tmp_path / "cut", deadline=100.0)
-    assert stop.value.code == EXIT_UNFINISHED
+    assert stop.value.code == EXIT_PREEMPTED
     assert torch.load(tmp_path / "cut" / "a" / NEWEST, weights_only=True)["step"] == 3
     resumed, run = train(tmp_path / "cut")
     assert [row["step"] for row in run.history] == list(range(12))
@@ -170,7 +170,7 @@ def test_state_stays_and_a_finished_training_only_writes_again(
 def test_in_a_schedulers_job_ctrl_c_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         train(tmp_path, signals={5: signal.SIGINT}, deadline=1e12)
-    assert stop.value.code == EXIT_UNFINISHED
+    assert stop.value.code == EXIT_PREEMPTED
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])

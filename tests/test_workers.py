@@ -44,7 +44,7 @@ def train(state: Path, trouble: str) -> list[int]:
 
 
 @pytest.mark.parametrize("trouble", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_loader_processes_leave_signals_to_the_training(tmp_path: Path, trouble: str) -> None:
+def test_loader_processes_ignore_termination_signals(tmp_path: Path, trouble: str) -> None:
     assert train(tmp_path, trouble) == [*range(6)]
 
 

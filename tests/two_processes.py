@@ -29,7 +29,7 @@ from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network
 from ignet.train.batch_norm import SyncBatchNorm
 from ignet.train.distributed import Ranks, join
-from ignet.train.objective import Objective, Trainee
+from ignet.train.objective import Objective, StudentWithHeads
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
@@ -91,7 +91,7 @@ def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective:
         ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     )
     classifier = Classifier(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.zeros(4, np.float32))
-    return Objective(Trainee(network, guidance, projection), settings, "torch", classifier, ranks=ranks)
+    return Objective(StudentWithHeads(network, guidance, projection), settings, "torch", classifier, ranks=ranks)
 
 
 def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, torch.Tensor]:
@@ -101,7 +101,7 @@ def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, 
     optimizer = torch.optim.SGD(objective.student.parameters(), 0.1)
     found = {}
     for step in range(STEPS):
-        scans = range(len(COUNTS))[ranks.part(len(COUNTS))]
+        scans = range(len(COUNTS))[ranks.local_slice(len(COUNTS))]
         batch = make_batch(step, scans, unlabelled).to(ranks.device)
         keys = np.random.default_rng(step).random(sum(COUNTS))
         first = sum(COUNTS[: scans.start])

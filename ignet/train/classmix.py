@@ -23,7 +23,7 @@ def pseudo_label(logits: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
     return labels, (probability >= confidence).float().mean(dim=(1, 2))
 
 
-def add_known_labels(labels: Tensor, q: Tensor, known: Tensor, ignore: int = 255) -> tuple[Tensor, Tensor]:
+def overwrite_with_scribbles(labels: Tensor, q: Tensor, known: Tensor, ignore: int = 255) -> tuple[Tensor, Tensor]:
     """Pseudo-labels overwritten with true ones where there are any.
 
     Args:

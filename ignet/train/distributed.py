@@ -46,7 +46,7 @@ class Ranks:
         """This process writes the files and talks."""
         return self.rank == 0
 
-    def part(self, batch: int) -> slice:
+    def local_slice(self, batch: int) -> slice:
         """Which of the ``batch`` samples of a step are this process's; parts differ by one at most.
 
         Raises:
@@ -123,7 +123,7 @@ class Ranks:
         dist.all_gather(everyone, values.detach().contiguous())
         return torch.stack(everyone)
 
-    def place(self, count: int) -> tuple[int, int]:
+    def local_offset(self, count: int) -> tuple[int, int]:
         """Offset of this process's ``count`` points among those of all processes, and the number of all."""
         if self.size == 1:
             return 0, count
@@ -135,7 +135,7 @@ class Ranks:
         return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=self.device)))
 
     @property
-    def abandoned(self) -> bool:
+    def parent_died(self) -> bool:
         """The launcher was killed, so nothing else will end this process."""
         return self.launcher is not None and os.getppid() != self.launcher
 

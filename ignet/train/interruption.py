@@ -6,7 +6,7 @@ import time
 from types import FrameType
 from typing import Any
 
-EXIT_UNFINISHED = 75
+EXIT_PREEMPTED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -66,4 +66,4 @@ class Interruption:
         self.firm = True
         if self.saved or now - self._first >= PATIENCE_S:
             self.at_once = not self.saved
-            sys.exit(EXIT_UNFINISHED)
+            sys.exit(EXIT_PREEMPTED)

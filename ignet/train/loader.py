@@ -54,7 +54,7 @@ def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
         sampler=steps,
         num_workers=workers,
         collate_fn=_into_shared_memory,
-        worker_init_fn=_leave_signals_to_the_training,
+        worker_init_fn=_ignore_termination_signals,
         timeout=SILENCE_S,
     )
     return _patiently(iter(loader), len(steps))
@@ -104,7 +104,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def end_loader_processes() -> None:
-    """Kill them: they are deaf to what ends this process, and one that hangs would keep it waiting."""
+    """Kill them: they ignore SIGTERM, and one that hangs would keep this process waiting."""
     # torch's handler would take their end for a fault and raise an error here
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for process in multiprocessing.active_children():
@@ -134,7 +134,7 @@ def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
         del batch  # or its memory would wait for the next one
 
 
-def _leave_signals_to_the_training(worker: int) -> None:
+def _ignore_termination_signals(worker: int) -> None:
     """Ignore the signals that schedulers and terminals send to all processes of a job.
 
     A training that has lost a loader process cannot save.

@@ -7,7 +7,7 @@ from torch import Tensor
 from ignet.models.segformer import IMAGENET_MEAN
 
 
-def hide_blocks(images: Tensor, ratio: float, block: int, rng: np.random.Generator) -> Tensor:
+def mask_patches(images: Tensor, ratio: float, block: int, rng: np.random.Generator) -> Tensor:
     """Images of which random square blocks have ImageNet's mean colour, and so are 0 after the normalisation.
 
     Source: Hoyer et al., "MIC: Masked Image Consistency for Context-Enhanced Domain Adaptation", CVPR 2023.

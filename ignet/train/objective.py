@@ -24,7 +24,7 @@ from ignet.train.ema import update_ema
 from ignet.train.needs import needs_features, needs_teacher
 
 
-class Trainee(nn.Module):
+class StudentWithHeads(nn.Module):
     """A 3D network with the heads that only training needs.
 
     Args:
@@ -59,7 +59,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        student: Trainee,
+        student: StudentWithHeads,
         settings: Train3DConfig,
         engine: str,
         classifier: Classifier | None = None,
@@ -104,9 +104,9 @@ class Objective(nn.Module):
             "lovasz": settings.lovasz_weight * self._lovasz(logits.softmax(1), labels),
         }
         if needs_teacher(settings):
-            teacher_logits, teacher_points = self._teach(batch)
+            teacher_logits, teacher_points = self._teacher_forward(batch)
         if settings.mean_teacher.weight:
-            weight = settings.mean_teacher.weight * _rise(step, settings.mean_teacher.ramp)
+            weight = settings.mean_teacher.weight * linear_ramp_up(step, settings.mean_teacher.ramp)
             unlabelled = labels == IGNORE
             terms["consistency"] = weight * self.ranks.mean(
                 consistency(logits, teacher_logits, unlabelled), unlabelled.sum()
@@ -115,7 +115,7 @@ class Objective(nn.Module):
             distance = self._guide(batch, logits, points)
             terms["image"] = settings.image_guidance.weight * self.ranks.mean(distance, len(batch.guided))
         if self.memory is not None:
-            weight = settings.contrastive.weight * _rise(step, contrast_ramp(settings))
+            weight = settings.contrastive.weight * linear_ramp_up(step, contrast_ramp(settings))
             terms["contrastive"] = weight * self._contrast(batch, points, teacher_points, teacher_logits, chosen)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
@@ -142,7 +142,7 @@ class Objective(nn.Module):
         update_ema(self.teacher, self.student, step, self.settings.mean_teacher.ema)
 
     @torch.no_grad()
-    def _teach(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _teacher_forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         self.teacher.eval()
         assert batch.teacher is not None
         geometry = make_geometry(self.engine, batch.teacher.coordinates)
@@ -197,6 +197,6 @@ def contrast_ramp(settings: Train3DConfig) -> int:
     return settings.steps // 2 if ramp is None else ramp
 
 
-def _rise(step: int, ramp: int) -> float:
+def linear_ramp_up(step: int, ramp: int) -> float:
     """Share of a weight that rises linearly over the first ``ramp`` steps."""
     return min(1.0, (step + 1) / ramp) if ramp else 1.0

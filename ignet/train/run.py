@@ -22,7 +22,7 @@ from ignet.log import log, progress
 from ignet.train.checkpoint import PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.curves import Curves
 from ignet.train.distributed import Ranks
-from ignet.train.interruption import EXIT_UNFINISHED, Interruption
+from ignet.train.interruption import EXIT_PREEMPTED, Interruption
 from ignet.train.loader import end_loader_processes, explain
 from ignet.train.outputs import note_outputs
 
@@ -62,7 +62,7 @@ class TrainingRun:
             with a state.
 
     SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) make the run save after the current step and exit with
-    ``EXIT_UNFINISHED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a
+    ``EXIT_PREEMPTED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a
     ``deadline`` SIGTERM makes it save and go on.
 
     The state stays when the block ends, also after the last step: the files that the training wrote count only when the
@@ -135,7 +135,10 @@ class TrainingRun:
             yield step
             self._record(step)
             self.step = step + 1
-            stop, late = self.ranks.any(self._interruption.asked or self.ranks.abandoned), self.ranks.any(self._late())
+            stop, late = (
+                self.ranks.any(self._interruption.asked or self.ranks.parent_died),
+                self.ranks.any(self._late()),
+            )
             if stop or late or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
@@ -236,7 +239,7 @@ class TrainingRun:
 
     def _leave(self, late: bool) -> None:
         reason = "the time limit is near" if late else "asked to stop"
-        firm = late or self.deadline is None or self.ranks.any(self._interruption.firm or self.ranks.abandoned)
+        firm = late or self.deadline is None or self.ranks.any(self._interruption.firm or self.ranks.parent_died)
         if not firm:
             log.warning(
                 "%s: state saved after step %d of %d; going on until the scheduler ends the job",
@@ -249,7 +252,7 @@ class TrainingRun:
         log.warning(
             "%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps
         )
-        sys.exit(EXIT_UNFINISHED)
+        sys.exit(EXIT_PREEMPTED)
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

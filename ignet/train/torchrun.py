@@ -14,7 +14,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-EXIT_UNFINISHED = 75
+EXIT_PREEMPTED = 75
 """As in ``ignet.train.interruption``, whose package would cost the launcher its imports."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -30,7 +30,7 @@ HURRY_S = 10
 def main(arguments: list[str]) -> int:
     """Start the processes, pass signals on to them, and wait; returns the exit code.
 
-    After SIGTERM, SIGINT and SIGHUP it is ``EXIT_UNFINISHED``, as that of a training in one process; after another
+    After SIGTERM, SIGINT and SIGHUP it is ``EXIT_PREEMPTED``, as that of a training in one process; after another
     signal n 128 + n; else that of the process that failed first (128 + n where signal n ended it), or 0. A second
     signal ends the waiting soon.
     """
@@ -47,12 +47,12 @@ def main(arguments: list[str]) -> int:
             signal.signal(number, signal.SIG_IGN)
         _end_processes()  # a second signal has torchrun leave while they still run
         print(f"torchrun: ended by {ended.sigval.name}", file=sys.stderr)
-        return EXIT_UNFINISHED if ended.sigval in STOPPING else 128 + ended.sigval
+        return EXIT_PREEMPTED if ended.sigval in STOPPING else 128 + ended.sigval
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         rank, first = error.get_first_failure()
         print(f"torchrun: process {rank} ended first, exit codes by process: {codes}", file=sys.stderr)
-        code = EXIT_UNFINISHED if EXIT_UNFINISHED in codes.values() else first.exitcode
+        code = EXIT_PREEMPTED if EXIT_PREEMPTED in codes.values() else first.exitcode
         return code if code >= 0 else 128 - code
     return 0
 

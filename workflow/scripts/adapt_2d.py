@@ -29,12 +29,12 @@ from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.stage.scheduler import deadline
 from ignet.stage.script import Stage, command
 from ignet.train.class_weights import domain_weights, weight_each
-from ignet.train.classmix import add_known_labels, classmix, pseudo_label
+from ignet.train.classmix import classmix, overwrite_with_scribbles, pseudo_label
 from ignet.train.distributed import join
 from ignet.train.ema import update_ema
 from ignet.train.finished import note_identity, take_back
 from ignet.train.loader import read_ahead
-from ignet.train.masking import hide_blocks
+from ignet.train.masking import mask_patches
 from ignet.train.regularise2d import FeatureDistance, arithmetic
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule2d import make_optimizer
@@ -79,7 +79,7 @@ def main() -> None:
     counts = frames.class_counts().sum(axis=0) if exponent else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
     domains = domain_weights(source.class_frequencies(), counts, exponent, weights_of)
     source_weights, target_weights = (weights.to(args.device) for weights in domains)
-    part = ranks.part(settings.batch)
+    part = ranks.local_slice(settings.batch)
     student = load_segmenter(args.pretrained)
     student = (untrained_like(student) if settings.start == "random" else student).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
@@ -123,7 +123,7 @@ def main() -> None:
                 # its part
                 teacher_logits = ranks.gather(teacher(target_batch[0][part]).logits)
             pseudo, q = pseudo_label(teacher_logits, settings.confidence)
-            labels, weights = add_known_labels(pseudo, q, target_batch[1])
+            labels, weights = overwrite_with_scribbles(pseudo, q, target_batch[1])
             weights = weights * weight_each(labels, target_weights)
             on_source_pixels = weight_each(source_batch[1], source_weights)
             mixed, mixed_labels, mixed_weights = mix(
@@ -132,7 +132,7 @@ def main() -> None:
             images = [source_batch[0], mixed, target_batch[0]]
             if settings.masked.weight:
                 blocks = step_generator(settings.seed, step, MASK_STREAM)
-                images.append(hide_blocks(target_batch[0], settings.masked.ratio, settings.masked.block, blocks))
+                images.append(mask_patches(target_batch[0], settings.masked.ratio, settings.masked.block, blocks))
             with arithmetic(args.device, settings.precision):
                 found = segment(torch.cat([image[part] for image in images]))
             on_source, on_mix, on_target, *on_masked = found.logits.float().chunk(len(images))

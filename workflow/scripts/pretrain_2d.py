@@ -56,7 +56,7 @@ def main() -> None:
     batches = SourceBatches(
         source, sorted(set(range(len(source))) - set(held_out)), settings, settings.batch, settings.seed
     )
-    part = ranks.part(settings.batch)
+    part = ranks.local_slice(settings.batch)
     model = build_segmenter(settings.network).to(args.device)
     segment, distance = ranks.wrap(model), FeatureDistance(settings.feature_distance, model, ranks)
     optimizer, schedule = make_optimizer(model, settings, settings.steps)

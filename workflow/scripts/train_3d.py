@@ -37,7 +37,7 @@ from ignet.train.needs import (
     standardizes,
     uses_unlabelled,
 )
-from ignet.train.objective import Objective, Trainee
+from ignet.train.objective import Objective, StudentWithHeads
 from ignet.train.run import TrainingRun, write_curves
 from ignet.train.schedule import one_cycle
 
@@ -107,7 +107,7 @@ def main() -> None:
     projection_head = (
         ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
     )
-    trainee = Trainee(network, guidance_head, projection_head)
+    trainee = StudentWithHeads(network, guidance_head, projection_head)
     objective = Objective(
         trainee, settings, engine, source.classifier, make_probe(source, guidance, args.seed), ranks
     ).to(args.device)
@@ -124,7 +124,7 @@ def main() -> None:
         settings.fovmix,
         settings.augment,
         needs_teacher(settings),
-        ranks.part(settings.batch),
+        ranks.local_slice(settings.batch),
         settings.backbone.local_context,
     )
 
@@ -143,7 +143,7 @@ def main() -> None:
     with run:
         for step, batch in zip(run, read_ahead(samples, range(run.step, settings.steps), args.workers), strict=False):
             batch = batch.to(args.device)
-            first, points = ranks.place(len(batch.labels))
+            first, points = ranks.local_offset(len(batch.labels))
             chosen = step_generator(args.seed, step, 1).random(points)[first : first + len(batch.labels)]
             objective.student.train()
             with autocast(args.device):

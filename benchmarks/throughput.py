@@ -266,11 +266,11 @@ class Bench:
         source = ("--source", folder / "source")
 
         def pretrain(i: int) -> float:
-            settings = experiment.pretrain_2d.model_copy(update={"steps": self.steps[i], "warmup": 1}).canonical()
+            settings = experiment.pretrain_2d.model_copy(update={"steps": self.steps[i], "warmup_steps": 1}).canonical()
             return self.run("pretrain_2d", settings, *source, *self.training("2d"), device=device)
 
         def adapt(i: int) -> float:
-            settings = experiment.adapt_2d.model_copy(update={"steps": self.steps[i], "warmup": 1}).canonical()
+            settings = experiment.adapt_2d.model_copy(update={"steps": self.steps[i], "warmup_steps": 1}).canonical()
             target = ("--dataset", self.target, "--sequences", MORE, "--projection", folder / "projection")
             pretrained = ("--pretrained", folder / "2d" / "model.safetensors")
             return self.run(

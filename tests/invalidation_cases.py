@@ -75,7 +75,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
-    "dataset: must the sequences be whole": ("dataset={complete: true}", looked_at(*SEQUENCES) - {"contact_sheet"}),
+    "dataset: must the sequences be whole": (
+        "dataset={require_all_scans: true}",
+        looked_at(*SEQUENCES) - {"contact_sheet"},
+    ),
     "dataset: what a remission of 1 is": (
         "dataset={remission_scale: 255}",
         (looked_at(*SEQUENCES) - {"contact_sheet"}) | ALL_3D,

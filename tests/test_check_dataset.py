@@ -291,7 +291,9 @@ def test_command_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(data, "--part", "--deep") == 0
     assert "no fault" in capsys.readouterr().out
     config = tmp_path / "experiment.yaml"
-    section = f"dataset: {{root: {data}, train_sequences: ['00', '01'], val_sequences: ['08'], complete: true}}\n"
+    section = (
+        f"dataset: {{root: {data}, train_sequences: ['00', '01'], val_sequences: ['08'], require_all_scans: true}}\n"
+    )
     config.write_text("results: r\n" + section + "runs: {one: {supervision: scribbles}}\n")
     assert run("--config", config) == 0
     capsys.readouterr()

@@ -52,7 +52,7 @@ def test_a_named_target_brings_the_checks_of_what_its_jobs_read(tmp_path: Path, 
 
 def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
     target = ("--cores", "1", "results/tiny/train_3d/full/seed0/model.safetensors")
-    steps, stricter = "runs={full: {steps: 5}}", "dataset={complete: true}"
+    steps, stricter = "runs={full: {steps: 5}}", "dataset={require_all_scans: true}"
     wanted = {
         "done": ("--config", steps, *target),
         "changed, nothing to run": ("--config", stricter, *target),

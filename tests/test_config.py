@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ignet.config.base import merge, read_yaml, validate
+from ignet.config.base import RENAMED, merge, read_yaml, validate
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_3d import Train3DConfig
 from ignet.errors import IgnetError
@@ -52,7 +52,7 @@ def test_the_examples_train_the_recipe_that_is_reported() -> None:
             assert recipe(experiment, run, *more) == recipe(ablation, reported, *more), f"{name}: {run}"
         frames = {"crop", "steps", "supervision", "labelled_frames"}
         # docs/recipe-3d.md says why the few real frames have these
-        frames |= {"learning_rate", "class_weight_of", "source_scale"} if name in REAL else set()
+        frames |= {"learning_rate", "class_weight_domain", "source_scale"} if name in REAL else set()
         for network in experiment.adaptations:
             found, reported_2d = (
                 each.model_dump(exclude=frames)
@@ -83,7 +83,11 @@ def test_an_experiment_that_names_no_value_trains_the_recipe() -> None:
     experiment = load_experiment({"results": "r", "runs": {"ignet": guided}, "train_3d": {"steps": 1600}}, "x")
     reported = read("ablation").run("ignet")
     assert experiment.run("ignet").model_copy(update={"backbone": reported.backbone}) == reported
-    assert experiment.adaptation("adapted").class_weight == read("ablation").adaptation("adapted").class_weight == 0.5
+    assert (
+        experiment.adaptation("adapted").class_weight_power
+        == read("ablation").adaptation("adapted").class_weight_power
+        == 0.5
+    )
 
 
 def test_the_contrastive_loss_gains_its_weight_over_half_of_each_training() -> None:
@@ -113,7 +117,7 @@ def test_every_file_for_real_data_names_a_root() -> None:
     """A file that simulates scribbles, or expects whole sequences, is for data that lie somewhere."""
     for path in CONFIGS:
         dataset = read_yaml(path).get("dataset", {})
-        if dataset.get("scribbles") or dataset.get("complete"):
+        if dataset.get("scribbles") or dataset.get("require_all_scans"):
             assert dataset.get("root"), path.name
 
 
@@ -184,7 +188,7 @@ def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:
 def test_guidance_by_classes_takes_features_as_they_are() -> None:
     values = {
         "results": "r",
-        "runs": {"a": {"image_guidance": {"weight": 1, "distance": "classes", "standardize": True}}},
+        "runs": {"a": {"image_guidance": {"weight": 1, "loss": "classifier_kl", "standardize": True}}},
     }
     with pytest.raises(IgnetError, match="set standardize to false"):
         load_experiment(values, "x")
@@ -226,9 +230,9 @@ def test_what_is_said_of_a_run_that_was_taken_out_goes_with_it() -> None:
 
 
 def test_run_merges_its_differences() -> None:
-    experiment = load_experiment({**SMALL, "train_3d": {"steps": 7, "image_guidance": {"distance": "l2"}}}, "x")
+    experiment = load_experiment({**SMALL, "train_3d": {"steps": 7, "image_guidance": {"loss": "l2"}}}, "x")
     run = experiment.run("b")
-    assert (run.steps, run.image_guidance.weight, run.image_guidance.distance) == (7, 2.0, "l2")
+    assert (run.steps, run.image_guidance.weight, run.image_guidance.loss) == (7, 2.0, "l2")
     assert experiment.run("a").image_guidance.weight == 0
     assert experiment.run_seeds("a") == (0,)
     assert experiment.run_seeds("b") == (1, 2)
@@ -422,3 +426,19 @@ def test_yaml_s_anchors_and_merges_are_no_second_keys(tmp_path: Path) -> None:
         "c": {"x": 1, "y": 0.5},
         "d": [0, 10, 1.5, "08:30"],
     }
+
+
+@pytest.mark.parametrize(("owner", "old"), sorted(RENAMED))
+def test_a_key_that_was_renamed_says_what_to_write_now(owner: str, old: str) -> None:
+    sections = {
+        "DatasetConfig": "dataset",
+        "Pretrain2DConfig": "pretrain_2d",
+        "Adapt2DConfig": "adapt_2d",
+        "Train3DConfig": "train_3d",
+        "ImageGuidanceConfig": "train_3d.image_guidance",
+    }
+    values: dict = {old: 1}
+    for part in reversed(sections[owner].split(".")):
+        values = {part: values}
+    with pytest.raises(IgnetError, match=f"'{sections[owner]}.{old}'.* write {RENAMED[owner, old]}"):
+        load_experiment({"results": "r", "runs": {"a": {}}, **values}, "x")

@@ -30,12 +30,12 @@ from ignet.workflow.resources import processes_of
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow" / "scripts"
-IMAGES = {"crop": [32, 48], "batch": 3, "steps": 5, "warmup": 2}
+IMAGES = {"crop": [32, 48], "batch": 3, "steps": 5, "warmup_steps": 2}
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
 BASELINE = {"steps": 6, "batch": 3, "backbone": BACKBONE}
 IGNET = {
     **BASELINE,
-    "image_guidance": {"weight": 1.0, "distance": "cosine"},
+    "image_guidance": {"weight": 1.0, "loss": "cosine"},
     "contrastive": {"weight": 0.5, "ramp": 0, "anchors": 100},
     "fovmix": {"probability": 0.5},
 }

@@ -31,7 +31,7 @@ from ignet.train.objective import Objective, StudentWithHeads, contrast_ramp
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
     backbone=BACKBONE,
-    image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"),
+    image_guidance=ImageGuidanceConfig(weight=1.0, loss="cosine"),
     contrastive=ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=50),
 )
 BASELINE = Train3DConfig(backbone=BACKBONE)
@@ -87,7 +87,7 @@ def test_weights_scale_their_terms_and_nothing_else() -> None:
         update={
             "lovasz_weight": 0.25,
             "mean_teacher": MeanTeacherConfig(weight=0.4),
-            "image_guidance": ImageGuidanceConfig(weight=3.0, distance="cosine"),
+            "image_guidance": ImageGuidanceConfig(weight=3.0, loss="cosine"),
             "contrastive": FULL.contrastive.model_copy(update={"weight": 0.1}),
         }
     )
@@ -104,7 +104,7 @@ def test_terms_are_the_losses_of_the_points_that_they_are_about() -> None:
     with torch.no_grad():  # a confidence that half of the points reach
         confidence = make_objective(FULL)._teacher_forward(batch)[0].softmax(1).max(1).values.median().item()
     contrast = ContrastiveConfig(weight=0.3, ramp=0, channels=6, confidence=confidence, anchors=5000, temperature=0.2)
-    by_cosine = ImageGuidanceConfig(weight=3.0, distance="cosine")
+    by_cosine = ImageGuidanceConfig(weight=3.0, loss="cosine")
     changes = {"lovasz_weight": 0.25, "mean_teacher": MeanTeacherConfig(weight=0.4), "image_guidance": by_cosine}
     objective, captured = make_objective(FULL.model_copy(update={**changes, "contrastive": contrast})), []
     objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output))
@@ -189,7 +189,7 @@ def test_guidance_moves_guided_points_only() -> None:
 
 def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
     settings = FULL.model_copy(
-        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.0)}
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="classifier_kl", confidence=0.0)}
     )
     torch.manual_seed(0)
     network = build_network(BACKBONE)
@@ -205,7 +205,7 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
 
 def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
     settings = FULL.model_copy(
-        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="labels", confidence=0.0)}
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="probe_kl", confidence=0.0)}
     )
     torch.manual_seed(0)
     network, batch = build_network(BACKBONE), make_batch()

@@ -108,7 +108,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
 ) -> None:
     root = make_tree(frames=1)
     tiny = yaml.safe_load((ROOT / "config" / "tiny.yaml").read_text())
-    dataset = {"root": str(root), "train_sequences": ["00"], "val_sequences": ["08"], "complete": False}
+    dataset = {"root": str(root), "train_sequences": ["00"], "val_sequences": ["08"], "require_all_scans": False}
     experiment = tmp_path / "experiment.yaml"
     right = json.dumps({**tiny, "results": "results/queued", "dataset": dataset})
     experiment.write_text(right)
@@ -164,7 +164,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
 
     # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of
     # which Snakemake's main process keeps a copy for its jobs
-    spoil = f"sed -i 's/complete/unknown/' {experiment}; sed -i 's/--role/--rule/' {rules}"
+    spoil = f"sed -i 's/require_all_scans/unknown/' {experiment}; sed -i 's/--role/--rule/' {rules}"
     done = start(spoil, "--config", "seeds=[0, 1]")
     assert done.returncode == 0, done.stderr
     experiment.write_text(right)

@@ -27,13 +27,13 @@ def optimizer(rate: float) -> torch.optim.Optimizer:
 def test_one_cycle_rises_from_a_tenth_and_falls_along_half_a_cosine() -> None:
     half = math.sqrt(0.5) / 2
     expected = [0.1, 0.4, 0.7, 1.0, 0.5 + half, 0.5, 0.5 - half, 1e-3, 1e-3]
-    assert rates(one_cycle(optimizer(1.0), 7, 0.45), 9) == pytest.approx(expected)  # 0.45 of 7 steps are 3
-    assert rates(one_cycle(optimizer(0.02), 7, 0.45), 9) == pytest.approx([0.02 * rate for rate in expected])
+    assert rates(one_cycle(optimizer(1.0), 7, 3), 9) == pytest.approx(expected)
+    assert rates(one_cycle(optimizer(0.02), 7, 3), 9) == pytest.approx([0.02 * rate for rate in expected])
 
 
 def test_one_cycle_without_a_warm_up_has_one_low_step() -> None:
-    assert rates(one_cycle(optimizer(1.0), 3, 0.0), 4) == pytest.approx([0.1, 1.0, 0.5, 1e-3])
-    assert rates(one_cycle(optimizer(1.0), 1, 0.0), 3) == pytest.approx([0.1, 1.0, 1e-3])
+    assert rates(one_cycle(optimizer(1.0), 3, 0), 4) == pytest.approx([0.1, 1.0, 0.5, 1e-3])
+    assert rates(one_cycle(optimizer(1.0), 1, 0), 3) == pytest.approx([0.1, 1.0, 1e-3])
 
 
 def test_warm_up_times_linear_decay() -> None:

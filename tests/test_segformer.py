@@ -184,7 +184,7 @@ def test_the_frozen_teacher_is_a_copy(model):
 
 
 def test_the_decoder_learns_faster_and_norms_do_not_decay(model):
-    settings = OptimizerConfig2D(learning_rate=0.1, head_learning_rate_factor=10, weight_decay=0.5, warmup=0)
+    settings = OptimizerConfig2D(learning_rate=0.1, head_learning_rate_factor=10, weight_decay=0.5, warmup_steps=0)
     optimizer, schedule = make_optimizer(model, settings, 4)
     names = {id(weight): name for name, weight in model.named_parameters()}
     seen = {names[id(w)]: (g["initial_lr"], g["weight_decay"]) for g in optimizer.param_groups for w in g["params"]}

@@ -90,18 +90,18 @@ def test_what_is_not_read_is_left_out() -> None:
     assert "features" not in plain and plain["contrastive"] == plain["image_guidance"] == {"weight": 0.0}
     assert plain["fovmix"] == {"probability": 0.0} and "local_context" not in plain["backbone"]
     guided = {
-        name: Train3DConfig(image_guidance={"weight": 1, "distance": name}).identity()
-        for name in ("cosine", "classes", "labels")
+        name: Train3DConfig(image_guidance={"weight": 1, "loss": name}).identity()
+        for name in ("cosine", "classifier_kl", "probe_kl")
     }
-    of_distance = {name: set(values["image_guidance"]) - {"weight", "distance"} for name, values in guided.items()}
-    assert of_distance == {
+    of_loss = {name: set(values["image_guidance"]) - {"weight", "loss"} for name, values in guided.items()}
+    assert of_loss == {
         "cosine": {"standardize"},
-        "classes": {"standardize", "confidence"},
-        "labels": {"confidence", "probe"},
+        "classifier_kl": {"standardize", "confidence"},
+        "probe_kl": {"confidence", "probe"},
     }
-    assert set(guided["labels"]["image_guidance"]["probe"]) == {"hidden", "steps", "scans"}
-    assert {"start", "precision", "class_weight_of"} <= set(Adapt2DConfig().identity())
-    assert "class_weight_of" not in Adapt2DConfig(supervision="none").identity()
+    assert set(guided["probe_kl"]["image_guidance"]["probe"]) == {"hidden", "steps", "scans"}
+    assert {"initial_weights", "precision", "class_weight_domain"} <= set(Adapt2DConfig().identity())
+    assert "class_weight_domain" not in Adapt2DConfig(supervision="none").identity()
     assert (
         Train3DConfig().read()["backbone"]["local_context"] is None
         and "temperature" not in Train3DConfig().read()["contrastive"]
@@ -147,7 +147,7 @@ def test_the_guard_sees_what_is_read(guarded: None) -> None:
 ADAPTATIONS = {
     "no labels": {"supervision": "none"},
     "dense labels": {"supervision": "dense"},
-    "from nothing": {"start": "random"},
+    "from nothing": {"initial_weights": "random"},
     "masked": {"masked": {"weight": 1.0, "block": 16}},
 }
 
@@ -168,9 +168,9 @@ RUNS = {
     "mean teacher": {},
     "contrastive loss": {**OFF, "contrastive": {"weight": 1}},
     "FOVMix": {"fovmix": {"probability": 1}},
-    "features": {**OFF, "image_guidance": {"weight": 1, "distance": "cosine"}},
-    "classes": {**OFF, "image_guidance": {"weight": 1, "distance": "classes"}},
-    "labels": {**OFF, "image_guidance": {"weight": 1, "distance": "labels", "probe": {"steps": 2}}},
+    "features": {**OFF, "image_guidance": {"weight": 1, "loss": "cosine"}},
+    "classes": {**OFF, "image_guidance": {"weight": 1, "loss": "classifier_kl"}},
+    "labels": {**OFF, "image_guidance": {"weight": 1, "loss": "probe_kl", "probe": {"steps": 2}}},
 }
 
 

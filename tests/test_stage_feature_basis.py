@@ -153,7 +153,7 @@ def test_a_training_reads_the_store_of_its_teacher_alone(work: SimpleNamespace) 
         "backbone": BACKBONE,
         "steps": 4,
         "batch": 1,
-        "image_guidance": {"weight": 1.0, "distance": "classes", "confidence": 0.0},
+        "image_guidance": {"weight": 1.0, "loss": "classifier_kl", "confidence": 0.0},
     }
 
     def train(name: str, *more: object, teacher: str = "one") -> Result:

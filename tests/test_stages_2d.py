@@ -28,9 +28,9 @@ SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 HEIGHT, WIDTH = 48, 80
 SKY, ROAD, CAR = 23, 7, 26  # Cityscapes label ids
 NETWORK = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 1, 1, 1], "decoder_channels": 12}
-COMMON = {"crop": [32, 48], "batch": 2, "warmup": 2}
+COMMON = {"crop": [32, 48], "batch": 2, "warmup_steps": 2}
 PRETRAIN = {**COMMON, "network": NETWORK, "steps": 40, "head_learning_rate_factor": 10.0}
-ADAPT = {**COMMON, "steps": 6, "class_weight": 0.5, "class_weight_of": "each"}
+ADAPT = {**COMMON, "steps": 6, "class_weight_power": 0.5, "class_weight_domain": "each"}
 
 
 def run_script(name: str, settings: dict, *arguments: object) -> None:
@@ -149,7 +149,7 @@ def work(tmp_path_factory):
 
 
 def test_whose_shares_weigh_the_source_images_changes_their_loss_alone(work, tmp_path):
-    adapt(work, tmp_path, {**ADAPT, "class_weight_of": "target"})
+    adapt(work, tmp_path, {**ADAPT, "class_weight_domain": "target"})
     files = (work / "adapted" / "curves.csv", tmp_path / "curves.csv")
     each, target = (
         np.genfromtxt(path, delimiter=",", names=True)[0] for path in files
@@ -172,7 +172,9 @@ def test_pretraining_learns_and_reports_held_out_images(work):
 def test_curves_hold_the_learning_rate_of_the_step_itself(work, training, settings):
     rates = np.genfromtxt(work / training / "curves.csv", delimiter=",", names=True)["learning_rate"]
     full = (Pretrain2DConfig if training == "pretrain" else Adapt2DConfig)(**settings)
-    expected = [full.learning_rate * learning_rate_factor(step, full.steps, full.warmup) for step in range(full.steps)]
+    expected = [
+        full.learning_rate * learning_rate_factor(step, full.steps, full.warmup_steps) for step in range(full.steps)
+    ]
     np.testing.assert_allclose(rates, expected, rtol=1e-5)  # six digits are written
     assert "learning_rate" not in json.loads((work / training / "metrics.json").read_text())
 
@@ -198,7 +200,7 @@ def test_an_adaptation_that_was_set_aside_is_taken_back(work, tmp_path, monkeypa
 
     monkeypatch.setattr(TrainingRun, "__enter__", train)
     with pytest.raises(RuntimeError, match="trains"):
-        adapt(work, out, {**ADAPT, "class_weight_of": "target"})
+        adapt(work, out, {**ADAPT, "class_weight_domain": "target"})
     adapt(work, out, ADAPT)
     for name in (*names, "model.settings.json"):
         assert (out / name).read_bytes() == (work / "adapted" / name).read_bytes()
@@ -232,7 +234,7 @@ def test_adaptation_without_supervision_reads_neither_scribbles_nor_labels(work)
 def test_a_random_start_knows_nothing_of_the_pretrained_network_but_its_shape(work):
     found = {}
     for start in ("pretrained", "random"):
-        adapt(work, work / start, {**ADAPT, "steps": 1, "warmup": 100, "start": start})
+        adapt(work, work / start, {**ADAPT, "steps": 1, "warmup_steps": 100, "initial_weights": start})
         found[start] = load_segmenter(work / start / "model.safetensors").state_dict()
     before = load_segmenter(work / "pretrain" / "model.safetensors").state_dict()
     matrices = [name for name, tensor in before.items() if tensor.ndim > 1]

@@ -105,7 +105,7 @@ def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path) ->
 
 
 def test_curves_hold_the_learning_rate_of_the_step_itself(tiny_tree, projection, tmp_path, monkeypatch) -> None:
-    command = training(tiny_tree, projection, tmp_path / "run", {**SETTINGS, "steps": 5, "warmup": 0.5})
+    command = training(tiny_tree, projection, tmp_path / "run", {**SETTINGS, "steps": 5, "warmup_steps": 2})
     monkeypatch.setattr(sys, "argv", command[1:])
     runpy.run_path(command[1], run_name="__main__")
     rates = np.genfromtxt(tmp_path / "run/curves.csv", delimiter=",", names=True)["learning_rate"]

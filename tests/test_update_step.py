@@ -29,7 +29,7 @@ IMAGES = {"crop": [32, 48], "batch": 2}
 STEPS_2D = {
     **IMAGES,
     "steps": 6,
-    "warmup": 2,
+    "warmup_steps": 2,
     "learning_rate": 3e-3,
     "head_learning_rate_factor": 7.0,
     "weight_decay": 0.3,
@@ -134,7 +134,7 @@ def test_the_terms_of_the_adaptation_have_the_weights_of_the_settings(recorded) 
 def test_2d_gradients_are_those_of_one_step(recorded, tmp_path: Path, stage: str) -> None:
     """With a network that stands still all steps have about the same gradient: none is kept for the next, and none is
     cut."""
-    still = {**IMAGES, "steps": 8, "warmup": 0, "learning_rate": 1e-12}
+    still = {**IMAGES, "steps": 8, "warmup_steps": 0, "learning_rate": 1e-12}
     (tmp_path / "pretrain").symlink_to(recorded[0] / "pretrain")
     for name in ("source", "target", "projection"):
         (tmp_path / name).symlink_to(recorded[0] / name)
@@ -184,7 +184,7 @@ def test_a_network_from_nothing_has_the_initialisation_of_segformers_authors() -
 # --- the 3D training ----------------------------------------------------------
 
 SHAPE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
-STEPS_3D = {"backbone": SHAPE, "batch": 1, "steps": 6, "warmup": 0.34, "learning_rate": 3e-3, "weight_decay": 0.3}
+STEPS_3D = {"backbone": SHAPE, "batch": 1, "steps": 6, "warmup_steps": 2, "learning_rate": 3e-3, "weight_decay": 0.3}
 # a third of the six steps rise from a tenth, the others fall along half a cosine
 ONE_CYCLE = [0.1, 0.55, 1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]
 

@@ -34,7 +34,7 @@ from ignet.train.objective import Objective, StudentWithHeads
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
 GUIDED = Train3DConfig(
-    backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, distance="cosine"), contrastive=CONTRASTIVE
+    backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, loss="cosine"), contrastive=CONTRASTIVE
 )
 CASES = {
     "supervised": Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0)),
@@ -45,7 +45,7 @@ CASES = {
     ),
     "two-way": GUIDED.model_copy(update={"contrastive": CONTRASTIVE.model_copy(update={"direction": "two_way"})}),
     "classes": GUIDED.model_copy(
-        update={"image_guidance": ImageGuidanceConfig(weight=1.0, distance="classes", confidence=0.4)}
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="classifier_kl", confidence=0.4)}
     ),
 }
 COUNTS = (200, 300, 450)  # points of the three scans of a step: two processes take one and two

@@ -63,7 +63,7 @@ def _check(args: argparse.Namespace) -> int:
     start_logging()
     if args.config:
         root, wanted, data, source = _from_experiment(args.config)
-        complete, remission_scale = data.complete, data.remission_scale
+        complete, remission_scale = data.require_all_scans, data.remission_scale
     else:
         root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
         remission_scale = args.remission_scale

@@ -34,6 +34,18 @@ def added(default: Any, **rest: Any) -> Any:
 
 _ADDED: JsonDict = {"added": True}
 
+RENAMED = {
+    ("DatasetConfig", "complete"): "require_all_scans",
+    ("Pretrain2DConfig", "warmup"): "warmup_steps",
+    ("Adapt2DConfig", "warmup"): "warmup_steps",
+    ("Adapt2DConfig", "start"): "initial_weights",
+    ("Adapt2DConfig", "class_weight"): "class_weight_power",
+    ("Adapt2DConfig", "class_weight_of"): "class_weight_domain",
+    ("Train3DConfig", "warmup"): "warmup_steps, a number of steps instead of a share of them",
+    ("ImageGuidanceConfig", "distance"): "loss, with classifier_kl for 'classes' and probe_kl for 'labels'",
+}
+"""Class of a section and a key that it once had -> what to write now."""
+
 
 class Section(BaseModel):
     """Settings of one stage: data, immutable, typed, and closed to unknown keys.
@@ -142,16 +154,20 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     if not key:  # keys that do not fit each other
         return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{more}; known keys here: {', '.join(_keys_at(section, fault['loc'][:-1]))}"
+        owner = _section_at(section, fault["loc"][:-1])
+        if owner and (now := RENAMED.get((owner.__name__, str(fault["loc"][-1])))):
+            return f"key '{key}' is called something else now{more}; write {now}"
+        known = ", ".join(sorted(owner.model_fields)) if owner else "see the configuration reference"
+        return f"unknown key '{key}'{more}; known keys here: {known}"
     text = fault["msg"].removeprefix("Value error, ")
     return f"key '{key}': found {fault['input']!r}, {text[0].lower() + text[1:]}{more}"
 
 
-def _keys_at(section: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    fields = section.model_fields
+def _section_at(section: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
     for part in location:
-        inner = fields[part].annotation if isinstance(part, str) and part in fields else None
+        field = section.model_fields.get(str(part))
+        inner = field.annotation if field else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ["see the configuration reference"]
-        fields = inner.model_fields
-    return sorted(fields)
+            return None
+        section = inner
+    return section

@@ -51,7 +51,7 @@ class DatasetConfig(Section):
         "for trees without scribbles)",
     )
 
-    complete: bool = Field(
+    require_all_scans: bool = Field(
         False,
         description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or "
         "another dataset",

@@ -176,7 +176,7 @@ class OptimizerConfig2D(Section):
         1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)"
     )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
-    warmup: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
+    warmup_steps: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="of the networks' arithmetic; auto: bfloat16 on a GPU that has it, else float32 (DAFormer: "
@@ -207,7 +207,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     confidence: float = Field(
         0.968, ge=0, le=1, description="teacher confidence from which a pixel counts in the weight q (DAFormer: 0.968)"
     )
-    start: Literal["pretrained", "random"] = Field(
+    initial_weights: Literal["pretrained", "random"] = Field(
         "pretrained",
         description="weights to start from: those of pretrain_2d, or random ones in its shape, for controls (what "
         "does pretraining give?)",
@@ -229,7 +229,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     scribble_weight: float = Field(
         1.0, ge=0, description="weight of the cross-entropy at the projected labels (our choice)"
     )
-    class_weight: float = Field(
+    class_weight_power: float = Field(
         0.5,
         ge=0,
         le=1,
@@ -237,7 +237,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         "with the mean 1 over "
         "them; 0: all alike, as in DAFormer (our choice)",
     )
-    class_weight_of: Literal["target", "each"] = Field(
+    class_weight_domain: Literal["target", "each"] = Field(
         "target",
         description="whose f_c: target: that of the projected labels, for all pixels; each: source pixels are "
         "weighed by the source's "
@@ -279,7 +279,9 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
 
     def unread(self) -> frozenset[str]:
         """Without labels, what weighs them."""
-        of_labels = frozenset({"scribble_weight", "class_weight", "class_weight_of", "target_rare_class_temperature"})
+        of_labels = frozenset(
+            {"scribble_weight", "class_weight_power", "class_weight_domain", "target_rare_class_temperature"}
+        )
         return of_labels if self.supervision == "none" else frozenset()
 
 

@@ -98,10 +98,11 @@ class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 
     weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
-    distance: Literal["cosine", "smooth_l1", "l2", "classes", "labels"] = Field(
-        "labels",
-        description="d in L_img; classes: KL divergence of what the 2D network's frozen classifier makes of both "
-        "features; labels: KL "
+    loss: Literal["cosine", "smooth_l1", "l2", "classifier_kl", "probe_kl"] = Field(
+        "probe_kl",
+        description="what L_img is; cosine, smooth_l1, l2: a distance of features; classifier_kl: "
+        "KL divergence of what the 2D network's frozen classifier makes of both "
+        "features; probe_kl: KL "
         "divergence of the 3D network's classes from those that a probe reads from the stored feature (both "
         "our choice)",
     )
@@ -115,26 +116,26 @@ class ImageGuidanceConfig(Section):
         0.5,
         ge=0,
         le=1,
-        description="probability of the likeliest class by the stored feature, from which a point guides; classes "
-        "and labels only",
+        description="probability of the likeliest class by the stored feature, from which a point guides; "
+        "classifier_kl and probe_kl only",
     )
     probe: ProbeConfig = ProbeConfig()
 
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
-        if self.distance == "classes" and self.standardize:
+        if self.loss == "classifier_kl" and self.standardize:
             raise ValueError(
-                "the 2D network's classifier needs its features as they are; set standardize to false for distance "
-                "'classes'"
+                "the 2D network's classifier needs its features as they are; set standardize to false for loss "
+                "classifier_kl"
             )
         return self
 
     def unread(self) -> frozenset[str]:
-        """What the distance does not read; of a loss that is off all but the weight."""
+        """What the loss does not read; of a loss that is off all but the weight."""
         if not self.weight:
             return _all_but(self, "weight")
-        by_distance = {"classes": {"probe"}, "labels": {"standardize"}}  # a probe standardises by itself
-        return frozenset(by_distance.get(self.distance, {"confidence", "probe"}))
+        by_loss = {"classifier_kl": {"probe"}, "probe_kl": {"standardize"}}  # a probe standardises by itself
+        return frozenset(by_loss.get(self.loss, {"confidence", "probe"}))
 
 
 class ContrastiveConfig(Section):
@@ -220,7 +221,9 @@ class Train3DConfig(Section):
     batch: int = Field(1, ge=1, description="scans a step")
     learning_rate: float = Field(1e-2, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW (our choice)")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising learning rate")
+    warmup_steps: int | None = Field(
+        None, ge=0, description="steps of linear warm-up from a tenth of the learning rate; null: a tenth of the steps"
+    )
     lovasz_weight: float = Field(1.0, ge=0, description="weight of Lovász-softmax on labelled points")
     mean_teacher: MeanTeacherConfig = MeanTeacherConfig()
     image_guidance: ImageGuidanceConfig = ImageGuidanceConfig()

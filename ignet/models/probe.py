@@ -69,8 +69,8 @@ def fit_probe(
         raise ValueError(f"found {len(features)} features and {len(labels)} labels, expected as many")
     if not len(labels):
         raise IgnetError(
-            "image_guidance.distance: 'labels' fits a probe to labelled points that the camera sees, and found none; "
-            "check the scribbles and the projection, or take another distance"
+            "image_guidance.loss: probe_kl fits a probe to labelled points that the camera sees, and found none; "
+            "check the scribbles and the projection, or take another loss"
         )
     x, y = torch.from_numpy(features), torch.from_numpy(labels.astype(np.int64))
     weight = frequency_weights(np.bincount(labels, minlength=classes), _CLASS_WEIGHT)

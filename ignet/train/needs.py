@@ -31,7 +31,7 @@ def needs_correspondence(settings: "Train3DConfig") -> bool:
 
 def compares_features(guidance: "ImageGuidanceConfig") -> bool:
     """Whether a head predicts the stored features."""
-    return guidance.weight > 0 and guidance.distance != "labels"
+    return guidance.weight > 0 and guidance.loss != "probe_kl"
 
 
 def standardizes(guidance: "ImageGuidanceConfig") -> bool:
@@ -41,4 +41,4 @@ def standardizes(guidance: "ImageGuidanceConfig") -> bool:
 
 def needs_probe(guidance: "ImageGuidanceConfig") -> bool:
     """Whether a probe reads classes from the stored features."""
-    return guidance.weight > 0 and guidance.distance == "labels"
+    return guidance.weight > 0 and guidance.loss == "probe_kl"

@@ -68,10 +68,10 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.ranks, self.probe = ranks or Ranks(), probe
-        if needs_features(settings) and settings.image_guidance.distance == "classes":
+        if needs_features(settings) and settings.image_guidance.loss == "classifier_kl":
             if classifier is None:
                 raise IgnetError(
-                    "image_guidance.distance: 'classes' needs the 2D network's classifier; run the rule extract again"
+                    "image_guidance.loss: classifier_kl needs the 2D network's classifier; run the rule extract again"
                 )
             self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
             self.register_buffer("class_bias", torch.from_numpy(classifier.bias), persistent=False)
@@ -128,14 +128,14 @@ class Objective(nn.Module):
 
     def _guide(self, batch: Batch, logits: Tensor, points: Tensor) -> Tensor:
         settings, stored = self.settings.image_guidance, batch.feature
-        if settings.distance == "labels":
+        if settings.loss == "probe_kl":
             assert self.probe is not None
             return label_guidance(logits[batch.guided], self.probe(stored), settings.confidence)
         assert self.student.guidance_head is not None
         predicted = self.student.guidance_head(points[batch.guided])
-        if settings.distance == "classes":
+        if settings.loss == "classifier_kl":
             return class_guidance(predicted.float(), stored, self.class_weight, self.class_bias, settings.confidence)
-        return guidance(predicted, stored, settings.distance)
+        return guidance(predicted, stored, settings.loss)
 
     def update_teacher(self, step: int) -> None:
         """Move the teacher towards the student, after the optimiser's step."""

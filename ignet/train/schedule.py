@@ -6,15 +6,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def one_cycle(optimizer: Optimizer, steps: int, warmup: float) -> LambdaLR:
-    """Linear rise from a tenth over the first share ``warmup`` of the steps, then a half cosine down to a thousandth.
+def one_cycle(optimizer: Optimizer, steps: int, warmup_steps: int | None) -> LambdaLR:
+    """Linear rise from a tenth over the warm-up, then a half cosine down to a thousandth.
 
     Args:
         optimizer: its learning rates are the largest ones.
         steps: total number of steps.
-        warmup: share of the steps that rise, 0..1.
+        warmup_steps: steps of the rise; none: a tenth of all.
     """
-    rising = max(1, round(warmup * steps))
+    rising = max(1, round(0.1 * steps) if warmup_steps is None else warmup_steps)
 
     def factor(step: int) -> float:
         if step < rising:

@@ -26,4 +26,4 @@ def make_optimizer(model: Segmenter, settings: OptimizerConfig2D, steps: int) ->
         [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()],
         fused=True,
     )
-    return optimizer, LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup))
+    return optimizer, LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup_steps))

@@ -74,14 +74,14 @@ def main() -> None:
     supervised = settings.supervision != "none"
     temperature = settings.target_rare_class_temperature if supervised else None
     target_batches = TargetBatches(frames, settings, settings.batch, settings.seed, temperature)
-    exponent, weights_of = (settings.class_weight, settings.class_weight_of) if supervised else (0.0, "target")
+    power, domain = (settings.class_weight_power, settings.class_weight_domain) if supervised else (0.0, "target")
     # counting reads every frame's labels
-    counts = frames.class_counts().sum(axis=0) if exponent else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
-    domains = domain_weights(source.class_frequencies(), counts, exponent, weights_of)
+    counts = frames.class_counts().sum(axis=0) if power else np.zeros(len(CITYSCAPES_CLASSES), np.int64)
+    domains = domain_weights(source.class_frequencies(), counts, power, domain)
     source_weights, target_weights = (weights.to(args.device) for weights in domains)
     part = ranks.local_slice(settings.batch)
     student = load_segmenter(args.pretrained)
-    student = (untrained_like(student) if settings.start == "random" else student).to(args.device)
+    student = (untrained_like(student) if settings.initial_weights == "random" else student).to(args.device)
     teacher = copy.deepcopy(student).eval().requires_grad_(False)
     segment, distance = ranks.wrap(student), FeatureDistance(settings.feature_distance, student, ranks)
     optimizer, schedule = make_optimizer(student, settings, settings.steps)

@@ -38,7 +38,13 @@ def main() -> None:
     if args.role == "test":
         wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))
     report = check_sequence(
-        args.dataset, args.sequence, wanted, settings.complete, True, args.threads or 1, settings.remission_scale
+        args.dataset,
+        args.sequence,
+        wanted,
+        settings.require_all_scans,
+        True,
+        args.threads or 1,
+        settings.remission_scale,
     )
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)

@@ -43,7 +43,7 @@ from ignet.train.schedule import one_cycle
 
 
 def make_probe(source: ScanSource, guidance: ImageGuidanceConfig, seed: int) -> Probe | None:
-    """The probe of guidance by labels, fitted to what the run may see; None for another distance."""
+    """The probe of guidance by labels, fitted to what the run may see; None for another loss."""
     if not needs_probe(guidance):
         return None
     features, labels = source.labelled_features(guidance.probe.scans)
@@ -115,7 +115,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(
         objective.student.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    scheduler = one_cycle(optimizer, settings.steps, settings.warmup)
+    scheduler = one_cycle(optimizer, settings.steps, settings.warmup_steps)
     samples = TrainingSamples(
         source,
         settings.batch,

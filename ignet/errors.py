@@ -28,9 +28,31 @@ _REMEDIES = {
 class IgnetError(Exception):
     """Something outside the program is wrong: a file, a setting, a missing tool.
 
-    The message is one line that names the file, what was found, what was expected and what to do.
+    The message is one line, ``path: found, expected expected; remedy``, without the parts that are not given.
     Command lines print it without a traceback and exit with code 1.
+
+    Attributes:
+        path: the file or folder that is wrong; None where the message names it, or where there is none.
+        found: what was found there, or the whole message.
+        expected: what should be there.
+        remedy: what to do.
     """
+
+    def __init__(
+        self, found: str, expected: str | None = None, remedy: str | None = None, *, path: Path | str | None = None
+    ) -> None:
+        self.path, self.found, self.expected, self.remedy = path, found, expected, remedy
+        super().__init__(error_text(found, expected, remedy, path))
+
+    def at(self, path: Path | str) -> "IgnetError":
+        """The same error of a file that the check did not know."""
+        return IgnetError(self.found, self.expected, self.remedy, path=path)
+
+
+def error_text(found: str, expected: str | None = None, remedy: str | None = None, where: object = None) -> str:
+    """The line that tells of an error, from the fields of `IgnetError`."""
+    text = found if where is None else f"{where}: {found}"
+    return text + (f", expected {expected}" if expected else "") + (f"; {remedy}" if remedy else "")
 
 
 def reason_of(error: Exception) -> str:

@@ -1,13 +1,12 @@
 """Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what mends it."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ignet.errors import IgnetError, reason_of
+from ignet.errors import IgnetError, error_text, reason_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Fault:
 
     def __str__(self) -> str:
         others = f" (and {named(self.files[1:])})" if len(self.files) > 1 else ""
-        return f"{self.path}{others}: {self.found}, expected {self.expected}; {self.remedy}"
+        return error_text(self.found, self.expected, self.remedy, f"{self.path}{others}")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -109,11 +108,8 @@ def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str |
     if isinstance(error, OSError):
         remedy = _REMEDIES.get(type(error), "mend the link or the disk")
         return Fault("unreadable", path, reason_of(error), "a file that can be read", remedy, download)
-    text = str(error).removeprefix(f"{path}: ")
-    parts = re.fullmatch(r"(?P<found>.*?), expected (?P<expected>.*); (?P<remedy>.*)", text, re.DOTALL)
-    if not parts:
-        return Fault(kind, path, text, "a readable file", "unpack it again", download)
-    return Fault(kind, path, parts["found"], parts["expected"], parts["remedy"], download)
+    found = error.found if error.path in (None, path, str(path)) else f"{error.path}: {error.found}"
+    return Fault(kind, path, found, error.expected or "a readable file", error.remedy or "unpack it again", download)
 
 
 _REMEDIES: dict[type[OSError], str] = {

@@ -39,7 +39,7 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
     names = [report["sequence"] for report in reports]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise IgnetError(
-            f"{path}: sequence {', '.join(twice)} is given twice, expected each once; name every JSON file once"
+            f"sequence {', '.join(twice)} is given twice", "each once", "name every JSON file once", path=path
         )
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -76,7 +76,7 @@ def _report(file: Path) -> dict[str, Any]:
     missing = [key for key in keys if key not in report] if isinstance(report, dict) else list(keys)
     if missing or len({len(report[key]) for key in _LISTS}) != 1:
         fault = f"no {', '.join(missing)}" if missing else "lists of different lengths"
-        raise IgnetError(f"{file}: found {fault}, expected the facts of a checked sequence; run check_sequence again")
+        raise IgnetError(f"found {fault}", "the facts of a checked sequence", "run check_sequence again", path=file)
     return report
 
 

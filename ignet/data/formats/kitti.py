@@ -81,26 +81,24 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
     root = Path(root)
     if not root.is_dir():
         raise IgnetError(
-            f"{root}: no such folder, expected a dataset that holds sequences/; set dataset.root to where it was "
-            "unpacked"
+            "no such folder", "a dataset that holds sequences/", "set dataset.root to where it was unpacked", path=root
         )
     if not (root / "sequences").is_dir():
         raise IgnetError(
-            f"{root}: holds no folder sequences/, expected sequences/NN/velodyne; set dataset.root to the folder "
-            "above it"
+            "holds no folder sequences/", "sequences/NN/velodyne", "set dataset.root to the folder above it", path=root
         )
     folder = sequence_path(root, sequence)
     if not folder.is_dir():
         found = in_order(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
         raise IgnetError(
-            f"{folder}: no such sequence, found {', '.join(found) or 'none'}; "
-            "unpack it, or take it out of dataset.train_sequences and dataset.val_sequences"
+            f"no such sequence, found {', '.join(found) or 'none'}",
+            remedy="unpack it, or take it out of dataset.train_sequences and dataset.val_sequences",
+            path=folder,
         )
     frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_of(path.name, ".bin")))
     if not frames:
         raise IgnetError(
-            f"{folder / 'velodyne'}: found no .bin file, expected one for each frame; unpack "
-            "data_odometry_velodyne here"
+            "found no .bin file", "one for each frame", "unpack data_odometry_velodyne here", path=folder / "velodyne"
         )
     return frames
 
@@ -162,15 +160,17 @@ def scan_values(path: Path) -> NDArray[np.float32]:
     data = _read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
     if not data or len(data) % POINT_BYTES:
         raise IgnetError(
-            f"{path}: found {len(data)} bytes, expected a positive multiple of {POINT_BYTES} (4 float32 a point); "
-            "the file is cut short or is no scan: unpack it again"
+            f"found {len(data)} bytes",
+            f"a positive multiple of {POINT_BYTES} (4 float32 a point)",
+            "the file is cut short or is no scan: unpack it again",
+            path=path,
         )
     return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
 
 
 def _refuse(path: Path, faults: Iterator[tuple[str, IgnetError]]) -> None:
     for _, fault in faults:
-        raise IgnetError(f"{path}: {fault}")
+        raise fault.at(path)
 
 
 def _divided(points: NDArray[np.float32], remission_scale: float) -> NDArray[np.float32]:
@@ -192,17 +192,21 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     data = _read_bytes(path, "a label file", "unpack the labels again")
     if len(data) % LABEL_BYTES:
         raise IgnetError(
-            f"{path}: found {len(data)} bytes, expected a multiple of {LABEL_BYTES} (one uint32 a point); unpack "
-            "it again"
+            f"found {len(data)} bytes",
+            f"a multiple of {LABEL_BYTES} (one uint32 a point)",
+            "unpack it again",
+            path=path,
         )
     if points is not None and len(data) != LABEL_BYTES * points:
         raise IgnetError(
-            f"{path}: found {len(data) // LABEL_BYTES} labels, expected {points}, as many as its scan has points; "
-            "unpack the labels that belong to these scans"
+            f"found {len(data) // LABEL_BYTES} labels",
+            f"{points}, as many as its scan has points",
+            "unpack the labels that belong to these scans",
+            path=path,
         )
     if _are_floats(data):
         raise IgnetError(
-            f"{path}: found float32 numbers, expected uint32 (class and instance of each point); convert them"
+            "found float32 numbers", "uint32 (class and instance of each point)", "convert them", path=path
         )
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
 
@@ -244,7 +248,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     whole = header is None or png.END in data[-png.END_BYTES :]  # decoders fill what is missing with grey, silently
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
     if image is None:
-        raise IgnetError(f"{path}: found {len(data)} bytes that are no whole image, expected a PNG; unpack it again")
+        raise IgnetError(f"found {len(data)} bytes that are no whole image", "a PNG", "unpack it again", path=path)
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
@@ -260,7 +264,7 @@ def image_size(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
     if header is None:
-        raise IgnetError(f"{path}: found no PNG header, expected a PNG image; unpack it again")
+        raise IgnetError("found no PNG header", "a PNG image", "unpack it again", path=path)
     return header.width, header.height
 
 
@@ -276,14 +280,17 @@ def read_calibration(path: Path) -> Calibration:
     found = ", ".join(lines) or "nothing"
     if "P2" not in lines:
         raise IgnetError(
-            f"{path}: found {found}, expected a line 'P2:' (the colour camera's projection); unpack "
-            "data_odometry_calib here"
+            f"found {found}",
+            "a line 'P2:' (the colour camera's projection)",
+            "unpack data_odometry_calib here",
+            path=path,
         )
     if "Tr" not in lines:
         raise IgnetError(
-            f"{path}: found {found}, expected a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne "
-            "and SemanticKITTI "
-            "archives lacks; unpack data_odometry_calib over it"
+            f"found {found}",
+            "a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI archives lacks",
+            "unpack data_odometry_calib over it",
+            path=path,
         )
     p2, tr = (_numbers(path, key, lines[key], 12).reshape(3, 4) for key in ("P2", "Tr"))
     size = _numbers(path, "S_rect_02", lines["S_rect_02"], 2) if "S_rect_02" in lines else None
@@ -301,7 +308,7 @@ def _calibration_lines(path: Path) -> dict[str, str]:
         key, colon, values = (part.strip() for part in line.partition(":"))
         if colon and lines.setdefault(key, values) != values:
             raise IgnetError(
-                f"{path}: line '{key}': found twice with other numbers, expected once; remove the one that is wrong"
+                f"line '{key}': found twice with other numbers", "once", "remove the one that is wrong", path=path
             )
     return lines
 
@@ -323,12 +330,12 @@ def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float6
         numbers = np.array([float(value) for value in values.split()])
     except ValueError as error:
         raise IgnetError(
-            f"{path}: line '{key}': {error}, expected {count} numbers; unpack data_odometry_calib again"
+            f"line '{key}': {error}", f"{count} numbers", "unpack data_odometry_calib again", path=path
         ) from None
     if numbers.size != count or not np.isfinite(numbers).all():
         finite = int(np.isfinite(numbers).sum())
         raise IgnetError(
-            f"{path}: line '{key}': found {finite} finite numbers, expected {count}; unpack data_odometry_calib again"
+            f"line '{key}': found {finite} finite numbers", f"{count}", "unpack data_odometry_calib again", path=path
         )
     return numbers
 
@@ -342,4 +349,4 @@ def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
 
 def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
     found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
-    return IgnetError(f"{path}: {found}, expected {what}; {remedy}")
+    return IgnetError(found, what, remedy, path=path)

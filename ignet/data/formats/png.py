@@ -43,8 +43,9 @@ def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
         yield (
             "image-grey",
             IgnetError(
-                "found a grey image, expected colours; unpack data_odometry_color.zip, not data_odometry_gray.zip, "
-                "or write a grey camera's images as RGB"
+                "found a grey image",
+                "colours",
+                "unpack data_odometry_color.zip, not data_odometry_gray.zip, or write a grey camera's images as RGB",
             ),
         )
     if header.bits > 8:
@@ -53,7 +54,8 @@ def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
         yield (
             "image-depth",
             IgnetError(
-                f"found {header.bits} bits a channel, expected 8; convert it: divide what has 12 bits by 16, and "
-                "what has 16 bits by 256"
+                f"found {header.bits} bits a channel",
+                "8",
+                "convert it: divide what has 12 bits by 16, and what has 16 bits by 256",
             ),
         )

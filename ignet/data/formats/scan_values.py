@@ -82,7 +82,7 @@ def _failed(checks: dict[str, Check], points: Values, scale: float) -> Iterator[
 def _no_text(points: Values, scale: float) -> None:
     data = np.frombuffer(np.ascontiguousarray(points[:_HEADER, :3]).tobytes(), np.uint8)
     if (((data >= 32) & (data < 127)) | ((data >= 9) & (data <= 13))).all():
-        raise IgnetError("found text, expected float32 values; convert it: 4 float32 a point, x, y, z, remission")
+        raise IgnetError("found text", "float32 values", "convert it: 4 float32 a point, x, y, z, remission")
 
 
 def _four_values(points: Values, scale: float) -> None:
@@ -91,9 +91,9 @@ def _four_values(points: Values, scale: float) -> None:
         for width in (5, 6):
             if points.size % width == 0 and points.reshape(-1, width)[:, 3:].min() >= 0:
                 raise IgnetError(
-                    f"found values as of {points.size // width} points with {width} values each, expected 4 (x, y, "
-                    "z, remission); "
-                    "convert it: leave the others out"
+                    f"found values as of {points.size // width} points with {width} values each",
+                    "4 (x, y, z, remission)",
+                    "convert it: leave the others out",
                 )
 
 
@@ -101,9 +101,9 @@ def _some_return(points: Values, scale: float) -> None:
     there = returns(points)
     if there is not None and not there.any():
         raise IgnetError(
-            "found no point with a return (all are 0 0 0 or NaN), expected some; the disk was full or the sensor "
-            "covered: "
-            "unpack it again, or remove the frame"
+            "found no point with a return (all are 0 0 0 or NaN)",
+            "some",
+            "the disk was full or the sensor covered: unpack it again, or remove the frame",
         )
 
 
@@ -112,9 +112,9 @@ def _finite(points: Values, scale: float) -> None:
     if not (np.isfinite(points.min()) and np.isfinite(points.max())):
         broken = int((~np.isfinite(points)).any(axis=1).sum())
         raise IgnetError(
-            f"found {broken} points that are not finite, expected none; unpack it again, or leave them and their "
-            "labels out "
-            "as ignet import does"
+            f"found {broken} points that are not finite",
+            "none",
+            "unpack it again, or leave them and their labels out as ignet import does",
         )
 
 
@@ -123,11 +123,11 @@ def _metres(points: Values, scale: float) -> None:
     far = max(-low, high)
     if far > FARTHEST:
         raise IgnetError(
-            f"found a coordinate of {far:g}, expected metres from the sensor, {FARTHEST:g} at most; convert it"
+            f"found a coordinate of {far:g}", f"metres from the sensor, {FARTHEST:g} at most", "convert it"
         )
     if far < NEAREST:
         raise IgnetError(
-            f"found no coordinate beyond {far:g}, expected metres from the sensor, some beyond {NEAREST:g}; convert it"
+            f"found no coordinate beyond {far:g}", f"metres from the sensor, some beyond {NEAREST:g}", "convert it"
         )
 
 
@@ -137,14 +137,16 @@ def _remission(points: Values, scale: float) -> None:
         return
     if low < 0 or high > _FULL[-1]:
         raise IgnetError(
-            f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; the fourth value of a point is no "
-            "remission: convert it"
+            f"found remission {low:g} to {high:g}",
+            f"0 to {scale:g}",
+            "the fourth value of a point is no remission: convert it",
         )
     possible = [full for full in _FULL if full >= high]
     raise IgnetError(
-        f"found remission {low:g} to {high:g}, expected 0 to {scale:g}; set dataset.remission_scale (ignet predict: "
-        "--remission-scale) "
-        f"to what stands for 1, such as {' or '.join(map(str, possible))}"
+        f"found remission {low:g} to {high:g}",
+        f"0 to {scale:g}",
+        "set dataset.remission_scale (ignet predict: --remission-scale) to what stands for 1, such as "
+        + " or ".join(map(str, possible)),
     )
 
 
@@ -159,8 +161,9 @@ def _span(points: Values) -> tuple[float, float]:
 def _visible_remission(points: Values, scale: float) -> None:
     if (high := float(points[:, 3].max())) < FAINTEST * scale:
         raise IgnetError(
-            f"found no remission above {high:g}, expected up to {scale:g}; look whether it is divided twice "
-            "(dataset.remission_scale), or lost"
+            f"found no remission above {high:g}",
+            f"up to {scale:g}",
+            "look whether it is divided twice (dataset.remission_scale), or lost",
         )
 
 
@@ -168,7 +171,7 @@ def _most_returned(points: Values, scale: float) -> None:
     there = returns(points)
     if there is not None and (share := float((~there).mean())) > _FEW:
         raise IgnetError(
-            f"found {share:.0%} of the points without a return, expected few; leave them out as ignet import does"
+            f"found {share:.0%} of the points without a return", "few", "leave them out as ignet import does"
         )
 
 

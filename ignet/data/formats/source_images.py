@@ -106,9 +106,7 @@ class SourceDataset:
         """
         find = {"gtav": _gtav, "synthia": _synthia, "cityscapes": lambda folder: _cityscapes(folder, split)}.get(layout)
         if find is None:
-            raise IgnetError(
-                f"{root}: found layout '{layout}', expected gtav, synthia or cityscapes; set source.layout"
-            )
+            raise IgnetError(f"found layout '{layout}'", "gtav, synthia or cityscapes", "set source.layout", path=root)
         self.pairs: list[Pair] = find(Path(root))
         self._read_labels: Callable[[Path], NDArray[np.uint8]] = (
             read_synthia_labels if layout == "synthia" else read_cityscapes_labels
@@ -128,9 +126,10 @@ class SourceDataset:
         image, labels = read_image(image_file), self._read_labels(label_file)
         if image.shape[:2] != labels.shape:
             raise IgnetError(
-                f"{label_file}: found {labels.shape[1]}x{labels.shape[0]} pixels, expected "
-                f"{image.shape[1]}x{image.shape[0]} "
-                f"as {image_file} has; remove this pair"
+                f"found {labels.shape[1]}x{labels.shape[0]} pixels",
+                f"{image.shape[1]}x{image.shape[0]} as {image_file} has",
+                "remove this pair",
+                path=label_file,
             )
         return image, labels
 
@@ -197,7 +196,7 @@ def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str
     if (train == _UNKNOWN).any():
         found = ", ".join(str(value) for value in np.unique(ids[train == _UNKNOWN])[:8])
         raise IgnetError(
-            f"{path}: found unknown {what} {found}, expected the layout's own; check source.layout, or unpack it again"
+            f"found unknown {what} {found}", "the layout's own", "check source.layout, or unpack it again", path=path
         )
     return train
 
@@ -210,8 +209,7 @@ def _from_colors(path: Path, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if unknown := [int(value) for value in values if int(value) not in known]:
         found = ", ".join(f"({value >> 16}, {value >> 8 & 255}, {value & 255})" for value in unknown[:4])
         raise IgnetError(
-            f"{path}: found unknown label colour {found}, expected those of Cityscapes; use the label ids of "
-            "the dataset"
+            f"found unknown label colour {found}", "those of Cityscapes", "use the label ids of the dataset", path=path
         )
     table = np.array([known[int(value)] for value in values], np.uint8)
     return table[inverse].reshape(packed.shape)
@@ -251,8 +249,10 @@ def _files(folder: Path, pattern: str, suffix: str) -> dict[str, Path]:
     """Files by their name in the folder without ``suffix`` and extension."""
     if not folder.is_dir():
         raise IgnetError(
-            f"{folder}: no such folder, expected it in this layout of a source dataset; check source.root and "
-            "source.layout"
+            "no such folder",
+            "it in this layout of a source dataset",
+            "check source.root and source.layout",
+            path=folder,
         )
     paths = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     return {str(path.relative_to(folder).with_suffix("")).removesuffix(suffix): path for path in paths}
@@ -264,17 +264,19 @@ def _pair(root: Path, images: dict[str, Path], labels: dict[str, Path]) -> list[
         present, missing = (images[name], "label image") if name in images else (labels[name], "image")
         more = f" ({len(lonely) - 1} more without a partner)" if len(lonely) > 1 else ""
         raise IgnetError(
-            f"{present}: found no {missing} of the same name{more}, expected pairs; unpack both archives, or remove "
-            "this file"
+            f"found no {missing} of the same name{more}",
+            "pairs",
+            "unpack both archives, or remove this file",
+            path=present,
         )
     if not images:
         raise IgnetError(
-            f"{root}: found no images, expected pairs of images and label images; check source.root and source.layout"
+            "found no images", "pairs of images and label images", "check source.root and source.layout", path=root
         )
     return [(images[name], labels[name]) for name in sorted(images)]
 
 
 def _unreadable(path: Path, found: str) -> IgnetError:
     return IgnetError(
-        f"{path}: found {' '.join(found.split())}, expected a label image of the source dataset; unpack it again"
+        f"found {' '.join(found.split())}", "a label image of the source dataset", "unpack it again", path=path
     )

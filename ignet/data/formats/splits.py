@@ -96,9 +96,7 @@ def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> 
         return None
     scans = [(sequence, frame) for sequence in in_order(frames) for frame in in_order(frames[sequence])]
     if not scans:
-        raise IgnetError(
-            f"labelled_frames: found no scan in sequences {', '.join(frames) or 'none'}, expected one at least"
-        )
+        raise IgnetError(f"labelled_frames: found no scan in sequences {', '.join(frames) or 'none'}", "one at least")
     if scans == benchmark_scans():
         return Split(published_scans(percent), len(scans), f"the published list of {percent} %")
     chosen = np.random.default_rng(SEED).permutation(len(scans))[: max(1, len(scans) * percent // 100)]
@@ -141,7 +139,7 @@ def published_scans(percent: int) -> tuple[Scan, ...]:
             bits = np.unpackbits(file[f"percent_{percent}"], count=len(everything))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise IgnetError(
-            f"{LISTS}: cannot be read ({error}), expected the published lists; install ignet again"
+            f"cannot be read ({error})", "the published lists", "install ignet again", path=LISTS
         ) from error
     scans = tuple(scan for scan, bit in zip(everything, bits, strict=True) if bit)
     if hashlib.sha256(as_text(scans).encode()).hexdigest() != SHA256[percent]:

@@ -102,8 +102,10 @@ class LabelSet:
             listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
             examples = " and ".join(f"{self.raw_ids[each]} for {self.classes[each]}" for each in (0, len(self) // 2))
             raise IgnetError(
-                f"{where}: found raw class {listed} on {int(unknown.sum())} points, expected raw ids of the label set "
-                f"{self.name}, such as {examples}; convert the labels, or name their label set in dataset.labels"
+                f"found raw class {listed} on {int(unknown.sum())} points",
+                f"raw ids of the label set {self.name}, such as {examples}",
+                "convert the labels, or name their label set in dataset.labels",
+                path=where,
             )
         return train
 
@@ -133,7 +135,7 @@ def load_label_set(name: str | Path) -> LabelSet:
     shipped = sorted(path.stem for path in _FOLDER.glob("*.yaml"))
     path = _FOLDER / f"{name}.yaml" if str(name) in shipped else Path(name).expanduser()
     if not path.is_file():
-        raise IgnetError(f"{name}: no such label set, expected {', '.join(shipped)} or the path of a YAML file")
+        raise IgnetError("no such label set", f"{', '.join(shipped)} or the path of a YAML file", path=name)
     return _build(validate(LabelSetFile, read_yaml(path, integer_keys=True), str(path)), path.stem, str(path))
 
 
@@ -174,7 +176,7 @@ def look_up(table: NDArray, ids: NDArray[np.uint8]) -> NDArray:
 def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
     def check(key: str, found: str, wrong: list, expected: str) -> None:
         if wrong:
-            raise IgnetError(f"{where}: {key}: found {found} {wrong[0]}, expected {expected}")
+            raise IgnetError(f"{key}: found {found} {wrong[0]}", expected, path=where)
 
     inverse, colors = file.learning_map_inv, file.color_map
     learning = sorted(set(file.learning_map.values()) | set(inverse))
@@ -192,7 +194,7 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
     classes = tuple(file.class_names.get(each, file.labels[inverse[each]]) for each in kept)
     check("class_names", "twice the class", [each for each in classes if classes.count(each) > 1], "different names")
     if not 2 <= len(classes) < _UNKNOWN:
-        raise IgnetError(f"{where}: learning_ignore: found {len(classes)} classes that are trained, expected 2 to 253")
+        raise IgnetError(f"learning_ignore: found {len(classes)} classes that are trained", "2 to 253", path=where)
 
     wrong = [each for each in file.class_names if each not in kept]
     check("class_names", "learning id", wrong, "learning ids that are not ignored")

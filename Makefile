@@ -17,8 +17,8 @@ OF_ROOT = "dataset=$$($(PY) -c 'import json, os; print(json.dumps({"root": os.en
 ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}" && mkdir -p "$$cache" 2> /dev/null && [ -w "$$cache" ] && echo yes),yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
-# without --quiet, which hides the warnings from --strict
-SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+# every page is read anew: a page that did not change may link to one that did
+SITE = $(PY) -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 
 .PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
 

@@ -23,12 +23,12 @@ include: "workflow/rules/results.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/data/manifest.csv",
+        f"{RESULTS}/dataset/manifest.csv",
         f"{RESULTS}/compare/summary.txt",
         f"{RESULTS}/report/index.html",
-        f"{RESULTS}/report/contact_sheet.png",
-        f"{RESULTS}/report/pictures",
-        expand(f"{RESULTS}/report/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
+        f"{RESULTS}/figures/data.png",
+        f"{RESULTS}/figures/predictions",
+        expand(f"{RESULTS}/figures/projection/{{sequence}}.png", sequence=EXPERIMENT.dataset.sequences),
 
 
 after_planning(workflow, check_plan)

@@ -55,7 +55,7 @@ PARTS = (
 
 
 def correspondence(root: Path, sequence: str, frames: list[str], path: Path) -> None:
-    """Write which points the camera sees, as the stage project does."""
+    """Write which points the camera sees, as the stage projection does."""
     calibration, settings = read_calibration(calibration_path(root, sequence)), ProjectionConfig()
     with CorrespondenceWriter(path) as writer:
         for frame in frames:

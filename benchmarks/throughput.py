@@ -134,7 +134,7 @@ class Bench:
             "pretrain_2d",
             "adapt_2d",
             "evaluate_2d",
-            "extract",
+            "features",
             "train_3d",
             "predict",
         )
@@ -173,8 +173,8 @@ class Bench:
         pictures = f"{experiment.world.image_width} x {experiment.world.image_height} pixels"
         sources = [self.folder / "source-few", self.folder / "source"]
         self.rate(
-            "simulate_source",
-            lambda i: self.run("simulate_source", world[i], "--out", sources[i]),
+            "world_source",
+            lambda i: self.run("world_source", world[i], "--out", sources[i]),
             self.frames,
             pixels,
             "image",
@@ -186,9 +186,7 @@ class Bench:
         self.keep("count_labels", (time.process_time() - start) / len(source), 0.0, pixels, "image", pictures)
 
         out = [target / "sequences" / sequence for sequence in (FEW, MORE)]
-        simulate = [
-            self.run("simulate_sequence", world[i], "--sequence", (FEW, MORE)[i], "--out", out[i]) for i in (0, 1)
-        ]
+        simulate = [self.run("world_target", world[i], "--sequence", (FEW, MORE)[i], "--out", out[i]) for i in (0, 1)]
         scans = [read_scan(scan_path(target, MORE, frame)) for frame in frame_ids(target, MORE)]
         self.points = float(np.mean([len(scan) for scan in scans]))
         side = experiment.train_3d.backbone.voxel
@@ -198,28 +196,32 @@ class Bench:
         }
         self.shares = {each: float(count) / self.points for each, count in counts.items()}
         words = f"{self.points:,.0f} points"
-        self.rate("simulate_sequence", lambda i: simulate[i], self.frames, self.points, "scan", words)
+        self.rate("world_target", lambda i: simulate[i], self.frames, self.points, "scan", words)
 
         self.each_sequence(
-            "check_sequence",
-            "check_sequence",
+            "dataset_check",
+            "dataset_check",
             experiment.dataset.canonical(),
             "--role",
             "train",
             "--out",
             "check-{}.json",
         )
+        self.each_sequence("scribbles", "scribbles", experiment.scribbles.canonical(), "--out", "drawn-{}")
         self.each_sequence(
-            "simulate_scribbles", "simulate_scribbles", experiment.scribbles.canonical(), "--out", "drawn-{}"
-        )
-        self.each_sequence(
-            "project", "project", experiment.projection.canonical(), "--scribbles", target, "--out", "projection/{}.h5"
+            "projection",
+            "projection",
+            experiment.projection.canonical(),
+            "--scribbles",
+            target,
+            "--out",
+            "projection/{}.h5",
         )
         self.once()
 
     def once(self) -> None:
         """Small jobs, timed as a whole."""
-        report, dataset, folder = self.experiment.report.canonical(), self.experiment.dataset.canonical(), self.folder
+        report, dataset, folder = self.experiment.figures.canonical(), self.experiment.dataset.canonical(), self.folder
         target, manifest = ("--dataset", self.target, "--sequence", MORE), ("--out", folder / "manifest.csv")
         projection, drawn = ("--projection", folder / "projection" / f"{MORE}.h5"), ("--out", folder / "drawn.png")
         data = (
@@ -234,15 +236,15 @@ class Bench:
             self.target,
         )
         jobs: dict[str, tuple[object, ...]] = {
-            "check_data": (
+            "dataset_manifest": (
                 dataset,
                 "--sequences",
                 folder / f"check-{FEW}.json",
                 folder / f"check-{MORE}.json",
                 *manifest,
             ),
-            "draw_projection": (report, *target, *projection, *drawn),
-            "contact_sheet": (report, *data, "--out", folder / "sheet.png"),
+            "figures_projection": (report, *target, *projection, *drawn),
+            "figures_data": (report, *data, "--out", folder / "sheet.png"),
         }
         for stage, (settings, *arguments) in jobs.items():
             self.keep(stage, self.run(stage, str(settings), *arguments), 0.0, 1.0, "job", "2 sequences")
@@ -299,7 +301,7 @@ class Bench:
                 "--out",
                 folder / "features" / f"{sequence}.h5",
             )
-            return self.run("extract", features, *weights, *target, "--sequence", sequence, *files, device=device)
+            return self.run("features", features, *weights, *target, "--sequence", sequence, *files, device=device)
 
         def evaluate(i: int) -> float:
             where = ("--sequences", (FEW, MORE)[i], "--projection", folder / "projection")
@@ -308,7 +310,7 @@ class Bench:
                 "evaluate_2d", experiment.evaluate_2d.canonical(), *weights, *target, *where, *out, device=device
             )
 
-        self.rate("extract", extract, self.frames, load, "image", words)
+        self.rate("features", extract, self.frames, load, "image", words)
         self.rate("evaluate_2d", evaluate, self.frames, load, "image", words)
 
     def networks_3d(self) -> None:

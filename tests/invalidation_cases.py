@@ -25,51 +25,46 @@ def runs(*names: str, seed: int = 0) -> set[str]:
 
 def looked_at(*sequences: str) -> set[str]:
     """The check of sequences and the pictures of all data."""
-    return each("check_sequence", *sequences) | {"check_data", "contact_sheet", "report"}
+    return each("dataset_check", *sequences) | {"dataset_manifest", "figures_data", "report"}
 
 
 def projected(*sequences: str) -> set[str]:
-    return each("project", *sequences) | each("draw_projection", *sequences) | {"report"}
+    return each("projection", *sequences) | each("figures_projection", *sequences) | {"report"}
 
 
-REPORT = {"compare", "pictures", "report"}
+REPORT = {"compare", "figures_predictions", "report"}
 # the run 'self_trained' learns from the predictions of 'ignet'; 'ignet_50' reads the features of the network 'half'
 IGNET = runs("ignet", "self_trained") | {"pseudo_label ignet 0"} | REPORT
 GUIDED = runs("ignet_50") | IGNET
 ALL_3D = runs(*RUNS) | IGNET
-EXTRACTED = each("extract", "adapted 00", "adapted 01")
-FEATURES = EXTRACTED | each("extract", "half 00", "half 01") | GUIDED
+EXTRACTED = each("features", "adapted 00", "adapted 01")
+FEATURES = EXTRACTED | each("features", "half 00", "half 01") | GUIDED
 ADAPTED = each("adapt_2d", "adapted", "half") | each("evaluate_2d", "adapted", "half") | FEATURES
 PRETRAINED = {"pretrain_2d", "evaluate_2d source"} | ADAPTED
 EVALUATED = each("evaluate", *(f"{run} 0" for run in RUNS))
 PREDICTED = each("predict", *(f"{run} 0 08" for run in RUNS)) | EVALUATED | REPORT
-ALL_BUT_SOURCE = each("simulate_sequence", *SEQUENCES) | looked_at(*SEQUENCES) | projected(*SEQUENCES)
+ALL_BUT_SOURCE = each("world_target", *SEQUENCES) | looked_at(*SEQUENCES) | projected(*SEQUENCES)
 ALL_BUT_SOURCE |= {"evaluate_2d source"} | ADAPTED | ALL_3D
-EVERYTHING = {"simulate_source", "pretrain_2d"} | ALL_BUT_SOURCE
+EVERYTHING = {"world_source", "pretrain_2d"} | ALL_BUT_SOURCE
 SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_label ignet 1", "compare", "report"}
 NEW_VALIDATION = (
-    each("simulate_sequence", "09")
-    | looked_at("09")
-    | projected("09")
-    | each("predict", *(f"{run} 0 09" for run in RUNS))
+    each("world_target", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
 )
 NEW_VALIDATION |= EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT
 NEW_TRAINING = (
-    each("simulate_sequence", "02")
+    each("world_target", "02")
     | looked_at("02")
     | projected("02")
-    | each("extract", "adapted 02", "half 02")
+    | each("features", "adapted 02", "half 02")
     | ADAPTED
     | ALL_3D
 )
-SCRIBBLES = (
-    each("simulate_scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
-)
+SCRIBBLES = each("scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
 UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
 
 SETTINGS: dict[str, tuple[str, set[str]]] = {
     "nothing at all": ("results=results/tiny", NOTHING),
-    "world: source images": ("world={source_images: 9}", {"simulate_source", "contact_sheet", "report"} | PRETRAINED),
+    "world: source images": ("world={source_images: 9}", {"world_source", "figures_data", "report"} | PRETRAINED),
     "world: sensors of the target": ("world={azimuths: 200}", ALL_BUT_SOURCE),
     "world: seed": ("world={seed: 5}", EVERYTHING),
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
@@ -77,11 +72,11 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
     "dataset: must the sequences be whole": (
         "dataset={require_all_scans: true}",
-        looked_at(*SEQUENCES) - {"contact_sheet"},
+        looked_at(*SEQUENCES) - {"figures_data"},
     ),
     "dataset: what a remission of 1 is": (
         "dataset={remission_scale: 255}",
-        (looked_at(*SEQUENCES) - {"contact_sheet"}) | ALL_3D,
+        (looked_at(*SEQUENCES) - {"figures_data"}) | ALL_3D,
     ),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
@@ -94,7 +89,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
     "features": ("features={dtype: float16}", FEATURES),
     # the networks that guide are 'adapted' and 'half'; each gets a basis of its own
-    "features: fewer channels": ("features={channels: 20}", each("feature_basis", "adapted", "half") | FEATURES),
+    "features: fewer channels": ("features={channels: 20}", each("features_pca", "adapted", "half") | FEATURES),
     "features: frames of the basis, where there is none": ("features={basis_frames: 5}", NOTHING),
     "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
@@ -106,7 +101,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
         "train_3d={image_guidance: {probe: {hidden: 64}}}",
         runs("ignet_50") | REPORT,
     ),
-    "train_3d: whose features": ("train_3d={features: source}", each("extract", "source 00", "source 01") | IGNET),
+    "train_3d: whose features": ("train_3d={features: source}", each("features", "source 00", "source 01") | IGNET),
     "a run's weight": ("runs={ignet: {contrastive: {weight: 0.2}}}", IGNET),
     "a run's steps": ("runs={baseline: {steps: 5}}", runs("baseline") | REPORT),
     "a run's share of labelled scans": ("runs={ignet_50: {labelled_frames: null}}", runs("ignet_50") | REPORT),
@@ -117,10 +112,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "predict": ("predict={engine: torch}", PREDICTED),
     "evaluate": ("evaluate={ranges: [0, 20]}", EVALUATED | {"compare", "report"}),
     "compare": ("compare={baseline: full}", {"compare", "report"}),
-    "report: frames": ("report={frames: 1}", {"pictures", "report"}),
-    "report: extent": ("report={extent: 30}", {"pictures", "contact_sheet", "report"}),
+    "figures: frames": ("figures={frames: 1}", {"figures_predictions", "report"}),
+    "figures: extent": ("figures={extent: 30}", {"figures_predictions", "figures_data", "report"}),
     "page": ("page={frames: 1}", {"report"}),
-    "page: which training scans": ("page={training_frames: 0}", {"report"}),
+    "report: which training scans": ("report={training_frames: 0}", {"report"}),
     "execution": (
         "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, "
         "verify_features: false}",
@@ -258,12 +253,12 @@ CODE = {
     "the 2D adaptation's mixing": CodeChange("ignet/train/classmix.py", append(CODE_LINE), ADAPTED),
     "the 2D adaptation's script": CodeChange("workflow/scripts/adapt_2d.py", append(CODE_LINE), ADAPTED),
     "the script of the projection": CodeChange(
-        "workflow/scripts/project.py",
+        "workflow/scripts/projection.py",
         append(CODE_LINE),
         projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED,
     ),
     "the picture of the projection": CodeChange(
-        "ignet/data/projection/figure.py", append(CODE_LINE), each("draw_projection", *SEQUENCES) | {"report"}
+        "ignet/data/projection/figure.py", append(CODE_LINE), each("figures_projection", *SEQUENCES) | {"report"}
     ),
     "the evaluation": CodeChange("ignet/evaluate/slices.py", append(CODE_LINE), EVALUATED | REPORT),
     "a plot": CodeChange("ignet/report/plots.py", append(CODE_LINE), {"compare", "report"}),
@@ -272,7 +267,9 @@ CODE = {
         "ignet/report/html/assets/viewer.js", append("\nignet.changed = 1;\n"), {"report"}
     ),
     "the view of a running workflow": CodeChange("ignet/view/status.py", append(CODE_LINE), NOTHING),
-    "the pictures": CodeChange("ignet/report/pictures.py", append(CODE_LINE), {"pictures", "contact_sheet", "report"}),
+    "the pictures": CodeChange(
+        "ignet/report/pictures.py", append(CODE_LINE), {"figures_predictions", "figures_data", "report"}
+    ),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
     "resources in the rules": CodeChange(
         "workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING
@@ -280,7 +277,7 @@ CODE = {
     "where jobs find scribbles": CodeChange(
         "workflow/rules/common.smk",
         replace('"IGNET_SCRIBBLES": SCRIBBLES', '"IGNET_SCRIBBLES": SIMULATED_SCRIBBLES'),
-        projected(*TRAIN) | ADAPTED | {"check_data", "contact_sheet", "report"},
+        projected(*TRAIN) | ADAPTED | {"dataset_manifest", "figures_data", "report"},
     ),
     "where 3D trainings find scribbles": CodeChange(
         "workflow/rules/inputs.smk",

@@ -38,7 +38,7 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
     results, data = root / "results", write_tree(root / "dataset", (TRAIN, VAL), FRAMES, POINTS)
     for sequence, more in ((TRAIN, ("--scribbles", data)), (VAL, ())):
         run_stage(
-            "project.py",
+            "projection.py",
             "--dataset",
             data,
             "--sequence",
@@ -47,20 +47,20 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
             "--out",
             results / f"projection/{sequence}.h5",
         )
-        checked = ("--role", "val" if sequence == VAL else "train", "--out", results / f"data/{sequence}.json")
-        run_stage("check_sequence.py", "--dataset", data, "--sequence", sequence, *checked)
-    parts = [results / f"data/{sequence}.json" for sequence in (TRAIN, VAL)]
+        checked = ("--role", "val" if sequence == VAL else "train", "--out", results / f"dataset/{sequence}.json")
+        run_stage("dataset_check.py", "--dataset", data, "--sequence", sequence, *checked)
+    parts = [results / f"dataset/{sequence}.json" for sequence in (TRAIN, VAL)]
     run_stage(
-        "check_data.py",
+        "dataset_manifest.py",
         "--sequences",
         *parts,
         "--out",
-        results / "data/manifest.csv",
+        results / "dataset/manifest.csv",
         "--doubts",
-        results / "data/doubts.txt",
+        results / "dataset/doubts.txt",
     )
     for number, (run, wrong) in enumerate(RUNS.items()):
-        _predict(data, results / f"predictions/{run}/seed0", wrong)
+        _predict(data, results / f"predict/{run}/seed0", wrong)
         folder = results / f"evaluate/{run}/seed0"
         files = (
             "--out",
@@ -70,7 +70,7 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
             "--tensor",
             folder / "confusion.h5",
         )
-        where = ("--predictions", results / f"predictions/{run}/seed0", "--projection", results / "projection", *files)
+        where = ("--predictions", results / f"predict/{run}/seed0", "--projection", results / "projection", *files)
         run_stage("evaluate.py", "--dataset", data, "--sequences", VAL, *where)
         steps = [{"step": float(step), "loss": 3 / (1 + step) + number, "learning_rate": 0.1} for step in range(20)]
         write_curves(results / f"train_3d/{run}/seed0/curves.csv", steps)
@@ -83,7 +83,7 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
         write_curves(path.with_name("curves.csv"), [{"step": 0.0, "loss": 2.0}, {"step": 1.0, "loss": 1.0}])
         write_json(path.with_name("metrics.json"), {"miou": 0.1, "miou_occurring": 0.25, "accuracy": 0.5})
     (results / "report").mkdir()
-    write_png(results / "report/contact_sheet.png", np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8))
+    write_png(results / "figures/data.png", np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8))
     _compare(results, controls)
     return results
 
@@ -114,7 +114,7 @@ def make_page(results: Path, out: Path, **replaced: object) -> Path:
     words: list[object] = []
     for name, value in (arguments | replaced).items():
         words += [f"--{name}", *(value if isinstance(value, list) else [value])]
-    run_stage("report_page.py", *words)
+    run_stage("report.py", *words)
     return out
 
 
@@ -125,7 +125,7 @@ def truth_of(results: Path, sequence: str, frame: str) -> np.ndarray:
 
 def predicted_by(results: Path, run: str, frame: str) -> np.ndarray:
     """What a run says of a validation scan."""
-    path = results / f"predictions/{run}/seed0/sequences/{VAL}/predictions/{frame}.label"
+    path = results / f"predict/{run}/seed0/sequences/{VAL}/predictions/{frame}.label"
     return to_train_ids(kitti.read_labels(path))
 
 

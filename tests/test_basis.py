@@ -109,7 +109,7 @@ def test_a_basis_comes_back_and_belongs_to_its_network(tmp_path: Path) -> None:
         write_basis(tmp_path / name, basis, "1" * 64)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert all(np.array_equal(x, y) for x, y in zip(read_basis(tmp_path / "a", "1" * 64), basis, strict=True))
-    with pytest.raises(IgnetError, match="was fitted to the 2D network 1{12}, expected 2{12}.*feature_basis"):
+    with pytest.raises(IgnetError, match="was fitted to the 2D network 1{12}, expected 2{12}.*features_pca"):
         read_basis(tmp_path / "a", "2" * 64)
 
 

@@ -209,7 +209,7 @@ def test_manifest_of_something_else(tiny_tree: Path, tmp_path: Path) -> None:
 def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]) -> None:
     out = tmp_path / "data" / "00.json"
     arguments = ("--dataset", tiny_tree, "--sequence", "00", "--role", "train", "--out", out)
-    done = run_script("check_sequence.py", *arguments)
+    done = run_script("dataset_check.py", *arguments)
     assert done.returncode == 0, done.stderr
     written = read_json(out)
     assert (written["role"], written["frames"], written["image_sizes"]) == (
@@ -219,7 +219,7 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
     )
     doubts = tmp_path / "data" / "doubts.txt"
     merged = run_script(
-        "check_data.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv", "--doubts", doubts
+        "dataset_manifest.py", "--sequences", out, "--out", tmp_path / "data" / "manifest.csv", "--doubts", doubts
     )
     assert merged.returncode == 0, merged.stderr
     assert doubts.read_text() == ""
@@ -228,7 +228,7 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
     out.unlink()
     (tiny_tree / "sequences/00/image_2/000001.png").unlink()
     np.full(400, 77, "<u4").tofile(kitti.label_path(tiny_tree, "00", "000000"))
-    failed = run_script("check_sequence.py", *arguments)
+    failed = run_script("dataset_check.py", *arguments)
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
     lines = [line for line in failed.stderr.splitlines() if " INFO " not in line]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_state import CONFIG, ROOT, names, plans
 
-TEST_PREDICTIONS = "predictions/full/seed0/sequences/11/predictions"
+TEST_PREDICTIONS = "predict/full/seed0/sequences/11/predictions"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def data(make_tree: Callable[..., Path]) -> tuple[str, ...]:
 
 
 def checked(found: set[str]) -> set[str]:
-    return {name.split()[1] for name in found if name.startswith("check_sequence")}
+    return {name.split()[1] for name in found if name.startswith("dataset_check")}
 
 
 def test_a_named_target_brings_the_checks_of_what_its_jobs_read(tmp_path: Path, data: tuple[str, ...]) -> None:
@@ -44,10 +44,8 @@ def test_a_named_target_brings_the_checks_of_what_its_jobs_read(tmp_path: Path, 
     for plan in found.values():
         order = [job.name for job in plan.jobs]
         for number, job in enumerate(plan.jobs):
-            read = (
-                {job.wildcards["sequence"]} if "sequence" in job.wildcards and job.rule != "check_sequence" else set()
-            )
-            assert all(order.index(f"check_sequence sequence={sequence}") < number for sequence in read), job.name
+            read = {job.wildcards["sequence"]} if "sequence" in job.wildcards and job.rule != "dataset_check" else set()
+            assert all(order.index(f"dataset_check sequence={sequence}") < number for sequence in read), job.name
 
 
 def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
@@ -64,10 +62,10 @@ def test_a_check_that_is_done_or_changed_reruns_nothing(tiny_finished: Path, tmp
         for name, plan in plans(tmp_path, {name: (tiny_finished, more) for name, more in wanted.items()}).items()
     }
     assert found["done"] == {"train_3d full 0"} and found["changed, nothing to run"] == set()
-    assert found["changed"] == {"train_3d full 0", "check_sequence 00", "check_sequence 01"}
+    assert found["changed"] == {"train_3d full 0", "dataset_check 00", "dataset_check 01"}
     # no change of what comes after a job that waits for a check is overlooked
-    assert {"compare", "check_sequence 08"} <= found["changed, everything"]
-    assert not {name for name in found["changed, everything"] if name.startswith(("train_3d", "project", "predict"))}
+    assert {"compare", "dataset_check 08"} <= found["changed, everything"]
+    assert not {name for name in found["changed, everything"] if name.startswith(("train_3d", "projection", "predict"))}
 
 
 def test_nothing_that_waits_for_a_failed_check_runs(
@@ -97,7 +95,7 @@ def test_nothing_that_waits_for_a_failed_check_runs(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
     assert (
-        done.returncode == 1 and "000001.label" in (tmp_path / "results/tiny/logs/check_sequence/08.log").read_text()
+        done.returncode == 1 and "000001.label" in (tmp_path / "results/tiny/logs/dataset_check/08.log").read_text()
     ), done.stderr
     assert {path.name for path in (tmp_path / "results/tiny/projection").glob("*.h5")} == {"00.h5"}
 
@@ -111,4 +109,4 @@ def test_every_rule_that_reads_the_dataset_says_which_sequences() -> None:
     }
     assert len(readers) > 10
     for name, body in readers.items():
-        assert "{wildcards.sequence:q}" in body or "sequences=" in body or "rules.check_data.output" in body, name
+        assert "{wildcards.sequence:q}" in body or "sequences=" in body or "rules.dataset_manifest.output" in body, name

@@ -10,7 +10,7 @@ from ignet.data.formats import kitti
 from ignet.data.label_sets.labels import COLORS, to_train_ids
 from ignet.data.projection.geometry import project
 
-SHEET = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/contact_sheet.py"))
+SHEET = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/figures_data.py"))
 CAR, ROAD = 0, 8
 
 

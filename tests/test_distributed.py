@@ -112,7 +112,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             store = ["--network", root / "one/pretrain_2d/model.safetensors", "--out", root / "00.h5"]
             where = ["--dataset", tree, "--sequence", "00", "--projection", root / "projection/00.h5"]
             run_here(
-                [str(part) for part in [SCRIPTS / "extract.py", "--settings", "{}", "--device", "cpu", *store, *where]]
+                [str(part) for part in [SCRIPTS / "features.py", "--settings", "{}", "--device", "cpu", *store, *where]]
             )
     long = stage("train_3d", LONG, root / "two/long", *labels)
     scripts = [*commands(root / "two").values(), long]
@@ -140,7 +140,7 @@ def write_trees(root: Path) -> Path:
         root / "projection/00.h5",
     ]
     run_here(
-        [str(part) for part in [SCRIPTS / "project.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]]
+        [str(part) for part in [SCRIPTS / "projection.py", "--settings", '{"cell": 1}', "--device", "cpu", *arguments]]
     )
     return tree
 

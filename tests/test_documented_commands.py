@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN: dict[str, int] = {
     ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0/model.safetensors --scan scan.bin --out "
     "scan.label": 0,
-    ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0": 0,
+    ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predict/ignet/seed0": 0,
     ".venv/bin/ignet check ROOT": 1,  # some frames are not the whole of SemanticKITTI
     ".venv/bin/ignet check ROOT --part": 0,
     ".venv/bin/ignet check ROOT --remission-scale 255": 1,
@@ -61,7 +61,7 @@ DRY_RUN = {
 
 PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml -- "
-    "results/scribblekitti/predictions/ignet/seed0/sequences/"
+    "results/scribblekitti/predict/ignet/seed0/sequences/"
     "{11,12,13,14,15,16,17,18,19,20,21}/predictions": "needs the data sets and GPUs",
     ".venv/bin/snakemake --dry-run --configfile config/scribblekitti.yaml": "needs the data sets; tests/test_plan.py "
     "has such a tree",
@@ -74,7 +74,7 @@ PARSED = {
     ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; "
     "tests/test_workflow.py",
     ".venv/bin/snakemake --cores all --cache": "needs SNAKEMAKE_OUTPUT_CACHE; tests/test_sharing.py",
-    ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predictions/ignet/seed0 --out "
+    ".venv/bin/ignet submit --dataset ROOT --predictions results/scribblekitti/predict/ignet/seed0 --out "
     "submission.zip": "needs the 20,351 test scans; tests/test_submission.py packs some",
     ".venv/bin/ignet submit --dataset ROOT --check submission.zip": "needs the 20,351 test scans; "
     "tests/test_submission.py",
@@ -145,7 +145,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "home" / name).mkdir(parents=True)
     tree = write_tree(folder / "ROOT", ("00", "08"), 2, 400)
     shutil.copy(tree / "sequences/08/velodyne/000000.bin", folder / "scan.bin")
-    predictions = folder / "results/scribblekitti/predictions/ignet/seed0/sequences/08/predictions"
+    predictions = folder / "results/scribblekitti/predict/ignet/seed0/sequences/08/predictions"
     predictions.mkdir(parents=True)
     for scan in (tree / "sequences/08/velodyne").iterdir():
         np.full(400, 40, "<u4").tofile(predictions / f"{scan.stem}.label")

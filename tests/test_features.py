@@ -129,7 +129,7 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
 
 def test_broken_stores(tmp_path: Path) -> None:
     path = tmp_path / "00.h5"
-    with pytest.raises(IgnetError, match=r"00\.h5: no such file, .* run the rule extract"):
+    with pytest.raises(IgnetError, match=r"00\.h5: no such file, .* run the rule features"):
         FeatureStore(path)
     whole = write(path).read_bytes()
     for length in (0, 100, len(whole) // 2, len(whole) - 1):
@@ -239,7 +239,7 @@ def test_a_changed_byte_is_found_where_it_is_asked_for(tmp_path: Path) -> None:
     damage(path, "000012")
     store = FeatureStore(path)
     np.testing.assert_array_equal(store.read("000000")[1], frames()["000000"][1])
-    with pytest.raises(IgnetError, match=r"00\.h5: frame 000012 has checksum .* damaged.*run the rule extract"):
+    with pytest.raises(IgnetError, match=r"00\.h5: frame 000012 has checksum .* damaged.*run the rule features"):
         store.read("000012")
     assert FeatureStore(path, verify=False).read("000012")[1].shape == (11, CHANNELS)
 
@@ -265,7 +265,7 @@ def test_stores_of_another_teacher_or_basis_are_refused(tmp_path: Path) -> None:
     check_stores([one, same])
     with pytest.raises(
         IgnetError,
-        match=r"a\.h5: holds features of the 2D network 1{12}, expected those of 2{12}.*run the rule extract",
+        match=r"a\.h5: holds features of the 2D network 1{12}, expected those of 2{12}.*run the rule features",
     ):
         check_stores([one, same], "2" * 64)
     with pytest.raises(IgnetError, match=r"c\.h5: holds features of another 2D network than .*a\.h5"):

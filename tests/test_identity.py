@@ -54,7 +54,7 @@ def test_closure_follows_imports_and_stops_at_the_stage() -> None:
 def test_no_stage_reaches_the_whole_experiment_or_pictures_that_it_does_not_make(script: str) -> None:
     assert "ExperimentConfig" not in (SCRIPTS / script).read_text()
     closure = set(identity.import_closure(SCRIPTS / script))
-    if script not in {"report.py", "contact_sheet.py", "compare.py", "report_page.py"}:
+    if script not in {"figures_predictions.py", "figures_data.py", "compare.py", "report.py"}:
         assert not {"ignet.report.pictures", "ignet.report.plots"} & closure
 
 

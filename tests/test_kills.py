@@ -113,10 +113,10 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     threads = torch.get_num_threads()
     stages = Stages(tmp_path_factory.mktemp("kills"))
     target = stages.root / "world/target"
-    here(stages.command("simulate_source", "--out", stages.root / "world/source"))
-    here(stages.command("simulate_sequence", "--sequence", "00", "--out", target / "sequences/00"))
+    here(stages.command("world_source", "--out", stages.root / "world/source"))
+    here(stages.command("world_target", "--sequence", "00", "--out", target / "sequences/00"))
     projection = ("--out", stages.root / "projection/00.h5")
-    here(stages.command("project", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
+    here(stages.command("projection", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
     for name in STAGES:
         here(stages.training(name, stages.root / "whole"))
     yield stages

@@ -97,7 +97,7 @@ def test_letters_and_time_stamps_work(stamped: Path, run_script: Callable[..., A
     assert [one.sequence for one in report.sequences] == in_order(SEQUENCES)
     assert not [fault for fault in report.faults if fault.kind != "calibration-view"] and not report.notes
     assert kitti.frame_ids(stamped, "drive_A") == list(FRAMES)
-    done = run_script("project.py", "--dataset", stamped, "--sequence", "drive_A", "--out", tmp_path / "drive_A.h5")
+    done = run_script("projection.py", "--dataset", stamped, "--sequence", "drive_A", "--out", tmp_path / "drive_A.h5")
     assert done.returncode == 0, done.stderr
     assert Correspondence(tmp_path / "drive_A.h5").frames == list(FRAMES)
     assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == {

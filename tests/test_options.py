@@ -111,13 +111,13 @@ def test_the_end_names_what_was_asked_for_and_is_there(tmp_path: Path) -> None:
     whole = outcome(tmp_path, outputs)
     assert whole.startswith("a table\n\nReport, opens in a browser: ")
     assert all(str(tmp_path / name) in whole for name in ("report/index.html", "compare", "tensorboard"))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/doubts.txt").write_text("sequence 00: strange\n")
-    assert outcome(tmp_path, [*outputs, str(tmp_path / "data/doubts.txt")]) == whole.replace(
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/doubts.txt").write_text("sequence 00: strange\n")
+    assert outcome(tmp_path, [*outputs, str(tmp_path / "dataset/doubts.txt")]) == whole.replace(
         "\n\n", "\n\ndoubt: sequence 00: strange\n"
     )
     # of an earlier run, and no part of this one's target
-    assert outcome(tmp_path, [str(tmp_path / "data/manifest.csv")]) == ""
+    assert outcome(tmp_path, [str(tmp_path / "dataset/manifest.csv")]) == ""
     assert outcome(tmp_path, outputs[2:]) == f"TensorBoard: {tmp_path / 'tensorboard'}\n"
     (tmp_path / "report/index.html").unlink()
     assert outcome(tmp_path, outputs[:2]) == f"a table\n\nTables: {tmp_path / 'compare'}\n"

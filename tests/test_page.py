@@ -300,4 +300,4 @@ def test_no_other_stage_depends_on_the_page():
     depending = {
         script.name for script in STAGES.glob("*.py") if any(".report.html" in name for name in import_closure(script))
     }
-    assert depending == {"report_page.py"}
+    assert depending == {"report.py"}

@@ -97,8 +97,8 @@ def test_jobs_run_in_folders_of_any_name(odd: Path) -> None:
     words."""
     results, shared = f"results {ODD}", f"shared {ODD}"
     before = {path.name for path in [*odd.iterdir(), *odd.parent.iterdir()]}
-    wanted = [f"{results}/report/projection/{sequence}.png" for sequence in ("00", "08")]
-    done = snakemake(odd, "--configfile", odd / f"experiment {ODD}.yaml", "--", "simulate_source", *wanted)
+    wanted = [f"{results}/figures/projection/{sequence}.png" for sequence in ("00", "08")]
+    done = snakemake(odd, "--configfile", odd / f"experiment {ODD}.yaml", "--", "world_source", *wanted)
     logs = [path.read_text(encoding="utf-8")[-2000:] for path in odd.rglob("*.log")] if done.returncode else []
     assert done.returncode == 0, (done.stderr[-3000:], logs)
     made = {path.name for path in [*odd.iterdir(), *odd.parent.iterdir()]} - before
@@ -168,7 +168,7 @@ def test_every_command_means_the_odd_folders(odd: Path, monkeypatch: pytest.Monk
             )
     unseen = {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")} - seen
     # the world's target and simulated scribbles are not made where there is a dataset; the other two are no rules
-    assert unseen <= {"simulate_sequence", "simulate_scribbles", "feature_basis", "headline", "feature_codings"}
+    assert unseen <= {"world_target", "scribbles", "features_pca", "headline", "feature_codings"}
 
 
 @pytest.mark.parametrize("name", ["", "a{b}", "a\nb", "-a", " a", "a ", "~nobody-of-this-name/a", "a\tb", "a\udce4"])

@@ -127,25 +127,27 @@ def make_empty(folder: Path, names: list[str]) -> None:
         os.close(os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY))
 
 
-EACH_ONCE = dict.fromkeys(("check_data", "contact_sheet", "pictures", "compare", "report", "pretrain_2d"), 1)
-ALL_SEQUENCES = dict.fromkeys(("check_sequence", "project", "draw_projection"), 11)
+EACH_ONCE = dict.fromkeys(
+    ("dataset_manifest", "figures_data", "figures_predictions", "compare", "report", "pretrain_2d"), 1
+)
+ALL_SEQUENCES = dict.fromkeys(("dataset_check", "projection", "figures_projection"), 11)
 SCRIBBLEKITTI_JOBS = {
     **EACH_ONCE,
     **ALL_SEQUENCES,
     "adapt_2d": 3,
     "evaluate_2d": 4,
-    "feature_basis": 3,
-    "extract": 3 * 10,
+    "features_pca": 3,
+    "features": 3 * 10,
     **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
 }
 SEMI_JOBS = {
     **EACH_ONCE,
     **ALL_SEQUENCES,
-    "simulate_scribbles": 10,
+    "scribbles": 10,
     "adapt_2d": 4,
     "evaluate_2d": 5,
-    "feature_basis": 4,
-    "extract": 4 * 10,
+    "features_pca": 4,
+    "features": 4 * 10,
     **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
 }
 
@@ -183,7 +185,7 @@ def test_published_sizes() -> None:
 def test_jobs_of_fewer_channels_are_those_of_snakemake(tmp_path: Path) -> None:
     found = snakemakes_jobs(tmp_path, ROOT / "config" / "tiny.yaml", "features={channels: 20}")
     assert planned_jobs(experiment_of("tiny", features={"channels": 20})) == found
-    assert found["feature_basis"] == 2
+    assert found["features_pca"] == 2
 
 
 def test_data_on_disk_is_counted(tiny_tree: Path) -> None:
@@ -286,7 +288,7 @@ def test_cost_says_what_it_rests_on() -> None:
     assert cost(work, rows, GPU).basis == "other device"
     measured = [*rows, rate("train_3d", GPU, 100.0, 0.1, engine="torch")]
     assert (cost(work, measured, GPU).seconds, cost(work, measured, GPU).basis) == (pytest.approx(1.0), "measured")
-    nothing = cost(Work("extract", 10, 1.0), rows, CPU)
+    nothing = cost(Work("features", 10, 1.0), rows, CPU)
     assert (nothing.seconds, nothing.basis) == (None, "not measured")
 
 
@@ -314,7 +316,7 @@ def test_table_of_rates_survives_a_round_trip(tmp_path: Path) -> None:
 def test_the_table_of_the_package_covers_the_costly_stages() -> None:
     rates = read_rates()
     # counted by the rates of predict and extract
-    assert {*GPU_RULES} - {"pseudo_label", "feature_basis"} <= {row.stage for row in rates}
+    assert {*GPU_RULES} - {"pseudo_label", "features_pca"} <= {row.stage for row in rates}
     assert all(row.machine and row.date and row.command for row in rates)
 
 
@@ -382,8 +384,8 @@ def test_no_gpu_rate_is_never_called_gpu_hours() -> None:
         "pretrain_2d",
         "adapt_2d",
         "evaluate_2d",
-        "feature_basis",
-        "extract",
+        "features_pca",
+        "features",
         "train_3d",
         "predict",
     }

@@ -178,9 +178,9 @@ def test_script_projects_points_and_scribbles(
 ) -> None:
     out, picture = tmp_path / "out" / "00.h5", tmp_path / "out" / "00.png"
     common = ("--dataset", tiny_tree, "--sequence", "00", "--settings", '{"cell": 1, "tolerance": 0}', "--out", out)
-    done = run_script("project.py", *common, "--scribbles", tiny_tree)
+    done = run_script("projection.py", *common, "--scribbles", tiny_tree)
     assert done.returncode == 0, done.stderr
-    drawn = run_script("draw_projection.py", *common[:4], "--projection", out, "--out", picture)
+    drawn = run_script("figures_projection.py", *common[:4], "--projection", out, "--out", picture)
     assert drawn.returncode == 0, drawn.stderr
     assert kitti.read_image(picture).shape[1] == 1024
     stored = Correspondence(out)
@@ -199,7 +199,7 @@ def test_script_projects_points_and_scribbles(
 
     label = kitti.scribble_path(tiny_tree, "00", "000001")
     label.write_bytes(label.read_bytes()[:-4])
-    failed = run_script("project.py", *common, "--scribbles", tiny_tree)
+    failed = run_script("projection.py", *common, "--scribbles", tiny_tree)
     assert failed.returncode == 1
     assert f"error: {label}: found 399 labels, expected 400" in failed.stderr
     assert "Traceback" not in failed.stderr

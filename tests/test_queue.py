@@ -18,13 +18,13 @@ from ignet.errors import IgnetError
 from ignet.workflow.planned import KEPT, Planned, refuse_unplanned, take_plan, write_plan
 
 ROOT = Path(__file__).parents[1]
-TARGET = "results/queued/data/08.json"
+TARGET = "results/queued/dataset/08.json"
 
 
 def job(**changes: object) -> SimpleNamespace:
     """What is read of one of Snakemake's jobs."""
     values = {"params": {"settings": "{}", "code": "0123", "data": "abcd"}, "input": ["x.h5"], "log": [], **changes}
-    rule = SimpleNamespace(name="project", shellcmd=values.pop("command", "python {params.code}"))
+    rule = SimpleNamespace(name="projection", shellcmd=values.pop("command", "python {params.code}"))
     return SimpleNamespace(rule=rule, wildcards_dict={"sequence": "08"}, **values)
 
 
@@ -35,10 +35,10 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     for name, values in whole.items():
         values.setdefault("dataset", {})["root"] = str(tmp_path)  # some are for data of one's own
         experiment = load_experiment(values, name)
-        path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"project.py": "0123"}, [job()])
+        path = write_plan(tmp_path, experiment.model_dump(mode="json"), {"projection.py": "0123"}, [job()])
         read = json.loads(path.read_text(encoding="utf-8"))
         planned = take_plan(read)
-        assert planned is not None and planned.code == {"project.py": "0123"}
+        assert planned is not None and planned.code == {"projection.py": "0123"}
         refuse_unplanned(planned, [job()])
         again = load_experiment(read, "plan")
         assert again == experiment and list(again.runs) == list(experiment.runs), name
@@ -76,7 +76,7 @@ def test_what_has_changed_is_named_also_in_the_log(tmp_path: Path, changed: Simp
         refuse_unplanned(planned, [changed])
     assert (
         str(caught.value)
-        == f"project sequence=08: {words} changed since this job was planned; start the workflow again"
+        == f"projection sequence=08: {words} changed since this job was planned; start the workflow again"
     )
     assert changed.log[0].read_text() == f"error: {caught.value}\n"
     with pytest.raises(IgnetError, match="the workflow changed"):
@@ -146,7 +146,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
             list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False
         )
 
-    log = tmp_path / "results" / "queued" / "logs" / "check_sequence" / "08.log"
+    log = tmp_path / "results" / "queued" / "logs" / "dataset_check" / "08.log"
     module, rules, scan = (
         project / "ignet/data/check/sequence.py",
         project / "workflow/rules/data.smk",
@@ -159,7 +159,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
     ), done.stderr
     done = start(f"touch {scan}")
     assert done.returncode == 1 and log.read_text().startswith(
-        "error: check_sequence sequence=08: files of the dataset changed"
+        "error: dataset_check sequence=08: files of the dataset changed"
     )
 
     # an experiment file that is edited, even spoilt, does no harm to jobs that were planned before; nor do rules, of

@@ -152,7 +152,7 @@ def test_every_spelling_and_place_gives_the_same_plan(tiny_finished: Path, tmp_p
         "pseudo_label",
         "evaluate",
         "compare",
-        "pictures",
+        "figures_predictions",
         "report",
     }
     for name, plan in found.items():
@@ -182,17 +182,17 @@ def test_an_output_without_a_record_is_refused_until_it_is_accepted(tiny_finishe
     folder = tmp_path / "w"
     shutil.copytree(tiny_finished, folder)
     records = folder / "results" / "tiny" / "records"
-    (records / "data" / "00.json.json").write_text("{")
+    (records / "dataset" / "00.json.json").write_text("{")
     shutil.rmtree(records / "pretrain_2d")
     done = snakemake(folder, "--dry-run")
     assert done.returncode == 1 and "Nothing to be done" not in done.stdout
     assert [
         line
         for line in done.stderr.splitlines()
-        if line.startswith("error: results/tiny/data/00.json and 4 more: found no record")
+        if line.startswith("error: results/tiny/dataset/00.json and 4 more: found no record")
     ]
     # what runs anyway needs no record
-    assert snakemake(folder, "--dry-run", "--forcerun", "pretrain_2d", "check_sequence").returncode == 0
+    assert snakemake(folder, "--dry-run", "--forcerun", "pretrain_2d", "dataset_check").returncode == 0
 
     why = [sys.executable, "-m", "ignet", "why", "--directory", str(folder), "--configfile", str(CONFIG), "--json"]
     told = json.loads(subprocess.run(why, capture_output=True, text=True, check=True, cwd=ROOT).stdout)

@@ -203,7 +203,7 @@ def test_evaluate(tiny_tree: Path, tmp_path: Path) -> None:
         evaluate(tiny_tree, tmp_path, ["00"])
 
 
-@pytest.mark.parametrize("script", ["project", "simulate_scribbles", "predict", "pseudo_label"])
+@pytest.mark.parametrize("script", ["projection", "scribbles", "predict", "pseudo_label"])
 def test_stages(
     script: str, weights: Path, tiny_tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

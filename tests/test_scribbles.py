@@ -157,7 +157,7 @@ def test_real_scan(kitti_sample: Path, sequence: str) -> None:
 def test_script_writes_scribble_files(tiny_tree: Path, run_script, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "scribbles" / "sequences" / "00" / "scribbles"
     arguments = ["--dataset", tiny_tree, "--sequence", "00", "--settings", '{"margin": 0.0}', "--out", out]
-    done = run_script("simulate_scribbles.py", *arguments)
+    done = run_script("scribbles.py", *arguments)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["000000.label", "000001.label"]
     raw = kitti.read_labels(kitti.label_path(tiny_tree, "00", "000000"), 400)

@@ -180,7 +180,7 @@ def features(request: pytest.FixtureRequest, work: Path) -> Path:  # noqa: F811
     out = work / f"features-{request.param}"
     arguments = ("--network", work / "adapted/model.safetensors", "--dataset", work / "target", "--sequence", "00")
     run_script(
-        "extract",
+        "features",
         {"dtype": request.param},
         *arguments,
         "--projection",

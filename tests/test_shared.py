@@ -31,7 +31,10 @@ def keys(settings: ExperimentConfig) -> dict[str, str]:
     ("changes", "expected"),
     [
         ({"results": "results/b", "seeds": [1], "execution": {"device": "cpu", "threads": 4}}, set()),
-        ({"train_3d": {"steps": 7}, "runs": {"more": {}}, "evaluate": {"boundary": 1}, "report": {"frames": 1}}, set()),
+        (
+            {"train_3d": {"steps": 7}, "runs": {"more": {}}, "evaluate": {"boundary": 1}, "figures": {"frames": 1}},
+            set(),
+        ),
         ({"shared": "elsewhere"}, set()),
         # drawn for a dataset without scribbles only
         ({"scribbles": {"fraction": 0.5}}, set()),
@@ -60,7 +63,7 @@ def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
     base = {"features": {"channels": 32}}
     before, both = (
         keys(experiment(**base)),
-        {"feature_basis/adapted", "feature_basis/source", "features/adapted", "features/source"},
+        {"features_pca/adapted", "features_pca/source", "features/adapted", "features/source"},
     )
     assert both <= set(before)
     for changes, expected in (
@@ -68,7 +71,7 @@ def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
         ({"features": {"channels": 32, "basis_frames": 9}}, both),
         ({"features": {"channels": 32, "dtype": "float16"}}, {"features/adapted", "features/source"}),
         ({**base, "dataset": {"train_sequences": ["00"]}}, LEARNT | both),
-        ({**base, "adapt_2d": {"confidence": 0.5}}, LEARNT | {"feature_basis/adapted"}),
+        ({**base, "adapt_2d": {"confidence": 0.5}}, LEARNT | {"features_pca/adapted"}),
     ):
         after = keys(experiment(**changes))
         assert {name for name in before if before[name] != after[name]} == expected

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHARED = "shared=results/shared"
 TARGET = "results/{}/evaluate/ignet/seed0/metrics.json"
-NEW_RUN = {"check_sequence": 3, "train_3d": 1, "predict": 1, "evaluate": 1}
+NEW_RUN = {"dataset_check": 3, "train_3d": 1, "predict": 1, "evaluate": 1}
 """Of an experiment that shares all else: it checks for itself what its jobs read."""
 
 
@@ -79,13 +79,13 @@ def test_a_new_name_of_an_adaptation_trains_nothing(first: Path) -> None:
     [
         (("train_3d={steps: 5}",), NEW_RUN),
         (("adaptations={mine: {}}", "runs={ignet: {features: mine}}"), NEW_RUN),
-        (("features={dtype: float16}",), {"extract": 2, **NEW_RUN}),
-        (("pretrain_2d={steps: 5}",), {"pretrain_2d": 1, "adapt_2d": 1, "extract": 2, **NEW_RUN}),
-        (("world={preset: avenue}",), {"simulate_sequence": 3, "project": 3, "adapt_2d": 1, "extract": 2, **NEW_RUN}),
+        (("features={dtype: float16}",), {"features": 2, **NEW_RUN}),
+        (("pretrain_2d={steps: 5}",), {"pretrain_2d": 1, "adapt_2d": 1, "features": 2, **NEW_RUN}),
+        (("world={preset: avenue}",), {"world_target": 3, "projection": 3, "adapt_2d": 1, "features": 2, **NEW_RUN}),
         # sequence 08 is projected without scribbles so far, 01 with
         (
             ("dataset={train_sequences: ['00', '08'], val_sequences: ['01']}",),
-            {"project": 2, "adapt_2d": 1, "extract": 2, **NEW_RUN},
+            {"projection": 2, "adapt_2d": 1, "features": 2, **NEW_RUN},
         ),
     ],
 )
@@ -99,13 +99,13 @@ def test_another_adaptation_lies_beside_the_first(first: Path) -> None:
     shared = first / "results" / "shared"
     before = {path: path.read_bytes() for path in shared.glob("adapt_2d/*/model.safetensors")}
     other = "adapt_2d={confidence: 0.9}"
-    assert planned(first, "b", other) == {"adapt_2d": 1, "extract": 2, **NEW_RUN}
+    assert planned(first, "b", other) == {"adapt_2d": 1, "features": 2, **NEW_RUN}
     snakemake(first, "--config", "results=results/b", SHARED, other, "--until", "adapt_2d", "--", TARGET.format("b"))
     after = {path: path.read_bytes() for path in shared.glob("adapt_2d/*/model.safetensors")}
     assert len(before) == 1 and len(after) == 2 and before.items() <= after.items()
     assert planned(first, "a") == {}
     # all that is read was checked before the adaptation
-    assert planned(first, "b", other) == {"extract": 2, "train_3d": 1, "predict": 1, "evaluate": 1}
+    assert planned(first, "b", other) == {"features": 2, "train_3d": 1, "predict": 1, "evaluate": 1}
     links = [first / "results" / name / "shared" / "adapt_2d" / "adapted" for name in "ab"]
     assert {link.resolve() for link in links} == {path.parent for path in after}
 
@@ -156,7 +156,7 @@ def test_the_cache_tells_jobs_apart_by_their_params() -> None:
     network."""
     text = (ROOT / "workflow" / "rules" / "training_2d.smk").read_text()
     cached = [rule for rule in text.split("\nrule ") if "cache: CACHED" in rule]
-    assert [rule.split(":")[0] for rule in cached] == ["pretrain_2d", "adapt_2d", "extract"]
+    assert [rule.split(":")[0] for rule in cached] == ["pretrain_2d", "adapt_2d", "features"]
     for rule in cached:
         outputs, params = rule.split("output:")[1].split("log:")[0], rule.split("params:")[1].split("message:")[0]
         for wildcard in set(re.findall(r"\{\{(\w+)\}\}", outputs)) - {"network"}:

@@ -44,7 +44,7 @@ def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_profile_names_rules_that_exist() -> None:
     named = {*SETTINGS["groups"], *SETTINGS["set-resources"]}
-    assert {"project", "extract", "predict", "check_sequence", "simulate_sequence"} <= named
+    assert {"projection", "features", "predict", "dataset_check", "world_target"} <= named
     assert named <= set(RULES)
     assert set(SETTINGS["group-components"]) == set(SETTINGS["groups"].values())
 
@@ -72,18 +72,18 @@ def test_what_jobs_ask_for() -> None:
             "mem_mb": 8000,
             "runtime": 600,
             "gpus": 4,
-            "stages": {"extract": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}},
+            "stages": {"features": {"mem_mb": 9001, "runtime": 30}, "adapt_2d": {"gpus": 1}},
         }
     )
     assert [memory_of(execution, "train_3d", attempt) for attempt in (1, 2, 3, 4)] == [8000, 12000, 16000, 16000]
-    assert [memory_of(execution, "extract", attempt) for attempt in (1, 2)] == [9001, 13501]
+    assert [memory_of(execution, "features", attempt) for attempt in (1, 2)] == [9001, 13501]
     assert [runtime_of(execution, "train_3d", attempt) for attempt in (1, 5)] == [600, 600]
-    assert [runtime_of(execution, "extract", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
+    assert [runtime_of(execution, "features", attempt) for attempt in (1, 2, 3)] == [30, 60, 60]
     asked = {
         stage: gpus_of(execution, stage)
-        for stage in ("train_3d", "adapt_2d", "extract", "predict", "project", "compare")
+        for stage in ("train_3d", "adapt_2d", "features", "predict", "projection", "compare")
     }
-    assert asked == {"train_3d": 4, "adapt_2d": 1, "extract": 1, "predict": 1, "project": 0, "compare": 0}
+    assert asked == {"train_3d": 4, "adapt_2d": 1, "features": 1, "predict": 1, "projection": 0, "compare": 0}
     assert {gpus_of(ExecutionConfig(), stage) for stage in (*TRAININGS, *ASKED)} == {0}
 
 

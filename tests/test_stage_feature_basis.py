@@ -1,4 +1,4 @@
-"""The scripts feature_basis and extract from end to end, and a training that refuses features of another teacher or
+"""The scripts features_pca and extract from end to end, and a training that refuses features of another teacher or
 with a changed byte."""
 
 import hashlib
@@ -59,11 +59,11 @@ def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp
             "--out",
             tmp_path / f"projection/{sequence}.h5",
         )
-        assert run("project", {"cell": 1}, *where)[0] == 0
+        assert run("projection", {"cell": 1}, *where)[0] == 0
 
     def fit(out: str = "basis.safetensors", network: str = "one", **changes: object) -> Result:
         where = ("--sequences", "00", "01", "--projection", tmp_path / "projection", "--out", tmp_path / out)
-        return run("feature_basis", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *where)
+        return run("features_pca", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *where)
 
     def extract(
         sequence: str = "00",
@@ -82,7 +82,7 @@ def work(make_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp
         )
         based = ("--basis", tmp_path / basis) if basis else ("--basis",)
         return run(
-            "extract", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *based, *where
+            "features", {**SETTINGS, **changes}, "--network", networks[network], "--dataset", tree, *based, *where
         )
 
     return SimpleNamespace(folder=tmp_path, tree=tree, networks=networks, run=run, fit=fit, extract=extract)
@@ -134,7 +134,7 @@ def test_the_basis_is_a_function_of_the_network_and_the_frames(work: SimpleNames
 def test_a_basis_of_another_network_and_wrong_channels_are_one_line(work: SimpleNamespace) -> None:
     assert work.fit("basis.safetensors", "other")[0] == 0
     for done, words in (
-        (work.extract(), ("basis.safetensors", "was fitted to the 2D network", "feature_basis")),
+        (work.extract(), ("basis.safetensors", "was fitted to the 2D network", "features_pca")),
         (work.extract(basis=None), ("--basis", "features.channels")),
         (work.extract(network="other", channels=21), ("found 22 components, expected 21",)),
         (work.fit(channels=28), ("features.channels: found 28, expected less than 28",)),

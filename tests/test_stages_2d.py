@@ -94,7 +94,7 @@ def write_target(root: Path, sequence: str) -> None:
 def project(work: Path, sequence: str, *scribbles: object) -> None:
     out = work / "projection" / f"{sequence}.h5"
     arguments = ("--dataset", work / "target", "--sequence", sequence, "--out", out)
-    run_script("project", {"cell": 1}, *arguments, *scribbles)
+    run_script("projection", {"cell": 1}, *arguments, *scribbles)
 
 
 def adapt(work: Path, out: Path, settings: dict) -> None:
@@ -275,7 +275,7 @@ def test_labels_of_unlabelled_frames_do_not_reach_the_adaptation(work, tmp_path,
 def test_the_store_holds_the_frozen_networks_features(work, dtype):
     network, out = work / "adapted" / "model.safetensors", work / f"features-{dtype}.h5"
     where = ("--dataset", work / "target", "--sequence", "08", "--projection", work / "projection" / "08.h5")
-    run_script("extract", {"dtype": dtype}, "--network", network, *where, "--out", out)
+    run_script("features", {"dtype": dtype}, "--network", network, *where, "--out", out)
     store, points = FeatureStore(out), Correspondence(work / "projection" / "08.h5").read("000001")
     index, feature = store.read("000001")
     image = (

@@ -33,7 +33,7 @@ GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 def projection(tiny_tree, run_script, tmp_path) -> Path:
     """Correspondences of sequence 00."""
     arguments = ["--dataset", tiny_tree, "--sequence", "00", "--scribbles", tiny_tree]
-    result = run_script("project.py", *arguments, "--out", tmp_path / "projection/00.h5")
+    result = run_script("projection.py", *arguments, "--out", tmp_path / "projection/00.h5")
     assert result.returncode == 0, result.stderr
     return tmp_path / "projection"
 

@@ -269,7 +269,7 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
     networks = ["--networks-2d", f"source={tmp_path / 'network.safetensors'}", "--settings", '{"frames": 1}']
     run_stage(
         monkeypatch,
-        "report.py",
+        "figures_predictions.py",
         *arguments,
         *networks,
         "--scribbles-note",
@@ -285,7 +285,15 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
         assert picture.shape[1] == 1600 and len(red) > 20
 
     assert "'full': expected NAME=PATH" in error_of(
-        capsys, monkeypatch, "report.py", *arguments[:4], "--predictions", "full", *arguments[-2:], "--out", tmp_path
+        capsys,
+        monkeypatch,
+        "figures_predictions.py",
+        *arguments[:4],
+        "--predictions",
+        "full",
+        *arguments[-2:],
+        "--out",
+        tmp_path,
     )
 
 
@@ -295,15 +303,15 @@ def test_only_the_reporting_stages_depend_on_the_reports():
         for script in SCRIPTS.glob("*.py")
         if any(name.startswith("ignet.report.") for name in import_closure(script))
     }
-    assert {"compare.py", "report.py"} <= reporting
+    assert {"compare.py", "figures_predictions.py"} <= reporting
     assert not reporting & {
         "train_3d.py",
         "predict.py",
         "evaluate.py",
         "pretrain_2d.py",
         "adapt_2d.py",
-        "feature_basis.py",
-        "extract.py",
+        "features_pca.py",
+        "features.py",
         "evaluate_2d.py",
-        "project.py",
+        "projection.py",
     }

@@ -58,9 +58,9 @@ def results(tmp_path):
     results = tmp_path / "results" / "mine"
     experiment = load_experiment(read_yaml(CONFIG), "tiny").model_dump(mode="json")
     jobs = [
-        job("simulate_source", needed=False, outputs=["world"], benchmark=""),
+        job("world_source", needed=False, outputs=["world"], benchmark=""),
         job(
-            "check_sequence",
+            "dataset_check",
             after=[0],
             outputs=["results/mine/00.json"],
             benchmark="results/mine/check.tsv",
@@ -114,7 +114,7 @@ def test_a_start_is_recorded_in_order_and_comes_back(tmp_path):
 
     first, second = (
         made("adapt_2d", {"network": "0123abcd"}, True, "adapted"),
-        made("extract", {"network": "x", "sequence": "00"}, False),
+        made("features", {"network": "x", "sequence": "00"}, False),
     )
     everything = made("all", {}, True)
     dag = SimpleNamespace(
@@ -122,7 +122,7 @@ def test_a_start_is_recorded_in_order_and_comes_back(tmp_path):
     )
     record_schedule(tmp_path, [everything, second, first], dag, 3, {"results": "r"})
     found = read_schedule(tmp_path)
-    assert [each.name for each in found.jobs] == ["adapt_2d adapted", "extract x 00"]
+    assert [each.name for each in found.jobs] == ["adapt_2d adapted", "features x 00"]
     assert [each.after for each in found.jobs] == [[], [0]] and [each.needed for each in found.jobs] == [True, False]
     assert (found.slots, found.directory, found.experiment) == (3, os.getcwd(), {"results": "r"})
     with pytest.raises(IgnetError, match="holds no progress/schedule.json, expected the folder of results"):
@@ -310,8 +310,8 @@ def test_the_view_in_a_browser(address, results, tmp_path, width):
         )
         assert browser.js(rows.format("running"))[0][0] == "train_3d full 0"
         assert [row[0] for row in browser.js(rows.format("stages"))] == [
-            "simulate_source",
-            "check_sequence",
+            "world_source",
+            "dataset_check",
             "train_3d",
             "predict",
         ]

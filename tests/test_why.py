@@ -16,7 +16,7 @@ from ignet.stage.fingerprint import sequence_fingerprint
 from ignet.stage.identity import code_hash, code_parts
 from ignet.workflow.dag import Job
 from ignet.workflow.records import Records, record_code, record_data
-from ignet.workflow.why import SECTIONS, as_text, as_values, explain, setting_changes
+from ignet.workflow.why import as_text, as_values, explain, section_name, setting_changes
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 OLD_DATA, NEW_DATA = "00112233445566aa", "00112233445566bb"
@@ -82,7 +82,7 @@ def test_other_reasons(one: Job, words: str) -> None:
 def test_jobs_that_only_follow_are_counted() -> None:
     old, new = ({"settings": json.dumps({"dtype": kind})} for kind in ("int8", "float16"))
     first = [
-        Job("extract", {"sequence": s}, [], [f"{s}.h5"], {"settings": repr(new["settings"])}, [repr(old["settings"])])
+        Job("features", {"sequence": s}, [], [f"{s}.h5"], {"settings": repr(new["settings"])}, [repr(old["settings"])])
         for s in "12"
     ]
     followers = [
@@ -94,7 +94,7 @@ def test_jobs_that_only_follow_are_counted() -> None:
         "20 jobs would run.",
         "",
         "features.dtype: int8 -> float16",
-        "    extract (2 jobs): sequence=1, sequence=2",
+        "    features (2 jobs): sequence=1, sequence=2",
         "",
         "only because of those",
         "    predict (18 jobs)",
@@ -103,7 +103,7 @@ def test_jobs_that_only_follow_are_counted() -> None:
         "rule": "predict",
         "wildcards": {"run": "17"},
         "causes": [],
-        "follows": ["extract sequence=1"],
+        "follows": ["features sequence=1"],
     }
     assert as_text([]).startswith("Nothing to do")
 
@@ -142,13 +142,13 @@ def test_another_torch_is_a_note(tmp_path: Path) -> None:
     assert "1 with torch 1.0.0" in versions_note(tmp_path)
 
 
-def test_every_rule_with_another_name_than_its_section_is_known() -> None:
-    """Each rule's script says which section it reads."""
+def test_a_rule_a_script_and_a_section_have_one_name() -> None:
+    """Each script says which section it reads."""
     for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
         for text in rules.read_text().split("\nrule ")[1:]:
             rule, script = text.split(":")[0], text.split('code("')[1].split('"')[0]
             section = (ROOT / "workflow" / "scripts" / script).read_text().split('Stage("')[1].split('"')[0]
-            assert SECTIONS.get(rule, rule) == section
+            assert section == section_name(rule) and script == f"{rule}.py", rule
 
 
 def ignet_why(folder: Path, *arguments: str, project: Path = ROOT) -> subprocess.CompletedProcess[str]:

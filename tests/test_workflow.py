@@ -71,9 +71,9 @@ def test_every_artifact_is_there(finished: Path) -> None:
         "compare/table.md",
         "compare/table.tex",
         "compare/curves.png",
-        "report/contact_sheet.png",
+        "figures/data.png",
         "report/index.html",
-        "data/manifest.csv",
+        "dataset/manifest.csv",
     ):
         assert (results / name).stat().st_size > 0
     assert not [p for p in finished.rglob("*.tmp*") if ".snakemake" not in p.parts]
@@ -133,7 +133,7 @@ def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finish
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
     predicted = np.fromfile(tmp_path / "alone.label", np.uint32)
-    workflow = np.fromfile(results / f"predictions/ignet/seed0/sequences/08/predictions/{scan.stem}.label", np.uint32)
+    workflow = np.fromfile(results / f"predict/ignet/seed0/sequences/08/predictions/{scan.stem}.label", np.uint32)
     assert (predicted == workflow).mean() > 0.999
     assert 0 not in predicted
 
@@ -216,7 +216,7 @@ def test_report_is_one_page_that_needs_no_network(
         "gains.csv",
         "curves.png",
         "summary.txt",
-        "contact_sheet.png",
+        "figures_data.png",
         "_above.png",
         "report/index.html",
     ):

@@ -333,10 +333,10 @@ def test_no_half_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_scripts(tmp_path: Path, run_script) -> None:  # type: ignore[no-untyped-def]
     settings = SMALL.model_copy(update={"frames": 1, "source_images": 1}).canonical()
-    done = run_script("simulate_source.py", "--settings", settings, "--out", tmp_path / "source")
+    done = run_script("world_source.py", "--settings", settings, "--out", tmp_path / "source")
     assert done.returncode == 0, done.stderr
     done = run_script(
-        "simulate_sequence.py", "--settings", settings, "--sequence", "08", "--out", tmp_path / "target/sequences/08"
+        "world_target.py", "--settings", settings, "--sequence", "08", "--out", tmp_path / "target/sequences/08"
     )
     assert done.returncode == 0, done.stderr
     arguments = [
@@ -349,7 +349,7 @@ def test_scripts(tmp_path: Path, run_script) -> None:  # type: ignore[no-untyped
         "--out",
         tmp_path / "sheet.png",
     ]
-    done = run_script("contact_sheet.py", *arguments)
+    done = run_script("figures_data.py", *arguments)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 1600 and sheet.height > 600

@@ -84,7 +84,7 @@ class CompareConfig(Section):
     seed: int = Field(0, ge=0, description="seed of the draws")
 
 
-class ReportConfig(Section):
+class FiguresConfig(Section):
     """Pictures."""
 
     frames: int = Field(2, ge=1, description="frames of each validation sequence that are drawn, evenly spaced")

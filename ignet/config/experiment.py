@@ -11,11 +11,11 @@ from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_
 
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
-from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, PredictConfig, ReportConfig, Statement
+from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, FiguresConfig, PredictConfig, Statement
 from ignet.config.execution import ExecutionConfig
 from ignet.config.folder import OutputFolder
-from ignet.config.page import PageConfig
 from ignet.config.projection import ProjectionConfig
+from ignet.config.report import ReportConfig
 from ignet.config.self_training import PseudoLabelConfig
 from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureConfig, Pretrain2DConfig
 from ignet.config.training_3d import Train3DConfig
@@ -75,8 +75,8 @@ class ExperimentConfig(Section):
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     compare: CompareConfig = CompareConfig()
+    figures: FiguresConfig = FiguresConfig()
     report: ReportConfig = ReportConfig()
-    page: PageConfig = PageConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
     @field_validator("runs", "adaptations", mode="before")

@@ -89,6 +89,6 @@ def read_camera_slices(correspondence: Correspondence, frame: str, points: int) 
     if found.points != points:
         where = f"{correspondence.path}: frame {frame}"
         raise IgnetError(
-            f"{where}: found {found.points} points, expected {points}, as in its scan; run the stage project again"
+            f"{where}: found {found.points} points, expected {points}, as in its scan; run the stage projection again"
         )
     return camera_coverage(points, found.index)

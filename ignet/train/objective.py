@@ -71,7 +71,7 @@ class Objective(nn.Module):
         if needs_features(settings) and settings.image_guidance.loss == "classifier_kl":
             if classifier is None:
                 raise IgnetError(
-                    "image_guidance.loss: classifier_kl needs the 2D network's classifier; run the rule extract again"
+                    "image_guidance.loss: classifier_kl needs the 2D network's classifier; run the rule features again"
                 )
             self.register_buffer("class_weight", torch.from_numpy(classifier.weight), persistent=False)
             self.register_buffer("class_bias", torch.from_numpy(classifier.bias), persistent=False)

@@ -8,9 +8,9 @@ plan, and the order of the two is a part of this call's plan alone, which no rec
 from collections.abc import Callable, Iterable
 from typing import Any
 
-CHECK = "check_sequence"
+CHECK = "dataset_check"
 
-_MAKERS = {"simulate_sequence", CHECK}
+_MAKERS = {"world_target", CHECK}
 """Rules whose sequence is what they make, or check."""
 
 

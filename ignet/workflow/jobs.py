@@ -58,33 +58,40 @@ class _Inputs:
 
     def targets(self) -> list[Job]:
         """What the rule ``all`` asks for."""
-        return [Job("check_data"), Job("compare"), Job("contact_sheet"), Job("pictures"), Job("report"), *self._drawn()]
+        return [
+            Job("dataset_manifest"),
+            Job("compare"),
+            Job("figures_data"),
+            Job("figures_predictions"),
+            Job("report"),
+            *self._drawn(),
+        ]
 
     def of(self, job: Job) -> list[Job]:
         rule: Callable[[Job], list[Job]] = getattr(self, job.rule)
         return rule(job)
 
-    def simulate_source(self, job: Job) -> list[Job]:
+    def world_source(self, job: Job) -> list[Job]:
         return []
 
-    def simulate_sequence(self, job: Job) -> list[Job]:
+    def world_target(self, job: Job) -> list[Job]:
         return []
 
-    def check_sequence(self, job: Job) -> list[Job]:
+    def dataset_check(self, job: Job) -> list[Job]:
         return self._target(job.sequence)
 
-    def check_data(self, job: Job) -> list[Job]:
-        checked = [Job("check_sequence", sequence=sequence) for sequence in self.data.sequences]
+    def dataset_manifest(self, job: Job) -> list[Job]:
+        checked = [Job("dataset_check", sequence=sequence) for sequence in self.data.sequences]
         return [*checked, *self._scribbles(self.data.train_sequences)]
 
-    def simulate_scribbles(self, job: Job) -> list[Job]:
+    def scribbles(self, job: Job) -> list[Job]:
         return self._target(job.sequence)
 
-    def project(self, job: Job) -> list[Job]:
+    def projection(self, job: Job) -> list[Job]:
         labelled = [job.sequence] if job.sequence in self.data.train_sequences else []
         return [*self._target(job.sequence), *self._scribbles(labelled)]
 
-    def draw_projection(self, job: Job) -> list[Job]:
+    def figures_projection(self, job: Job) -> list[Job]:
         return [*self._target(job.sequence), *self._project([job.sequence])]
 
     def pretrain_2d(self, job: Job) -> list[Job]:
@@ -101,12 +108,12 @@ class _Inputs:
             *self._project(self.data.val_sequences),
         ]
 
-    def feature_basis(self, job: Job) -> list[Job]:
+    def features_pca(self, job: Job) -> list[Job]:
         train = self.data.train_sequences
         return [*self._target(*train), self._network(job.network), *self._project(train)]
 
-    def extract(self, job: Job) -> list[Job]:
-        basis = [Job("feature_basis", network=job.network)] if self.experiment.features.channels else []
+    def features(self, job: Job) -> list[Job]:
+        basis = [Job("features_pca", network=job.network)] if self.experiment.features.channels else []
         return [*self._target(job.sequence), self._network(job.network), *self._project([job.sequence]), *basis]
 
     def train_3d(self, job: Job) -> list[Job]:
@@ -120,7 +127,7 @@ class _Inputs:
             found += self._project(train)
         if needs_features(settings):
             network = self.alias[settings.features]
-            found += [Job("extract", sequence=sequence, network=network) for sequence in train]
+            found += [Job("features", sequence=sequence, network=network) for sequence in train]
         return found
 
     def pseudo_label(self, job: Job) -> list[Job]:
@@ -139,45 +146,49 @@ class _Inputs:
         found += [Job("train_3d", run=run, seed=seed) for run, seed in self.runs]
         return found + [Job("evaluate_2d", network=self.alias[network]) for network in self.networks]
 
-    def contact_sheet(self, job: Job) -> list[Job]:
+    def figures_data(self, job: Job) -> list[Job]:
         return [*self._source(), *self._target(*self.data.sequences), *self._scribbles(self.data.train_sequences)]
 
-    def pictures(self, job: Job) -> list[Job]:
+    def figures_predictions(self, job: Job) -> list[Job]:
         found = [*self._target(*self.data.val_sequences), *self._project(self.data.val_sequences)]
         for run in self.experiment.runs:
             found += self._predictions(run, self.experiment.run_seeds(run)[0])
         return found + [self._network(network) for network in self.networks]
 
     def report(self, job: Job) -> list[Job]:
-        train = middles(self.data.train_sequences, self.experiment.page.training_frames)
+        train = middles(self.data.train_sequences, self.experiment.report.training_frames)
         found = [
             *self._target(*self.data.val_sequences, *train),
             *self._scribbles(train),
             *self._project([*self.data.val_sequences, *train]),
         ]
-        found += [Job("compare"), Job("check_data"), Job("contact_sheet"), Job("pictures"), *self._drawn()]
+        found += [
+            Job("compare"),
+            Job("dataset_manifest"),
+            Job("figures_data"),
+            Job("figures_predictions"),
+            *self._drawn(),
+        ]
         for run in self.experiment.runs:
             found += self._predictions(run, self.experiment.run_seeds(run)[0])
         return found + [self._network(network) for network in self.networks]
 
     def _source(self) -> list[Job]:
-        return [] if self.experiment.source.root else [Job("simulate_source")]
+        return [] if self.experiment.source.root else [Job("world_source")]
 
     def _target(self, *sequences: str) -> list[Job]:
-        return [] if self.data.root else [Job("simulate_sequence", sequence=sequence) for sequence in sequences]
+        return [] if self.data.root else [Job("world_target", sequence=sequence) for sequence in sequences]
 
     def _scribbles(self, sequences: list[str] | tuple[str, ...]) -> list[Job]:
         return (
-            []
-            if self.data.scribbles == "dataset"
-            else [Job("simulate_scribbles", sequence=sequence) for sequence in sequences]
+            [] if self.data.scribbles == "dataset" else [Job("scribbles", sequence=sequence) for sequence in sequences]
         )
 
     def _project(self, sequences: list[str] | tuple[str, ...]) -> list[Job]:
-        return [Job("project", sequence=sequence) for sequence in sequences]
+        return [Job("projection", sequence=sequence) for sequence in sequences]
 
     def _drawn(self) -> list[Job]:
-        return [Job("draw_projection", sequence=sequence) for sequence in self.data.sequences]
+        return [Job("figures_projection", sequence=sequence) for sequence in self.data.sequences]
 
     def _network(self, name: str) -> Job:
         return Job("pretrain_2d") if name == SOURCE_NETWORK else Job("adapt_2d", network=self.alias[name])

@@ -15,7 +15,7 @@ def outcome(results: Path, outputs: Iterable[str]) -> str:
     """
     asked = {Path(output) for output in outputs}
     summary, report = results / "compare" / "summary.txt", results / "report" / "index.html"
-    doubts, curves = results / "data" / "doubts.txt", results / "tensorboard"
+    doubts, curves = results / "dataset" / "doubts.txt", results / "tensorboard"
     trained = any(path.name == "curves.csv" for path in asked)
     places = {
         "report, opens in a browser": report if report in asked and report.exists() else None,

@@ -8,28 +8,28 @@ if TYPE_CHECKING:
 TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 """Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
 
-USE_GPU = ("evaluate_2d", "feature_basis", "extract", "predict", "pseudo_label")
+USE_GPU = ("evaluate_2d", "features_pca", "features", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
 
 # MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job
 # add about 250; the rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
 ASKED = {
-    "simulate_source": (1500, 30),
-    "simulate_sequence": (1500, 30),
-    "simulate_scribbles": (1500, 60),
-    "check_sequence": (1500, 60),
-    "check_data": (1000, 10),
-    "project": (1500, 120),
-    "draw_projection": (1500, 20),
+    "world_source": (1500, 30),
+    "world_target": (1500, 30),
+    "scribbles": (1500, 60),
+    "dataset_check": (1500, 60),
+    "dataset_manifest": (1000, 10),
+    "projection": (1500, 120),
+    "figures_projection": (1500, 20),
     "evaluate_2d": (3000, 60),
-    "feature_basis": (3000, 120),
-    "extract": (3000, 120),
+    "features_pca": (3000, 120),
+    "features": (3000, 120),
     "predict": (3000, 120),
     "pseudo_label": (3000, 240),
     "evaluate": (2000, 60),
     "compare": (2000, 30),
-    "contact_sheet": (2000, 20),
-    "pictures": (3000, 20),
+    "figures_data": (2000, 20),
+    "figures_predictions": (3000, 20),
     "report": (4000, 30),
 }
 """What a job of each other stage asks for: MB of memory, minutes."""

@@ -23,7 +23,7 @@ LINKS = "shared"
 """Folder of an experiment's results whose links lead to what it shares."""
 
 
-_PER_NETWORK = ("feature_basis", "features")
+_PER_NETWORK = ("features_pca", "features")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Artifacts:
             "pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact
             for name, artifact in self.networks.items()
         }
-        named |= {f"feature_basis/{name}": artifact for name, artifact in self.bases.items()}
+        named |= {f"features_pca/{name}": artifact for name, artifact in self.bases.items()}
         named |= {f"features/{name}": artifact for name, artifact in self.features.items()}
         named |= {f"evaluate_2d/{name}": artifact for name, artifact in self.evaluations.items()}
         # a user's dataset, and scribbles that come with the scans, have no folder of their own
@@ -127,7 +127,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
 
     fitted = {"settings": experiment.features.of_basis(), "dataset": target, "projection": projection["train"]}
     fitted["sequences"] = data.train_sequences
-    bases = {name: Artifact("feature_basis", {**fitted, "network": network}) for name, network in networks.items()}
+    bases = {name: Artifact("features_pca", {**fitted, "network": network}) for name, network in networks.items()}
     bases = bases if experiment.features.channels else {}
     stored = {"settings": experiment.features.of_store(), "dataset": target, "projection": projection["train"]}
     based = {

@@ -8,23 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ignet.config.experiment import ExperimentConfig
 from ignet.workflow.dag import Job
-
-SECTIONS = {
-    "simulate_source": "world",
-    "simulate_sequence": "world",
-    "check_sequence": "dataset",
-    "check_data": "dataset",
-    "simulate_scribbles": "scribbles",
-    "project": "projection",
-    "draw_projection": "report",
-    "feature_basis": "features",
-    "extract": "features",
-    "contact_sheet": "report",
-    "pictures": "report",
-    "report": "page",
-}
-"""The section of the configuration that a rule reads, where it has another name than the rule."""
 
 _WORDS = {
     "forced": "asked for by --force, --forcerun or --forceall",
@@ -105,7 +90,7 @@ def _changed_params(
         then = next((other for other in old if _same_kind(other, value)), _NOTHING)
         old = [other for other in old if other is not then]
         if name == "settings":
-            yield from setting_changes(SECTIONS.get(job.rule, job.rule), _settings(then), _settings(value))
+            yield from setting_changes(section_name(job.rule), _settings(then), _settings(value))
         elif _is_fingerprint(value):
             # equal values are kept once, so that the old one may also stand for a param that has not changed
             embedded = next(
@@ -120,6 +105,11 @@ def _changed_params(
             yield f"{name}: {_show(then)} -> {_show(value)}"
     if old and not new:
         yield f"no longer given: {', '.join(map(_show, old))}"
+
+
+def section_name(rule: str) -> str:
+    """Section of the configuration that a rule reads: its name, or its name's first part, as in ``world_source``."""
+    return rule if rule in ExperimentConfig.model_fields else rule.partition("_")[0]
 
 
 def setting_changes(section: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

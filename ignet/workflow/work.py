@@ -87,26 +87,26 @@ class Workload:
         rule: Callable[[Job], Sequence[Work]] = getattr(self, job.rule)
         return tuple(rule(job))
 
-    def simulate_source(self, job: Job) -> list[Work]:
-        return [Work("simulate_source", self.facts.source_images, self.facts.source_pixels)]
+    def world_source(self, job: Job) -> list[Work]:
+        return [Work("world_source", self.facts.source_images, self.facts.source_pixels)]
 
-    def simulate_sequence(self, job: Job) -> list[Work]:
-        return [self._scans("simulate_sequence", job)]
+    def world_target(self, job: Job) -> list[Work]:
+        return [self._scans("world_target", job)]
 
-    def check_sequence(self, job: Job) -> list[Work]:
-        return [self._scans("check_sequence", job)]
+    def dataset_check(self, job: Job) -> list[Work]:
+        return [self._scans("dataset_check", job)]
 
-    def check_data(self, job: Job) -> list[Work]:
-        return [Work("check_data", 1, 1)]
+    def dataset_manifest(self, job: Job) -> list[Work]:
+        return [Work("dataset_manifest", 1, 1)]
 
-    def simulate_scribbles(self, job: Job) -> list[Work]:
-        return [self._scans("simulate_scribbles", job)]
+    def scribbles(self, job: Job) -> list[Work]:
+        return [self._scans("scribbles", job)]
 
-    def project(self, job: Job) -> list[Work]:
-        return [self._scans("project", job)]
+    def projection(self, job: Job) -> list[Work]:
+        return [self._scans("projection", job)]
 
-    def draw_projection(self, job: Job) -> list[Work]:
-        return [Work("draw_projection", 1, 1)]
+    def figures_projection(self, job: Job) -> list[Work]:
+        return [Work("figures_projection", 1, 1)]
 
     def pretrain_2d(self, job: Job) -> list[Work]:
         settings = self.experiment.pretrain_2d
@@ -125,12 +125,12 @@ class Workload:
     def evaluate_2d(self, job: Job) -> list[Work]:
         return [self._images("evaluate_2d", self.facts.count(self.experiment.dataset.val_sequences))]
 
-    def feature_basis(self, job: Job) -> list[Work]:
+    def features_pca(self, job: Job) -> list[Work]:
         frames = self.facts.count(self.experiment.dataset.train_sequences)
-        return [self._images("extract", min(self.experiment.features.basis_frames, frames))]
+        return [self._images("features", min(self.experiment.features.basis_frames, frames))]
 
-    def extract(self, job: Job) -> list[Work]:
-        return [self._images("extract", self.facts.frames[job.sequence])]
+    def features(self, job: Job) -> list[Work]:
+        return [self._images("features", self.facts.frames[job.sequence])]
 
     def train_3d(self, job: Job) -> list[Work]:
         settings = self.experiment.run(job.run)
@@ -149,11 +149,11 @@ class Workload:
     def compare(self, job: Job) -> list[Work]:
         return [Work("compare", 1, 1)]
 
-    def contact_sheet(self, job: Job) -> list[Work]:
-        return [Work("contact_sheet", 1, 1)]
+    def figures_data(self, job: Job) -> list[Work]:
+        return [Work("figures_data", 1, 1)]
 
-    def pictures(self, job: Job) -> list[Work]:
-        return [Work("pictures", 1, 1)]
+    def figures_predictions(self, job: Job) -> list[Work]:
+        return [Work("figures_predictions", 1, 1)]
 
     def report(self, job: Job) -> list[Work]:
         return [Work("report", 1, 1)]
@@ -163,17 +163,17 @@ class Workload:
         facts, train = self.facts, self.experiment.dataset.train_sequences
         frames, label = facts.frames.get(job.sequence, 0), facts.points * _LABEL_BYTES
         match job.rule:
-            case "simulate_source":
+            case "world_source":
                 return {"world": facts.source_images * facts.source_pixels * _IMAGE_BYTES}
-            case "simulate_sequence":
+            case "world_target":
                 return {
                     "world": frames * (facts.points * (_SCAN_BYTES + 2 * _LABEL_BYTES) + facts.pixels * _IMAGE_BYTES)
                 }
-            case "simulate_scribbles":
+            case "scribbles":
                 return {"scribbles": frames * label}
-            case "project":
+            case "projection":
                 return {"projection": frames * facts.visible * _CORRESPONDENCE_BYTES}
-            case "extract":
+            case "features":
                 features = self.experiment.features
                 row = (
                     _INDEX_BYTES + (features.channels or self.network.decoder_channels) * _FEATURE_BYTES[features.dtype]

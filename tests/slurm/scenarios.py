@@ -117,15 +117,15 @@ def test_whole_workflow_gives_the_same_bytes_as_without_slurm(
         "NumCPUs": "1",
         "Partition": "main",
     }
-    check = [job for job in done if job["Comment"].startswith("rule_check_check_sequence")]
+    check = [job for job in done if job["Comment"].startswith("rule_dataset_dataset_check")]
     # three sequences in one queue entry, one after the other: the memory of one, the time of three
     assert [(job["MinMemoryNode"], job["TimeLimit"]) for job in check] == [("1500M", "03:00:00")]
-    assert len([job for job in done if "project" in job["Comment"]]) == 1
+    assert len([job for job in done if "projection" in job["Comment"]]) == 1
 
     results = tmp_path / RESULTS
     weights = sorted(path.relative_to(local / RESULTS) for path in (local / RESULTS).rglob("*.safetensors"))
     assert len(weights) > 1
-    for path in (*weights, "compare/table.csv", "data/manifest.csv"):
+    for path in (*weights, "compare/table.csv", "dataset/manifest.csv"):
         assert (results / path).read_bytes() == (local / RESULTS / path).read_bytes(), path
 
 

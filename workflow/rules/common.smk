@@ -101,13 +101,13 @@ PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train']
 PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
 NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
 # training sequences of which the report shows a scan
-SHOWN_TRAIN = middles(DATA.train_sequences, EXPERIMENT.page.training_frames)
+SHOWN_TRAIN = middles(DATA.train_sequences, EXPERIMENT.report.training_frames)
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]
 
-PSEUDO_LABELS = f"{RESULTS}/pseudo_labels/{{run}}/seed{{seed}}"
+PSEUDO_LABELS = f"{RESULTS}/pseudo_label/{{run}}/seed{{seed}}"
 METRICS = f"{RESULTS}/evaluate/{{run}}/seed{{seed}}/metrics.json"
 CURVES = f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/curves.csv"
-PREDICTIONS = f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
+PREDICTIONS = f"{RESULTS}/predict/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"
 
 # where results and datasets lie is no part of a stage's identity, so places stand in the rules' commands by these names
 # and not as params; which of them a job is pointed to is, see places()
@@ -149,7 +149,7 @@ def check_plan(dag):
             refuse_unplanned(PLANNED, dag.needrun_jobs())
         # commands such as --unlock or --summary have no executor; --touch makes records
         elif workflow.is_main_process and workflow.executor_plugin and not workflow.touch:
-            add_checks(workflow, f"{RESULTS}/data/{{}}.json".format)
+            add_checks(workflow, f"{RESULTS}/dataset/{{}}.json".format)
             refuse_without_record(without_record(dag))
     except IgnetError as error:
         stop(error)

@@ -1,51 +1,51 @@
 # Data: the embedded world where there is none, checks, simulated scribbles, correspondence.
-rule simulate_source:
+rule world_source:
     output:
         directory(WORLD_SOURCE),
     log:
-        f"{SHARED}/logs/{keyed('simulate_source', ARTIFACTS.source.key)}.log",
+        f"{SHARED}/logs/{keyed('world_source', ARTIFACTS.source.key)}.log",
     benchmark:
-        f"{SHARED}/benchmarks/{keyed('simulate_source', ARTIFACTS.source.key)}.tsv"
+        f"{SHARED}/benchmarks/{keyed('world_source', ARTIFACTS.source.key)}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("simulate_source"),
-        runtime=minutes("simulate_source"),
-        gpu=gpus_of(EXECUTION, "simulate_source"),
+        mem_mb=memory("world_source"),
+        runtime=minutes("world_source"),
+        gpu=gpus_of(EXECUTION, "world_source"),
     params:
         settings=canonical_json(EXPERIMENT.world.of_source()),
-        code=code("simulate_source.py"),
+        code=code("world_source.py"),
     message:
         "Embedded world: source images"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_source.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/world_source.py --settings {params.settings:q}"
         " --code {params.code:q}"
         " --threads {threads}"
         " --device cpu --out {output:q} > {log:q} 2>&1"
 
 
-rule simulate_sequence:
+rule world_target:
     output:
         directory(f"{WORLD_TARGET}/sequences/{{sequence}}"),
     log:
-        f"{SHARED}/logs/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('world_target', ARTIFACTS.target.key)}/{{sequence}}.log",
     benchmark:
-        f"{SHARED}/benchmarks/{keyed('simulate_sequence', ARTIFACTS.target.key)}/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('world_target', ARTIFACTS.target.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("simulate_sequence"),
-        runtime=minutes("simulate_sequence"),
-        gpu=gpus_of(EXECUTION, "simulate_sequence"),
+        mem_mb=memory("world_target"),
+        runtime=minutes("world_target"),
+        gpu=gpus_of(EXECUTION, "world_target"),
     params:
         settings=canonical_json(EXPERIMENT.world.of_target()),
-        code=code("simulate_sequence.py"),
+        code=code("world_target.py"),
     message:
         "Embedded world: sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_sequence.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/world_target.py --settings {params.settings:q}"
         " --code {params.code:q}"
         " --threads {threads}"
         " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
@@ -54,117 +54,117 @@ rule simulate_sequence:
 # A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read,
 # and lets these wait for them: ignet/workflow/checks.py. (An input marked ancient() would not do: while its rule is
 # planned, Snakemake overlooks changed params of the rules that read it.)
-rule check_sequence:
+rule dataset_check:
     input:
         lambda w: target_folders([w.sequence]),
     output:
-        f"{RESULTS}/data/{{sequence}}.json",
+        f"{RESULTS}/dataset/{{sequence}}.json",
     log:
-        f"{RESULTS}/logs/check_sequence/{{sequence}}.log",
+        f"{RESULTS}/logs/dataset_check/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/check_sequence/{{sequence}}.tsv"
+        f"{RESULTS}/benchmarks/dataset_check/{{sequence}}.tsv"
     priority: 100
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("check_sequence"),
-        runtime=minutes("check_sequence"),
-        gpu=gpus_of(EXECUTION, "check_sequence"),
+        mem_mb=memory("dataset_check"),
+        runtime=minutes("dataset_check"),
+        gpu=gpus_of(EXECUTION, "dataset_check"),
     params:
         settings=canonical_json(DATA.of_check()),
-        code=code("check_sequence.py"),
+        code=code("dataset_check.py"),
         places=places("TARGET"),
         role=lambda w: role(w.sequence),
         data=lambda w: fingerprint(CHECKED[role(w.sequence)], (w.sequence,)),
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_sequence.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_check.py --settings {params.settings:q}"
         " --code {params.code:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q}"
         " --out {output:q} > {log:q} 2>&1"
 
 
-rule check_data:
+rule dataset_manifest:
     input:
-        sequences=expand(f"{RESULTS}/data/{{sequence}}.json", sequence=DATA.sequences),
+        sequences=expand(f"{RESULTS}/dataset/{{sequence}}.json", sequence=DATA.sequences),
         scribbles=scribble_folders(DATA.train_sequences),
     output:
-        manifest=f"{RESULTS}/data/manifest.csv",
-        doubts=f"{RESULTS}/data/doubts.txt",
+        manifest=f"{RESULTS}/dataset/manifest.csv",
+        doubts=f"{RESULTS}/dataset/doubts.txt",
     log:
-        f"{RESULTS}/logs/check_data.log",
+        f"{RESULTS}/logs/dataset_manifest.log",
     benchmark:
-        f"{RESULTS}/benchmarks/check_data.tsv"
+        f"{RESULTS}/benchmarks/dataset_manifest.tsv"
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("check_data"),
-        runtime=minutes("check_data"),
-        gpu=gpus_of(EXECUTION, "check_data"),
+        mem_mb=memory("dataset_manifest"),
+        runtime=minutes("dataset_manifest"),
+        gpu=gpus_of(EXECUTION, "dataset_manifest"),
     params:
         settings=canonical_json(DATA.of_check()),
-        code=code("check_data.py"),
+        code=code("dataset_manifest.py"),
         places=places("SCRIBBLES"),
     message:
         "Manifest of all frames"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/check_data.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_manifest.py --settings {params.settings:q}"
         " --code {params.code:q} --device cpu"
         " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q}"
         " --doubts {output.doubts:q}"
         " > {log:q} 2>&1"
 
 
-rule simulate_scribbles:
+rule scribbles:
     input:
         lambda w: target_folders([w.sequence]),
     output:
         directory(f"{SIMULATED_SCRIBBLES}/sequences/{{sequence}}/scribbles"),
     log:
-        f"{SHARED}/logs/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.log",
     benchmark:
-        f"{SHARED}/benchmarks/{keyed('simulate_scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('scribbles', ARTIFACTS.scribbles.key)}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("simulate_scribbles"),
-        runtime=minutes("simulate_scribbles"),
-        gpu=gpus_of(EXECUTION, "simulate_scribbles"),
+        mem_mb=memory("scribbles"),
+        runtime=minutes("scribbles"),
+        gpu=gpus_of(EXECUTION, "scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
-        code=code("simulate_scribbles.py"),
+        code=code("scribbles.py"),
         places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "labels"), (w.sequence,)),
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/simulate_scribbles.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/scribbles.py --settings {params.settings:q}"
         " --code {params.code:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
-rule project:
+rule projection:
     input:
         lambda w: target_folders([w.sequence]),
         scribbles=lambda w: scribble_folders(labelled(w.sequence)),
     output:
         f"{PROJECTION}/{{sequence}}.h5",
     log:
-        f"{SHARED}/logs/{keyed('project', '{projection}')}/{{sequence}}.log",
+        f"{SHARED}/logs/{keyed('projection', '{projection}')}/{{sequence}}.log",
     benchmark:
-        f"{SHARED}/benchmarks/{keyed('project', '{projection}')}/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/{keyed('projection', '{projection}')}/{{sequence}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("project"),
-        runtime=minutes("project"),
-        gpu=gpus_of(EXECUTION, "project"),
+        mem_mb=memory("projection"),
+        runtime=minutes("projection"),
+        gpu=gpus_of(EXECUTION, "projection"),
     params:
         settings=EXPERIMENT.projection.canonical(),
-        code=code("project.py"),
+        code=code("projection.py"),
         places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,))
         + fingerprint(scribble_kinds(), labelled(w.sequence)),
@@ -172,38 +172,38 @@ rule project:
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/project.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/projection.py --settings {params.settings:q} --code {params.code:q}"
         " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}"
         " --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
 # A rule of its own, so that a change of the drawing makes no correspondence again.
-rule draw_projection:
+rule figures_projection:
     input:
         lambda w: target_folders([w.sequence]),
         projection=lambda w: projections([w.sequence]),
     output:
-        f"{RESULTS}/report/projection/{{sequence}}.png",
+        f"{RESULTS}/figures/projection/{{sequence}}.png",
     log:
-        f"{RESULTS}/logs/draw_projection/{{sequence}}.log",
+        f"{RESULTS}/logs/figures_projection/{{sequence}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/draw_projection/{{sequence}}.tsv"
+        f"{RESULTS}/benchmarks/figures_projection/{{sequence}}.tsv"
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("draw_projection"),
-        runtime=minutes("draw_projection"),
-        gpu=gpus_of(EXECUTION, "draw_projection"),
+        mem_mb=memory("figures_projection"),
+        runtime=minutes("figures_projection"),
+        gpu=gpus_of(EXECUTION, "figures_projection"),
     params:
-        settings=canonical_json(EXPERIMENT.report.identity("frames", "extent")),
-        code=code("draw_projection.py"),
+        settings=canonical_json(EXPERIMENT.figures.identity("frames", "extent")),
+        code=code("figures_projection.py"),
         places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
     message:
         "Picture of the points in the image, sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/draw_projection.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_projection.py --settings {params.settings:q}"
         " --code {params.code:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --projection {input.projection:q}"
         " --out {output:q}"

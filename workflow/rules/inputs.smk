@@ -74,10 +74,10 @@ def features_folder(network):
     return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
 
 
-def feature_basis(network):
+def features_pca(network):
     """Principal components of a 2D network's features, where stores have fewer channels."""
     return (
-        [f"{SHARED}/feature_basis/{key_of(ARTIFACTS.bases, network)}/basis.safetensors"]
+        [f"{SHARED}/features_pca/{key_of(ARTIFACTS.bases, network)}/pca.safetensors"]
         if EXPERIMENT.features.channels
         else []
     )
@@ -165,15 +165,15 @@ def launcher(stage):
 
 def records():
     """Where the times of this experiment's jobs lie below `benchmarks/`, in the order of the workflow."""
-    shared = [keyed("simulate_source", ARTIFACTS.source.key), keyed("simulate_sequence", ARTIFACTS.target.key)]
-    shared += [keyed("simulate_scribbles", ARTIFACTS.scribbles.key)] + [
-        keyed("project", ARTIFACTS.projection[role].key) for role in ("train", "val")
+    shared = [keyed("world_source", ARTIFACTS.source.key), keyed("world_target", ARTIFACTS.target.key)]
+    shared += [keyed("scribbles", ARTIFACTS.scribbles.key)] + [
+        keyed("projection", ARTIFACTS.projection[role].key) for role in ("train", "val")
     ]
     networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
     networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
-    networks += [f"extract/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
+    networks += [f"features/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
     runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", "evaluate") for run in EXPERIMENT.runs]
-    last = ["check_sequence", "check_data", "draw_projection", "contact_sheet", "pictures", "compare"]
+    last = ["dataset_check", "dataset_manifest", "figures_projection", "figures_data", "figures_predictions", "compare"]
     return list(dict.fromkeys([*shared, PRETRAINED, *networks, *runs, *last]))
 
 

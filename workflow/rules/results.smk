@@ -31,7 +31,7 @@ rule evaluate:
         " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q}"
-        " --predictions {PLACES[IGNET_RESULTS]:q}/predictions/{wildcards.run:q}/seed{wildcards.seed:q}"
+        " --predictions {PLACES[IGNET_RESULTS]:q}/predict/{wildcards.run:q}/seed{wildcards.seed:q}"
         " --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --confusion {output.confusion:q}"
         " --tensor {output.tensor:q} > {log:q} 2>&1"
 
@@ -93,26 +93,26 @@ rule compare:
         " --out {PLACES[IGNET_RESULTS]:q}/compare > {log:q} 2>&1"
 
 
-rule contact_sheet:
+rule figures_data:
     input:
         source_folder(),
         target_folders(DATA.sequences),
         scribble_folders(DATA.train_sequences),
     output:
-        report(f"{RESULTS}/report/contact_sheet.png", caption="../report/contact_sheet.rst", category="Pictures"),
+        report(f"{RESULTS}/figures/data.png", caption="../report/figures_data.rst", category="Pictures"),
     log:
-        f"{RESULTS}/logs/contact_sheet.log",
+        f"{RESULTS}/logs/figures_data.log",
     benchmark:
-        f"{RESULTS}/benchmarks/contact_sheet.tsv"
+        f"{RESULTS}/benchmarks/figures_data.tsv"
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("contact_sheet"),
-        runtime=minutes("contact_sheet"),
-        gpu=gpus_of(EXECUTION, "contact_sheet"),
+        mem_mb=memory("figures_data"),
+        runtime=minutes("figures_data"),
+        gpu=gpus_of(EXECUTION, "figures_data"),
     params:
-        settings=canonical_json(EXPERIMENT.report.identity("frames")),
-        code=code("contact_sheet.py"),
+        settings=canonical_json(EXPERIMENT.figures.identity("frames")),
+        code=code("figures_data.py"),
         places=places("SOURCE", "TARGET", "SCRIBBLES"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
@@ -121,14 +121,14 @@ rule contact_sheet:
     message:
         "Contact sheet of the data"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/contact_sheet.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_data.py --settings {params.settings:q}"
         " --code {params.code:q}"
         " --device cpu --source {PLACES[IGNET_SOURCE]:q}"
         " --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
         " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
 
 
-rule pictures:
+rule figures_predictions:
     input:
         target_folders(DATA.val_sequences),
         predictions=[
@@ -140,34 +140,34 @@ rule pictures:
         networks=[network_file(network) for network in NETWORKS_2D],
     output:
         report(
-            directory(f"{RESULTS}/report/pictures"),
+            directory(f"{RESULTS}/figures/predictions"),
             patterns=["{picture}.png"],
-            caption="../report/pictures.rst",
+            caption="../report/figures_predictions.rst",
             category="Pictures",
         ),
     log:
-        f"{RESULTS}/logs/pictures.log",
+        f"{RESULTS}/logs/figures_predictions.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pictures.tsv"
+        f"{RESULTS}/benchmarks/figures_predictions.tsv"
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("pictures"),
-        runtime=minutes("pictures"),
-        gpu=gpus_of(EXECUTION, "pictures"),
+        mem_mb=memory("figures_predictions"),
+        runtime=minutes("figures_predictions"),
+        gpu=gpus_of(EXECUTION, "figures_predictions"),
     params:
-        settings=EXPERIMENT.report.canonical(),
-        code=code("report.py"),
+        settings=EXPERIMENT.figures.canonical(),
+        code=code("figures_predictions.py"),
         places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("scans", "images", "labels", "calibration"), DATA.val_sequences),
-        predictions=[f"{run}={RESULTS}/predictions/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
+        predictions=[f"{run}={RESULTS}/predict/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
         networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
         sequences=DATA.val_sequences,
         note=f"scribbles: {DATA.scribbles}",
     message:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_predictions.py --settings {params.settings:q} --code {params.code:q}"
         " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q} --predictions {params.predictions:q}"
@@ -181,10 +181,10 @@ rule report:
     input:
         target_folders([*DATA.val_sequences, *SHOWN_TRAIN]),
         scribble_folders(SHOWN_TRAIN),
-        rules.check_data.output,
-        rules.contact_sheet.output,
-        rules.pictures.output,
-        expand(rules.draw_projection.output, sequence=DATA.sequences),
+        rules.dataset_manifest.output,
+        rules.figures_data.output,
+        rules.figures_predictions.output,
+        expand(rules.figures_projection.output, sequence=DATA.sequences),
         multiext(f"{RESULTS}/compare/", "table.csv", "summary.txt"),
         confusions=[rules.evaluate.output.confusion.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
@@ -195,7 +195,7 @@ rule report:
         projection=projections([*DATA.val_sequences, *SHOWN_TRAIN]),
         networks=[network_file(network) for network in NETWORKS_2D],
     output:
-        report(f"{RESULTS}/report/index.html", caption="../report/page.rst", category="Report"),
+        report(f"{RESULTS}/report/index.html", caption="../report/report.rst", category="Report"),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -207,8 +207,8 @@ rule report:
         runtime=minutes("report"),
         gpu=gpus_of(EXECUTION, "report"),
     params:
-        settings=EXPERIMENT.page.canonical(),
-        code=code("report_page.py"),
+        settings=EXPERIMENT.report.canonical(),
+        code=code("report.py"),
         places=places("RESULTS", "SHARED", "TARGET", "SCRIBBLES"),
         assets=assets_hash(),
         data=fingerprint(
@@ -229,7 +229,7 @@ rule report:
     message:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report_page.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q}"
         " --assets {params.assets:q} --device cpu"
         " --results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}"
         " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}"

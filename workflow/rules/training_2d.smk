@@ -145,38 +145,38 @@ rule evaluate_2d:
         " > {log:q} 2>&1"
 
 
-rule feature_basis:
+rule features_pca:
     input:
         target_folders(DATA.train_sequences),
         network=lambda w: network_file(named(ARTIFACTS.bases, w.network)),
         projection=projections(DATA.train_sequences),
     output:
-        basis=f"{SHARED}/feature_basis/{{network}}/basis.safetensors",
-        settings=f"{SHARED}/feature_basis/{{network}}/basis.settings.json",
+        basis=f"{SHARED}/features_pca/{{network}}/pca.safetensors",
+        settings=f"{SHARED}/features_pca/{{network}}/pca.settings.json",
     log:
-        f"{SHARED}/logs/feature_basis/{{network}}.log",
+        f"{SHARED}/logs/features_pca/{{network}}.log",
     benchmark:
-        f"{SHARED}/benchmarks/feature_basis/{{network}}.tsv"
+        f"{SHARED}/benchmarks/features_pca/{{network}}.tsv"
     priority: 10
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("feature_basis"),
-        runtime=minutes("feature_basis"),
-        gpu=gpus_of(EXECUTION, "feature_basis"),
+        mem_mb=memory("features_pca"),
+        runtime=minutes("features_pca"),
+        gpu=gpus_of(EXECUTION, "features_pca"),
         device=EXECUTION.device,
         network=lambda w: named(ARTIFACTS.bases, w.network),
     params:
         settings=canonical_json(EXPERIMENT.features.of_basis()),
-        code=code("feature_basis.py"),
+        code=code("features_pca.py"),
         places=places("TARGET", "PROJECTION"),
         data=fingerprint(("images",), DATA.train_sequences),
         sequences=DATA.train_sequences,
     message:
         "Principal components of the features of '{resources.network}'"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/feature_basis.py --settings {params.settings:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/features_pca.py --settings {params.settings:q}"
         " --code {params.code:q}"
         " --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
@@ -184,39 +184,39 @@ rule feature_basis:
         " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.basis:q} > {log:q} 2>&1"
 
 
-rule extract:
+rule features:
     input:
         lambda w: target_folders([w.sequence]),
         network=lambda w: network_file(named(ARTIFACTS.features, w.network)),
         projection=lambda w: projections([w.sequence]),
-        basis=lambda w: feature_basis(named(ARTIFACTS.features, w.network)),
+        basis=lambda w: features_pca(named(ARTIFACTS.features, w.network)),
     output:
         features=f"{SHARED}/features/{{network}}/{{sequence}}.h5",
         settings=f"{SHARED}/features/{{network}}/{{sequence}}.settings.json",
     log:
-        f"{SHARED}/logs/extract/{{network}}/{{sequence}}.log",
+        f"{SHARED}/logs/features/{{network}}/{{sequence}}.log",
     benchmark:
-        f"{SHARED}/benchmarks/extract/{{network}}/{{sequence}}.tsv"
+        f"{SHARED}/benchmarks/features/{{network}}/{{sequence}}.tsv"
     cache: CACHED
     priority: 10
     conda:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("extract"),
-        runtime=minutes("extract"),
-        gpu=gpus_of(EXECUTION, "extract"),
+        mem_mb=memory("features"),
+        runtime=minutes("features"),
+        gpu=gpus_of(EXECUTION, "features"),
         device=EXECUTION.device,
     params:
         settings=canonical_json(EXPERIMENT.features.of_store()),
-        code=code("extract.py"),
+        code=code("features.py"),
         places=places("TARGET"),
         sequence=lambda w: w.sequence,
         data=lambda w: fingerprint(("images",), (w.sequence,)),
     message:
         "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/extract.py --settings {params.settings:q} --code {params.code:q}"
+        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/features.py --settings {params.settings:q} --code {params.code:q}"
         " --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequence {wildcards.sequence:q}"
@@ -226,5 +226,5 @@ rule extract:
 if CACHED:
     # Snakemake refuses to cache a rule with a benchmark, since there is none of a job that did not run, and has no way
     # to leave it out
-    for name in ("pretrain_2d", "adapt_2d", "extract"):
+    for name in ("pretrain_2d", "adapt_2d", "features"):
         workflow.get_rule(name)._benchmark = None

@@ -58,7 +58,7 @@ rule predict:
         lambda w: target_folders([w.sequence]),
         weights=f"{RESULTS}/train_3d/{{run}}/seed{{seed}}/model.safetensors",
     output:
-        directory(f"{RESULTS}/predictions/{{run}}/seed{{seed}}/sequences/{{sequence}}/predictions"),
+        directory(PREDICTIONS),
     log:
         f"{RESULTS}/logs/predict/{{run}}/seed{{seed}}/{{sequence}}.log",
     benchmark:

@@ -1,92 +1,148 @@
-"""Draw validation frames: predictions from above and in the camera image, and the 2D segmentations."""
+"""The report: one HTML file with tables, charts, scans and a 3D viewer, which opens from disk and needs no network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ignet.config.evaluation import ReportConfig
-from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
-from ignet.data.label_sets.labels import lidar_to_cityscapes, to_train_ids
-from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
+from ignet.config.base import validate
+from ignet.config.evaluation import CompareConfig
+from ignet.config.report import ReportConfig
 from ignet.errors import IgnetError
-from ignet.evaluate.predictions import read_predictions
-from ignet.evaluate.segmentation2d import predict_image
-from ignet.files.names import Sequences
-from ignet.log import log, progress
+from ignet.files.atomic import read_json
+from ignet.log import log
 from ignet.models.segformer import FrozenTeacher, load_segmenter
 from ignet.report.arguments import name_and_path
-from ignet.report.figures import save_figure
-from ignet.report.pictures import before_after, evenly_spaced, from_above, in_image
+from ignet.report.html.assets import assets_hash
+from ignet.report.html.background import costs, data, settings
+from ignet.report.html.costs import made_files, read_costs, read_made
+from ignet.report.html.frames import Sources, choose_frames, feature_colors, frame_json, read_frames
+from ignet.report.html.page import write_page
+from ignet.report.html.sections import (
+    ablation,
+    classes,
+    confusion,
+    gains,
+    headline,
+    published,
+    read_confusions,
+    scans,
+    training,
+)
+from ignet.report.plots import read_curves
 from ignet.stage.script import Stage, command
 
 
 @command
 def main() -> None:
     stage = Stage("report", ReportConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with scans, labels and images")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
+    stage.add("--results", type=Path, required=True, help="folder of the experiment's results")
     stage.add(
-        "--predictions",
+        "--runs",
         nargs="+",
         required=True,
-        metavar="RUN=DIR",
-        help="folder that holds sequences/NN/predictions of each run",
+        metavar="RUN:SEED",
+        help="trained runs; of each, the first seed's predictions are shown",
     )
-    stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
+    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
+    stage.add(
+        "--val", nargs="+", required=True, metavar="NN=FILE", help="validation sequences and their correspondence files"
+    )
+    stage.add(
+        "--train",
+        nargs="*",
+        default=[],
+        metavar="NN=FILE",
+        help="training sequences to show, and their correspondence files",
+    )
+    stage.add(
+        "--scribbles",
+        type=Path,
+        required=True,
+        help="folder whose sequences/NN/scribbles are shown, where they are there",
+    )
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
-    stage.add("--scribbles-note", default="", help="a remark on the scribbles that the runs were trained with")
-    stage.add("--out", type=Path, required=True, help="folder of the pictures")
-    args, settings = stage.start()
-
-    predictions = dict(map(name_and_path, args.predictions))
-    networks = {
-        name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)
-    }
-    chosen = []
-    for sequence in args.sequences:
-        correspondence = Correspondence(args.projection / f"{sequence}.h5")
-        chosen += [
-            (sequence, frame, correspondence.read(frame))
-            for frame in evenly_spaced(correspondence.frames, settings.frames)
-        ]
-
-    for sequence, frame, found in progress(chosen, "drawn frame"):
-        points = read_positions(scan_path(args.dataset, sequence, frame))
-        image = read_image(image_path(args.dataset, sequence, frame))
-        check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
-        labels = label_path(args.dataset, sequence, frame)
-        truth = to_train_ids(read_labels(labels, len(points)), str(labels))
-        predicted = [
-            (run, read_predictions(folder, sequence, frame, len(points))) for run, folder in predictions.items()
-        ]
-        seen = [(run, ids[found.index]) for run, ids in predicted]
-        segmented = [(name, predict_image(model, image, args.device)) for name, model in networks.items()]
-
-        title, name, note = f"sequence {sequence}, frame {frame}", f"{sequence}_{frame}", args.scribbles_note
-        above = from_above(points, truth, predicted, found.sector, f"From above, {title}", settings.extent, note)
-        save_figure(args.out / f"{name}_above.png", above)
-        overlay = in_image(image, found.pixel, truth[found.index], seen, f"Points that the camera sees, {title}", note)
-        save_figure(args.out / f"{name}_image.png", overlay)
-        if segmented:
-            street = lidar_to_cityscapes(truth[found.index])
-            panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
-            save_figure(args.out / f"{name}_networks_2d.png", panels)
-    stage.write_settings(args.out / "settings.json")
-    log.info("pictures of %d frames in %s", len(chosen), args.out)
-
-
-def check_correspondence(
-    found: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str
-) -> None:
-    """Raise an error where the correspondence was made from another scan or image."""
-    expected = (len(points), image.shape[1], image.shape[0])
-    if (found.points, found.width, found.height) != expected:
+    stage.add("--features-of", default="", help="that of them whose features are shown")
+    stage.add("--shared", type=Path, help="folder of results that experiments share; default: that of the results")
+    stage.add(
+        "--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two"
+    )
+    stage.add("--note", default="", help="a remark on the data")
+    stage.add(
+        "--assets",
+        help="identity of the page's scripts and styles that this job was planned with; refused if they have changed",
+    )
+    stage.add("--out", type=Path, required=True, help="HTML file to make")
+    args, config = stage.start()
+    if args.assets and args.assets != assets_hash():
         raise IgnetError(
-            f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected "
-            f"{expected[0]} and "
-            f"{expected[1]} x {expected[2]}; run the stage project again"
+            f"the page's scripts and styles are {assets_hash()} now, expected {args.assets}; start the workflow again"
         )
+
+    results, compared = args.results, args.results / "compare"
+    names = validate(CompareConfig, read_json(compared / "settings.json")["settings"], str(compared / "settings.json"))
+    runs = seeds_by_run(args.runs)
+    networks = dict(map(name_and_path, args.networks_2d))
+    val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
+    predictions = {run: results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
+    models = {name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in networks.items()}
+    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.features_of)
+    frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
+    colors = feature_colors(frames)
+
+    curves = {
+        run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds]
+        for run, seeds in runs.items()
+    }
+    curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
+    confusions = {
+        run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()
+    }
+    doubts = (results / "dataset/doubts.txt").read_text(encoding="utf-8").splitlines()
+    notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
+    records = [folder / "benchmarks" for folder in (results, args.shared or results)]
+    sections = [
+        headline(compared, names),
+        ablation(compared),
+        gains(compared, names, list(runs)),
+        classes(compared, names, list(runs)),
+        confusion(read_confusions(confusions), names.method),
+        training(curves, curves_2d, config.curve_points),
+        *scans(compared, list(networks), args.features_of, colors.explained if colors else None),
+        published(compared),
+        data(results / "dataset/manifest.csv", results / "figures/data.png", config.image_quality, notes),
+        costs(read_costs(records, args.records)),
+        settings(read_made(made_files(results, runs, networks, val))),
+    ]
+    carrying = [run for run in (names.reference, names.baseline, names.method) if run in runs] or list(runs)[:3]
+    options = {"extent": config.radius, "runs": list(runs), "headline": carrying, "networks": list(networks)}
+    title = f"ignet: {results.name}"
+    subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
+    write_page(
+        args.out,
+        title,
+        subtitle,
+        sections,
+        (frame_json(frame, colors, config) for frame in frames),
+        {"options": options},
+    )
+    stage.write_settings(
+        args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames]
+    )
+    log.info("%s: %.1f MB, %d scans", args.out, args.out.stat().st_size / 1e6, len(frames))
+
+
+def seeds_by_run(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Seeds of each run, of arguments ``RUN:SEED``.
+
+    Raises:
+        IgnetError: a text has another form.
+    """
+    runs: dict[str, list[str]] = {}
+    for text in texts:
+        run, colon, seed = text.rpartition(":")
+        if not (run and colon and seed.isdecimal()):
+            raise IgnetError(f"'{text}': expected RUN:SEED, where SEED is a number")
+        runs.setdefault(run, []).append(seed)
+    return runs
 
 
 if __name__ == "__main__":

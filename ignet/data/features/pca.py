@@ -152,7 +152,7 @@ def read_basis(path: Path, network: str) -> Basis:
         IgnetError: the file is missing, is no basis, or belongs to another network than the one with hash ``network``.
     """
     tensors, metadata = read_weights(path)
-    remedy = "run the rule feature_basis again"
+    remedy = "run the rule features_pca again"
     if set(tensors) != set(Basis._fields):
         raise IgnetError(
             f"{path}: found {', '.join(sorted(tensors)) or 'nothing'}, expected mean and components of features; "

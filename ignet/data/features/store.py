@@ -144,7 +144,7 @@ class FeatureStore(FlatReader):
             IgnetError: the file is missing, cut short, or of another layout version.
         """
         super().__init__(
-            path, LAYOUT, tuple(_SCANS), ("index", "feature"), "run the rule extract for this sequence again"
+            path, LAYOUT, tuple(_SCANS), ("index", "feature"), "run the rule features for this sequence again"
         )
         self._verify = verify
 
@@ -195,7 +195,7 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
         IgnetError: two were made by different 2D networks, with different settings, or in different bases; or another
             one than ``teacher``.
     """
-    remedy = "run the rule extract again for all sequences"
+    remedy = "run the rule features again for all sequences"
     first = stores[0]
     for store in stores:
         network = store.attributes.get("network", "unknown")

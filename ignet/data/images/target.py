@@ -90,7 +90,7 @@ def check_size(image: NDArray[np.uint8], points: FrameCorrespondence, path: Path
     if (width, height) != (points.width, points.height):
         raise IgnetError(
             f"{path}: found {width}x{height} pixels, expected {points.width}x{points.height} as in its projection; "
-            "run project again"
+            "run projection again"
         )
 
 

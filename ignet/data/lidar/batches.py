@@ -88,7 +88,7 @@ class TrainingSamples(Dataset[Batch]):
         if fovmix.probability > 0 and not source.has_camera:
             raise IgnetError(
                 "fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the "
-                "rule project"
+                "rule projection"
             )
         self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view

@@ -155,7 +155,7 @@ class ScanSource:
             if seen.points != count:
                 raise IgnetError(
                     f"{file.path}: frame {frame} was made of {seen.points} points, but its scan has {count}; run the "
-                    "rule project again"
+                    "rule projection again"
                 )
             in_fov[seen.index], sector = True, seen.sector
 

@@ -65,7 +65,7 @@ class Correspondence(FlatReader):
 
     def __init__(self, path: Path) -> None:
         """Raises: IgnetError: the file is missing, cut short, or of another layout version."""
-        super().__init__(path, LAYOUT, tuple(_SCANS), tuple(_COLUMNS), "run the rule project for this sequence again")
+        super().__init__(path, LAYOUT, tuple(_SCANS), tuple(_COLUMNS), "run the rule projection again for it")
 
     def read(self, frame: str) -> FrameCorrespondence:
         """The visible points of a frame.

@@ -129,7 +129,7 @@ def _records(manifest: Path) -> list[dict[str, str]]:
         with manifest.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError as error:
-        raise IgnetError(f"{manifest}: cannot be read ({reason_of(error)}); run the rule check_data again") from None
+        raise IgnetError(f"{manifest}: cannot be read ({reason_of(error)}); run dataset_manifest again") from None
 
 
 def _table(

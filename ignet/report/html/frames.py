@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ignet.config.page import PageConfig
+from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.images.target import check_size, nearest_pixels
 from ignet.data.label_sets.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_ids
@@ -89,11 +89,13 @@ def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> l
 
 
 def choose_frames(
-    sources: Sources, val: Sequence[str], train: Sequence[str], settings: PageConfig
+    sources: Sources, val: Sequence[str], train: Sequence[str], settings: ReportConfig
 ) -> list[tuple[str, str, str]]:
     """Sequence, frame and role of the scans to show: those of the validation first."""
     frames = {sequence: Correspondence(sources.projection[sequence]).frames for sequence in (*val, *train)}
-    shown = [(*place, "val") for place in spread_over([(name, frames[name]) for name in val], settings.frames)]
+    shown = [
+        (*place, "val") for place in spread_over([(name, frames[name]) for name in val], settings.validation_frames)
+    ]
     return shown + [
         (*place, "train") for place in spread_over([(name, frames[name]) for name in train], settings.training_frames)
     ]
@@ -115,7 +117,7 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
         if len(points) != found.points:
             where = kitti.scan_path(sources.dataset, sequence, name)
             raise IgnetError(
-                f"{where}: found {len(points)} points, expected {found.points} as in its projection; run project again"
+                f"{where}: found {len(points)} points, expected {found.points} as in its projection; run that again"
             )
         frame = Frame(sequence, name, role, points, image, found, _layers(sources, sequence, name, role, len(points)))
         for network, model in sources.networks.items():
@@ -130,7 +132,7 @@ def feature_colors(frames: Sequence[Frame]) -> FeatureColors | None:
     return FeatureColors(maps) if sum(map(len, maps)) > 1 else None
 
 
-def frame_json(frame: Frame, colors: FeatureColors | None, settings: PageConfig) -> dict[str, Any]:
+def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfig) -> dict[str, Any]:
     """A scan as the page's scripts read it; arrays are packed (``ignet.report.html.pack``)."""
     coordinates, unit = quantised(frame.points)
     height, width = frame.image.shape[:2]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ignet.config.evaluation import ReportConfig
+from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.projection.correspondence import Correspondence
 from ignet.data.projection.figure import draw_correspondence
@@ -13,7 +13,7 @@ from ignet.stage.script import Stage, command
 
 @command
 def main() -> None:
-    stage = Stage("report", ReportConfig, __doc__)
+    stage = Stage("figures", FiguresConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="the sequence, such as 00")
     stage.add("--projection", type=Path, required=True, help="its correspondence file")

@@ -30,7 +30,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequence", required=True, help="the sequence")
     stage.add("--projection", type=Path, required=True, help="its correspondence file")
-    stage.add("--basis", type=Path, nargs="?", help="what feature_basis wrote, where features.channels is set")
+    stage.add("--basis", type=Path, nargs="?", help="what features_pca wrote, where features.channels is set")
     stage.add("--out", type=Path, required=True, help="feature store to write (HDF5)")
     args, settings = stage.start()
 
@@ -45,7 +45,7 @@ def main() -> None:
     if basis and len(basis.components) != settings.channels:
         raise IgnetError(
             f"{args.basis}: found {len(basis.components)} components, expected {settings.channels}; run "
-            "feature_basis again"
+            "features_pca again"
         )
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:

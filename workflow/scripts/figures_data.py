@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from ignet.config.evaluation import ReportConfig
+from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.labels import (
@@ -37,7 +37,7 @@ _LEGEND = 110
 
 @command
 def main() -> None:
-    stage = Stage("report", ReportConfig, __doc__)
+    stage = Stage("figures", FiguresConfig, __doc__)
     stage.add("--source", type=Path, required=True, help="folder of the source dataset")
     stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
     stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")

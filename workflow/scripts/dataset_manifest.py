@@ -15,7 +15,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
-    stage.add("--sequences", type=Path, nargs="+", required=True, help="JSON files of check_sequence.py")
+    stage.add("--sequences", type=Path, nargs="+", required=True, help="JSON files of dataset_check.py")
     stage.add(
         "--scribbles",
         type=Path,

@@ -1,0 +1,93 @@
+"""Draw validation frames: predictions from above and in the camera image, and the 2D segmentations."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ignet.config.evaluation import FiguresConfig
+from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
+from ignet.data.label_sets.labels import lidar_to_cityscapes, to_train_ids
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
+from ignet.errors import IgnetError
+from ignet.evaluate.predictions import read_predictions
+from ignet.evaluate.segmentation2d import predict_image
+from ignet.files.names import Sequences
+from ignet.log import log, progress
+from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.report.arguments import name_and_path
+from ignet.report.figures import save_figure
+from ignet.report.pictures import before_after, evenly_spaced, from_above, in_image
+from ignet.stage.script import Stage, command
+
+
+@command
+def main() -> None:
+    stage = Stage("figures", FiguresConfig, __doc__)
+    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/ with scans, labels and images")
+    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
+    stage.add(
+        "--predictions",
+        nargs="+",
+        required=True,
+        metavar="RUN=DIR",
+        help="folder that holds sequences/NN/predictions of each run",
+    )
+    stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
+    stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
+    stage.add("--scribbles-note", default="", help="a remark on the scribbles that the runs were trained with")
+    stage.add("--out", type=Path, required=True, help="folder of the pictures")
+    args, settings = stage.start()
+
+    predictions = dict(map(name_and_path, args.predictions))
+    networks = {
+        name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)
+    }
+    chosen = []
+    for sequence in args.sequences:
+        correspondence = Correspondence(args.projection / f"{sequence}.h5")
+        chosen += [
+            (sequence, frame, correspondence.read(frame))
+            for frame in evenly_spaced(correspondence.frames, settings.frames)
+        ]
+
+    for sequence, frame, found in progress(chosen, "drawn frame"):
+        points = read_positions(scan_path(args.dataset, sequence, frame))
+        image = read_image(image_path(args.dataset, sequence, frame))
+        check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
+        labels = label_path(args.dataset, sequence, frame)
+        truth = to_train_ids(read_labels(labels, len(points)), str(labels))
+        predicted = [
+            (run, read_predictions(folder, sequence, frame, len(points))) for run, folder in predictions.items()
+        ]
+        seen = [(run, ids[found.index]) for run, ids in predicted]
+        segmented = [(name, predict_image(model, image, args.device)) for name, model in networks.items()]
+
+        title, name, note = f"sequence {sequence}, frame {frame}", f"{sequence}_{frame}", args.scribbles_note
+        above = from_above(points, truth, predicted, found.sector, f"From above, {title}", settings.extent, note)
+        save_figure(args.out / f"{name}_above.png", above)
+        overlay = in_image(image, found.pixel, truth[found.index], seen, f"Points that the camera sees, {title}", note)
+        save_figure(args.out / f"{name}_image.png", overlay)
+        if segmented:
+            street = lidar_to_cityscapes(truth[found.index])
+            panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
+            save_figure(args.out / f"{name}_networks_2d.png", panels)
+    stage.write_settings(args.out / "settings.json")
+    log.info("pictures of %d frames in %s", len(chosen), args.out)
+
+
+def check_correspondence(
+    found: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str
+) -> None:
+    """Raise an error where the correspondence was made from another scan or image."""
+    expected = (len(points), image.shape[1], image.shape[0])
+    if (found.points, found.width, found.height) != expected:
+        raise IgnetError(
+            f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected "
+            f"{expected[0]} and "
+            f"{expected[1]} x {expected[2]}; run the stage projection again"
+        )
+
+
+if __name__ == "__main__":
+    main()

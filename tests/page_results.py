@@ -82,7 +82,7 @@ def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:
         save_segmenter(path, build_segmenter(SegformerConfig()), SegformerConfig())
         write_curves(path.with_name("curves.csv"), [{"step": 0.0, "loss": 2.0}, {"step": 1.0, "loss": 1.0}])
         write_json(path.with_name("metrics.json"), {"miou": 0.1, "miou_occurring": 0.25, "accuracy": 0.5})
-    (results / "report").mkdir()
+    (results / "figures").mkdir()
     write_png(results / "figures/data.png", np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8))
     _compare(results, controls)
     return results

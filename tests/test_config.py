@@ -436,9 +436,11 @@ def test_a_key_that_was_renamed_says_what_to_write_now(owner: str, old: str) -> 
         "Adapt2DConfig": "adapt_2d",
         "Train3DConfig": "train_3d",
         "ImageGuidanceConfig": "train_3d.image_guidance",
+        "ReportConfig": "report",
     }
-    values: dict = {old: 1}
-    for part in reversed(sections[owner].split(".")):
-        values = {part: values}
-    with pytest.raises(IgnetError, match=f"'{sections[owner]}.{old}'.* write {RENAMED[owner, old]}"):
+    key = f"{sections[owner]}.{old}" if owner in sections else old
+    values: dict = {}
+    for part in reversed(key.split(".")):
+        values = {part: values or 1}
+    with pytest.raises(IgnetError, match=f"'{key}'.* write {RENAMED[owner, old]}"):
         load_experiment({"results": "r", "runs": {"a": {}}, **values}, "x")

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 
 GUIDE = {
     "Guide": [
+        "install",
         "your-own-sensor",
         "check",
         "planning",
@@ -30,9 +31,7 @@ LAB_NOTES = {
         "semi-supervision",
         "recipe-2d",
         "recipe-3d",
-        "correspondence",
-        "samples",
-        "feature-store",
+        "measurements",
         "earlier-measurements",
     ]
 }

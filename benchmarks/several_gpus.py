@@ -17,11 +17,11 @@ from sparse_engines import milliseconds, synthetic_scan
 from ignet.config.training_3d import BackboneConfig, Train3DConfig
 from ignet.data.lidar.batches import Batch
 from ignet.data.lidar.collate import View
-from ignet.devices import autocast, pick_device
+from ignet.devices import pick_device
 from ignet.models.segmentor3d import build_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.train.distributed import join
-from ignet.train.objective import Objective, StudentWithHeads
+from ignet.train.objective import Objective3D
 
 
 def make_batch(scans: range, voxels: int, voxel: float) -> Batch:
@@ -60,20 +60,16 @@ def main() -> None:
     backbone = BackboneConfig(stem=widths[0], encoder=tuple(widths[1:5]), decoder=tuple(widths[5:]))
     engine = resolve_engine("auto", device)
     settings = Train3DConfig(backbone=backbone, batch=arguments.batch)
-    objective = Objective(StudentWithHeads(build_network(backbone), None, None), settings, engine, ranks=ranks).to(
-        device
-    )
+    objective = Objective3D(build_network(backbone), settings, engine, ranks=ranks).to(device)
     compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), 1e-3)
     batch = make_batch(
         range(arguments.batch)[ranks.local_slice(arguments.batch)], arguments.voxels, arguments.voxel
     ).to(device)
-    chosen = torch.zeros(len(batch.labels), device=device)
 
     def step() -> None:
         objective.student.train()
-        with autocast(device):
-            losses = compute_losses(batch, 0, chosen)
+        losses = compute_losses(0, batch)
         optimizer.zero_grad(set_to_none=True)
         ranks.backward(losses["loss"])
         optimizer.step()

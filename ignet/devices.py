@@ -3,6 +3,7 @@
 import os
 import random
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import numpy as np
 import torch
@@ -52,11 +53,16 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def autocast(device: torch.device, enabled: bool = True) -> AbstractContextManager:
-    """bf16 autocast on CUDA (where it is supported and enabled), full precision elsewhere."""
-    if device.type == "cuda" and enabled and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+def autocast(
+    device: torch.device, precision: Literal["auto", "float32", "bfloat16"] = "auto"
+) -> AbstractContextManager:
+    """The autocast context of a forward pass; ``auto`` is bfloat16 on a GPU that supports it, full precision elsewhere.
+
+    bfloat16 needs no scaling of the loss: its range is float32's.
+    """
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return nullcontext() if precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def seed_everything(seed: int) -> None:

@@ -9,6 +9,7 @@ import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -25,11 +26,10 @@ from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
 from ignet.data.lidar.collate import View, make_view
 from ignet.devices import pick_device
-from ignet.models.heads import GuidanceHead, ProjectionHead
 from ignet.models.segmentor3d import build_network
 from ignet.train.batch_norm import SyncBatchNorm
 from ignet.train.distributed import Ranks, join
-from ignet.train.objective import Objective, StudentWithHeads
+from ignet.train.objective import Objective3D
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
@@ -81,17 +81,18 @@ def view(clouds: list[np.ndarray]) -> View:
     return replace(made, features=made.features.double())
 
 
-def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective:
+def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective3D:
     torch.manual_seed(0)
     # in float64, rounding cannot carry a value over the kink of a ReLU, where the gradient jumps; losses and projection
     # are float32 always
     network = build_network(settings.backbone).double()
-    guidance = GuidanceHead(network.channels, 5).double() if settings.image_guidance.weight else None
-    projection = (
-        ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
-    )
     classifier = Classifier(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.zeros(4, np.float32))
-    return Objective(StudentWithHeads(network, guidance, projection), settings, "torch", classifier, ranks=ranks)
+    stored = SimpleNamespace(channels=5, classifier=classifier)
+    objective = Objective3D(network, settings, "torch", stored, ranks=ranks)
+    for model in (objective.student, objective.teacher):
+        if "image" in model.heads:
+            model.heads["image"].double()
+    return objective
 
 
 def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, torch.Tensor]:
@@ -103,10 +104,8 @@ def train(settings: Train3DConfig, ranks: Ranks, unlabelled: bool) -> dict[str, 
     for step in range(STEPS):
         scans = range(len(COUNTS))[ranks.local_slice(len(COUNTS))]
         batch = make_batch(step, scans, unlabelled).to(ranks.device)
-        keys = np.random.default_rng(step).random(sum(COUNTS))
-        first = sum(COUNTS[: scans.start])
         objective.student.train()
-        losses = compute(batch, step, torch.from_numpy(keys[first : first + len(batch.labels)]).to(ranks.device))
+        losses = compute(step, batch)
         optimizer.zero_grad()
         ranks.backward(losses["loss"])
         found |= {f"{step} loss {name}": value.detach() for name, value in losses.items()}

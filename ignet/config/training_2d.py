@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
+from ignet.config.optimizer import OptimizerConfig
 
 ATTENTION_HEADS = (1, 2, 5, 8)
 """Attention heads of SegFormer's four stages, the same in MiT-B0 to B5."""
@@ -166,22 +167,17 @@ class MaskConfig(Section):
         return frozenset() if self.weight else frozenset({"ratio", "block"})
 
 
-class OptimizerConfig2D(Section):
+class OptimizerConfig2D(OptimizerConfig):
     """AdamW with linear warm-up and polynomial decay (power 1)."""
 
     learning_rate: float = Field(
-        4e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)"
+        1e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)"
     )
     head_learning_rate_factor: float = Field(
         1.0, gt=0, description="the decoder's learning rate over the encoder's (DAFormer: 10)"
     )
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW; never on biases and norms (DAFormer: 0.01)")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW (DAFormer: 0.01)")
     warmup_steps: int = Field(30, ge=0, description="steps of linear warm-up (DAFormer: 1500)")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="of the networks' arithmetic; auto: bfloat16 on a GPU that has it, else float32 (DAFormer: "
-        "float32)",
-    )
 
 
 class Pretrain2DConfig(ImageConfig, OptimizerConfig2D):
@@ -198,6 +194,9 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     """Adaptation to the target camera: mean teacher, ClassMix, projected scribbles."""
 
     seed: int = Field(0, ge=0, description="seed of the sampling and of the mixing")
+    learning_rate: float = Field(
+        4e-3, gt=0, description="of the encoder, after the warm-up (DAFormer: 6e-5, with ImageNet weights)"
+    )
     steps: int = Field(500, ge=1, description="training steps (DAFormer: 40000)")
     crop: tuple[int, int] = Field(
         (128, 256), description="pixels: height and width of the training crops (DAFormer: 512 512)"

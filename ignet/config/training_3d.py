@@ -6,10 +6,13 @@ own trains the method whose figures the documentation gives; docs/recipe-3d.md s
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
+from ignet.config.optimizer import OptimizerConfig
 from ignet.train.needs import uses_unlabelled
+from ignet.train.terms import TERMS
+from ignet.train.terms.base import Term
 
 
 class LocalContextConfig(Section):
@@ -199,7 +202,7 @@ class AugmentConfig(Section):
     noise: float = Field(0.02, ge=0, description="metres: standard deviation of the noise on coordinates, student only")
 
 
-class Train3DConfig(Section):
+class Train3DConfig(OptimizerConfig):
     """One 3D training: backbone x supervision x losses."""
 
     supervision: Literal["scribbles", "dense", "pseudo"] = Field(
@@ -221,15 +224,32 @@ class Train3DConfig(Section):
     batch: int = Field(1, ge=1, description="scans a step")
     learning_rate: float = Field(1e-2, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW (our choice)")
+    decay_norms_and_biases: bool = Field(
+        True, description="weight decay on normalisation layers and biases, too; false: on all other weights alone"
+    )
+    gradient_clip: float | None = Field(
+        10.0, gt=0, description="largest norm of the whole gradient (our choice); null: gradients are not clipped"
+    )
     warmup_steps: int | None = Field(
         None, ge=0, description="steps of linear warm-up from a tenth of the learning rate; null: a tenth of the steps"
     )
     lovasz_weight: float = Field(1.0, ge=0, description="weight of Lovász-softmax on labelled points")
+    terms: dict[str, NonNegativeFloat] = added(
+        {},
+        description="further terms of the objective, by their names in `ignet/train/terms` -> weight; {}: none",
+    )
     mean_teacher: MeanTeacherConfig = MeanTeacherConfig()
     image_guidance: ImageGuidanceConfig = ImageGuidanceConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()
     fovmix: FOVMixConfig = FOVMixConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _known_terms(self) -> "Train3DConfig":
+        known = sorted(kind.name for kind in TERMS if kind.weight is Term.weight)
+        if unknown := sorted(set(self.terms) - set(known)):
+            raise ValueError(f"terms: found {unknown}, which have no key of their own here; expected of {known}")
+        return self
 
     @model_validator(mode="after")
     def _pseudo(self) -> "Train3DConfig":

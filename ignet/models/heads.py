@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ignet.losses.contrastive import prototypes, update_prototypes
@@ -49,6 +51,23 @@ class ProjectionHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map float (N, inputs) to float (N, outputs), rows of unit length."""
         return F.normalize(self.layers(features), dim=1)
+
+
+class FrozenClassifier(nn.Module):
+    """The 2D network's classifier, which nothing trains.
+
+    Args:
+        weight: float32 (C, D).
+        bias: float32 (C,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.from_numpy(weight))
+        self.register_buffer("bias", torch.from_numpy(bias))
 
 
 class PrototypeMemory(nn.Module):

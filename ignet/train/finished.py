@@ -11,9 +11,13 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ignet.files.atomic import atomic, read_json, write_json
 from ignet.log import log
+
+if TYPE_CHECKING:
+    from ignet.train.distributed import Ranks
 
 FOLDER = "finished"
 """In the folder of an identity."""
@@ -115,12 +119,12 @@ def restore_finished(state: Path, identity: str, outputs: Sequence[Path]) -> boo
     return True
 
 
-def take_back(args: argparse.Namespace, identity: str) -> bool:
-    """``restore_finished`` for the arguments of a training's script, with a line in its log."""
-    found = restore_finished(args.state, identity, [args.out, args.metrics, args.curves_csv])
-    if found:
+def take_back(args: argparse.Namespace, identity: str, ranks: "Ranks") -> bool:
+    """``restore_finished`` for the arguments of a training's script, with a line in its log; the same on all ranks."""
+    restored = ranks.main and restore_finished(args.state, identity, [args.out, args.metrics, args.curves_csv])
+    if restored:
         log.info("took back %s, which was trained with these settings, code and data before", args.out)
-    return found
+    return ranks.any(restored)
 
 
 def _all_files(outputs: Sequence[Path]) -> list[Path]:

@@ -1,44 +1,47 @@
-"""What a 3D training needs, by its settings: the data that its losses read and the parts of the network.
-
-Used by the training, by the rules and by `ignet plan` alike.
-"""
+"""What a training needs, by its settings: the training, the rules and `ignet plan` ask here alone."""
 
 from typing import TYPE_CHECKING
 
+from ignet.train.terms import active_terms
+from ignet.train.terms.base import Need
+from ignet.train.terms.image_guidance import ImageGuidance
+
 if TYPE_CHECKING:
-    from ignet.config.training_3d import ImageGuidanceConfig, Train3DConfig
+    from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
+    from ignet.config.training_3d import Train3DConfig
+
+
+def _needs(settings: "Train3DConfig") -> frozenset[Need]:
+    return frozenset().union(*(term.needs for term in active_terms(settings)))
 
 
 def uses_unlabelled(settings: "Train3DConfig") -> bool:
-    """Whether a loss learns from scans without any label."""
-    return settings.mean_teacher.weight > 0 or settings.image_guidance.weight > 0 or settings.contrastive.weight > 0
+    """Whether a term learns from scans without any label."""
+    return Need.UNLABELLED in _needs(settings)
 
 
 def needs_teacher(settings: "Train3DConfig") -> bool:
-    """Whether a loss asks the teacher for predictions; otherwise it is only averaged."""
-    return settings.mean_teacher.weight > 0 or settings.contrastive.weight > 0
+    """Whether a term asks the teacher for predictions; otherwise it is only averaged."""
+    return Need.TEACHER in _needs(settings)
 
 
 def needs_features(settings: "Train3DConfig") -> bool:
     """Whether the training reads the feature store."""
-    return settings.image_guidance.weight > 0
+    return Need.FEATURES in _needs(settings)
 
 
 def needs_correspondence(settings: "Train3DConfig") -> bool:
-    """Whether the training asks which points the camera covers."""
-    return needs_features(settings) or settings.contrastive.weight > 0 or settings.fovmix.probability > 0
+    """Whether the training asks which points the camera sees: for a term, or for FOVMix."""
+    return Need.CAMERA in _needs(settings) or settings.fovmix.probability > 0
 
 
-def compares_features(guidance: "ImageGuidanceConfig") -> bool:
-    """Whether a head predicts the stored features."""
-    return guidance.weight > 0 and guidance.loss != "probe_kl"
+def standardizes(settings: "Train3DConfig") -> bool:
+    """Whether the stored features are brought to zero mean and unit variance first."""
+    return any(isinstance(term, ImageGuidance) and term.standardize for term in active_terms(settings))
 
 
-def standardizes(guidance: "ImageGuidanceConfig") -> bool:
-    """Whether the stored features are brought to mean 0 and deviation 1 first; a probe does so by itself."""
-    return compares_features(guidance) and guidance.standardize
-
-
-def needs_probe(guidance: "ImageGuidanceConfig") -> bool:
-    """Whether a probe reads classes from the stored features."""
-    return guidance.weight > 0 and guidance.loss == "probe_kl"
+def checkpoints_2d(settings: "Pretrain2DConfig | Adapt2DConfig") -> list[str]:
+    """Folders or hub ids of the networks that a 2D training starts from and compares its features with."""
+    network = getattr(settings, "network", None)
+    start = [network.weights] if network is not None and network.weights != "random" else []
+    return start + ([settings.feature_distance.weights] if settings.feature_distance.weight else [])

@@ -1,7 +1,6 @@
 # What the rules read, where it lies, and the identity of the user's own files.
 from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
-from ignet.train.needs import needs_correspondence, needs_features
-from ignet.train.needs2d import checkpoints
+from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
 FINGERPRINTS = {}
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
@@ -34,7 +33,7 @@ def source_fingerprint():
 
 def weights_fingerprint(settings):
     """Identity of the checkpoints that a 2D training reads: its settings name their folders, not their content."""
-    folders = [Path(name).expanduser() for name in checkpoints(settings)]
+    folders = [Path(name).expanduser() for name in checkpoints_2d(settings)]
     return ",".join(tree_fingerprint(folder, WEIGHTS) if folder.is_dir() else str(folder) for folder in folders)
 
 

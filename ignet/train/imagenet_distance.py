@@ -1,24 +1,12 @@
-"""What the 2D trainings may add to their losses: number format, and the distance to an ImageNet encoder."""
+"""DAFormer's feature distance with the ImageNet encoder that it compares with."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
-
-import torch
 from torch import Tensor
 
 from ignet.config.training_2d import FeatureDistanceConfig, SegformerConfig
-from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.losses.feature_distance import feature_distance, thing_cells
 from ignet.models.segformer import ENCODER_STRIDE, FrozenTeacher, Segmenter, build_segmenter, content_hash
 from ignet.train.distributed import Ranks
-
-
-def arithmetic(device: torch.device, precision: Literal["auto", "float32", "bfloat16"]) -> AbstractContextManager:
-    """The number format of a forward pass; bfloat16 needs no scaling of the loss, because its range is float32's."""
-    if precision == "auto":
-        return autocast(device)
-    return nullcontext() if precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 class FeatureDistance:

@@ -1,0 +1,103 @@
+"""The contrastive term, from out-of-FOV anchors to in-FOV prototypes."""
+
+from typing import TYPE_CHECKING
+
+from ignet.train.terms.base import Forward, Need, StoredFeatures, Term
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from ignet.train.distributed import Ranks
+
+_ANCHORS = 1
+"""Key of the step's random numbers that draw the anchors."""
+
+
+class Contrastive(Term):
+    """Pulls points that the camera does not see to the prototypes of those that it sees."""
+
+    name = "contrastive"
+    needs = frozenset({Need.TEACHER, Need.CAMERA, Need.UNLABELLED})
+
+    @property
+    def weight(self) -> float:
+        """``contrastive.weight``."""
+        return self.settings.contrastive.weight
+
+    @property
+    def ramp(self) -> int:  # type: ignore[override]
+        """``contrastive.ramp``, by default half of the training."""
+        ramp = self.settings.contrastive.ramp
+        return self.settings.steps // 2 if ramp is None else ramp
+
+    def head(self, inputs: int, stored: StoredFeatures | None) -> "nn.Module":
+        """h, the projection to the unit sphere."""
+        from ignet.models.heads import ProjectionHead
+
+        return ProjectionHead(inputs, self.settings.contrastive.channels)
+
+    def module(self, stored: StoredFeatures | None, seed: int) -> "nn.Module":
+        """The prototypes."""
+        from ignet.data.label_sets.labels import CLASSES
+        from ignet.models.heads import PrototypeMemory
+
+        return PrototypeMemory(len(CLASSES), self.settings.contrastive.channels, self.settings.contrastive.momentum)
+
+    def __call__(self, forward: Forward) -> "Tensor":
+        """See `ignet.losses.contrastive`."""
+        import torch
+
+        from ignet.losses.contrastive import contrastive, one_way_contrastive, prototypes, with_gradient
+
+        assert forward.head is not None and forward.teacher_logits is not None and forward.teacher_points is not None
+        settings, ranks, memory, (head, teacher_head) = (
+            self.settings.contrastive,
+            forward.ranks,
+            forward.module,
+            forward.head,
+        )
+        in_fov, points = forward.batch.in_fov, forward.points
+        classes, known = self.classes(forward.batch.labels, forward.unlabelled, forward.teacher_logits)
+        anchors = self.anchors(known & ~in_fov, self._keys(forward), ranks)
+        # similarities divided by a small temperature need more than bf16's eight bits
+        with torch.autocast(points.device.type, enabled=False):
+            with torch.no_grad():
+                memory.update(teacher_head(forward.teacher_points.float()), classes, known & in_fov, ranks.pool)
+            z, of_anchors = head(points[anchors].float()), classes[anchors]
+            number = memory.seen[of_anchors].sum()
+            if settings.direction == "one_way":
+                own = one_way_contrastive(z, of_anchors, memory.prototypes, memory.seen, settings.temperature)
+            else:
+                means = prototypes(head(points.float()), classes, known & in_fov, len(memory.seen))
+                moved = with_gradient(memory.prototypes, *ranks.pool(*means))
+                own = contrastive(z, of_anchors, moved, memory.seen, settings.temperature)
+            return ranks.mean(own, number)
+
+    def classes(self, labels: "Tensor", unlabelled: "Tensor", teacher_logits: "Tensor") -> "tuple[Tensor, Tensor]":
+        """A point's label, else the teacher's class where it is confident; and which points have one."""
+        confidence, guess = teacher_logits.softmax(1).max(1)
+        return guess.where(unlabelled, labels), ~unlabelled | (confidence >= self.settings.contrastive.confidence)
+
+    def anchors(self, candidates: "Tensor", keys: "Tensor", ranks: "Ranks") -> "torch.Tensor":
+        """Numbers of the candidates with the smallest keys of all processes, at most ``contrastive.anchors``."""
+        index, limit = candidates.nonzero().squeeze(1), self.settings.contrastive.anchors
+        if len(index) > limit:
+            index = index[keys[index].argsort()[:limit]]
+        if ranks.size > 1:
+            everyone = ranks.gather(keys[index])
+            if len(everyone) > limit:
+                index = index[keys[index] <= everyone.kthvalue(limit).values]
+        return index
+
+    @staticmethod
+    def _keys(forward: Forward) -> "Tensor":
+        """float64 (N,), a random key in 0..1 for each point: the same whatever the number of processes."""
+        import torch
+
+        from ignet.devices import step_generator
+
+        count = len(forward.batch.labels)
+        first, points = forward.ranks.local_offset(count)
+        keys = step_generator(forward.seed, forward.step, _ANCHORS).random(points)[first : first + count]
+        return torch.from_numpy(keys).to(forward.points.device)

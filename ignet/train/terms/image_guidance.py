@@ -1,0 +1,71 @@
+"""Image guidance: distillation of stored 2D features."""
+
+from typing import TYPE_CHECKING
+
+from ignet.errors import IgnetError
+from ignet.log import log
+from ignet.train.terms.base import Forward, Need, StoredFeatures, Term
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class ImageGuidance(Term):
+    """Compares what a head predicts with the stored feature, or the classes with those that a probe reads from it."""
+
+    name = "image"
+    needs = frozenset({Need.FEATURES, Need.CAMERA, Need.UNLABELLED})
+
+    @property
+    def weight(self) -> float:
+        """``image_guidance.weight``."""
+        return self.settings.image_guidance.weight
+
+    @property
+    def standardize(self) -> bool:
+        """Whether stored features are brought to zero mean and unit variance first; a probe does so by itself."""
+        return self.settings.image_guidance.loss != "probe_kl" and self.settings.image_guidance.standardize
+
+    def head(self, inputs: int, stored: StoredFeatures | None) -> "nn.Module | None":
+        """g, which predicts the stored feature; a probe needs none."""
+        from ignet.models.heads import GuidanceHead
+
+        assert stored is not None
+        return None if self.settings.image_guidance.loss == "probe_kl" else GuidanceHead(inputs, stored.channels)
+
+    def module(self, stored: StoredFeatures | None, seed: int) -> "nn.Module | None":
+        """What reads classes from stored features: a probe, or the 2D network's classifier; None for a distance."""
+        from ignet.data.label_sets.labels import CLASSES
+        from ignet.models.heads import FrozenClassifier
+        from ignet.models.probe import fit_probe
+
+        assert stored is not None
+        settings = self.settings.image_guidance
+        if settings.loss == "probe_kl":
+            features, labels = stored.labelled_features(settings.probe.scans)
+            log.info("probe: fitted to %d labelled points that the camera sees", len(labels))
+            return fit_probe(features, labels, len(CLASSES), settings.probe.hidden, settings.probe.steps, seed)
+        if settings.loss != "classifier_kl":
+            return None
+        if stored.classifier is None:
+            raise IgnetError(
+                "image_guidance.loss: classifier_kl needs the 2D network's classifier; run the rule features again"
+            )
+        return FrozenClassifier(stored.classifier.weight, stored.classifier.bias)
+
+    def __call__(self, forward: Forward) -> "Tensor":
+        """See `ignet.losses.guidance`."""
+        from ignet.losses.guidance import class_guidance, guidance, label_guidance
+
+        settings, guided, stored = self.settings.image_guidance, forward.batch.guided, forward.batch.feature
+        if settings.loss == "probe_kl":
+            own = label_guidance(forward.logits[guided], forward.module(stored), settings.confidence)
+            return forward.ranks.mean(own, len(guided))
+        assert forward.head is not None
+        predicted = forward.head[0](forward.points[guided])
+        if settings.loss == "classifier_kl":
+            weight, bias = forward.module.weight, forward.module.bias
+            own = class_guidance(predicted.float(), stored, weight, bias, settings.confidence)
+        else:
+            own = guidance(predicted, stored, settings.loss)
+        return forward.ranks.mean(own, len(guided))

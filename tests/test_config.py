@@ -11,7 +11,7 @@ from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_3d import Train3DConfig
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_correspondence, needs_features
-from ignet.train.objective import contrast_ramp
+from ignet.train.terms.contrastive import Contrastive
 
 CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
 FOLDER = CONFIGS[0].parent
@@ -95,9 +95,9 @@ def test_the_contrastive_loss_gains_its_weight_over_half_of_each_training() -> N
         experiment = read(name)
         for run in experiment.runs:
             settings = experiment.run(run)
-            assert contrast_ramp(settings) == settings.steps // 2, f"{name}: {run}"
-    assert contrast_ramp(Train3DConfig(steps=100, contrastive={"weight": 1, "ramp": 0})) == 0
-    assert contrast_ramp(Train3DConfig(steps=100, contrastive={"weight": 1, "ramp": 7})) == 7
+            assert Contrastive(settings).ramp == settings.steps // 2, f"{name}: {run}"
+    assert Contrastive(Train3DConfig(steps=100, contrastive={"weight": 1, "ramp": 0})).ramp == 0
+    assert Contrastive(Train3DConfig(steps=100, contrastive={"weight": 1, "ramp": 7})).ramp == 7
 
 
 @pytest.mark.parametrize("name", REAL)

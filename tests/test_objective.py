@@ -1,6 +1,8 @@
 """The 3D objective: which terms run, what they leave alone, and that inference keeps the network only."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +24,11 @@ from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import one_way_contrastive, prototypes
 from ignet.losses.guidance import guidance
 from ignet.losses.lovasz import lovasz_softmax
-from ignet.models.heads import GuidanceHead, ProjectionHead
-from ignet.models.probe import fit_probe
 from ignet.models.segmentor3d import build_network
+from ignet.train.distributed import Ranks
 from ignet.train.needs import needs_teacher
-from ignet.train.objective import Objective, StudentWithHeads, contrast_ramp
+from ignet.train.objective import Objective3D
+from ignet.train.terms.contrastive import Contrastive
 
 BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
@@ -53,18 +55,14 @@ def make_batch(seed: int = 0, count: int = 300) -> Batch:
     )
 
 
-def make_objective(settings: Train3DConfig) -> Objective:
+def make_objective(settings: Train3DConfig, **stored: Any) -> Objective3D:
     torch.manual_seed(0)
-    network = build_network(settings.backbone)
-    guidance = GuidanceHead(network.channels, 5) if settings.image_guidance.weight else None
-    projection = (
-        ProjectionHead(network.channels, settings.contrastive.channels) if settings.contrastive.weight else None
-    )
-    return Objective(StudentWithHeads(network, guidance, projection), settings, "torch")
+    stored = {"channels": 5, "classifier": None, **stored}
+    return Objective3D(build_network(settings.backbone), settings, "torch", SimpleNamespace(**stored), seed=1)
 
 
-def losses(objective: Objective, batch: Batch) -> dict[str, torch.Tensor]:
-    return objective(batch, 0, torch.rand(len(batch.labels), generator=torch.Generator().manual_seed(1)))
+def losses(objective: Objective3D, batch: Batch) -> dict[str, torch.Tensor]:
+    return objective(0, batch)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +113,14 @@ def test_terms_are_the_losses_of_the_points_that_they_are_about() -> None:
         "ce": F.cross_entropy(logits[labelled], batch.labels[labelled]),
         "lovasz": 0.25 * lovasz_softmax(logits.softmax(1), batch.labels),
         "consistency": 0.4 * consistency(logits, teacher_logits, ~labelled),
-        "image": 3.0 * guidance(objective.student.guidance_head(points[batch.guided]), batch.feature),
+        "image": 3.0 * guidance(objective.student.heads["image"](points[batch.guided]), batch.feature),
     }
     sure = teacher_logits.softmax(1).max(1).values >= confidence
     classes, known = torch.where(labelled, batch.labels, teacher_logits.argmax(1)), labelled | sure
     assert 0 < known[~labelled].sum() < (~labelled).sum()
-    means, count = prototypes(objective.teacher.projection_head(teacher_points), classes, known & batch.in_fov, 19)
+    means, count = prototypes(objective.teacher.heads["contrastive"](teacher_points), classes, known & batch.in_fov, 19)
     anchors = known & ~batch.in_fov
-    z = objective.student.projection_head(points[anchors])
+    z = objective.student.heads["contrastive"](points[anchors])
     expected["contrastive"] = 0.3 * one_way_contrastive(z, classes[anchors], means, count > 0, 0.2)
     assert {name: value.item() for name, value in found.items() if name != "loss"} == pytest.approx(
         {name: value.item() for name, value in expected.items()}, rel=1e-4
@@ -147,11 +145,10 @@ def test_gradient_reaches_the_student_and_never_teacher_or_prototypes() -> None:
     losses(objective, make_batch())["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.student.parameters())
     assert not any(p.requires_grad or p.grad is not None for p in objective.teacher.parameters())
-    assert objective.memory is not None
-    assert not objective.memory.prototypes.requires_grad
+    assert not objective.kept["contrastive"].prototypes.requires_grad
 
 
-def points_moved_by(term: str, objective: Objective, batch: Batch, of: int = 1) -> torch.Tensor:
+def points_moved_by(term: str, objective: Objective3D, batch: Batch, of: int = 1) -> torch.Tensor:
     """bool (N,): the points whose features (or logits, ``of`` 0) get a gradient from one term."""
     captured = []
     hook = objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[of]))
@@ -191,30 +188,28 @@ def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
     settings = FULL.model_copy(
         update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="classifier_kl", confidence=0.0)}
     )
-    torch.manual_seed(0)
-    network = build_network(BACKBONE)
-    student = StudentWithHeads(network, GuidanceHead(network.channels, 5), ProjectionHead(network.channels, 6))
     classifier = Classifier(np.eye(5, dtype=np.float32)[:3], np.zeros(3, np.float32))
-    objective, batch = Objective(student, settings, "torch", classifier), make_batch()
+    objective, batch = make_objective(settings, classifier=classifier), make_batch()
     moved = points_moved_by("image", objective, batch)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)
     with pytest.raises(IgnetError, match="needs the 2D network's classifier"):
-        Objective(student, settings, "torch")
+        make_objective(settings)
 
 
 def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
     settings = FULL.model_copy(
-        update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="probe_kl", confidence=0.0)}
+        update={
+            "image_guidance": ImageGuidanceConfig(
+                weight=1.0, loss="probe_kl", confidence=0.0, probe={"steps": 5, "scans": 7}
+            )
+        }
     )
-    torch.manual_seed(0)
-    network, batch = build_network(BACKBONE), make_batch()
-    labels = np.arange(len(batch.feature)) % 19
-    probe = fit_probe(batch.feature.numpy(), labels, 19, 8, 5, 0)
+    batch = make_batch()
+    known = (batch.feature.numpy(), np.arange(len(batch.feature)) % 19)
+    objective = make_objective(settings, labelled_features=lambda most: known if most == 7 else None)
+    network, probe = objective.student.network, objective.kept["image"]
     before = [weight.clone() for weight in probe.parameters()]
-    objective = Objective(
-        StudentWithHeads(network, None, ProjectionHead(network.channels, 6)), settings, "torch", probe=probe
-    )
     moved = points_moved_by("image", objective, batch, of=0)
     assert moved[batch.guided].all()
     assert int(moved.sum()) == len(batch.guided)
@@ -224,7 +219,9 @@ def test_guidance_by_labels_moves_the_classifier_and_leaves_the_probe() -> None:
     assert all(
         weight.grad is None and torch.equal(weight, old) for weight, old in zip(probe.parameters(), before, strict=True)
     )
-    assert any(name.startswith("probe.") for name in objective.state_dict())  # resumed with the state, not fitted anew
+    assert any(
+        name.startswith("kept.image.") for name in objective.state_dict()
+    )  # resumed with the state, not fitted anew
 
 
 def test_teacher_follows_the_student() -> None:
@@ -250,25 +247,24 @@ def test_the_teacher_moves_by_the_decay_of_the_settings() -> None:
 
 
 def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> None:
-    objective = make_objective(
+    term = Contrastive(
         FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 0.75})})
     )
     logits = torch.full((4, 19), -100.0)
     logits[:, 2], logits[:, 5] = torch.tensor([3.0, 3.0, 2.0, 1.0]).log(), 0.0  # class 2: 3/4, 3/4, 2/3, 1/2
     logits[1, 2] += 1e-3
-    classes, known = objective._classes(torch.tensor([7, 255, 255, 255]), logits)
+    labels = torch.tensor([7, 255, 255, 255])
+    classes, known = term.classes(labels, labels == 255, logits)
     assert classes[:3].tolist() == [7, 2, 2]
     assert known.tolist() == [True, True, False, False]
 
 
 def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
-    objective = make_objective(
-        FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})})
-    )
+    term = Contrastive(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
     keys = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3])
-    assert objective._anchors(torch.tensor([False, True, True, True, True]), keys).tolist() == [2, 4]
-    assert objective._anchors(torch.tensor([False, True, False, True, False]), keys).tolist() == [1, 3]
-    assert objective._anchors(torch.zeros(5, dtype=torch.bool), keys).tolist() == []
+    assert term.anchors(torch.tensor([False, True, True, True, True]), keys, Ranks()).tolist() == [2, 4]
+    assert term.anchors(torch.tensor([False, True, False, True, False]), keys, Ranks()).tolist() == [1, 3]
+    assert term.anchors(torch.zeros(5, dtype=torch.bool), keys, Ranks()).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -295,7 +291,7 @@ def test_ramp_scales_the_consistency() -> None:
     found = losses(ramped, batch)["consistency"].item()
     whole = losses(make_objective(BASELINE), batch)["consistency"].item()
     assert found == pytest.approx(0.1 * whole, rel=1e-5)
-    later = {step: ramped(batch, step, torch.zeros(len(batch.labels)))["consistency"].item() for step in (3, 9, 10, 99)}
+    later = {step: ramped(step, batch)["consistency"].item() for step in (3, 9, 10, 99)}
     assert later == pytest.approx({3: 0.4 * whole, 9: whole, 10: whole, 99: whole}, rel=1e-2)
 
 
@@ -304,4 +300,4 @@ def test_the_contrastive_loss_rises_over_half_of_the_training_unless_the_setting
     ramp: int | None, expected: int
 ) -> None:
     settings = FULL.model_copy(update={"steps": 21, "contrastive": FULL.contrastive.model_copy(update={"ramp": ramp})})
-    assert contrast_ramp(settings) == expected
+    assert Contrastive(settings).ramp == expected

@@ -18,10 +18,10 @@ from ignet.config.training_2d import (
     SegformerConfig,
 )
 from ignet.data.images.dataset import random_factor
+from ignet.devices import autocast
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
 from ignet.models.segformer import build_segmenter
 from ignet.train.masking import mask_patches
-from ignet.train.regularise2d import arithmetic
 from ignet.train.run import TrainingRun
 
 CPU = torch.device("cpu")
@@ -143,7 +143,7 @@ def test_factors_lie_within_their_limits_and_off_draws_nothing() -> None:
 def test_number_formats() -> None:
     layer, x = torch.nn.Linear(4, 4), torch.rand(2, 4)
     for precision, expected in (("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        with arithmetic(CPU, precision):  # type: ignore[arg-type]
+        with autocast(CPU, precision):  # type: ignore[arg-type]
             assert layer(x).dtype == expected
 
 

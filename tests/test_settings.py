@@ -66,7 +66,7 @@ def test_a_method_is_noticed() -> None:
 
 
 def is_off(value: Any) -> bool:
-    return value is None or value is False or value == 0 or value == (1.0, 1.0)
+    return value is None or value is False or value in (0, (1.0, 1.0), {})
 
 
 def test_a_key_that_may_be_left_out_is_off_by_default() -> None:

@@ -22,7 +22,7 @@ from ignet.data.projection.correspondence import Correspondence
 from ignet.models.segformer import load_segmenter, sample_features
 from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_PREEMPTED, TrainingRun
-from ignet.train.schedule2d import learning_rate_factor
+from ignet.train.schedule import linear_decay
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 HEIGHT, WIDTH = 48, 80
@@ -172,9 +172,7 @@ def test_pretraining_learns_and_reports_held_out_images(work):
 def test_curves_hold_the_learning_rate_of_the_step_itself(work, training, settings):
     rates = np.genfromtxt(work / training / "curves.csv", delimiter=",", names=True)["learning_rate"]
     full = (Pretrain2DConfig if training == "pretrain" else Adapt2DConfig)(**settings)
-    expected = [
-        full.learning_rate * learning_rate_factor(step, full.steps, full.warmup_steps) for step in range(full.steps)
-    ]
+    expected = [full.learning_rate * linear_decay(step, full.steps, full.warmup_steps) for step in range(full.steps)]
     np.testing.assert_allclose(rates, expected, rtol=1e-5)  # six digits are written
     assert "learning_rate" not in json.loads((work / training / "metrics.json").read_text())
 

@@ -1,0 +1,132 @@
+"""The update step on two parameters, and the adaptation's objective, by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ignet.config.optimizer import OptimizerConfig
+from ignet.config.training_2d import Adapt2DConfig, SegformerConfig
+from ignet.models.segformer import build_segmenter
+from ignet.train.adaptation import AdaptationObjective
+from ignet.train.ema import update_ema
+from ignet.train.schedule import linear_decay
+from ignet.train.trainer import Objective, Trainer, last_metrics
+
+
+class Two(nn.Module):
+    """A weight of an encoder and a bias of a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(1, 1, bias=False)
+        self.head = nn.ParameterDict({"bias": torch.tensor([3.0])})
+        nn.init.constant_(self.encoder.weight, 2.0)
+
+    @property
+    def values(self) -> list[Tensor]:
+        return [self.encoder.weight, self.head["bias"]]
+
+
+class Slope(Objective):
+    """A plane with the gradient (3, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student, self.teacher = Two(), Two().requires_grad_(False)
+
+    def forward(self, step: int, scale: float) -> dict[str, Tensor]:
+        weight, bias = self.student.values
+        value = 3 * weight.sum() + 4 * bias.sum()
+        return {"loss": scale * value, "scale": torch.tensor(scale)}
+
+    def update_teacher(self, step: int) -> None:
+        update_ema(self.teacher, self.student, step, 0.75)
+
+
+SETTINGS = OptimizerConfig(steps=10, learning_rate=0.1, weight_decay=0.5, warmup_steps=1)
+FACTORS = (0.5, 0.9, 0.8)  # one step of warm-up, and a decay of a tenth a step from the beginning
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+@pytest.mark.parametrize("clip", [None, 2.5, 100.0])
+def test_the_update_step(decay_all: bool, clip: float | None) -> None:
+    """AdamW moves by the learning rate where all gradients are the same, whatever their size."""
+    settings = SETTINGS.model_copy(update={"decay_norms_and_biases": decay_all, "gradient_clip": clip})
+    objective = Slope()
+    trainer = Trainer(objective, settings, linear_decay, head_factor=10.0)
+    weight, bias = 2.0, 3.0
+    teacher = (weight, bias)
+    for step, factor in enumerate(FACTORS):
+        logged = trainer.step(step, 1.0)
+        rate = 0.1 * factor
+        value = 3 * weight + 4 * bias
+        weight = weight * (1 - 0.5 * rate) - rate
+        bias = bias * (1 - (0.5 * 10 * rate if decay_all else 0)) - 10 * rate
+        kept = min(1 - 1 / (step + 1), 0.75)
+        teacher = (kept * teacher[0] + (1 - kept) * weight, kept * teacher[1] + (1 - kept) * bias)
+        assert logged["learning_rate"] == pytest.approx(rate)
+        assert float(logged["loss"]) == pytest.approx(value, rel=1e-5) and float(logged["scale"]) == 1
+        student = [each.item() for each in objective.student.values]
+        assert student == pytest.approx([weight, bias], rel=1e-5)
+        average = [each.item() for each in objective.teacher.values]
+        assert average == pytest.approx(list(teacher), rel=1e-5)
+        gradients = [each.grad.item() for each in objective.student.values]
+        assert gradients == pytest.approx([1.5, 2.0] if clip == 2.5 else [3.0, 4.0], rel=1e-5)
+    assert trainer.parts.keys() == {"objective", "optimizer", "scheduler"}
+
+
+def test_last_metrics_are_means_over_a_tenth_of_the_steps() -> None:
+    history = [{"step": float(step), "loss": float(step), "learning_rate": 1.0} for step in range(20)]
+    assert last_metrics(history) == {"last_loss": 18.5}
+    assert last_metrics(history[:3]) == {"last_loss": 2.0}
+
+
+def test_the_adaptation_s_terms_by_hand() -> None:
+    """Their weights, whose labels and class weights each takes, and that the teacher is only averaged."""
+    torch.manual_seed(0)
+    weights = {"source_weight": 0.5, "mix_weight": 0.7, "scribble_weight": 1.3}
+    settings = Adapt2DConfig(**weights, masked={"weight": 0.3, "block": 8}, confidence=0.0, mix_jitter=0, mix_blur=0)
+    network = build_segmenter(SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=12))
+    of_source, of_target = torch.rand(19) + 0.5, torch.rand(19) + 0.5
+    objective = AdaptationObjective(network, settings, (of_source, of_target))
+    source = (torch.rand(2, 3, 32, 32), torch.randint(0, 19, (2, 32, 32)))
+    scribbles = torch.full((2, 32, 32), 255)
+    scribbles[:, 10] = 7
+    target = (torch.rand(2, 3, 32, 32), scribbles)
+    outputs: list[Tensor] = []
+    for model in (objective.teacher, objective.student):
+        model.register_forward_hook(lambda _, __, output: outputs.append(output.logits))
+    losses = objective(0, source, target)
+    taught, (on_source, _, on_target, on_masked) = outputs[0], outputs[1].chunk(4)
+
+    def cross_entropy(logits: Tensor, labels: Tensor, of_class: Tensor) -> float:
+        each = F.cross_entropy(logits, labels, ignore_index=255, reduction="none")
+        known = labels != 255
+        return float((each * of_class[labels.clamp(max=18)])[known].mean())
+
+    labels = torch.where(scribbles != 255, scribbles, taught.argmax(1))
+    expected = {
+        "source": cross_entropy(on_source, source[1], of_source),
+        "scribble": cross_entropy(on_target, scribbles, of_target),
+        "masked": cross_entropy(on_masked, labels, of_target),  # every pixel is sure enough, so q is 1
+    }
+    assert {name: float(losses[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
+    total = 0.5 * losses["source"] + 0.7 * losses["mix"] + 1.3 * losses["scribble"] + 0.3 * losses["masked"]
+    assert float(losses["loss"]) == pytest.approx(float(total), rel=1e-5) and float(losses["q"]) == 1
+    losses["loss"].backward()
+    assert all(weight.grad is not None for weight in objective.student.parameters())
+    assert all(weight.grad is None for weight in objective.teacher.parameters())
+    with torch.no_grad():
+        for weight in objective.student.parameters():
+            weight.add_(1.0)
+    objective.update_teacher(0)  # the first update copies
+    pairs = zip(objective.teacher.parameters(), objective.student.parameters(), strict=True)
+    assert all(torch.equal(teacher, student) for teacher, student in pairs)
+
+
+def test_without_supervision_scribbles_are_no_term() -> None:
+    network = build_segmenter(SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=12))
+    objective = AdaptationObjective(network, Adapt2DConfig(supervision="none"), (torch.ones(19), torch.ones(19)))
+    batch = (torch.rand(1, 3, 32, 32), torch.full((1, 32, 32), 255))
+    assert objective(0, batch, batch).keys() == {"loss", "source", "mix", "q"}

@@ -226,7 +226,7 @@ CODE = {
     "the version": CodeChange("ignet/__init__.py", replace('__version__ = "', '__version__ = "9.'), NOTHING),
     "a predicate of the 3D training": CodeChange(
         "ignet/train/needs.py",
-        replace("return settings.mean_teacher.weight > 0 or settings.image", "return settings.image"),
+        replace("return Need.UNLABELLED in", "return Need.UNLABELLED not in"),
         ALL_3D,
     ),
     "a default of a loss that two runs use": CodeChange(

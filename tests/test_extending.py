@@ -45,7 +45,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["losses_entropy", "flat"])
+@pytest.mark.parametrize("name", ["entropy", "flat"])
 def test_the_examples_pass_their_own_tests(extended: Path, name: str) -> None:
     command = [
         sys.executable,

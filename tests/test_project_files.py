@@ -176,8 +176,8 @@ def test_every_target_has_a_help_line() -> None:
 
 
 def test_links_and_files_in_documents_exist() -> None:
-    examples = {"ignet/losses/entropy.py", "ignet/models/flat.py", "ignet/data/importers/my_sensor.py"}
-    examples |= {"tests/test_losses_entropy.py", "tests/test_flat.py"}
+    examples = {"ignet/train/terms/entropy.py", "ignet/models/flat.py", "ignet/data/importers/my_sensor.py"}
+    examples |= {"tests/test_entropy.py", "tests/test_flat.py"}
     missing = []
     for path in READMES:
         text = path.read_text()

@@ -11,8 +11,8 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from ignet.config.base import LabelledPercent, Section, added
 from ignet.config.optimizer import OptimizerConfig
 from ignet.train.needs import uses_unlabelled
-from ignet.train.terms import TERMS
 from ignet.train.terms.base import Term
+from ignet.train.terms.registry import TERMS
 
 
 class LocalContextConfig(Section):

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ignet.train.terms import active_terms
 from ignet.train.terms.base import Need
 from ignet.train.terms.image_guidance import ImageGuidance
+from ignet.train.terms.registry import active_terms
 
 if TYPE_CHECKING:
     from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig

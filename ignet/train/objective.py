@@ -14,8 +14,8 @@ from ignet.models.sparse.engine import make_geometry
 from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
 from ignet.train.needs import needs_teacher
-from ignet.train.terms import active_terms
 from ignet.train.terms.base import Forward, StoredFeatures
+from ignet.train.terms.registry import active_terms
 from ignet.train.trainer import Objective
 
 

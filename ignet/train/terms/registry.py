@@ -1,0 +1,25 @@
+"""The list of the terms: a new one is a class in a module here, and its name in `TERMS`."""
+
+from typing import TYPE_CHECKING
+
+from ignet.train.terms.base import Term
+from ignet.train.terms.consistency import Consistency
+from ignet.train.terms.contrastive import Contrastive
+from ignet.train.terms.image_guidance import ImageGuidance
+from ignet.train.terms.supervised import CrossEntropy, Lovasz
+
+if TYPE_CHECKING:
+    from ignet.config.training_3d import Train3DConfig
+
+TERMS: tuple[type[Term], ...] = (
+    CrossEntropy,
+    Lovasz,
+    Consistency,
+    ImageGuidance,
+    Contrastive,
+)
+
+
+def active_terms(settings: "Train3DConfig") -> list[Term]:
+    """The terms whose weight is above 0, in the order of `TERMS`."""
+    return [term for term in (kind(settings) for kind in TERMS) if term.weight > 0]

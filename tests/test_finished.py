@@ -136,7 +136,9 @@ def test_every_training_looks_for_its_finished_result() -> None:
     ]
     assert len(trainings) == 3
     for text in trainings:
-        asked = r"identity = stage\.identity\(.*\n    if ranks\.any\(ranks\.main and take_back\(args, identity\)\):\n"
-        asked += r"        return\n"
+        asked = r"identity = stage\.identity\(.*\n    if take_back\(args, identity, ranks\):\n        return\n"
         assert re.search(asked, text)
-        assert "note_identity(args.out, identity)" in text
+        # before any data are opened
+        before = text[text.index("def main") : text.index("take_back(args")]
+        assert not re.search(r"(SourceDataset|ScanSource|open_target)\(", before)
+        assert "training.export(" in text

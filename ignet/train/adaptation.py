@@ -45,6 +45,7 @@ class AdaptationObjective(Objective):
     ) -> None:
         super().__init__()
         self.student, self.settings, self.distance, self.ranks = student, settings, distance, ranks or Ranks()
+        self.scribble_weight = settings.scribble_weight if settings.supervision != "none" else 0.0
         self.teacher = copy.deepcopy(student).eval().requires_grad_(False)
         self.source_weights, self.target_weights = (weights.to(self.ranks.device) for weights in class_weights)
 
@@ -67,13 +68,12 @@ class AdaptationObjective(Objective):
         with autocast(self.ranks.device, settings.precision):
             output = self.student(torch.cat([image[own] for image in images]))
         on_source, on_mix, on_target, *on_masked = output.logits.float().chunk(len(images))
+        known = (target_images, scribbles, weight_each(scribbles, self.target_weights))
         terms = {
             "source": (settings.source_weight, self._cross_entropy(on_source, source, own)),
             "mix": (settings.mix_weight, self._cross_entropy(on_mix, mixed, own)),
+            "scribble": (self.scribble_weight, self._cross_entropy(on_target, known, own)),
         }
-        if settings.supervision != "none":
-            known = (target_images, scribbles, weight_each(scribbles, self.target_weights))
-            terms["scribble"] = (settings.scribble_weight, self._cross_entropy(on_target, known, own))
         if self.distance:
             deep = output.deep.chunk(len(images))[0]
             terms["feature_distance"] = (1.0, self.distance(source_images[own], deep, source_labels[own]))

@@ -16,6 +16,7 @@ GUIDE = {
         "report",
         "benchmark",
         "reproducing",
+        "semi-supervision",
         "slurm",
         "several-gpus",
         "sharing",
@@ -28,7 +29,6 @@ GUIDE = {
 LAB_NOTES = {
     "Lab notes": [
         "ablation",
-        "semi-supervision",
         "recipe-2d",
         "recipe-3d",
         "measurements",

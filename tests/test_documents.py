@@ -108,7 +108,7 @@ def test_the_code_that_reads_them_runs(files: list[Path], tmp_path: Path, monkey
     exec(compile(code, "docs/data-formats.md", "exec"), names)
     assert names["index"].dtype == np.int32
     assert names["feature"].shape == (5, 3)
-    assert names["found"].points == 9
+    assert names["frame"].points == 9
 
 
 # --- the paper's tables -------------------------------------------------------

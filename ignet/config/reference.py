@@ -20,18 +20,18 @@ from ignet.files.atomic import atomic
 HEAD = """\
 # Configuration reference
 
-*Made from the classes in `ignet/config` by `make docs`; a test sees to it that both agree. Do not edit it by hand.*
+*Generated from the classes in `ignet/config` by `make docs`. Do not edit it by hand.*
 
 An experiment is a YAML file with the keys below; a heading such as `train_3d.backbone` is the mapping `backbone` in
-the mapping `train_3d`. Only `results` and `runs` have to be given. Unknown keys and wrong values are refused in one
-line that names the key, before anything runs. Several files after one `--configfile` are laid over each other, key by
-key (an option that stands twice is refused, for Snakemake would drop the first); `null` takes an entry of `runs` or
-`adaptations` out again, and with it the controls and statements that name it.
+the mapping `train_3d`. Only `results` and `runs` are required. Unknown keys and invalid values are rejected in one
+line that names the key, before anything runs. Several files after one `--configfile` are merged key by key, later
+files override earlier ones (a repeated option is refused, because Snakemake would drop the first); `null` removes an
+entry of `runs` or `adaptations`, and with it the controls and statements that name it.
 
-**Where a value comes from.** A meaning that ends with a name in brackets, such as (DAFormer: 0.01), says what that
-publication takes; the default may be another one. **A default without such a name is this project's own choice**,
-whether or not the meaning says so. Units stand first in the meaning; a key without a unit is a number of things, a
-share or a factor. What is published of the method, and which parts of it are ours: [method.md](method.md).
+**Where a value comes from.** A meaning that ends with a name in parentheses, such as (DAFormer: 0.01), has the value of
+that publication; the default may differ. **A default without such a name is this project's own choice**, whether or
+not the meaning says so. Units come first in the meaning; a key without a unit is a count, a share or a factor.
+[method.md](method.md) names the source of each part of the method.
 
 [Examples](#examples) of whole files are at the end.
 """

@@ -49,12 +49,12 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sphinx = False
-html_last_updated_fmt = None
 
 
 def prepare(app: Sphinx, page: str, source: list[str]) -> None:
-    """Inline formulas from GitHub's spelling to MyST's, and the navigation below the first page."""
+    """Inline formulas in MyST's spelling, titles for links named after a file, navigation below the first page."""
     source[0] = re.sub(r"\$`(.+?)`\$", r"{math}`\1`", source[0])
+    source[0] = re.sub(r"\[[\w-]+\.md\]\((?!\.\.)", "[](", source[0])
     if page == "index":
         for caption, pages in NAVIGATION.items():
             source[0] += "\n".join(["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])

@@ -32,6 +32,7 @@ LAB_NOTES = {
         "recipe-2d",
         "recipe-3d",
         "measurements",
+        "testing",
         "earlier-measurements",
     ]
 }

@@ -14,7 +14,7 @@ import snakemake.cli  # noqa: F401  loaded for the processes that are split off
 
 from ignet.config.experiment import load_experiment  # noqa: F401
 from ignet.stage.identity import code_hash
-from ignet.workflow.dag import write_plan
+from ignet.workflow import dag
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 
@@ -28,7 +28,8 @@ def main() -> None:
             os.wait()
             room += 1
         if os.fork() == 0:
-            write_plan(out, arguments)  # exits
+            dag.without_data = "--forceall" in arguments
+            dag.write_plan(out, arguments)  # exits
         room -= 1
     while True:
         try:

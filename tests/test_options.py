@@ -10,7 +10,7 @@ import yaml
 from ignet.cli import main as cli
 from ignet.config.folder import REQUIRED
 from ignet.errors import IgnetError
-from ignet.workflow.options import parse_settings, refuse_repeated
+from ignet.workflow.options import refuse_repeated
 from ignet.workflow.outcome import outcome
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -81,19 +81,6 @@ def test_why_hands_every_file_and_setting_on(monkeypatch: pytest.MonkeyPatch) ->
         cli.main(["why", "all", *shlex.split("--configfile a.yaml --configfile b.yaml --config x=1 y=2 --config z=3")])
     assert given == [["all", "--configfile", "a.yaml", "b.yaml", "--config", "x=1", "y=2", "z=3"]]
     refuse_repeated(given[0])
-
-
-def test_settings_are_read_as_snakemake_reads_them() -> None:
-    assert parse_settings([]) == {}
-    assert parse_settings(["aa=1", "bb={c: 2}", "dd=", "ee=text"]) == {
-        "aa": 1,
-        "bb": {"c": "2"},
-        "dd": None,
-        "ee": "text",
-    }
-    for wrong in ("nothing", "1a=2"):
-        with pytest.raises(IgnetError, match=rf"--config {wrong}: "):
-            parse_settings([wrong])
 
 
 # --- what is said at the end --------------------------------------------------

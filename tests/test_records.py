@@ -21,7 +21,7 @@ from tiny_state import CONFIG, ROOT, names, plans
 from ignet.config.folder import one_spelling
 from ignet.errors import IgnetError
 from ignet.workflow.persistence import BesideResults, Roots
-from ignet.workflow.unrecorded import refuse_without_record
+from ignet.workflow.records import refuse_without_record
 
 RATE = "train_3d={learning_rate: 0.5}"
 OUTPUT = "results/a/train_3d/full/seed0/model.safetensors"

@@ -118,9 +118,11 @@ def test_a_start_is_recorded_in_order_and_comes_back(tmp_path):
     )
     everything = made("all", {}, True)
     dag = SimpleNamespace(
-        dependencies={first: [], second: [first], everything: [second]}, needrun=lambda each: each.needed
+        jobs=[everything, second, first],
+        dependencies={first: [], second: [first], everything: [second]},
+        needrun=lambda each: each.needed,
     )
-    record_schedule(tmp_path, [everything, second, first], dag, 3, {"results": "r"})
+    record_schedule(tmp_path, dag, 3, {"results": "r"})
     found = read_schedule(tmp_path)
     assert [each.name for each in found.jobs] == ["adapt_2d adapted", "features x 00"]
     assert [each.after for each in found.jobs] == [[], [0]] and [each.needed for each in found.jobs] == [True, False]

@@ -22,6 +22,18 @@ def plan(folder: Path, *arguments: str, project: Path = ROOT, config: Path = CON
     return make_plan(["--configfile", str(config), *arguments], project / "Snakefile", folder)
 
 
+def first_plans(scratch: Path, wanted: dict[str, tuple[str, ...]]) -> dict[str, Plan]:
+    """Plans of all jobs of shipped experiments, without their data: name -> names of files in config/, or changes."""
+    arguments = {}
+    for name, parts in wanted.items():
+        files = [str(ROOT / "config" / f"{part}.yaml") for part in parts if "=" not in part]
+        changes = [part for part in parts if "=" in part]
+        more = ["--config", *changes] if changes else []
+        arguments[name] = (scratch / "none", ("--forceall", "--configfile", *files, *more))
+    (scratch / "none").mkdir()
+    return plans(scratch, arguments)
+
+
 def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dict[str, Plan]:
     """Many plans of the project as it is: name -> (folder, arguments). See plan_server.py for how they are made in
     little time."""
@@ -32,8 +44,7 @@ def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dic
             str(ROOT / "Snakefile"),
             "--directory",
             str(folder),
-            "--configfile",
-            str(CONFIG),
+            *([] if "--configfile" in more else ["--configfile", str(CONFIG)]),
             *more,
         ]
         for number, (folder, more) in enumerate(wanted.values())

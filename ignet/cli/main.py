@@ -205,22 +205,21 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from functools import reduce
-
-    from ignet.config.base import merge, read_yaml
     from ignet.config.experiment import load_experiment
     from ignet.workflow.costs import TABLE, read_rates
+    from ignet.workflow.dag import first_plan
     from ignet.workflow.facts import data_facts
-    from ignet.workflow.options import parse_settings
     from ignet.workflow.plan import make_plan
     from ignet.workflow.plan_text import plan_text
 
-    name = " ".join(map(str, args.configfile))
-    experiment = load_experiment(reduce(merge, [*map(read_yaml, args.configfile), parse_settings(args.config)]), name)
-    gpus = min(experiment.execution.gpus, 1) if args.gpus is None else args.gpus
-    cores = args.cores or os.cpu_count() or 1
-    if gpus < 0 or cores < 1:
+    gpus, cores = args.gpus, args.cores or os.cpu_count() or 1
+    if (gpus or 0) < 0 or cores < 1:
         raise IgnetError(f"plan: found --gpus {gpus} --cores {cores}, expected 0 or more GPUs and at least one core")
-    plan = make_plan(experiment, data_facts(experiment), read_rates(args.rates or TABLE), gpus, cores)
+    name, files = " ".join(map(str, args.configfile)), [str(file.absolute()) for file in args.configfile]
+    found = first_plan(["--configfile", *files, *(["--config", *args.config] if args.config else [])])
+    experiment = load_experiment(found.config, name)
+    gpus = min(experiment.execution.gpus, 1) if gpus is None else gpus
+    rates = read_rates(args.rates or TABLE)
+    plan = make_plan(found.schedule, experiment, data_facts(experiment), rates, gpus, cores)
     print(json.dumps(plan.as_json(), indent=2) if args.json else plan_text(plan, name))
     return 0

@@ -9,8 +9,7 @@ from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 from ignet.stage.identity import code_hash, code_parts
 from ignet.workflow.dag import PROJECT, make_plan
-from ignet.workflow.records import Records
-from ignet.workflow.unrecorded import REMEDY, some
+from ignet.workflow.records import REMEDY, Records, some
 from ignet.workflow.why import as_text, as_values, explain
 
 _TRAINED = ("pretrain_2d", "adapt_2d", "train_3d")

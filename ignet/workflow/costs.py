@@ -15,6 +15,21 @@ TABLE = Path(__file__).with_name("throughput.csv")
 
 _SAME_SIZE = 0.1
 
+GPUS = {"A100": 312e12, "H100": 989e12, "RTX 4090": 165e12}
+"""FLOP/s of a GPU's tensor cores in bfloat16 without sparsity, by the maker's data sheet (A100 SXM, H100 SXM)."""
+
+_DENSE, _SPARSE = (0.1, 0.4), (0.01, 0.05)
+UTILISATION = {
+    "pretrain_2d": _DENSE,
+    "adapt_2d": _DENSE,
+    "evaluate_2d": _DENSE,
+    "features": _DENSE,
+    "train_3d": _SPARSE,
+    "predict": _SPARSE,
+}
+"""Share of a GPU's FLOP/s that a stage is assumed to reach, at worst and at best (our choice, not measured); sparse
+convolution gathers and scatters rows, and some of the counted neighbours are empty."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -64,9 +79,9 @@ class Cost:
     Attributes:
         seconds: in all, without the start of the job; None where no such stage was measured.
         start: seconds of the job's start and end.
-        basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``other device``: the
-            CPU's rate, because no rate of the GPU was measured; ``not measured``.
-        rate: the row that it comes from.
+        basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``estimate``: by
+            multiply-adds, because no rate of a GPU was measured; ``not measured``.
+        rate: the row that it comes from, if any.
     """
 
     seconds: float | None
@@ -107,17 +122,24 @@ def merge_rates(old: Iterable[Rate], new: Iterable[Rate]) -> list[Rate]:
     return list({rate.key: rate for rate in (*old, *new)}.values())
 
 
-def cost(work: Work, rates: Sequence[Rate], device: str) -> Cost:
-    """Time of ``work`` on ``device``, from the measured row that is nearest in size; the newest, where several are."""
-    of_stage = [rate for rate in rates if rate.stage == work.stage]
-    here = [rate for rate in of_stage if rate.device == device]
-    candidates = _of_engine(here or of_stage, work.engine)
+def cost(work: Work, rates: Sequence[Rate], device: str, gpu: str = "A100", best: bool = False) -> Cost:
+    """Time of ``work`` on ``device``, from the measured row that is nearest in size; the newest, where several are.
+
+    Work of networks on a GPU without such a row is estimated for a ``gpu`` of `GPUS`, at its worst or best
+    `UTILISATION`; other work takes the CPU's time.
+    """
+    measured = [rate for rate in rates if rate.stage == work.stage]
+    here = [rate for rate in measured if rate.device == device]
+    if not here and device == "cuda" and work.stage in UTILISATION:
+        speed = GPUS[gpu] * UTILISATION[work.stage][best]
+        return Cost(2 * work.units * work.load / speed, 0.0, "estimate", None)
+    candidates = _of_engine(here or measured, work.engine)
     if not candidates:
         return Cost(None, 0.0, "not measured", None)
     newest_first = sorted(candidates, key=lambda rate: rate.date, reverse=True)
     rate = min(newest_first, key=lambda rate: round(abs(math.log(work.load / rate.load)), 6))
     ratio = work.load / rate.load
-    basis = "other device" if not here else "measured" if abs(ratio - 1) <= _SAME_SIZE else "scaled"
+    basis = "measured" if abs(ratio - 1) <= _SAME_SIZE else "scaled"
     return Cost(work.units * rate.seconds * ratio, rate.start, basis, rate)
 
 

@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
+from ignet.workflow.schedule import Scheduled, list_jobs
 
 PROJECT = Path(__file__).resolve().parents[2]
 TARGET_RULE = "all"
+
+only_plans, without_data = False, False
+"""Of a process that only plans: outputs without a record, or datasets that are not there, are no errors in it."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,30 @@ class Plan:
         jobs: those that would run, each after those that it waits for, without the target rule.
         config: the whole configuration.
         without_record: outputs that are there and that no job makes again, although nothing says how they were made.
+        schedule: the jobs, and those that need not run.
     """
 
     jobs: list[Job]
     config: dict[str, Any]
     without_record: list[str] = field(default_factory=list)
+    schedule: list[Scheduled] = field(default_factory=list)
+
+
+def first_plan(arguments: Sequence[str]) -> Plan:
+    """What Snakemake would run if nothing were there: no results, and not even the datasets.
+
+    Raises:
+        IgnetError: Snakemake found a fault; its words are in the message.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        return make_plan([*arguments, "--forceall"], directory=empty, options="first")
 
 
 def make_plan(
-    arguments: Sequence[str] = (), snakefile: Path = PROJECT / "Snakefile", directory: Path | str = "."
+    arguments: Sequence[str] = (),
+    snakefile: Path = PROJECT / "Snakefile",
+    directory: Path | str = ".",
+    options: str = "",
 ) -> Plan:
     """What Snakemake would run.
 
@@ -88,23 +107,15 @@ def make_plan(
         arguments: of Snakemake's command line, such as ``--configfile config/demo.yaml``.
         snakefile: the workflow.
         directory: the working directory, to which ``results`` is relative.
+        options: ``first``: the datasets need not be there.
 
     Raises:
         IgnetError: Snakemake found a fault; its words are in the message.
     """
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder, "plan.json")
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "ignet.workflow.dag",
-            str(plan),
-            "--snakefile",
-            str(snakefile),
-            "--directory",
-            str(directory),
-        ]
+        command = [sys.executable, "-P", "-c", "from ignet.workflow import dag; dag.main()", options, str(plan)]
+        command += ["--snakefile", str(snakefile), "--directory", str(directory)]
         # the package of the workflow's own folder, also where another copy of it is installed or lies in the current
         # folder (-P)
         paths = os.pathsep.join(
@@ -120,7 +131,8 @@ def make_plan(
 def read_plan(path: Path) -> Plan:
     """What ``write_plan`` wrote."""
     found = json.loads(path.read_text(encoding="utf-8"))
-    return Plan([Job(**values) for values in found["jobs"]], found["config"], found["without_record"])
+    jobs, schedule = [Job(**each) for each in found["jobs"]], [Scheduled(**each) for each in found["schedule"]]
+    return Plan(jobs, found["config"], found["without_record"], schedule)
 
 
 def _last_words(*texts: str) -> str:
@@ -198,17 +210,17 @@ def write_plan(out: str, arguments: list[str]) -> None:
     from snakemake.api import DAGApi
 
     from ignet.workflow.persistence import without_record
-    from ignet.workflow.unrecorded import only_plan
 
-    only_plan()
+    global only_plans
+    only_plans = True
     execute = DAGApi.execute_workflow
 
     def execute_and_tell(self: Any, *args: Any, **options: Any) -> Any:
         result = execute(self, *args, **options)
         dag = self.workflow_api._workflow.dag
-        jobs = [asdict(_describe(job, dag)) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
-        plan = {"jobs": jobs, "config": dag.workflow.globals["config"], "without_record": without_record(dag)}
-        Path(out).write_text(json.dumps(plan), encoding="utf-8")
+        jobs = [_describe(job, dag) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
+        plan = Plan(jobs, dag.workflow.globals["config"], without_record(dag), list_jobs(dag))
+        Path(out).write_text(json.dumps(asdict(plan)), encoding="utf-8")
         return result
 
     DAGApi.execute_workflow = execute_and_tell
@@ -216,5 +228,8 @@ def write_plan(out: str, arguments: list[str]) -> None:
     cli.main([*arguments, "--dry-run", "--nolock"])
 
 
-if __name__ == "__main__":
-    write_plan(sys.argv[1], sys.argv[2:])
+def main() -> None:
+    """Write a plan: ``options``, file and Snakemake's arguments stand on the command line."""
+    global without_data
+    without_data = sys.argv[1] == "first"
+    write_plan(sys.argv[2], sys.argv[3:])

@@ -28,17 +28,3 @@ def refuse_repeated(arguments: Sequence[str]) -> None:
                 f"{option}: found {times} times, expected once, for Snakemake takes the last one only; write all "
                 f"values after one {option}"
             )
-
-
-def parse_settings(values: Sequence[str]) -> dict[str, object]:
-    """``KEY=VALUE`` pairs as Snakemake's ``--config`` understands them; what stands in a nested mapping is text.
-
-    Raises:
-        IgnetError: one of them is no such pair.
-    """
-    from snakemake.cli import parse_config
-
-    try:
-        return dict(parse_config(list(values)))
-    except ValueError as error:
-        raise IgnetError(f"--config {' '.join(values)}: {' '.join(str(error).split())}") from None

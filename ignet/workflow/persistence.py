@@ -23,7 +23,7 @@ from snakemake.persistence.db import DbPersistence
 from snakemake.persistence.file import FilePersistence
 
 from ignet.errors import IgnetError
-from ignet.workflow.unrecorded import FOLDER
+from ignet.workflow.records import FOLDER
 
 
 @dataclass(frozen=True)

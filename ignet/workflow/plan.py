@@ -1,22 +1,25 @@
 """What an experiment costs before it runs: jobs, hours, wall time on given machines, disk.
 
-Pure: settings, facts and rates in.
+Pure: jobs, settings, facts and rates in.
 """
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ignet.config.experiment import ExperimentConfig
-from ignet.workflow.costs import Cost, Rate, cost
+from ignet.workflow.costs import GPUS, Cost, Rate, cost
 from ignet.workflow.facts import Facts
-from ignet.workflow.jobs import GPU_RULES, Job, plan_jobs
+from ignet.workflow.resources import GPU_STAGES
+from ignet.workflow.schedule import Scheduled
 from ignet.workflow.work import DISK_KINDS, Workload
 
 CPU, GPU = "cpu", "cuda"
-Graph = Mapping[Job, tuple[Job, ...]]
+Range = tuple[float, float]
+"""Seconds at best and at worst; equal where nothing is estimated."""
+J = TypeVar("J", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Stage:
     rule: str
     jobs: int
     device: str
-    seconds: float
+    seconds: Range
     costs: tuple[Cost, ...]
 
     @property
@@ -44,36 +47,68 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Times:
+    """How long an experiment takes.
+
+    Attributes:
+        gpu: the GPU of `GPUS` for which unmeasured stages are estimated; '' where there is no such stage.
+        stages: one a rule, in the order in which the workflow reaches them.
+        wall: from start to end, by list scheduling: a free machine takes the waiting job with the longest path behind
+            it.
+        longest_path: what no number of machines can undercut.
+    """
+
+    gpu: str
+    stages: tuple[Stage, ...]
+    wall: Range
+    longest_path: Range
+
+    def on(self, device: str) -> Range:
+        """Time of all jobs that run on a device."""
+        own = [stage.seconds for stage in self.stages if stage.device == device]
+        return sum(low for low, _ in own), sum(high for _, high in own)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values in hours: a number, or where something is estimated [at best, at worst]."""
+        return {
+            "stages": {
+                stage.rule: {"device": stage.device, "hours": _hours(stage.seconds), "basis": list(stage.bases)}
+                for stage in self.stages
+            },
+            "gpu_hours": _hours(self.on(GPU)),
+            "cpu_hours": _hours(self.on(CPU)),
+            "wall_hours": _hours(self.wall),
+            "longest_path_hours": _hours(self.longest_path),
+        }
+
+
+@dataclass(frozen=True)
 class Plan:
     """An experiment's cost.
 
     Attributes:
-        stages: one a rule, in the order in which the workflow reaches them.
-        gpus: GPUs that the jobs of `GPU_RULES` run on, one each; 0: these run on cores.
+        times: one, or where stages of GPUs are estimated one for each of `GPUS`.
+        gpus: GPUs that the jobs of `GPU_STAGES` run on, one each; 0: these run on cores.
         cores: CPU cores for all other jobs, one each.
-        wall: seconds from start to end, by list scheduling: a free machine takes the waiting job with the longest path
-            behind it.
-        longest_path: seconds that no number of machines can undercut.
         disk: bytes by kind, see `DISK_KINDS`; the training state at its peak.
         facts: the data that was counted.
     """
 
-    stages: tuple[Stage, ...]
+    times: tuple[Times, ...]
     gpus: int
     cores: int
-    wall: float
-    longest_path: float
     disk: dict[str, float]
     facts: Facts
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One a rule, with the times on the first GPU."""
+        return self.times[0].stages
 
     @property
     def jobs(self) -> int:
         """Number of jobs."""
         return sum(stage.jobs for stage in self.stages)
-
-    def seconds(self, device: str) -> float:
-        """Time of all jobs that run on a device."""
-        return sum(stage.seconds for stage in self.stages if stage.device == device)
 
     def rules(self, basis: str) -> list[str]:
         """Rules of which some work is known in this way."""
@@ -86,23 +121,14 @@ class Plan:
         return list({rate.key: rate for rate in used}.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; hours of GPUs only where a GPU was measured."""
-        borrowed = self.rules("other device")
-        hours = self.seconds(GPU) / 3600
+        """Plain values; what is estimated stands by the GPU under ``estimated`` and nowhere else."""
+        estimated = self.rules("estimate")
         return {
             "jobs": {stage.rule: stage.jobs for stage in self.stages},
-            "stages": {
-                stage.rule: {"device": stage.device, "hours": stage.seconds / 3600, "basis": list(stage.bases)}
-                for stage in self.stages
-            },
             "gpus": self.gpus,
             "cores": self.cores,
-            "gpu_hours": None if borrowed else hours,
-            "gpu_jobs_at_the_rate_of_one_cpu_thread_hours": hours if borrowed else None,
-            "cpu_hours": self.seconds(CPU) / 3600,
-            "wall_hours": self.wall / 3600,
-            "longest_path_hours": self.longest_path / 3600,
-            "other_device": borrowed,
+            **({} if estimated else self.times[0].as_json()),
+            "estimated": {times.gpu: times.as_json() for times in self.times} if estimated else {},
             "not_measured": self.rules("not measured"),
             "disk_bytes": {kind: round(size) for kind, size in self.disk.items()},
             "data": {
@@ -113,37 +139,60 @@ class Plan:
         }
 
 
-def make_plan(experiment: ExperimentConfig, facts: Facts, rates: Sequence[Rate], gpus: int, cores: int) -> Plan:
+def make_plan(
+    jobs: Sequence[Scheduled], experiment: ExperimentConfig, facts: Facts, rates: Sequence[Rate], gpus: int, cores: int
+) -> Plan:
     """Plan a first run of an experiment.
 
     Args:
+        jobs: all of the experiment, each after those that it waits for.
         experiment: validated settings.
         facts: what its data holds.
         rates: measured throughputs.
         gpus: number of GPUs; 0: none.
         cores: number of CPU cores, at least 1.
     """
-    graph, workload = plan_jobs(experiment), Workload(experiment, facts)
-    device = {job: GPU if gpus and job.rule in GPU_RULES else CPU for job in graph}
-    costs = {job: tuple(cost(work, rates, device[job]) for work in workload.of(job)) for job in graph}
-    seconds = {job: _seconds(parts) for job, parts in costs.items()}
-    depth = _depths(graph)
-    stages = tuple(
-        Stage(rule, count, CPU if rule not in GPU_RULES or not gpus else GPU, *_together(rule, seconds, costs))
-        for rule, count in sorted(Counter(job.rule for job in graph).items(), key=lambda item: depth[item[0]])
-    )
-    machines = {GPU: gpus, CPU: cores}
-    wall = list_schedule(graph, seconds, device, machines)
-    return Plan(
-        stages, gpus, cores, wall, max(paths(graph, seconds).values()), _disk(graph, workload, gpus or cores), facts
+    workload = Workload(experiment, facts)
+    graph = {number: job.after for number, job in enumerate(jobs)}
+    device = {number: GPU if gpus and job.rule in GPU_STAGES else CPU for number, job in enumerate(jobs)}
+    works = [workload.units(job) for job in jobs]
+    depth: list[int] = []  # jobs in the longest chain up to each
+    for job in jobs:
+        depth.append(1 + max((depth[other] for other in job.after), default=0))
+    rules = sorted(
+        {job.rule for job in jobs},
+        key=lambda rule: min(d for d, job in zip(depth, jobs, strict=True) if job.rule == rule),
     )
 
+    def times(gpu: str) -> Times:
+        ends = []
+        for best in (True, False):
+            costs = [
+                tuple(cost(work, rates, device[number], gpu, best) for work in parts)
+                for number, parts in enumerate(works)
+            ]
+            ends.append((costs, {number: _seconds(parts) for number, parts in enumerate(costs)}))
+        stages = []
+        for rule in rules:
+            own = [number for number, job in enumerate(jobs) if job.rule == rule]
+            low, high = (sum(seconds[number] for number in own) for _, seconds in ends)
+            known = tuple(part for number in own for part in ends[0][0][number])
+            stages.append(Stage(rule, len(own), device[own[0]], (low, high), known))
+        wall = [list_schedule(graph, seconds, device, {GPU: gpus, CPU: cores}) for _, seconds in ends]
+        longest = [max(paths(graph, seconds).values(), default=0.0) for _, seconds in ends]
+        return Times(gpu, tuple(stages), (wall[0], wall[1]), (longest[0], longest[1]))
 
-def paths(graph: Graph, seconds: Mapping[Job, float]) -> dict[Job, float]:
+    found = [times(next(iter(GPUS)))]
+    if any("estimate" in stage.bases for stage in found[0].stages):
+        found += [times(gpu) for gpu in list(GPUS)[1:]]
+    return Plan(tuple(found), gpus, cores, _disk(jobs, workload, gpus or cores), facts)
+
+
+def paths(graph: Mapping[J, Sequence[J]], seconds: Mapping[J, float]) -> dict[J, float]:
     """Time from the start of each job to the end of the longest chain of jobs behind it, itself included."""
-    behind: dict[Job, float] = {}
+    behind: dict[J, float] = {}
     # readers stand behind their inputs, so backwards all readers of a job are done before it
-    after: dict[Job, float] = defaultdict(float)
+    after: dict[J, float] = defaultdict(float)
     for job in reversed(list(graph)):
         behind[job] = seconds[job] + after[job]
         for each in graph[job]:
@@ -152,7 +201,7 @@ def paths(graph: Graph, seconds: Mapping[Job, float]) -> dict[Job, float]:
 
 
 def list_schedule(
-    graph: Graph, seconds: Mapping[Job, float], device: Mapping[Job, str], machines: Mapping[str, int]
+    graph: Mapping[J, Sequence[J]], seconds: Mapping[J, float], device: Mapping[J, str], machines: Mapping[str, int]
 ) -> float:
     """Time from start to end when each free machine takes the ready job with the longest path behind it.
 
@@ -165,15 +214,15 @@ def list_schedule(
     priority = paths(graph, seconds)
     order = {job: number for number, job in enumerate(graph)}
     waits = {job: len(found) for job, found in graph.items()}
-    readers: dict[Job, list[Job]] = defaultdict(list)
+    readers: dict[J, list[J]] = defaultdict(list)
     for job, found in graph.items():
         for each in found:
             readers[each].append(job)
-    ready: dict[str, list[tuple[float, int, Job]]] = {kind: [] for kind in machines}
-    running: list[tuple[float, int, Job]] = []
+    ready: dict[str, list[tuple[float, int, J]]] = {kind: [] for kind in machines}
+    running: list[tuple[float, int, J]] = []
     free, now = dict(machines), 0.0
 
-    def release(job: Job) -> None:
+    def release(job: J) -> None:
         heapq.heappush(ready[device[job]], (-priority[job], order[job], job))
 
     for job, count in waits.items():
@@ -198,24 +247,14 @@ def _seconds(parts: Sequence[Cost]) -> float:
     return max(part.start for part in parts) + sum(part.seconds or 0.0 for part in parts)
 
 
-def _depths(graph: Graph) -> dict[str, int]:
-    """Jobs in the longest chain up to the first job of each rule: the order in which the workflow reaches the rules."""
-    depth: dict[Job, int] = {}
-    for job, found in graph.items():
-        depth[job] = 1 + max((depth[each] for each in found), default=0)
-    return {rule: min(depth[job] for job in graph if job.rule == rule) for rule in {job.rule for job in graph}}
-
-
-def _together(
-    rule: str, seconds: Mapping[Job, float], costs: Mapping[Job, tuple[Cost, ...]]
-) -> tuple[float, tuple[Cost, ...]]:
-    jobs = [job for job in seconds if job.rule == rule]
-    return sum(seconds[job] for job in jobs), tuple(part for job in jobs for part in costs[job])
-
-
-def _disk(graph: Graph, workload: Workload, trainings: int) -> dict[str, float]:
-    left = [workload.disk(job) for job in graph]
+def _disk(jobs: Sequence[Scheduled], workload: Workload, trainings: int) -> dict[str, float]:
+    left = [workload.disk(job) for job in jobs]
     total = {kind: sum(each.get(kind, 0.0) for each in left) for kind in DISK_KINDS}
     states = sorted((each.get("training state", 0.0) for each in left), reverse=True)
     total["training state"] = sum(states[:trainings])  # at most so many train at the same time
     return {kind: size for kind, size in total.items() if size}
+
+
+def _hours(seconds: Range) -> float | list[float]:
+    low, high = (each / 3600 for each in seconds)
+    return low if low == high else [low, high]

@@ -1,11 +1,12 @@
 """A plan in words and columns."""
 
-from ignet.workflow.plan import CPU, GPU, Plan
+from ignet.workflow.costs import UTILISATION
+from ignet.workflow.plan import CPU, GPU, Plan, Range
 
 _WORDS = {
     "measured": "measured",
     "scaled": "scaled from another size",
-    "other device": "RATE OF ONE CPU THREAD, no GPU measured",
+    "estimate": "ESTIMATE for {gpu}",
     "not measured": "not measured, counts as 0",
 }
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -33,6 +34,12 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:,.0f} h ({seconds / 86400:,.0f} days)"
 
 
+def span(seconds: Range) -> str:
+    """Such as 4.5 h, or where it is estimated 10 to 40 h."""
+    low, high = map(hours, seconds)
+    return low if low == high else f"{low} to {high}"
+
+
 def amount(size: float) -> str:
     """Bytes in decimal units."""
     for unit, name in _UNITS:
@@ -44,14 +51,14 @@ def amount(size: float) -> str:
 def _stages(plan: Plan) -> list[str]:
     rows = [("stage", "jobs", "on", "time, one after the other", "known by")]
     for stage in plan.stages:
-        known = "; ".join(_WORDS[basis] for basis in stage.bases)
+        known = "; ".join(_WORDS[basis] for basis in stage.bases).format(gpu=plan.times[0].gpu)
         nothing = stage.bases == ("not measured",)
         rows.append(
             (
                 stage.rule,
                 str(stage.jobs),
                 {CPU: "CPU", GPU: "GPU"}[stage.device],
-                "-" if nothing else hours(stage.seconds),
+                "-" if nothing else span(stage.seconds),
                 known,
             )
         )
@@ -63,20 +70,23 @@ def _stages(plan: Plan) -> list[str]:
 
 
 def _totals(plan: Plan) -> list[str]:
-    borrowed = plan.rules("other device")
-    lines = [f"CPU  {hours(plan.seconds(CPU))} of one thread"]
-    if plan.gpus:
-        lines.append(f"GPU  {'not measured; one CPU thread would take ' if borrowed else ''}{hours(plan.seconds(GPU))}")
+    estimated = plan.rules("estimate")
     machines = f"{plan.gpus} GPU{'s' * (plan.gpus != 1)} and {plan.cores} CPU core{'s' * (plan.cores != 1)}"
-    slow = ", if a GPU were as slow as one CPU thread" if borrowed else ""
-    lines.append(
-        f"wall {hours(plan.wall)} on {machines}{slow}; the longest chain of jobs alone takes {hours(plan.longest_path)}"
-    )
-    if borrowed:
+    lines = [f"CPU  {span(plan.times[0].on(CPU))} of one thread"]
+    if estimated:
+        shares = sorted({UTILISATION[rule] for rule in estimated if rule in UTILISATION})
         lines.append(
-            f"No GPU's rate is in the table for {', '.join(borrowed)}: 'make bench-gpu' on a machine with one "
-            "measures it."
+            f"GPU  ESTIMATE for {', '.join(estimated)}: multiply-adds at "
+            + " and ".join(f"{low:.0%} to {high:.0%}" for low, high in shares)
+            + " of the GPU's peak (sparse and dense networks); 'make bench-gpu' on a machine with one measures it"
         )
+    for times in plan.times:
+        name = f"  {times.gpu}: " if estimated else ""
+        gpu = f"GPU  {span(times.on(GPU))}" if plan.gpus else ""
+        wall = (
+            f"wall {span(times.wall)} on {machines}; the longest chain of jobs alone takes {span(times.longest_path)}"
+        )
+        lines += [f"{name}{gpu}; {wall}"] if estimated else [line for line in (gpu, wall) if line]
     if missing := plan.rules("not measured"):
         lines.append(f"Not measured, and not in the sums: {', '.join(missing)}.")
     return lines

@@ -11,7 +11,6 @@ from pathlib import Path
 from ignet.config.experiment import ExperimentConfig
 from ignet.workflow.costs import Rate, cost
 from ignet.workflow.facts import Facts
-from ignet.workflow.jobs import Job
 from ignet.workflow.lock import LOCK
 from ignet.workflow.plan import CPU, list_schedule
 from ignet.workflow.schedule import Schedule, Scheduled
@@ -161,26 +160,14 @@ def is_locked(path: Path) -> bool:
 
 def _end(schedule: Schedule, left: Mapping[int, float]) -> float:
     """Seconds until all is done: each free slot takes the waiting job with the longest path behind it."""
-    keys = {number: _as_job(schedule.jobs[number]) for number in left}
-    graph = {
-        keys[number]: tuple(keys[other] for other in schedule.jobs[number].after if other in keys)
-        for number in sorted(left)
-    }
-    seconds = {keys[number]: value for number, value in left.items()}
-    return list_schedule(graph, seconds, dict.fromkeys(graph, CPU), {CPU: max(schedule.slots, 1)}) if graph else 0.0
-
-
-def _as_job(job: Scheduled) -> Job:
-    words = job.wildcards
-    return Job(
-        job.rule, words.get("sequence", ""), words.get("network", ""), words.get("run", ""), int(words.get("seed", -1))
-    )
+    graph = {number: [other for other in schedule.jobs[number].after if other in left] for number in sorted(left)}
+    return list_schedule(graph, left, dict.fromkeys(graph, CPU), {CPU: max(schedule.slots, 1)})
 
 
 def _from_table(job: Scheduled, workload: Workload | None, rates: Sequence[Rate]) -> float:
     if workload is None:
         return 0.0
-    parts = [cost(work, rates, CPU) for work in workload.of(_as_job(job))]
+    parts = [cost(work, rates, CPU) for work in workload.units(job)]
     return max((part.start for part in parts), default=0.0) + sum(part.seconds or 0.0 for part in parts)
 
 

@@ -1,15 +1,26 @@
 """What the hashes in a stage's identity were made of, kept beside the results, to say what changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
 from ignet.stage.fingerprint import KINDS, read_files, sequence_fingerprint
 from ignet.stage.identity import code_hash, code_parts
 
-FOLDER = "identity"
+IDENTITY = "identity"
 """Folder in the results; its files are named by the hash that they take apart, so none is ever changed."""
+
+FOLDER = "records"
+"""Folder in the results, and in the shared ones, with Snakemake's record of each output."""
+
+REMEDY = (
+    f"put the folder '{FOLDER}' of these results back, or make it again (--forcerun RULE, or remove it), or take it "
+    "as made with the "
+    "settings, code and data of now (--touch)"
+)
+"""What to do about an output without a record."""
 
 
 def record_code(results: Path, scripts: Iterable[Path]) -> None:
@@ -38,7 +49,7 @@ def record_data(
 
 
 def _record(results: Path, name: str, parts: dict[str, str]) -> None:
-    path = results / FOLDER / f"{name}.json"
+    path = results / IDENTITY / f"{name}.json"
     if not path.exists():
         write_json(path, parts)
 
@@ -84,7 +95,7 @@ class Records:
         return found
 
     def _read(self, name: str) -> dict[str, str] | None:
-        path = self.results / FOLDER / f"{name}.json"
+        path = self.results / IDENTITY / f"{name}.json"
         return read_json(path) if path.is_file() else None
 
 
@@ -94,3 +105,21 @@ def _newer(path: Path, kind: str, since: float, shown: int = 3) -> str:
     if not names:
         return f"files added, removed or replaced in {path}"
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def refuse_without_record(outputs: Sequence[str]) -> None:
+    """Say that changes cannot be noticed, where they cannot.
+
+    Raises:
+        IgnetError: there are such outputs.
+    """
+    if outputs:
+        raise IgnetError(
+            f"{some(outputs)}: found no record of how it was made, and without one no change of settings, code or data "
+            f"is noticed; {REMEDY}"
+        )
+
+
+def some(outputs: Sequence[str]) -> str:
+    """The first of some outputs, and how many more there are."""
+    return f"{outputs[0]} and {len(outputs) - 1} more" if len(outputs) > 1 else outputs[0]

@@ -11,6 +11,9 @@ TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 USE_GPU = ("evaluate_2d", "features_pca", "features", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
 
+GPU_STAGES = (*TRAININGS, *USE_GPU)
+"""Stages whose jobs take ``execution.device``; all others run on the CPU."""
+
 # MB: on the embedded world and on single real frames 240-760 were measured, resident; the two Snakemakes of a SLURM job
 # add about 250; the rest is room. Minutes: guesses with room, for nothing longer than such frames has been timed.
 ASKED = {

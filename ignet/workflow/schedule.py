@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,19 +60,22 @@ class Schedule:
     jobs: tuple[Scheduled, ...]
 
 
-def record_schedule(
-    results: Path, jobs: Sequence[Any], dag: Any, slots: int, experiment: dict[str, Any], target_rule: str = "all"
-) -> None:
+def record_schedule(results: Path, dag: Any, slots: int, experiment: dict[str, Any]) -> None:
     """Write what this call has to do.
 
     Args:
         results: folder of the results.
-        jobs: Snakemake's jobs, in any order.
-        dag: Snakemake's graph of them.
+        dag: Snakemake's graph of jobs.
         slots: as in :class:`Schedule`.
         experiment: plain values of all settings.
-        target_rule: rule that only collects files; left out.
     """
+    found = [asdict(job) for job in list_jobs(dag)]
+    values = {"started": time.time(), "slots": slots, "directory": os.getcwd(), "experiment": experiment, "jobs": found}
+    write_json(results / FILE, values)
+
+
+def list_jobs(dag: Any, target_rule: str = "all") -> list[Scheduled]:
+    """The jobs of Snakemake's graph, each after those that it waits for, without the target rule's."""
     order: dict[Any, int] = {}
 
     def visit(job: Any) -> None:
@@ -82,11 +84,9 @@ def record_schedule(
                 visit(other)
             order[job] = len(order)
 
-    for job in sorted(jobs, key=str):
+    for job in sorted(dag.jobs, key=str):
         visit(job)
-    found = [asdict(_describe(job, dag, order)) for job in order]
-    values = {"started": time.time(), "slots": slots, "directory": os.getcwd(), "experiment": experiment, "jobs": found}
-    write_json(results / FILE, values)
+    return [_describe(job, dag, order) for job in order]
 
 
 def read_schedule(results: Path) -> Schedule:

@@ -1,16 +1,16 @@
-"""How large the networks are, in closed form: parameters, multiply-adds, occupied voxels.
+"""Parameters and multiply-adds of the networks, counted on torch's meta device, and occupied voxels."""
 
-Needs no torch, so that a plan takes no time.
-"""
-
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import BackboneConfig
+
+if TYPE_CHECKING:  # networks are built only where a plan asks for their size
+    from torch import Tensor, nn
 
 KITTI_VOXELS = {0.05: 0.7522, 0.1: 0.5242, 0.2: 0.3057, 0.4: 0.1484, 0.8: 0.0621, 1.6: 0.0232, 3.2: 0.0078, 4.8: 0.0043}
 """Occupied voxels a point by the voxel's side in metres: the mean of 18 real frames of SemanticKITTI (sequences 00-02,
@@ -31,60 +31,34 @@ WORLD_VOXELS = {
 
 Shares = Mapping[float, float]
 
-_CLASSES_2D, _CLASSES_3D = 19, 19
-_FEATURES_3D = 4
-_STRIDES = (4, 8, 16, 32)
-_REDUCTION = (8, 4, 2, 1)
+
+def segformer_parameters(config: SegformerConfig) -> int:
+    """Parameters of a SegFormer."""
+    return _parameters(_segformer(config))
 
 
-class Layer(NamedTuple):
-    """Weights, and multiply-adds of one forward pass."""
-
-    weights: float
-    work: float
-
-
-def segformer_parameters(config: SegformerConfig) -> float:
-    """Parameters of a SegFormer, biases and norms left out."""
-    return sum(layer.weights for layer in _segformer(config, 0))
-
-
+@cache
 def segformer_work(config: SegformerConfig, pixels: float) -> float:
-    """Multiply-adds of one forward pass over an image of ``pixels`` pixels."""
-    return sum(layer.work for layer in _segformer(config, pixels))
+    """Multiply-adds of one forward pass over an image of ``pixels`` pixels; its shape hardly matters."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        _segformer(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta"))
+    return counter.get_total_flops() / 2
 
 
-def _segformer(config: SegformerConfig, pixels: float) -> Iterator[Layer]:
-    before, kernels = 3, (7, 3, 3, 3)
-    fine = pixels / _STRIDES[0] ** 2
-    for channels, depth, stride, reduction, kernel in zip(
-        config.hidden_sizes, config.depths, _STRIDES, _REDUCTION, kernels, strict=True
-    ):
-        tokens, keys = pixels / stride**2, pixels / stride**2 / reduction**2
-        yield _dense(before * channels * kernel**2, tokens)
-        yield _dense(
-            depth * (2 * channels**2 + 8 * channels**2 + 36 * channels), tokens
-        )  # query, projection, MLP of width 4 C
-        yield _dense(depth * 2 * channels**2, keys)
-        yield _dense(depth * (channels * reduction) ** 2 if reduction > 1 else 0, keys)
-        yield Layer(0, depth * 2 * tokens * keys * channels)  # attention itself
-        yield _dense(channels * config.decoder_channels, tokens)
-        before = channels
-    yield _dense(4 * config.decoder_channels**2 + config.decoder_channels * _CLASSES_2D, fine)
-
-
-def minkunet_parameters(config: BackboneConfig) -> float:
-    """Parameters of a MinkUNet and its classifier, norms left out."""
-    return sum(layer.weights for layer in _minkunet(config, 0, KITTI_VOXELS))
+def minkunet_parameters(config: BackboneConfig) -> int:
+    """Parameters of a MinkUNet and its classifier."""
+    return _parameters(_minkunet(config))
 
 
 def minkunet_work(config: BackboneConfig, points: float, shares: Shares) -> float:
-    """Multiply-adds of a forward pass over a scan of ``points`` points, with all neighbours occupied.
+    """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours were occupied.
 
-    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours; only ratios of these
-    figures are used.
+    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours.
     """
-    return sum(layer.work for layer in _minkunet(config, points, shares))
+    return _minkunet_work(config, points, tuple(shares.items()))
 
 
 def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
@@ -99,25 +73,57 @@ def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
     return float(points * np.exp(known))
 
 
-def _minkunet(config: BackboneConfig, points: float, shares: Shares) -> Iterator[Layer]:
-    rows = [occupied_voxels(points, config.voxel * 2**level, shares) for level in range(5)]
-    widths = [config.stem, *config.encoder]
-    yield _dense(27 * (_FEATURES_3D * config.stem + config.stem**2), rows[0])
-    for level, (cin, cout) in enumerate(pairwise(widths)):
-        yield Layer(8 * cin * cin, cin * cin * rows[level])
-        yield from _residual(cin, cout, config.blocks, rows[level + 1])
-    before = widths[-1]
-    for level, channels, skip in zip((3, 2, 1, 0), config.decoder, widths[-2::-1], strict=True):
-        yield Layer(8 * before * channels, before * channels * rows[level])
-        yield from _residual(channels + skip, channels, config.blocks, rows[level])
-        before = channels
-    yield _dense(before * _CLASSES_3D, points)
+@cache
+def _minkunet_work(config: BackboneConfig, points: float, shares: tuple[tuple[float, float], ...]) -> float:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    class Counted:
+        """A geometry without voxels: only their number at each level, and what convolutions between them cost."""
+
+        engine, device, work = "torch", torch.device("meta"), 0.0
+
+        def rows(self, stride: int) -> int:
+            return max(round(occupied_voxels(points, config.voxel * stride, dict(shares))), 1)
+
+        def coordinates(self, stride: int) -> "Tensor":
+            return torch.empty(self.rows(stride), 4, dtype=torch.int32, device="meta")
+
+        def convolve(
+            self, features: "Tensor", kernel: "Tensor", kernel_size: int, in_stride: int, out_stride: int
+        ) -> "Tensor":
+            # between levels each voxel of the finer one meets one offset of the kernel
+            offsets = len(kernel) if in_stride == out_stride else 1
+            self.work += offsets * kernel[0].numel() * self.rows(min(in_stride, out_stride))
+            return torch.empty(self.rows(out_stride), kernel.shape[2], device="meta")
+
+    network, geometry = _minkunet(config), Counted()
+    features = torch.empty(geometry.rows(1), next(network.parameters()).shape[1], device="meta")
+    inverse = torch.empty(round(points), dtype=torch.int64, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(features, geometry, inverse)
+    return geometry.work + counter.get_total_flops() / 2
 
 
-def _residual(cin: int, cout: int, blocks: int, rows: float) -> Iterator[Layer]:
-    for inner in [cin, *[cout] * (blocks - 1)]:
-        yield _dense(27 * (inner * cout + cout * cout) + (inner * cout if inner != cout else 0), rows)
+@cache
+def _segformer(config: SegformerConfig) -> "nn.Module":
+    import torch
+
+    from ignet.models.segformer import build_segmenter
+
+    with torch.device("meta"):
+        return build_segmenter(config.model_copy(update={"weights": "random"})).eval()
 
 
-def _dense(weights: float, rows: float) -> Layer:
-    return Layer(weights, weights * rows)
+@cache
+def _minkunet(config: BackboneConfig) -> "nn.Module":
+    import torch
+
+    from ignet.models.segmentor3d import build_network
+
+    with torch.device("meta"):
+        return build_network(config).eval()
+
+
+def _parameters(network: "nn.Module") -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,6 +1,5 @@
 """What each job does, in countable units, and what it leaves on disk. Pure: settings and facts in, numbers out."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ignet.config.experiment import ExperimentConfig
@@ -8,7 +7,7 @@ from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfi
 from ignet.config.training_3d import Train3DConfig
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
-from ignet.workflow.jobs import Job
+from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import Shares, minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
 
 BACKWARD = 3
@@ -76,92 +75,57 @@ def train_3d_load(settings: Train3DConfig, points: float, voxels: Shares) -> flo
 
 
 class Workload:
-    """What the jobs of an experiment do; each method is named as its rule."""
+    """What the jobs of an experiment do."""
 
     def __init__(self, experiment: ExperimentConfig, facts: Facts) -> None:
         self.experiment, self.facts = experiment, facts
         self.network = experiment.pretrain_2d.network
 
-    def of(self, job: Job) -> tuple[Work, ...]:
+    def units(self, job: Scheduled) -> tuple[Work, ...]:
         """The work of one job."""
-        rule: Callable[[Job], Sequence[Work]] = getattr(self, job.rule)
-        return tuple(rule(job))
+        facts, experiment, rule, wildcards = self.facts, self.experiment, job.rule, job.wildcards
+        frames = facts.frames.get(wildcards.get("sequence", ""), 0)
+        train, val = (
+            facts.count(each) for each in (experiment.dataset.train_sequences, experiment.dataset.val_sequences)
+        )
+        source_labels = Work("count_labels", facts.source_images, facts.source_pixels)
+        match rule:
+            case "world_source":
+                return (Work(rule, facts.source_images, facts.source_pixels),)
+            case "world_target" | "dataset_check" | "scribbles" | "projection":
+                return (Work(rule, frames, facts.points),)
+            case "pretrain_2d":
+                pretraining = experiment.pretrain_2d
+                held_out = -(-facts.source_images // HOLD_OUT_EVERY)
+                whole = segformer_work(self.network, facts.source_pixels)
+                steps = Work(rule, pretraining.steps, pretrain_load(pretraining))
+                return steps, source_labels, Work("evaluate_2d", held_out, whole)
+            case "adapt_2d":
+                adaptation = experiment.adaptation(wildcards["network"])
+                return Work(rule, adaptation.steps, adapt_load(adaptation, self.network)), source_labels
+            case "evaluate_2d":
+                return (self._images(rule, val),)
+            case "features_pca":
+                return (self._images("features", min(experiment.features.basis_frames, train)),)
+            case "features":
+                return (self._images(rule, frames),)
+            case "train_3d":
+                run = experiment.run(wildcards["run"])
+                load = train_3d_load(run, facts.points, facts.voxels)
+                return (Work(rule, run.steps, load, run.backbone.engine),)
+            case "predict" | "pseudo_label":
+                backbone, engine = experiment.run(wildcards["run"]).backbone, experiment.predict.engine
+                load = minkunet_work(backbone, facts.points, facts.voxels)
+                scans = frames if rule == "predict" else train
+                return (Work("predict", scans, load, backbone.engine if engine == "same" else engine),)
+            case "evaluate":
+                return (Work(rule, val, facts.points),)
+        return (Work(rule, 1, 1),)
 
-    def world_source(self, job: Job) -> list[Work]:
-        return [Work("world_source", self.facts.source_images, self.facts.source_pixels)]
-
-    def world_target(self, job: Job) -> list[Work]:
-        return [self._scans("world_target", job)]
-
-    def dataset_check(self, job: Job) -> list[Work]:
-        return [self._scans("dataset_check", job)]
-
-    def dataset_manifest(self, job: Job) -> list[Work]:
-        return [Work("dataset_manifest", 1, 1)]
-
-    def scribbles(self, job: Job) -> list[Work]:
-        return [self._scans("scribbles", job)]
-
-    def projection(self, job: Job) -> list[Work]:
-        return [self._scans("projection", job)]
-
-    def figures_projection(self, job: Job) -> list[Work]:
-        return [Work("figures_projection", 1, 1)]
-
-    def pretrain_2d(self, job: Job) -> list[Work]:
-        settings = self.experiment.pretrain_2d
-        held_out = -(-self.facts.source_images // HOLD_OUT_EVERY)
-        whole = segformer_work(self.network, self.facts.source_pixels)
-        return [
-            Work("pretrain_2d", settings.steps, pretrain_load(settings)),
-            self._source_labels(),
-            Work("evaluate_2d", held_out, whole),
-        ]
-
-    def adapt_2d(self, job: Job) -> list[Work]:
-        settings = self.experiment.adaptation(job.network)
-        return [Work("adapt_2d", settings.steps, adapt_load(settings, self.network)), self._source_labels()]
-
-    def evaluate_2d(self, job: Job) -> list[Work]:
-        return [self._images("evaluate_2d", self.facts.count(self.experiment.dataset.val_sequences))]
-
-    def features_pca(self, job: Job) -> list[Work]:
-        frames = self.facts.count(self.experiment.dataset.train_sequences)
-        return [self._images("features", min(self.experiment.features.basis_frames, frames))]
-
-    def features(self, job: Job) -> list[Work]:
-        return [self._images("features", self.facts.frames[job.sequence])]
-
-    def train_3d(self, job: Job) -> list[Work]:
-        settings = self.experiment.run(job.run)
-        load = train_3d_load(settings, self.facts.points, self.facts.voxels)
-        return [Work("train_3d", settings.steps, load, settings.backbone.engine)]
-
-    def pseudo_label(self, job: Job) -> list[Work]:
-        return [self._predicted(job, self.facts.count(self.experiment.dataset.train_sequences))]
-
-    def predict(self, job: Job) -> list[Work]:
-        return [self._predicted(job, self.facts.frames[job.sequence])]
-
-    def evaluate(self, job: Job) -> list[Work]:
-        return [Work("evaluate", self.facts.count(self.experiment.dataset.val_sequences), self.facts.points)]
-
-    def compare(self, job: Job) -> list[Work]:
-        return [Work("compare", 1, 1)]
-
-    def figures_data(self, job: Job) -> list[Work]:
-        return [Work("figures_data", 1, 1)]
-
-    def figures_predictions(self, job: Job) -> list[Work]:
-        return [Work("figures_predictions", 1, 1)]
-
-    def report(self, job: Job) -> list[Work]:
-        return [Work("report", 1, 1)]
-
-    def disk(self, job: Job) -> dict[str, float]:
+    def disk(self, job: Scheduled) -> dict[str, float]:
         """Bytes that a job leaves, by kind; kinds that are missing are none."""
         facts, train = self.facts, self.experiment.dataset.train_sequences
-        frames, label = facts.frames.get(job.sequence, 0), facts.points * _LABEL_BYTES
+        frames, label = facts.frames.get(job.wildcards.get("sequence", ""), 0), facts.points * _LABEL_BYTES
         match job.rule:
             case "world_source":
                 return {"world": facts.source_images * facts.source_pixels * _IMAGE_BYTES}
@@ -186,25 +150,16 @@ class Workload:
             case "pretrain_2d":
                 return _training(segformer_parameters(self.network), self.experiment.pretrain_2d.steps)
             case "adapt_2d":
-                return _training(segformer_parameters(self.network), self.experiment.adaptation(job.network).steps)
+                return _training(
+                    segformer_parameters(self.network), self.experiment.adaptation(job.wildcards["network"]).steps
+                )
             case "train_3d":
-                settings = self.experiment.run(job.run)
+                settings = self.experiment.run(job.wildcards["run"])
                 return _training(minkunet_parameters(settings.backbone), settings.steps)
         return {}
 
-    def _scans(self, stage: str, job: Job) -> Work:
-        return Work(stage, self.facts.frames[job.sequence], self.facts.points)
-
     def _images(self, stage: str, images: int) -> Work:
         return Work(stage, images, segformer_work(self.network, self.facts.pixels))
-
-    def _source_labels(self) -> Work:
-        return Work("count_labels", self.facts.source_images, self.facts.source_pixels)
-
-    def _predicted(self, job: Job, scans: int) -> Work:
-        backbone, engine = self.experiment.run(job.run).backbone, self.experiment.predict.engine
-        load = minkunet_work(backbone, self.facts.points, self.facts.voxels)
-        return Work("predict", scans, load, backbone.engine if engine == "same" else engine)
 
 
 def _training(parameters: float, steps: int) -> dict[str, float]:

@@ -22,18 +22,18 @@ from ignet.report.html.assets import assets_hash
 from ignet.stage.scheduler import check_places, out_of_memory, process_start
 from ignet.workflow.shared_results import find_artifacts, link_artifacts
 from ignet.files.scratch import remove_dead_folders
+from ignet.workflow import dag as dag_process
 from ignet.workflow.checks import add_checks
 from ignet.workflow.options import refuse_repeated
 from ignet.workflow.outcome import outcome
 from ignet.workflow.persistence import after_planning, keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
-from ignet.workflow.records import record_code, record_data
+from ignet.workflow.records import record_code, record_data, refuse_without_record
 from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
 from ignet.workflow.schedule import record_schedule
 from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.signals import Ending
 from ignet.workflow.states import FinishedJobs, remove_booked_states
-from ignet.workflow.unrecorded import refuse_without_record
 
 speak_any_locale()
 
@@ -150,7 +150,8 @@ def check_plan(dag):
         # commands such as --unlock or --summary have no executor; --touch makes records
         elif workflow.is_main_process and workflow.executor_plugin and not workflow.touch:
             add_checks(workflow, f"{RESULTS}/dataset/{{}}.json".format)
-            refuse_without_record(without_record(dag))
+            if not dag_process.only_plans:
+                refuse_without_record(without_record(dag))
     except IgnetError as error:
         stop(error)
 
@@ -201,7 +202,7 @@ def begin():
     # and what `ignet view` needs to say how far this call is
     # not workflow.cores, which a call without --cores, as on a cluster, refuses
     slots = workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
-    record_schedule(Path(RESULTS), list(workflow.dag.jobs), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
+    record_schedule(Path(RESULTS), workflow.dag, slots, EXPERIMENT.model_dump(mode="json"))
     logger.addHandler(FinishedJobs(lambda number: remove_states(number)))
     if workflow.local_exec:
         Ending(workflow.scheduler.exit_gracefully, end_jobs).listen()

@@ -10,7 +10,7 @@ LISTINGS = {}
 @cache
 def fingerprint(kinds, sequences):
     """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
-    if not DATA.root:
+    if not DATA.root or dag_process.without_data:
         return "embedded world"
     try:
         found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
@@ -23,7 +23,7 @@ def fingerprint(kinds, sequences):
 @cache
 def source_fingerprint():
     """Identity of the user's synthetic dataset."""
-    if not EXPERIMENT.source.root:
+    if not EXPERIMENT.source.root or dag_process.without_data:
         return "embedded world"
     try:
         return tree_fingerprint(Path(SOURCE))

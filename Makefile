@@ -36,13 +36,13 @@ kitti-sample: ## the same workflow on real frames: make kitti-sample ROOT=/path/
 	@$(MAKE) --no-print-directory setup
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/kitti-sample.yaml --config $(OF_ROOT) $(SNAKEMAKE_ARGS)
 
-# one experiment of the ablation: the file, and what is laid over it
+# one experiment of the ablation: the file, and what overrides it
 ABLATE := $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation.yaml
 HEADLINE := $(PY) workflow/scripts/headline.py --experiment
 # worlds that nothing was chosen on, PRESET-SEED
 WORLDS ?= residential-2 avenue-2
 
-ablation: setup ## every part of the method and its controls, over seeds, on two worlds: hours; goes on where it was stopped
+ablation: setup ## every part of the method and its controls, over seeds, on two worlds: hours; resumes where it was stopped
 	$(ABLATE)
 	$(ABLATE) config/ablation/headline.yaml config/ablation/avenue.yaml
 	$(HEADLINE) residential=results/ablation/residential avenue=results/ablation/avenue --out results/ablation/headline
@@ -75,7 +75,7 @@ test: setup ## all tests (PYTEST_ARGS="-k projection" for some)
 test-kills: setup ## kills the tiny workflow in every job, and compares the bytes: half an hour (SEED=7 for other moments)
 	$(PY) tests/kills.py --seed $(SEED) $(KILLS_ARGS)
 
-test-mutants: setup ## changes the recipe one place at a time, and tells what no test notices: hours, goes on where it was stopped (MUTANTS=losses for a part)
+test-mutants: setup ## changes the recipe one place at a time, and tells what no test notices: hours, resumes where it was stopped (MUTANTS=losses for a part)
 	$(PY) tests/mutants/run.py $(MUTANTS)
 
 test-slurm: setup ## a real one-node SLURM, and the workflow through it while jobs are killed: 20 minutes, root, Debian's packages
@@ -113,7 +113,7 @@ bench-data: setup ## how long a training pair takes to prepare: make bench-data 
 # each with the keys of config/feature-store/CODING.yaml
 CODINGS ?= float32 float16 int8 int8-48 int8-32
 
-feature-codings: setup ## what each coding of the features does to the final mIoU, 3 seeds each: hours; goes on where it was stopped
+feature-codings: setup ## what each coding of the features does to the final mIoU, 3 seeds each: hours; resumes where it was stopped
 	@for coding in $(CODINGS); do \
 	  $(ABLATE) config/ablation/headline.yaml config/feature-store.yaml config/feature-store/$$coding.yaml || exit 1; \
 	done

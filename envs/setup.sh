@@ -52,7 +52,7 @@ else
   install() {
     "$python" -m pip install --disable-pip-version-check --constraint envs/constraints.txt "$@" >> "$venv/log/packages.log" 2>&1 || {
       grep -E '^ERROR' "$venv/log/packages.log" | tail -n 3 >&2 || true
-      fail "pip could not install $* (see .venv/log/packages.log); mend that and call make setup again"
+      fail "pip could not install $* (see .venv/log/packages.log); fix that and call make setup again"
     }
   }
   install pip setuptools wheel ninja

@@ -102,7 +102,7 @@ def calibration(
 
 
 SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
-    # name of the fault, what is spoilt, the file below sequences/, what the line says, what mends it
+    # name of the fault, what is spoilt, the file below sequences/, what the line says, what fixes it
     ("no-sequence", lambda folder: shutil.rmtree(folder), "01", "no such folder", "data_odometry_velodyne"),
     (
         "sequence-name",

@@ -1,4 +1,4 @@
-"""The check of a whole dataset: one spoilt file or folder after the other, each found, named, and with what mends
+"""The check of a whole dataset: one spoilt file or folder after the other, each found, named, and with what fixes
 it."""
 
 import json

@@ -258,7 +258,7 @@ def test_the_relative_figure_stands_in_the_paragraph(runs):
     words = paragraph([], runs, names)
     # over the one seed that both have, not over all three
     assert "baseline reaches a benchmark mIoU of 4.7 % and full 8.4 %: a difference of -3.7" in words
-    assert "one seed decides nothing" in words
+    assert "one seed is not conclusive" in words
     assert "baseline reaches 56.2 % (95 % interval 56.2 to 56.2 %) of the fully supervised run full" in words
     assert paragraph([], runs, CompareConfig(method="nobody")) == ""
 

@@ -1,4 +1,4 @@
-"""The doctor tells a working environment from a broken one, and says what mends it."""
+"""The doctor tells a working environment from a broken one, and says what fixes it."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_a_python_without_any_package_gets_an_answer_and_no_traceback() -> None:
     assert answer.returncode == 1
     assert "ERROR: torch cannot be imported" in answer.stdout
     assert "ERROR: numpy is not installed" in answer.stdout
-    assert "to mend it: make setup" in answer.stdout
+    assert "to fix it: make setup" in answer.stdout
     assert answer.stderr == ""
 
 

@@ -14,7 +14,7 @@ from ignet.log import start_logging
 
 def add_data_commands(commands: Any) -> None:
     """Add them to the subparsers of the command line."""
-    _add_check(commands.add_parser("check", help="every fault of a dataset, and the download that mends it"))
+    _add_check(commands.add_parser("check", help="every fault of a dataset, and the download that fixes it"))
     _add_import(
         commands.add_parser("import", help="bring another data set or sensor into the layout that the workflow reads")
     )

@@ -1,4 +1,4 @@
-"""What is installed, whether it computes, what is missing and the command that mends it."""
+"""What is installed, whether it computes, what is missing and the command that fixes it."""
 
 import argparse
 import importlib.metadata
@@ -68,7 +68,7 @@ def describe(found: dict[str, Any]) -> str:
     lines += [f"engine      {_engine_line(name, engine)}" for name, engine in found["engines"].items()]
     lines += [f"{name:<11} {version or 'none'}" for name, version in found["tools"].items()]
     for problem in found["problems"]:
-        lines.append(f"{'ERROR' if problem['fatal'] else 'note'}: {problem['what']}; to mend it: {problem['fix']}")
+        lines.append(f"{'ERROR' if problem['fatal'] else 'note'}: {problem['what']}; to fix it: {problem['fix']}")
     lines.append("usable" if found["usable"] else "NOT usable")
     return "\n".join(lines)
 

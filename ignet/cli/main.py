@@ -179,7 +179,7 @@ def _why(args: argparse.Namespace) -> int:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    help_of_files = "experiment file; further ones are laid over it"
+    help_of_files = "experiment file; further ones override it"
     parser.add_argument("--configfile", type=Path, nargs="+", action="extend", required=True, help=help_of_files)
     _add_settings(parser)
     parser.add_argument(

@@ -50,7 +50,7 @@ def records_note(outputs: list[str]) -> str:
     """One line where outputs have no record, so that nobody can say whether what they depend on has changed."""
     if not outputs:
         return ""
-    return f"{some(outputs)}: there is no record of how it was made, so the workflow refuses to go on; {REMEDY}"
+    return f"{some(outputs)}: there is no record of how it was made, so the workflow refuses to continue; {REMEDY}"
 
 
 def versions_note(results: Path) -> str:

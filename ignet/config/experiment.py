@@ -82,7 +82,7 @@ class ExperimentConfig(Section):
     @field_validator("runs", "adaptations", mode="before")
     @classmethod
     def _without_null(cls, named: Any) -> Any:
-        # a file that is laid over another one cannot delete a key, but it can set it to null
+        # a file that overrides another one cannot delete a key, but it can set it to null
         return {name: value for name, value in named.items() if value is not None} if isinstance(named, dict) else named
 
     @model_validator(mode="after")

@@ -69,7 +69,7 @@ def _named(root: str) -> str:
         raise ValueError(
             "expected a folder: this experiment is for data of your own and takes none of the embedded world; name "
             "it on the command line, "
-            "such as --config 'dataset={root: /path/to/dataset}', or in a file that is laid over this one"
+            "such as --config 'dataset={root: /path/to/dataset}', or in a file that overrides this one"
         )
     return root
 

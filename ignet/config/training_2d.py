@@ -249,7 +249,7 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         gt=0,
         description="T by which target images are chosen for a class of their labels, as rare_class_temperature for "
         "the source; "
-        "every second crop is then laid over a label of it; null: images and crops at random, as in DAFormer "
+        "every second crop is then placed over a label of it; null: images and crops at random, as in DAFormer "
         "(our choice)",
     )
     mix_jitter: float = Field(

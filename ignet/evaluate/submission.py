@@ -44,7 +44,7 @@ class RefusedError(IgnetError):
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
         super().__init__(
-            f"{path}: found {number_of(faults)}, expected none in a submission; mend them and write it again"
+            f"{path}: found {number_of(faults)}, expected none in a submission; fix them and write it again"
         )
         self.faults = list(faults)
 

@@ -235,7 +235,7 @@ def _certainty(runs: Comparison, names: CompareConfig) -> str:
 def _pair(runs: Comparison, run: str, against: str) -> str:
     difference = runs.difference(run, against)
     cell = signed_cell(difference)
-    undecided = "one seed decides nothing" if difference and difference.seeds < MANY else "interval includes 0"
+    undecided = "one seed is not conclusive" if difference and difference.seeds < MANY else "interval includes 0"
     words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
     return (
         f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"

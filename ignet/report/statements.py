@@ -106,7 +106,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
         f"difference in percentage points of the {BENCHMARK}, where the points are all; elsewhere of the {OCCURRING}",
         "[low, high]: 95 % interval of a paired bootstrap over seeds and scans; holds: all of it above 0; does not "
         "hold: all of it below 0",
-        "one seed decides nothing",
+        "one seed is not conclusive",
         "without interval: 2D networks, one each, judged by the sign of their difference alone",
     )
     return Table("Statements", columns, tuple(rows), notes)
@@ -183,7 +183,7 @@ def _relative(runs: Comparison, method: str, reference: str) -> Estimate | None:
 
 def _meaning(difference: Estimate) -> str:
     if difference.seeds < MANY:
-        return "over these scans alone: one seed decides nothing"
+        return "over these scans alone: one seed is not conclusive"
     meanings = {HOLDS: "a gain", FAILS: "a loss", OPEN: "which may be chance"}
     return meanings[verdict(difference)]
 

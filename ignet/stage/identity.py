@@ -123,4 +123,4 @@ def _parse(path: Path) -> ast.Module:
 
 
 def _unreadable(path: Path, error: Exception) -> IgnetError:
-    return IgnetError(f"{path}: cannot be read as Python ({error}); mend or restore the file")
+    return IgnetError(f"{path}: cannot be read as Python ({error}); fix or restore the file")

@@ -95,7 +95,7 @@ class Stage(Generic[S]):
             "--state",
             type=Path,
             required=True,
-            help="folder of the training state, from which a killed training goes on",
+            help="folder of the training state, from which a killed training resumes",
         )
         self.add(
             "--workers", type=int, default=0, help="processes that prepare samples; the result does not depend on it"
@@ -104,7 +104,7 @@ class Stage(Generic[S]):
         self.add(
             "--max-minutes",
             type=float,
-            help="time limit of the scheduler's job: save and exit before it, for the next job to go on",
+            help="time limit of the scheduler's job: save and exit before it, for the next job to resume",
         )
         self.add(
             "--job-start", type=float, help="when that job started, in seconds since 1970; default: with this process"

@@ -42,6 +42,6 @@ class Curves:
 
     def _give_up(self, error: OSError) -> None:
         log.warning(
-            "%s: TensorBoard's files cannot be written (%s); the training goes on without them", self.folder, error
+            "%s: TensorBoard's files cannot be written (%s); the training continues without them", self.folder, error
         )
         self._writer = None

@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any
 
 EXIT_PREEMPTED = 75
-"""Exit code of a training that saved its state because it was asked to stop; the next start goes on from there."""
+"""Exit code of a training that saved its state because it was asked to stop; the next start resumes from there."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -54,7 +54,7 @@ class Interruption:
         self._before = {}
 
     def clear(self) -> None:
-        """The training has saved its state and goes on."""
+        """The training has saved its state and continues."""
         self.asked = False
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

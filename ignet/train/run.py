@@ -63,7 +63,7 @@ class TrainingRun:
 
     SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) make the run save after the current step and exit with
     ``EXIT_PREEMPTED``, and so does a time limit that is near; ``ignet.train.interruption`` says more. With a
-    ``deadline`` SIGTERM makes it save and go on.
+    ``deadline`` SIGTERM makes it save and continue.
 
     The state stays when the block ends, also after the last step: the files that the training wrote count only when the
     workflow has recorded them, and a workflow that ends before that removes them. The next start then finds the last
@@ -121,7 +121,7 @@ class TrainingRun:
         end_loader_processes()
         if self._interruption.at_once:
             log.warning(
-                "asked to stop again: ended in the middle of a step; the next start goes on after step %s",
+                "asked to stop again: ended in the middle of a step; the next start resumes after step %s",
                 self._saved or 0,
             )
         if line := explain(error):
@@ -250,7 +250,7 @@ class TrainingRun:
             self._interruption.clear()
             return
         log.warning(
-            "%s: state saved after step %d of %d; the next start goes on from there", reason, self.step, self.steps
+            "%s: state saved after step %d of %d; the next start resumes from there", reason, self.step, self.steps
         )
         sys.exit(EXIT_PREEMPTED)
 

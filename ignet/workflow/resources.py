@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from ignet.config.execution import ExecutionConfig
 
 TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
-"""Stages that keep a state: a job that reaches its time limit is gone on with by the next one."""
+"""Stages that keep a state: a job that reaches its time limit is resumed by the next one."""
 
 USE_GPU = ("evaluate_2d", "features_pca", "features", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
@@ -55,7 +55,7 @@ def memory_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int
 def runtime_of(execution: "ExecutionConfig", stage: str, attempt: int = 1) -> int:
     """Minutes that the ``attempt``-th try (from 1) of a job asks for.
 
-    A training goes on where it stopped, so it needs no more.
+    A training resumes where it stopped, so it needs no more.
     """
     own = execution.stages.get(stage)
     asked = (own and own.runtime) or (execution.runtime if stage in TRAININGS else ASKED[stage][1])

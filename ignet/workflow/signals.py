@@ -15,7 +15,7 @@ FIRST = (
     "SIGTERM: no other job will start; once more ends the running ones (trainings save their state, and go on "
     "from there)"
 )
-ENDING = "ending the running jobs; trainings save their state, and the same command goes on from there"
+ENDING = "ending the running jobs; trainings save their state, and the same command resumes"
 
 
 class Ending:

@@ -135,7 +135,7 @@ JOB_START = (os.getenv("IGNET_JOB_START") or f"{process_start():.0f}") if workfl
 os.environ.update(IGNET_JOB_START=JOB_START)
 
 
-# where trainings keep what only helps to go on: no outputs of Snakemake, which would remove them
+# where trainings keep what only helps to resume: no outputs of Snakemake, which would remove them
 STATES = {
     stage: Path(root, "state", stage)
     for stage, root in {"pretrain_2d": SHARED, "adapt_2d": SHARED, "train_3d": RESULTS}.items()
@@ -270,5 +270,5 @@ def memory(stage):
 
 
 def minutes(stage):
-    """Time limit for the scheduler; a retry gets more, but for a training, which goes on from its state."""
+    """Time limit for the scheduler; a retry gets more, but for a training, which resumes from its state."""
     return lambda wildcards, attempt: runtime_of(EXECUTION, stage, attempt)

@@ -53,7 +53,7 @@ def main() -> None:
     if report.faults:
         raise IgnetError(
             f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; "
-            "mend them all"
+            "fix them all"
         )
 
     points = sum(facts.points for facts in report.frames)

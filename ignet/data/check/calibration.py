@@ -167,7 +167,7 @@ def _projection(p2: NDArray[np.float64]) -> Iterator[_Finding]:
     if abs(determinant) < 1e-9:
         yield _Finding(kind, "line 'P2': found a matrix that cannot be inverted", expected, _AGAIN)
     elif determinant < 0:
-        yield _Finding(kind, "line 'P2': found a mirrored image or negative depths", expected, "mend its signs")
+        yield _Finding(kind, "line 'P2': found a mirrored image or negative depths", expected, "fix its signs")
     elif abs(length - 1) > _ROTATION:
         found = f"line 'P2': found a third row of length {length:.4g}, so that depths are no metres"
         yield _Finding(kind, found, f"length 1 in {expected}", f"divide P2 by {length:.6g}")

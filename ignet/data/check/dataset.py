@@ -202,7 +202,7 @@ def _root_fault(root: Path) -> Fault | None:
 
 
 def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
-    """Archives that lie in the dataset and would mend a fault, but were never unpacked."""
+    """Archives that lie in the dataset and would fix a fault, but were never unpacked."""
     needed = downloads_of(faults)
     for folder in (root, root.parent):
         for name in sorted(set(_entries(folder)) & set(needed)):
@@ -293,6 +293,6 @@ def describe(report: DatasetReport) -> str:
     lines.append(number_of(report.faults) + doubts)
     downloads = downloads_of(report.faults)
     if downloads:
-        lines.append("downloads that mend them:")
+        lines.append("downloads that fix them:")
         lines += [f"  {name}  ({DOWNLOADS.get(name, 'its publisher')}): {count}" for name, count in downloads.items()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what mends it."""
+"""Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what fixes it."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ class Fault:
         found: what was found.
         expected: what should be there.
         remedy: what to do.
-        download: the archive that mends it, where one does.
+        download: the archive that fixes it, where one does.
         files: names of all the files, where there are several of one folder.
     """
 
@@ -106,7 +106,7 @@ def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
 def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:
     """The fault that an error of reading a file tells of."""
     if isinstance(error, OSError):
-        remedy = _REMEDIES.get(type(error), "mend the link or the disk")
+        remedy = _REMEDIES.get(type(error), "fix the link or the disk")
         return Fault("unreadable", path, reason_of(error), "a file that can be read", remedy, download)
     found = error.found if error.path in (None, path, str(path)) else f"{error.path}: {error.found}"
     return Fault(kind, path, found, error.expected or "a readable file", error.remedy or "unpack it again", download)
@@ -114,7 +114,7 @@ def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str |
 
 _REMEDIES: dict[type[OSError], str] = {
     PermissionError: "give read permission (chmod -R u+rX)",
-    FileNotFoundError: "unpack it again, or mend the link",
+    FileNotFoundError: "unpack it again, or fix the link",
 }
 
 
@@ -136,7 +136,7 @@ def named(files: Sequence[str], most: int = 3) -> str:
 
 
 def downloads_of(faults: Sequence[Fault]) -> dict[str, int]:
-    """Number of faults that each archive mends, the most first."""
+    """Number of faults that each archive fixes, the most first."""
     counts: dict[str, int] = {}
     for fault in faults:
         if fault.download:

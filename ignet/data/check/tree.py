@@ -195,7 +195,7 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
             frames,
             found,
             f"a {KINDS[kind].noun}",
-            "mend the link or the permissions, or unpack it again",
+            "fix the link or the permissions, or unpack it again",
         )
     if folders:
         tree.fault(

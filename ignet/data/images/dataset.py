@@ -72,7 +72,7 @@ def crop_window(
         crop: height and width of the window; an image that is smaller is taken whole on that side.
         rng: draws the place.
         label: uint8 (H, W); with ``wanted``, windows are drawn until one holds 16 pixels of that class; after ten tries
-            the window is laid over a random pixel of the class.
+            the window is placed over a random pixel of the class.
         wanted: the class that the window should hold.
     """
     height, width = size

@@ -131,7 +131,7 @@ class _Writer:
         if there is not None:
             if len(labels) != len(there):
                 raise IgnetError(
-                    f"{where}: found {len(labels)} labels, expected {len(there)}, one a point; mend the layout's module"
+                    f"{where}: found {len(labels)} labels, expected {len(there)}, one a point; fix the layout's module"
                 )
             labels = labels[there]
         final = self._final(target)
@@ -175,7 +175,7 @@ def _as_scan(points: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     if points.ndim != 2 or points.shape[1] != 4 or points.dtype != np.float32:
         found = f"{points.dtype} {points.shape}"
         raise IgnetError(
-            f"{where}: found a scan {found}, expected float32 (N, 4): x, y, z, remission; mend the layout's module"
+            f"{where}: found a scan {found}, expected float32 (N, 4): x, y, z, remission; fix the layout's module"
         )
     return points.astype("<f4")
 
@@ -184,6 +184,6 @@ def _as_labels(labels: NDArray[np.uint32], where: str) -> NDArray[np.uint32]:
     if labels.ndim != 1 or labels.dtype != np.uint32:
         found = f"{labels.dtype} {labels.shape}"
         raise IgnetError(
-            f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; mend the layout's module"
+            f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; fix the layout's module"
         )
     return labels.astype("<u4")

@@ -17,7 +17,7 @@ ignet.rows = (id, rows) => {
 };
 
 ignet.showState = (found) => {
-  const state = found.alive ? `at work, about ${found.left} left` : found.done === found.jobs ? "done" : "not running: start the workflow again, and it goes on";
+  const state = found.alive ? `at work, about ${found.left} left` : found.done === found.jobs ? "done" : "not running: start the workflow again, and it resumes";
   document.getElementById("state").textContent = `${found.done} of ${found.jobs} jobs done; ${state}; started ${found.started}`;
   document.title = `${Math.floor(100 * found.share)} % – ${document.querySelector("h1").textContent}`;
   const whole = document.getElementById("whole");

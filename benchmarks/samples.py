@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from ignet.config.projection import ProjectionConfig
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig
 from ignet.data.formats.kitti import (
     calibration_path,
     frame_ids,
@@ -37,20 +37,21 @@ from ignet.data.formats.kitti import (
     scribble_path,
 )
 from ignet.data.lidar import batches as dataset
-from ignet.data.lidar import collate as views
 from ignet.data.lidar import lidar_dataset as scan_source
 from ignet.data.lidar.batches import TrainingSamples
 from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
+from ignet.models.backbones import minkunet
+from ignet.models.backbones.registry import collate_for
 
 PARTS = (
     (scan_source.ScanSource, "load"),
     (dataset, "fovmix"),
     (dataset, "random_view"),
-    (views, "voxelize"),
-    (views, "collate"),
+    (minkunet, "voxelize"),
+    (minkunet, "collate"),
 )
 
 
@@ -139,7 +140,15 @@ def main() -> None:
         mix, counts = FOVMixConfig(probability=1.0), []
         for words, context in (("without", None), ("with", LocalContextConfig(dropout=0.0))):
             source = ScanSource(root, frames, "scribbles", Path(name), files)
-            samples = TrainingSamples(source, 1, 0, options.voxel, mix, AugmentConfig(), context=context)
+            samples = TrainingSamples(
+                source,
+                1,
+                0,
+                collate_for(MinkUNetConfig(voxel=options.voxel, local_context=context)),
+                mix,
+                AugmentConfig(),
+                label_dropout=context and context.dropout,
+            )
             counts = [len(source.load(i)) for i in range(len(source))]
             found = measure(samples, options.pairs)
             parts = ", ".join(f"{part} {found[part]:.1f}" for _, part in PARTS)

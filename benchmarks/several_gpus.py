@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from sparse_engines import milliseconds, synthetic_scan
 
-from ignet.config.training_3d import BackboneConfig, Train3DConfig
+from ignet.config.training_3d import MinkUNetConfig, Train3DConfig
 from ignet.data.lidar.batches import Batch
-from ignet.data.lidar.collate import View
 from ignet.devices import pick_device
 from ignet.models.segmentor3d import build_network
 from ignet.models.sparse.engine import resolve_engine
+from ignet.models.sparse.voxels import VoxelBatch
 from ignet.train.distributed import join
 from ignet.train.objective import Objective3D
 
@@ -35,7 +35,7 @@ def make_batch(scans: range, voxels: int, voxel: float) -> Batch:
     )
     rng = np.random.default_rng(scans.start)
     count = len(coordinates)
-    view = View(coordinates, torch.from_numpy(rng.random((count, 4), np.float32)), torch.arange(count))
+    view = VoxelBatch(coordinates, torch.from_numpy(rng.random((count, 4), np.float32)), torch.arange(count))
     labels = torch.from_numpy(np.where(rng.random(count) < 1 / 12, rng.integers(0, 19, count), 255))
     nothing = torch.zeros(0, dtype=torch.int64)
     return Batch(view, view, labels, torch.zeros(count, dtype=torch.bool), nothing, torch.zeros(0, 0))
@@ -57,7 +57,7 @@ def main() -> None:
     ranks = join(device)
     torch.manual_seed(0)
     widths = [arguments.width * channels for channels in (16, 16, 32, 64, 96, 64, 48, 32, 32)]
-    backbone = BackboneConfig(stem=widths[0], encoder=tuple(widths[1:5]), decoder=tuple(widths[5:]))
+    backbone = MinkUNetConfig(stem=widths[0], encoder=tuple(widths[1:5]), decoder=tuple(widths[5:]))
     engine = resolve_engine("auto", device)
     settings = Train3DConfig(backbone=backbone, batch=arguments.batch)
     objective = Objective3D(build_network(backbone), settings, engine, ranks=ranks).to(device)

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ignet.data.lidar.voxels import collate, voxelize
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
-from ignet.models.minkunet import MinkUNet
+from ignet.models.backbones.minkunet import MinkUNet
 from ignet.models.sparse.engine import ENGINES, make_geometry, minkowski_fault
 from ignet.models.sparse.geometry import Geometry
+from ignet.models.sparse.voxels import collate, voxelize
 
 
 def synthetic_scan(voxels: int, voxel: float, seed: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def measure(engine: str, coordinates: torch.Tensor, width: float, repeats: int) 
 
     def step(geometry: Geometry) -> None:
         network.zero_grad(set_to_none=True)
-        network(features, geometry).square().mean().backward()
+        network.voxels(features, geometry).square().mean().backward()
 
     kept = make_geometry(engine, coordinates)
     warm = milliseconds(lambda: step(kept), repeats, device)

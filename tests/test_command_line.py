@@ -17,7 +17,7 @@ from ignet.cli import doctor
 from ignet.cli import main as cli
 from ignet.cli.completion import SHELLS, script
 from ignet.cli.main import INTERRUPTED, NOBODY_READS, main, make_parser
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.importers.registry import LAYOUTS
 from ignet.models.segmentor3d import build_network, save_network
 
@@ -105,7 +105,7 @@ def test_the_codes_of_the_page_are_those_of_the_help() -> None:
 
 @pytest.mark.parametrize("points", [0, 50])
 def test_predict(points: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+    settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
     (np.random.default_rng(0).random((points, 4), np.float32) * np.float32([9, 9, 2, 1])).tofile(tmp_path / "scan.bin")
     paths = [

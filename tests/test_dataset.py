@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
+from ignet.config.training_3d import AugmentConfig, MinkUNetConfig, FOVMixConfig, LocalContextConfig
 from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.labels import IGNORE, to_raw_ids
@@ -16,6 +16,7 @@ from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
+from ignet.models.backbones.registry import collate_for
 
 SECTOR = (-0.7, 0.7)
 CHANNELS = 3
@@ -23,6 +24,7 @@ FRAMES = {"00": ["000000", "000001", "000002"], "03": ["000000", "000004"]}
 OFF = FOVMixConfig()
 STILL = AugmentConfig(rotation=0, flip=False, scale=0, noise=0)
 VOXEL = 0.2
+FINE = collate_for(MinkUNetConfig(voxel=1e-3))
 
 
 class Tree:
@@ -100,9 +102,12 @@ def samples(
     seed: int = 0,
     fovmix: FOVMixConfig = OFF,
     augment: AugmentConfig = STILL,
+    context: LocalContextConfig | None = None,
     **more,
 ):
-    return TrainingSamples(source, batch, seed, VOXEL, fovmix, augment, **more)
+    collate = collate_for(MinkUNetConfig(voxel=VOXEL, local_context=context))
+    dropout = context.dropout if context else None
+    return TrainingSamples(source, batch, seed, collate, fovmix, augment, label_dropout=dropout, **more)
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
@@ -366,7 +371,7 @@ class TestBatch:
 
     def test_teacher_view_is_rigid_and_student_view_is_scaled(self, tree):
         # voxels this small hold one point each, so that the input features are the points of the view
-        dataset = TrainingSamples(tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(scale=0.05, noise=0))
+        dataset = TrainingSamples(tree.source(), 1, 0, FINE, OFF, AugmentConfig(scale=0.05, noise=0))
         for step in range(4):
             batch = dataset[step]
             length = np.linalg.norm(tree.points[dataset.scans_of(step)[0]][:, :3], axis=1)
@@ -379,7 +384,7 @@ class TestBatch:
 
     def test_noise_reaches_the_student_alone(self, tree):
         dataset = TrainingSamples(
-            tree.source(), 1, 0, 1e-3, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
+            tree.source(), 1, 0, FINE, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
         )
         batch, points = dataset[0], tree.points[dataset.scans_of(0)[0]]
         shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
@@ -387,7 +392,7 @@ class TestBatch:
 
     def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
         turned = AugmentConfig(rotation=180, flip=False, scale=0, noise=0)
-        dataset = TrainingSamples(tree.source(frames={"00": ["000000"]}), 2, 0, 1e-3, OFF, turned)
+        dataset = TrainingSamples(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, OFF, turned)
         angles = []
         for batch in (dataset[0], dataset[1]):
             for view in (batch.student, batch.teacher):
@@ -426,7 +431,7 @@ class TestFOVMix:
 
     def test_labels_and_features_travel(self, tree):
         # remission, which no view changes, tells each point's origin; voxels this small hold one point each
-        dataset = TrainingSamples(tree.source(), 2, 0, 1e-3, FOVMixConfig(probability=1.0, frusta=4), STILL)
+        dataset = TrainingSamples(tree.source(), 2, 0, FINE, FOVMixConfig(probability=1.0, frusta=4), STILL)
         batch = dataset[1]
         assert len(batch.student.coordinates) == len(batch.labels)
         remission = batch.student.features[batch.student.inverse][:, -1].double().numpy()
@@ -559,7 +564,9 @@ def test_rows_of_features_are_those_of_their_points(feature_of):
 
 def test_real_scans(kitti_sample):
     frames = {"00": ["000000", "000009"]}
-    dataset = TrainingSamples(ScanSource(kitti_sample, frames, "dense"), 2, 0, 0.05, OFF, AugmentConfig())
+    dataset = TrainingSamples(
+        ScanSource(kitti_sample, frames, "dense"), 2, 0, collate_for(MinkUNetConfig(voxel=0.05)), OFF, AugmentConfig()
+    )
     batch = dataset[0]
     assert len(batch.labels) > 200_000 and 50_000 < len(batch.student.coordinates) < len(batch.labels)
     assert (batch.labels != 255).float().mean() > 0.9

@@ -18,10 +18,12 @@ from two_processes import CASES
 
 from ignet.config.execution import ExecutionConfig
 from ignet.config.experiment import load_experiment
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.lidar.batches import TrainingSamples
 from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_PREEMPTED
@@ -330,7 +332,7 @@ def test_a_fault_ends_all_processes_with_one_line(tmp_path: Path, faulty: list[s
 def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
     settings = load_experiment({"results": "r", "runs": {"a": {}}}, "x").train_3d
     source = ScanSource(make_tree(frames=4), {"00": [f"{i:06d}" for i in range(4)]}, "scribbles")
-    common = (source, 3, 0, 0.5, settings.fovmix, settings.augment, True)
+    common = (source, 3, 0, collate_for(MinkUNetConfig(voxel=0.5)), settings.fovmix, settings.augment, True)
     whole = TrainingSamples(*common)[1]
     parts = [TrainingSamples(*common, Ranks(rank, size).local_slice(3))[1] for rank in range(size)]
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)

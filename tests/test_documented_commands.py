@@ -21,7 +21,7 @@ from test_own_sensor import write_object_frame
 from ignet.cli.main import make_parser
 from ignet.config.base import merge, read_yaml
 from ignet.config.experiment import load_experiment
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.models.segmentor3d import build_network, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -149,7 +149,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     predictions.mkdir(parents=True)
     for scan in (tree / "sequences/08/velodyne").iterdir():
         np.full(400, 40, "<u4").tofile(predictions / f"{scan.stem}.label")
-    settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+    settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(
         folder / "results/demo/train_3d/ignet/seed0/model.safetensors", build_network(settings), settings, "torch"
     )

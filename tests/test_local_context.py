@@ -7,9 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ignet.config.training_3d import BackboneConfig, LocalContextConfig
-from ignet.data.lidar.collate import make_view
+from ignet.config.training_3d import MinkUNetConfig, LocalContextConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 
 SMALL = LocalContextConfig(levels=((4, 8), (2, 4), (1, 1)), radius=40.0, dropout=0.0)
@@ -81,13 +81,14 @@ def test_the_defaults_are_the_published_cells() -> None:
 
 
 def test_off_it_is_no_part_of_a_settings_text() -> None:
-    assert "local_context" not in BackboneConfig().canonical()
-    assert "local_context" in BackboneConfig(local_context=SMALL).canonical()
+    assert "local_context" not in MinkUNetConfig().canonical()
+    assert "local_context" in MinkUNetConfig(local_context=SMALL).canonical()
 
 
 def test_a_view_carries_it_behind_the_other_features() -> None:
     points, labels = scan()
-    plain, with_context = make_view([points, points], 0.5), make_view([points, points], 0.5, SMALL, [labels, None])
+    plain = collate_for(MinkUNetConfig(voxel=0.5))([points, points], None)
+    with_context = collate_for(MinkUNetConfig(voxel=0.5, local_context=SMALL))([points, points], [labels, None])
     first = int((plain.coordinates[:, 0] == 0).sum())
     assert torch.equal(with_context.features[:, :4], plain.features) and torch.equal(
         with_context.inverse, plain.inverse
@@ -96,7 +97,7 @@ def test_a_view_carries_it_behind_the_other_features() -> None:
 
 
 def test_a_network_with_it_predicts_from_the_scan_alone_and_listens_to_labels(tmp_path: Path) -> None:
-    config = BackboneConfig(voxel=1.0, stem=4, encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), local_context=SMALL)
+    config = MinkUNetConfig(voxel=1.0, stem=4, encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), local_context=SMALL)
     torch.manual_seed(0)
     save_network(tmp_path / "model.safetensors", build_network(config), config, "torch")
     network, loaded, engine = load_network(tmp_path / "model.safetensors")

@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ignet.config.training_3d import BackboneConfig
-from ignet.data.lidar.voxels import collate, voxel_features, voxelize
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
-from ignet.models.minkunet import MinkUNet, from_minkowski_names, to_minkowski_names
+from ignet.models.backbones.minkunet import MinkUNet, from_minkowski_names, to_minkowski_names
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 from ignet.models.sparse.engine import make_geometry, minkowski_fault
+from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
 
 CPU = torch.device("cpu")
 FAULT = minkowski_fault(CPU)
 NEEDS_MINKOWSKI = pytest.mark.skipif(FAULT is not None, reason=f"{FAULT}; run `make setup`")
 ENGINES = ["torch", pytest.param("minkowski", marks=NEEDS_MINKOWSKI)]
-SMALL = BackboneConfig(stem=4, encoder=(4, 6, 8, 10), decoder=(8, 6, 6, 5), blocks=2, voxel=0.5)
+SMALL = MinkUNetConfig(stem=4, encoder=(4, 6, 8, 10), decoder=(8, 6, 6, 5), blocks=2, voxel=0.5)
 
 
 def scan(seed: int = 0, points: int = 3000) -> np.ndarray:
@@ -92,7 +92,7 @@ def run_unet(engine: str, dtype: torch.dtype, training: bool = True) -> tuple[Te
     network = MinkUNet(4, SMALL.stem, SMALL.encoder, SMALL.decoder, SMALL.blocks).to(dtype).train(training)
     coordinates, features, _ = voxels()
     features = features.to(dtype).requires_grad_()
-    result = network(features, make_geometry(engine, coordinates))
+    result = network.voxels(features, make_geometry(engine, coordinates))
     cotangent = torch.randn(result.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64).to(dtype)
     return result, list(torch.autograd.grad(result, [features, *network.parameters()], cotangent))
 
@@ -138,7 +138,7 @@ def test_points_of_a_voxel_share_their_result() -> None:
     torch.manual_seed(0)
     network = build_network(SMALL)
     coordinates, features, inverse = voxels()
-    logits, hidden = network(features, make_geometry("torch", coordinates), inverse)
+    logits, hidden = network(VoxelBatch(coordinates, features, inverse), "torch")
     assert logits.shape == (6000, 19) and hidden.shape == (6000, 5) == (6000, network.channels)
     torch.testing.assert_close(logits, network.classifier(hidden))
     row = int(inverse.bincount().argmax())
@@ -194,7 +194,7 @@ def test_a_checkpoint_serves_both_engines(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build_network(SMALL)
     coordinates, features, inverse = voxels()
-    network(features, make_geometry("minkowski", coordinates), inverse)
+    network(VoxelBatch(coordinates, features, inverse), "minkowski")
     save_network(tmp_path / "model.safetensors", network, SMALL, "minkowski")
     loaded, config, engine = load_network(tmp_path / "model.safetensors")
     assert engine == "minkowski" and config == SMALL
@@ -222,9 +222,10 @@ def test_the_file_holds_what_inference_needs(tmp_path: Path) -> None:
     [
         (lambda state, metadata: metadata.pop("backbone"), "lacks a readable 'backbone'"),
         (lambda state, metadata: metadata.update(classes="many"), "many"),
-        (lambda state, metadata: metadata.update(backbone='{"depth": 3}'), "unknown key 'depth'"),
+        (lambda state, metadata: metadata.update(backbone='{"name": "minkunet", "depth": 3}'), "unknown key 'depth'"),
+        (lambda state, metadata: metadata.update(backbone='{"name": "other"}'), "backbone 'other', expected minkunet"),
         (lambda state, metadata: state.pop("classifier.bias"), "weights do not fit.*classifier.bias"),
-        (lambda state, metadata: metadata.update(backbone=BackboneConfig().canonical()), "weights do not fit"),
+        (lambda state, metadata: metadata.update(backbone=MinkUNetConfig().canonical()), "weights do not fit"),
     ],
 )
 def test_foreign_files_are_refused(tmp_path: Path, change, words: str) -> None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ignet.config.training_3d import (
-    BackboneConfig,
+    MinkUNetConfig,
     ContrastiveConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
@@ -18,19 +18,19 @@ from ignet.config.training_3d import (
 )
 from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
-from ignet.data.lidar.collate import make_view
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import one_way_contrastive, prototypes
 from ignet.losses.guidance import guidance
 from ignet.losses.lovasz import lovasz_softmax
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
 from ignet.train.distributed import Ranks
 from ignet.train.needs import needs_teacher
 from ignet.train.objective import Objective3D
 from ignet.train.terms.contrastive import Contrastive
 
-BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+BACKBONE = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
     backbone=BACKBONE,
     image_guidance=ImageGuidanceConfig(weight=1.0, loss="cosine"),
@@ -46,8 +46,8 @@ def make_batch(seed: int = 0, count: int = 300) -> Batch:
     labels = np.where(rng.random(count) < 0.3, rng.integers(0, 19, count), 255)
     guided = np.flatnonzero(points[:, 0] > 4)
     return Batch(
-        student=make_view([points], 0.5),
-        teacher=make_view([points * np.float32([-1, 1, 1, 1])], 0.5),
+        student=collate_for(BACKBONE)([points], None),
+        teacher=collate_for(BACKBONE)([points * np.float32([-1, 1, 1, 1])], None),
         labels=torch.from_numpy(labels.astype(np.int64)),
         in_fov=torch.from_numpy(points[:, 0] > 4),
         guided=torch.from_numpy(guided),

@@ -17,12 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import BackboneConfig, MeanTeacherConfig, Train3DConfig
-from ignet.data.lidar.collate import make_view
+from ignet.config.training_3d import MinkUNetConfig, MeanTeacherConfig, Train3DConfig
 from ignet.errors import IgnetError
 from ignet.models.segformer import build_segmenter
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
-from ignet.models.sparse.engine import make_geometry
 from ignet.workflow.costs import GPUS, UTILISATION, Rate, cost, merge_rates, read_rates, write_rates
 from ignet.workflow.dag import Plan as Jobs
 from ignet.workflow.facts import SEMANTICKITTI_FRAMES, data_facts
@@ -237,8 +236,8 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
     assert segformer_work(config, 64 * 128) == pytest.approx(counter.get_total_flops() / 2, rel=0.03)
 
 
-@pytest.mark.parametrize("config", [BackboneConfig(), BackboneConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
-def test_size_of_the_3d_network(config: BackboneConfig) -> None:
+@pytest.mark.parametrize("config", [MinkUNetConfig(), MinkUNetConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
+def test_size_of_the_3d_network(config: MinkUNetConfig) -> None:
     kernels = [p for p in build_network(config).parameters() if p.dim() > 1]
     assert minkunet_parameters(config) == sum(p.numel() for p in build_network(config).parameters())
     # as many voxels at each level as points: each reaches all offsets of a kernel, but one of those between two levels
@@ -266,10 +265,10 @@ def test_a_training_pass_costs_three_forward_passes() -> None:
         build_network(supervised.backbone),
         np.random.default_rng(0).uniform(-8, 8, (2000, 4)).astype(np.float32),
     )
-    view, flops = make_view([scan], 0.5), []
+    batch, flops = collate_for(supervised.backbone)([scan], None), []
     for learns in (False, True):
         with FlopCounterMode(display=False) as counter:
-            logits, _ = model(view.features, make_geometry("torch", view.coordinates), view.inverse)
+            logits, _ = model(batch, "torch")
             if learns:
                 logits.sum().backward()
         flops.append(counter.get_total_flops())

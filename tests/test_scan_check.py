@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from ignet.cli.main import main
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.check.dataset import check_dataset, wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults
@@ -122,7 +122,7 @@ def test_returns() -> None:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+    settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
     return tmp_path / "model.safetensors"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ignet.data.lidar.fovmix import points_in_sector
-from ignet.data.lidar.voxels import COORDINATE_LIMIT, _sort, voxelize
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
+from ignet.models.sparse.voxels import COORDINATE_LIMIT, _sort, voxelize
 
 
 def plainly(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ignet.config.training_3d import (
-    BackboneConfig,
+    MinkUNetConfig,
     ContrastiveConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
@@ -24,14 +24,15 @@ from ignet.config.training_3d import (
 )
 from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
-from ignet.data.lidar.collate import View, make_view
 from ignet.devices import pick_device
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
+from ignet.models.sparse.voxels import VoxelBatch
 from ignet.train.batch_norm import SyncBatchNorm
 from ignet.train.distributed import Ranks, join
 from ignet.train.objective import Objective3D
 
-BACKBONE = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+BACKBONE = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 CONTRASTIVE = ContrastiveConfig(weight=0.5, ramp=0, channels=6, confidence=0.0, anchors=60)
 GUIDED = Train3DConfig(
     backbone=BACKBONE, image_guidance=ImageGuidanceConfig(weight=1.0, loss="cosine"), contrastive=CONTRASTIVE
@@ -76,8 +77,8 @@ def make_batch(step: int, scans: range, unlabelled: bool) -> Batch:
     )
 
 
-def view(clouds: list[np.ndarray]) -> View:
-    made = make_view(clouds, 0.5)
+def view(clouds: list[np.ndarray]) -> VoxelBatch:
+    made = collate_for(BACKBONE)(clouds, None)
     return replace(made, features=made.features.double())
 
 

@@ -48,16 +48,25 @@ class LocalContextConfig(Section):
         return self
 
 
-class BackboneConfig(Section):
+class BackboneSettings(Section):
+    """What every 3D network has; ``name`` is its key in `ignet.models.backbones.registry`."""
+
+    name: str
+    engine: Literal["auto", "torch", "minkowski"] = Field(
+        "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
+    )
+    local_context: LocalContextConfig | None = added(
+        None, description="labels around each point as input, for a run that others take pseudo-labels of; null: off"
+    )
+
+
+class MinkUNetConfig(BackboneSettings):
     """MinkUNet's shape.
 
     The defaults are a network for the embedded world; the values of the published one stand in brackets.
     """
 
     name: Literal["minkunet"] = Field("minkunet", description="the 3D network; there is one so far")
-    engine: Literal["auto", "torch", "minkowski"] = Field(
-        "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
-    )
     voxel: float = Field(0.3, gt=0, description="metres: side of a voxel (ScribbleKITTI's MinkowskiNet: 0.05)")
     stem: int = Field(16, ge=1, description="channels of the stem")
     encoder: tuple[int, int, int, int] = Field(
@@ -67,9 +76,10 @@ class BackboneConfig(Section):
         (48, 32, 32, 32), description="channels of the four decoder stages (published: 256 128 96 96)"
     )
     blocks: int = Field(1, ge=1, description="residual blocks in each stage (published: 2)")
-    local_context: LocalContextConfig | None = added(
-        None, description="labels around each point as input, for a run that others take pseudo-labels of; null: off"
-    )
+
+
+BackboneConfig = MinkUNetConfig
+"""The settings of any backbone: a union of classes, told apart by ``name``, as soon as there are two."""
 
 
 class MeanTeacherConfig(Section):
@@ -219,7 +229,7 @@ class Train3DConfig(OptimizerConfig):
     features: str = Field(
         "adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'"
     )
-    backbone: BackboneConfig = BackboneConfig()
+    backbone: BackboneConfig = MinkUNetConfig()
     steps: int = Field(400, ge=1, description="training steps")
     batch: int = Field(1, ge=1, description="scans a step")
     learning_rate: float = Field(1e-2, gt=0, description="largest learning rate of AdamW (one cycle, cosine)")

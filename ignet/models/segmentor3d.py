@@ -10,47 +10,41 @@ from torch import Tensor, nn
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
 from ignet.data.label_sets.labels import IGNORE
-from ignet.data.lidar.collate import make_view
-from ignet.data.lidar.local_context import context_channels
+from ignet.data.lidar.network_input import Input
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
-from ignet.models.minkunet import MinkUNet
-from ignet.models.sparse.engine import make_geometry
-from ignet.models.sparse.geometry import Geometry
-
-INPUTS = 4  # x, y, z, remission
+from ignet.models.backbones.registry import BACKBONES, collate_for
 
 
 class Network3D(nn.Module):
-    """A backbone over voxels and a linear classifier: all that inference needs. Train-only heads live outside of it."""
+    """A backbone and a linear classifier: all that inference needs. Train-only heads live outside of it."""
 
     def __init__(self, backbone: nn.Module, channels: int, classes: int = 19):
-        """Take a backbone that turns (M, 4) voxel features and a geometry into (M, channels)."""
+        """Take a `ignet.models.backbones.registry.Backbone` and the width of its features."""
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(channels, classes)
         self.channels = channels
 
-    def forward(self, features: Tensor, geometry: Geometry, inverse: Tensor) -> tuple[Tensor, Tensor]:
-        """Segment the points of a batch.
+    def forward(self, batch: Input, engine: str) -> tuple[Tensor, Tensor]:
+        """Segment the N points of a batch.
 
         Args:
-            features: float (M, 4) of the voxels, see `ignet.data.lidar.voxels.voxel_features`.
-            geometry: the M voxels.
-            inverse: int64 (N,) the voxel of each point.
+            batch: what the backbone's ``collate`` made of the scans.
+            engine: from `ignet.models.sparse.engine.resolve_engine`.
 
         Returns:
-            logits (N, classes) and the backbone's features (N, channels): all points of a voxel share them.
+            logits (N, classes) and the backbone's features (N, channels).
         """
-        hidden = self.backbone(features, geometry)
-        return self.classifier(hidden).index_select(0, inverse), hidden.index_select(0, inverse)
+        hidden, row = self.backbone(batch, engine)
+        # classified before they are spread: a row may be many points
+        logits = self.classifier(hidden)
+        return (logits, hidden) if row is None else (logits.index_select(0, row), hidden.index_select(0, row))
 
 
 def build_network(config: BackboneConfig, classes: int = 19) -> Network3D:
     """A network with fresh weights, drawn from torch's global generator."""
-    backbone = MinkUNet(
-        INPUTS + context_channels(config.local_context), config.stem, config.encoder, config.decoder, config.blocks
-    )
+    backbone = BACKBONES[config.name].build(config)
     return Network3D(backbone, backbone.channels, classes)
 
 
@@ -85,7 +79,9 @@ def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
         raise IgnetError(
             f"{path}: metadata lacks a readable {error}, expected a 3D network written by train_3d; train it again"
         ) from None
-    config = validate(BackboneConfig, settings, f"{path}: backbone")
+    if (name := settings.get("name")) not in BACKBONES:
+        raise IgnetError(f"{path}: found the backbone '{name}', expected {' or '.join(BACKBONES)}; update ignet")
+    config = validate(BACKBONES[name].settings, settings, f"{path}: backbone")
     network = build_network(config, classes)
     try:
         network.load_state_dict(state)
@@ -110,7 +106,7 @@ def predict_scan(
 
     Args:
         network: on ``device``; put into evaluation mode, and left in it.
-        config: gives the side of the voxels.
+        config: of the backbone.
         engine: from `ignet.models.sparse.engine.resolve_engine`.
         points: float32 (N, 4): x, y, z in metres, remission.
         device: computes.
@@ -125,8 +121,8 @@ def predict_scan(
     """
     if len(points) == 0:
         return np.zeros(0, np.uint8), np.zeros(0, np.float32)
-    view = make_view([points], config.voxel, config.local_context, [labels]).to(device)
-    logits, _ = network.eval()(view.features, make_geometry(engine, view.coordinates), view.inverse)
+    batch = collate_for(config)([points], [labels]).to(device)
+    logits, _ = network.eval()(batch, engine)
     confidence, ids = logits.float().softmax(1).max(1)
     if not torch.isfinite(confidence).all():
         raise IgnetError(

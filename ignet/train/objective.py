@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.lidar.batches import Batch
-from ignet.data.lidar.collate import View
+from ignet.data.lidar.network_input import Input
 from ignet.devices import autocast
 from ignet.models.segmentor3d import Network3D
-from ignet.models.sparse.engine import make_geometry
 from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
 from ignet.train.needs import needs_teacher
@@ -96,10 +95,9 @@ class Objective3D(Objective):
         assert batch.teacher is not None
         return self._predict(self.teacher.eval(), batch.teacher)
 
-    def _predict(self, model: StudentWithHeads, view: View) -> tuple[Tensor, Tensor]:
+    def _predict(self, model: StudentWithHeads, view: Input) -> tuple[Tensor, Tensor]:
         """Logits float32 (N, C) and point features (N, D)."""
-        geometry = make_geometry(self.engine, view.coordinates)
-        logits, points = model.network(view.features, geometry, view.inverse)
+        logits, points = model.network(view, self.engine)
         return logits.float(), points
 
 

@@ -15,6 +15,7 @@ from ignet.devices import seed_everything
 from ignet.files.atomic import file_hash
 from ignet.files.names import Sequences
 from ignet.log import log
+from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage.fingerprint import sequence_fingerprint
@@ -88,12 +89,12 @@ def main() -> None:
         source,
         settings.batch,
         args.seed,
-        settings.backbone.voxel,
+        collate_for(settings.backbone),
         settings.fovmix,
         settings.augment,
         needs_teacher(settings),
         ranks.local_slice(settings.batch),
-        settings.backbone.local_context,
+        context.dropout if (context := settings.backbone.local_context) else None,
     )
     with StageTraining(stage, identity, Trainer(objective, settings, one_cycle, ranks)) as training:
         training.fit(samples)

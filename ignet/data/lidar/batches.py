@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig
 from ignet.data.lidar.augment import random_view
-from ignet.data.lidar.collate import View, make_view
 from ignet.data.lidar.fovmix import Sample, fovmix, turn_sectors
 from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.network_input import Collate, Input
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 
@@ -35,8 +35,8 @@ class Batch:
         feature: float32 (n, D), those features.
     """
 
-    student: View
-    teacher: View | None
+    student: Input
+    teacher: Input | None
     labels: Tensor
     in_fov: Tensor
     guided: Tensor
@@ -62,12 +62,12 @@ class TrainingSamples(Dataset[Batch]):
         source: where scans come from.
         batch: scans a step.
         seed: of the order, of the mixing and of the views.
-        voxel: metres, side of a voxel.
+        collate: makes the backbone's input of scans and of labels that may be known.
         fovmix: how often, and how many camera sectors are mixed in.
         augment: the random views.
         teacher_view: also make the teacher's view.
         part: which of a step's scans this process takes; none: all of them.
-        context: the labels around each point as input features, see `ignet.data.lidar.local_context`; none: off.
+        label_dropout: share of the samples whose labels ``collate`` is not told; none: of all.
 
     Raises:
         IgnetError: FOVMix is on and the source has no correspondence.
@@ -78,21 +78,21 @@ class TrainingSamples(Dataset[Batch]):
         source: ScanSource,
         batch: int,
         seed: int,
-        voxel: float,
+        collate: Collate,
         fovmix: FOVMixConfig,
         augment: AugmentConfig,
         teacher_view: bool = True,
         part: slice | None = None,
-        context: LocalContextConfig | None = None,
+        label_dropout: float | None = None,
     ) -> None:
         if fovmix.probability > 0 and not source.has_camera:
             raise IgnetError(
                 "fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the "
                 "rule projection"
             )
-        self.source, self.batch, self.seed, self.voxel = source, batch, seed, voxel
+        self.source, self.batch, self.seed, self.collate = source, batch, seed, collate
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
-        self.part, self.context = range(batch)[part or slice(None)], context
+        self.part, self.label_dropout = range(batch)[part or slice(None)], label_dropout
 
     def scans_of(self, step: int) -> list[int]:
         """Numbers of the scans that step ``step`` starts from, before mixing."""
@@ -137,7 +137,7 @@ class TrainingSamples(Dataset[Batch]):
         except ValueError as error:
             raise IgnetError(f"fovmix.frusta {self.fovmix.frusta}: {error}") from error
 
-    def _view(self, samples: list[Sample], step: int, purpose: int) -> View:
+    def _view(self, samples: list[Sample], step: int, purpose: int) -> Input:
         strong = purpose == _STUDENT
         views: list[NDArray[np.float32]] = [
             random_view(
@@ -150,12 +150,12 @@ class TrainingSamples(Dataset[Batch]):
             )
             for b, sample in zip(self.part, samples, strict=True)
         ]
-        if self.context is None:
-            return make_view(views, self.voxel)
+        if self.label_dropout is None:
+            return self.collate(views, None)
         # one draw for both views of a sample: teacher and student know the same
-        kept = [step_generator(self.seed, step, _CONTEXT, b).random() >= self.context.dropout for b in self.part]
+        kept = [step_generator(self.seed, step, _CONTEXT, b).random() >= self.label_dropout for b in self.part]
         labels = [sample.labels if keep else None for sample, keep in zip(samples, kept, strict=True)]
-        return make_view(views, self.voxel, self.context, labels)
+        return self.collate(views, labels)
 
 
 def _rows(sample: Sample, guided: NDArray[np.int64]) -> NDArray[np.float32]:

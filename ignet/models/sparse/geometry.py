@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ignet.data.lidar.voxels import COORDINATE_LIMIT
 from ignet.errors import IgnetError
+from ignet.models.sparse.voxels import COORDINATE_LIMIT
 
 BATCH_LIMIT = 2**9
 
@@ -82,7 +82,7 @@ def duplicate_error(found: int, unique: int) -> IgnetError:
     """The error for coordinates that occur twice."""
     return IgnetError(
         f"voxel coordinates: found {found} rows but {unique} distinct voxels, expected each voxel once; "
-        "make them with ignet.data.lidar.voxels.voxelize"
+        "make them with ignet.models.sparse.voxels.voxelize"
     )
 
 

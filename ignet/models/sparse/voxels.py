@@ -1,13 +1,36 @@
-"""From points to voxels, and from single scans to a batch: pure functions of arrays."""
+"""From points to voxels, and from single scans to a batch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ignet.errors import IgnetError
 
 COORDINATE_LIMIT = 2**16  # voxels from the origin along each axis; sparse engines pack coordinates into one integer
 _BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
+
+
+@dataclass(frozen=True)
+class VoxelBatch:
+    """The voxels of a batch of scans; ``features[inverse]`` brings values of voxels back to points.
+
+    Attributes:
+        coordinates: int32 (M, 4), scan number in the batch, then x, y, z in voxels.
+        features: float32 (M, F), see :func:`voxel_features`, then the local context where there is one.
+        inverse: int64 (N,), row of each point's voxel.
+    """
+
+    coordinates: Tensor
+    features: Tensor
+    inverse: Tensor
+
+    def to(self, device: torch.device) -> "VoxelBatch":
+        """The same batch on ``device``."""
+        parts = (self.coordinates, self.features, self.inverse)
+        return VoxelBatch(*(tensor.to(device, non_blocking=True) for tensor in parts))
 
 
 def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

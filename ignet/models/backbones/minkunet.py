@@ -7,11 +7,46 @@ Shape and names follow mit-han-lab/spvnas (core/models/semantic_kitti/minkunet.p
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ignet.config.training_3d import MinkUNetConfig
+from ignet.data.lidar.local_context import add_local_context, context_channels
+from ignet.models.sparse.engine import make_geometry
 from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.layers import SparseConv3d, SparseSequential
+from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
+
+INPUTS = 4  # x, y, z, remission
+
+
+def collate_scans(
+    scans: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8] | None] | None, config: MinkUNetConfig
+) -> VoxelBatch:
+    """Voxelise scans into one batch.
+
+    Args:
+        scans: float32 (N_i, 4) each: x, y, z in metres, remission.
+        labels: of each scan, uint8 (N_i,), 255 where there is none; None for a scan, or for all: no label is known.
+        config: the side of a voxel, and whether the labels around a point are input features.
+    """
+    voxelized = [voxelize(points, config.voxel) for points in scans]
+    coordinates, inverse = collate([cells for cells, _, _ in voxelized], [inverse for _, inverse, _ in voxelized])
+    features, context = [], config.local_context
+    for points, known, (_, _, first) in zip(scans, labels or [None] * len(scans), voxelized, strict=True):
+        plain = voxel_features(points, first)
+        features.append(add_local_context(plain, points, first, known, context) if context else plain)
+    # one scan with local context has tens of megabytes of features: not to be copied for nothing
+    joined = features[0] if len(features) == 1 else np.concatenate(features)
+    return VoxelBatch(torch.from_numpy(coordinates), torch.from_numpy(joined), torch.from_numpy(inverse))
+
+
+def build(config: MinkUNetConfig) -> "MinkUNet":
+    """A MinkUNet with fresh weights, drawn from torch's global generator."""
+    channels = INPUTS + context_channels(config.local_context)
+    return MinkUNet(channels, config.stem, config.encoder, config.decoder, config.blocks)
 
 
 def conv_norm(
@@ -68,7 +103,11 @@ class MinkUNet(nn.Module):
         )
         self.channels = decoder[-1]
 
-    def forward(self, features: Tensor, geometry: Geometry) -> Tensor:
+    def forward(self, batch: VoxelBatch, engine: str) -> tuple[Tensor, Tensor]:
+        """Features float (M, channels) of the voxels, and the row int64 (N,) of each point's voxel."""
+        return self.voxels(batch.features, make_geometry(engine, batch.coordinates)), batch.inverse
+
+    def voxels(self, features: Tensor, geometry: Geometry) -> Tensor:
         """Float (M, in_channels) features of the voxels -> float (M, channels), rows in the same order."""
         stride, skips = 1, []
         features = self.stem(features, geometry, stride)

@@ -1,0 +1,1 @@
+"""3D networks, each a module and a line in the registry."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ignet.config.training_3d import MinkUNetConfig, LocalContextConfig
+from ignet.config.training_3d import LocalContextConfig, MinkUNetConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from ignet.config.training_3d import (
-    MinkUNetConfig,
     ContrastiveConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
+    MinkUNetConfig,
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import MinkUNetConfig, MeanTeacherConfig, Train3DConfig
+from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
 from ignet.errors import IgnetError
 from ignet.models.segformer import build_segmenter
 from ignet.models.backbones.registry import collate_for

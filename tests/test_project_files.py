@@ -176,7 +176,7 @@ def test_every_target_has_a_help_line() -> None:
 
 
 def test_links_and_files_in_documents_exist() -> None:
-    examples = {"ignet/train/terms/entropy.py", "ignet/models/flat.py", "ignet/data/importers/my_sensor.py"}
+    examples = {"ignet/train/terms/entropy.py", "ignet/models/backbones/flat.py", "ignet/data/importers/my_sensor.py"}
     examples |= {"tests/test_entropy.py", "tests/test_flat.py"}
     missing = []
     for path in READMES:

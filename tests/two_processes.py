@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from ignet.config.training_3d import (
-    MinkUNetConfig,
     ContrastiveConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
+    MinkUNetConfig,
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier

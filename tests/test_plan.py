@@ -19,8 +19,8 @@ from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
 from ignet.errors import IgnetError
-from ignet.models.segformer import build_segmenter
 from ignet.models.backbones.registry import collate_for
+from ignet.models.segformer import build_segmenter
 from ignet.models.segmentor3d import build_network
 from ignet.workflow.costs import GPUS, UTILISATION, Rate, cost, merge_rates, read_rates, write_rates
 from ignet.workflow.dag import Plan as Jobs

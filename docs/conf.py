@@ -31,6 +31,7 @@ LAB_NOTES = {
         "ablation",
         "recipe-2d",
         "recipe-3d",
+        "published",
         "measurements",
         "testing",
         "earlier-measurements",

@@ -117,7 +117,7 @@ def test_the_code_that_reads_them_runs(files: list[Path], tmp_path: Path, monkey
 def test_published_figures_are_those_of_the_package() -> None:
     expected = [[str(cell) for cell in row] for row in published_table().rows]
     assert [
-        row for row in rows("reproducing.md") if row[0].startswith(("ScribbleKITTI, val", "SemanticKITTI, val"))
+        row for row in rows("published.md") if row[0].startswith(("ScribbleKITTI, val", "SemanticKITTI, val"))
     ] == expected
 
 

@@ -138,8 +138,7 @@ def read_live_scan(path: Path, remission_scale: float = 1.0) -> tuple[NDArray[np
         remission_scale: as of `read_scan`.
 
     Returns:
-        points float32 (N, 4) as `read_scan` gives them, and bool (N,): false for a point with a NaN, or at exactly 0 0
-        0.
+        points float32 (N, 4) as of `read_scan`, and bool (N,): false for a point with a NaN, or at exactly 0 0 0.
 
     Raises:
         IgnetError: as `read_scan`, of the points with a return; or there is none.
@@ -212,10 +211,7 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
 
 
 def _are_floats(data: bytes) -> bool:
-    """Whether labels were written as float32: whole numbers, some of them not 0.
-
-    As float32, labels of few instances are all but 0.
-    """
+    """Whether labels are float32: whole numbers, not all 0 (read as float32, uint32 labels are next to 0)."""
     values = np.frombuffer(data, "<f4")
     return bool((values >= 1).any() and (values == np.round(values)).all())
 
@@ -228,8 +224,7 @@ def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
 def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Number of the object that each point belongs to, uint32, 0 where it belongs to none.
 
-    It is the whole label: the instance in its high 16 bits counts within the raw class, so that car 7 and moving-car 7
-    are two objects.
+    It is the whole label, since instances count within the raw class: car 7 and moving-car 7 are two objects.
     """
     raw = np.asarray(raw, np.uint32)
     return np.where(raw >> 16, raw, np.uint32(0))

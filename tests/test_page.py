@@ -13,7 +13,6 @@ from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
 
 from ignet.data.check.manifest import COLUMNS
-from ignet.errors import IgnetError
 from ignet.report.html.assets import asset, assets_hash
 from ignet.report.html.background import data
 from ignet.report.html.charts import chart, confusion_chart, curve_charts, run_styles
@@ -22,8 +21,6 @@ from ignet.report.html.costs import Made, duration, read_costs, versions
 from ignet.report.html.frames import spread_over
 from ignet.report.html.pack import class_png, packed, quantised
 from ignet.report.html.page import SCRIPTS, in_script
-from ignet.report.html.tables import read_table
-from ignet.report.tables import Interval, Spread, Table, write_table
 from ignet.stage.identity import import_closure
 
 
@@ -59,9 +56,12 @@ def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
     Image.new("RGB", (40, 20)).save(tmp_path / "sheet.png")
     section = data(tmp_path / "manifest.csv", tmp_path / "sheet.png", 80, ["a note", "Doubtful: this"])
     assert section.text == ["a note", "Doubtful: this"]
-    place = section.tables[0].columns.index("scribbled, %")
-    assert [row[place].text for row in section.tables[0].rows] == ["8.0 (simulated)", "7.9", "-"]
-    assert [row[place].value for row in section.tables[0].rows] == [pytest.approx(8.0), pytest.approx(7.9), None]
+    sequences, classes = section.tables
+    place = sequences.columns.index("scribbled, %")
+    assert [row[place] for row in sequences.cells] == [("8.0", 8.0), ("7.9", pytest.approx(7.9)), ("-", None)]
+    assert sequences.notes == ("simulated scribbles: 00",)
+    assert [text for text, _ in sequences.cells[2]] == ["08", "validation", "2", "2,000", "95.0", "-", "64 x 32"]
+    assert [text for text, _ in classes.cells[0]] == ["car", "200", "5.26", "100", "5.26"]
 
 
 # --- parts --------------------------------------------------------------------
@@ -114,25 +114,6 @@ def test_frames_are_spread_over_the_sequences():
     assert spread_over([], 2) == []
 
 
-def test_tables_come_back_with_their_numbers(tmp_path):
-    rows = (("a|b", 3, Interval(1.26, -0.5, 3.0, "+"), Spread(50.0, 2.5)), ("c", 4, None, Spread(10.0, None)))
-    write_table(tmp_path, "t", Table("Title", ("name", "n", "gain", "mean"), rows, ("a note",)))
-    found = read_table(tmp_path, "t")
-    assert (found.title, found.columns, found.notes) == ("Title", ("name", "n", "gain", "mean"), ("a note",))
-    assert [[cell.text for cell in row] for row in found.rows] == [
-        ["a|b", "3", "+1.3 [-0.5, +3.0]", "50.0 ± 2.5"],
-        ["c", "4", "", "10.0"],
-    ]
-    assert [cell.value for cell in found.rows[0]] == [None, 3.0, 1.26, 50.0] and found.rows[1][2].value is None
-    assert found.numbers[0]["gain low"] == -0.5 and found.numbers[0]["mean sd"] == 2.5
-    assert found.numeric == (False, True, True, True)
-    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().rsplit("\n", 2)[0] + "\n")
-    with pytest.raises(IgnetError, match="t.md: found 2 rows, expected 1 as in t.csv; run the rule compare again"):
-        read_table(tmp_path, "t")
-    with pytest.raises(IgnetError, match="none.md: cannot be read"):
-        read_table(tmp_path, "none")
-
-
 def test_costs_by_rule(tmp_path):
     header = "s\tmax_rss\tcpu_time\n"
     for name, text in {
@@ -143,19 +124,11 @@ def test_costs_by_rule(tmp_path):
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(header + text)
-    predict, pretrain = read_costs(
-        [tmp_path, tmp_path, tmp_path / "none"], ["predict/a", "predict/b", "pretrain_2d", "compare"]
-    )
-    # the last attempt of each job counts
-    assert (predict.rule, predict.jobs, predict.seconds, predict.longest, predict.processor, predict.memory) == (
-        "predict",
-        2,
-        4,
-        2.5,
-        3,
-        30,
-    )
-    assert (pretrain.jobs, pretrain.seconds, pretrain.memory) == (1, 7, 0)
+    costs = read_costs([tmp_path, tmp_path, tmp_path / "none"], ["predict/a", "predict/b", "pretrain_2d", "compare"])
+    # the last attempt of each job counts; what was too short to be measured counts as 0
+    assert costs.columns.tolist() == ["rule", "jobs", "seconds", "longest", "processor", "memory"]
+    assert costs.to_numpy().tolist() == [["predict", 2, 4, 2.5, 3, 30], ["pretrain_2d", 1, 7, 7, 0, 0]]
+    assert read_costs([tmp_path], ["none"]).empty
 
 
 def test_durations_in_words():

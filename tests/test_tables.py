@@ -6,8 +6,21 @@ import math
 
 import pytest
 
+from ignet.errors import IgnetError
+from ignet.files.atomic import write_json
 from ignet.report.published import published_table
-from ignet.report.tables import Interval, Spread, Table, spread, to_csv, to_latex, to_markdown, write_table
+from ignet.report.tables import (
+    Interval,
+    Spread,
+    make_table,
+    read_tables,
+    spread,
+    tables_json,
+    to_csv,
+    to_latex,
+    to_markdown,
+    write_table,
+)
 
 
 def test_spread_is_the_sample_deviation():
@@ -18,11 +31,12 @@ def test_spread_is_the_sample_deviation():
 
 
 def test_only_some_columns_under_other_names():
-    table = Table("t", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6)), ("a note",))
-    assert table.only({"c": "third", "a": "first"}) == Table("t", ("third", "first"), ((3, 1), (6, 4)), ("a note",))
+    table = make_table("t", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6)), ("a note",))
+    narrow = table.only({"c": "third", "a": "first"})
+    assert (narrow.columns, narrow.rows, narrow.notes) == (("third", "first"), ((3, 1), (6, 4)), ("a note",))
 
 
-TABLE = Table(
+TABLE = make_table(
     "A & B",
     ("run", "n", "x", "y"),
     (("a_1", 2, Spread(12.34, 0.56), None), ("b|c", 1, Spread(1.0, None), 3.25)),
@@ -36,7 +50,7 @@ def test_csv_keeps_all_digits_and_splits_spreads():
 
 
 def test_intervals():
-    table = Table("t", ("x", "y"), ((Interval(1.26, -0.04, 2.0, "+"), Interval(97.2, 95, 99.04)), (None, 100.0)))
+    table = make_table("t", ("x", "y"), ((Interval(1.26, -0.04, 2.0, "+"), Interval(97.2, 95, 99.04)), (None, 100.0)))
     rows = list(csv.reader(io.StringIO(to_csv(table))))
     assert rows == [
         ["x", "x low", "x high", "y", "y low", "y high"],
@@ -49,23 +63,20 @@ def test_intervals():
 
 
 def test_markdown():
-    expected = """### A & B
-
-| run  |   n |          x |   y |
-| ---- | --: | ---------: | --: |
-| a_1  |   2 | 12.3 ± 0.6 |     |
-| b\\|c |   1 |        1.0 | 3.2 |
-
-- 50 %
-"""
-    assert to_markdown(TABLE) == expected
+    title, _, *body, note = to_markdown(TABLE).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").replace(r"\|", "/").split("|")] for line in body if line]
+    assert title == "### A & B" and note == "- 50 %"
+    assert cells[0] == ["run", "n", "x", "y"]
+    assert [rule.endswith(":") for rule in cells[1]] == [False, True, True, True]
+    assert cells[2:] == [["a_1", "2", "12.3 ± 0.6", ""], ["b/c", "1", "1.0", "3.2"]]
+    assert "| a " in to_markdown(make_table("empty", ("a", "b"), ()))
 
 
 def test_latex():
     text = to_latex(TABLE)
     assert r"\caption{A \& B}" in text and r"\begin{tabular}{lrrr}" in text
     assert r"a\_1 & 2 & 12.3 $\pm$ 0.6 &  \\" in text and r"\par\footnotesize 50 \%" in text
-    backslash = to_latex(Table("t", ("a",), (("\\{~",),)))
+    backslash = to_latex(make_table("t", ("a",), (("\\{~",),)))
     assert r"\textbackslash{}\{\textasciitilde{} \\" in backslash
 
 
@@ -83,3 +94,30 @@ def test_write_table(tmp_path):
     write_table(tmp_path, "table", TABLE)
     assert (tmp_path / "table.csv").read_text() == to_csv(TABLE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.md", "table.tex"]
+
+
+def test_tables_come_back_with_their_cells(tmp_path):
+    rows = (("a|b", 3, Interval(1.26, -0.5, 3.0, "+"), Spread(50.0, 2.5)), ("c", 4, None, Spread(10.0, None)))
+    tables = {
+        "t": make_table("Title", ("name", "n", "gain", "mean"), rows, ("a note",)),
+        "none": make_table("", "a", ()),
+    }
+    write_json(tmp_path / "tables.json", tables_json(tables))
+    back = read_tables(tmp_path / "tables.json")
+    assert list(back) == ["none", "t"] and back["none"].rows == () and back["none"].columns == ("a",)
+    table = back["t"]
+    assert (table.title, table.columns, table.notes) == ("Title", ("name", "n", "gain", "mean"), ("a note",))
+    assert table.rows == rows and isinstance(table.rows[0][2], Interval) and isinstance(table.rows[0][3], Spread)
+    assert table.numeric == [False, True, True, True]
+    assert table.cells == [
+        [("a|b", None), ("3", 3), ("+1.3 [-0.5, +3.0]", 1.26), ("50.0 ± 2.5", 50)],
+        [("c", None), ("4", 4), ("", None), ("10.0", 10)],
+    ]
+    assert table.values["gain low"].tolist() == [-0.5, None] and table.values["mean sd"].tolist() == [2.5, None]
+
+
+@pytest.mark.parametrize("value", [[], {"t": 1}, {"t": {"title": "x"}}])
+def test_a_file_without_tables_is_refused(tmp_path, value):
+    write_json(tmp_path / "tables.json", value)
+    with pytest.raises(IgnetError, match="tables.json: .*run the rule compare again"):
+        read_tables(tmp_path / "tables.json")

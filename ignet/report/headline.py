@@ -26,7 +26,7 @@ from ignet.report.runs import (
     spread_notes,
 )
 from ignet.report.statements import FAILS, HOLDS, MANY, OPEN, verdict
-from ignet.report.tables import Cell, Table, interval_text, spread
+from ignet.report.tables import Cell, Table, cell_text, make_table, spread
 
 Files = dict[str, dict[int, Path]]
 """``confusion.h5`` by run and seed."""
@@ -119,7 +119,7 @@ def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) 
     notes = (BENCHMARK_NOTE, *dict.fromkeys(each), interval)
     if POOLED in experiments:
         notes += (f"{POOLED}: their scans together; a seed stands for one network of each fold",)
-    return Table("Headline rows, % on the validation sequences", ("experiment", *table.columns), tuple(rows), notes)
+    return make_table("Headline rows, % on the validation sequences", ("experiment", *table.columns), rows, notes)
 
 
 def headline_figure(experiments: Mapping[str, Comparison], names: CompareConfig) -> Figure:
@@ -194,11 +194,11 @@ def networks_table(
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
     columns = ("network", *networks, *(["mean of the folds"] if folds else []))
-    return Table(
+    return make_table(
         f"2D networks on the target images of the validation sequences, {OCCURRING} in %",
         columns,
-        tuple(rows),
-        tuple(notes),
+        rows,
+        notes,
     )
 
 
@@ -237,6 +237,4 @@ def _pair(runs: Comparison, run: str, against: str) -> str:
     cell = signed_cell(difference)
     undecided = "one seed is not conclusive" if difference and difference.seeds < MANY else "interval includes 0"
     words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
-    return (
-        f"{run} minus {against} is {interval_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"
-    )
+    return f"{run} minus {against} is {cell_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ignet.report.comparison import Comparison
 from ignet.report.published import SEMI_FIGURES, SHARES
 from ignet.report.runs import BENCHMARK_NOTE
-from ignet.report.tables import Cell, Spread, Table, spread
+from ignet.report.tables import Cell, Spread, Table, make_table, spread
 
 ALL = 100
 """The share where all scans are labelled."""
@@ -43,9 +43,7 @@ def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
         "the published lists",
         "published figures: SemanticKITTI, val; not measured by this project",
     )
-    return Table(
-        "mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), tuple(rows), notes
-    )
+    return make_table("mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), rows, notes)
 
 
 def share_names() -> dict[int, str]:

@@ -1,6 +1,6 @@
 """Figures that others published on real data, kept apart from the figures of this project's own runs."""
 
-from ignet.report.tables import Cell, Table
+from ignet.report.tables import Cell, Table, make_table
 
 _SCRIBBLE = "ScribbleKITTI, val, scribbles (8 % of the points)"
 _SEMANTIC = "SemanticKITTI, val, {} % of the scans"
@@ -43,7 +43,7 @@ def published_table() -> Table:
         "published, real data, not comparable with the embedded world",
         "none of these figures was measured by this project",
     )
-    return Table(
+    return make_table(
         "Published figures, mIoU in %",
         ("data and labels", "method", "mIoU", "source"),
         (*_SCRIBBLE_FIGURES, *semi),

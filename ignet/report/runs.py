@@ -8,7 +8,7 @@ from ignet.data.label_sets.labels import CLASSES
 from ignet.evaluate.slices import SMALL_CLASSES
 from ignet.evaluate.statistics import Estimate
 from ignet.report.comparison import WHOLE, Comparison, slice_name
-from ignet.report.tables import Cell, Interval, Table, spread
+from ignet.report.tables import Cell, Interval, Table, make_table, spread
 
 BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
@@ -17,6 +17,9 @@ NETWORKS_NOTE = f"{OCCURRING}: at the pixels that labelled points project to, ov
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
 HELD_OUT_NOTE = "source on source images that its training did not see: mIoU (classes that occur)"
 _OCCURRING_NOTE = f"{OCCURRING}: the mean over the classes that have labelled points in the slice"
+
+FEW = 4
+"""Up to this many runs, the bars of the classes show them all."""
 
 SUPERVISION = {
     "source": "synthetic source images only",
@@ -44,7 +47,7 @@ def run_table(runs: Comparison, names: CompareConfig) -> Table:
         *spread_notes(runs, names.draws, runs.runs),
         *_missing_notes(runs, names.reference, names.baseline),
     )
-    return Table("Runs, % on the validation sequences", columns, rows, notes)
+    return make_table("Runs, % on the validation sequences", columns, rows, notes)
 
 
 def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple[Cell, ...]:
@@ -95,6 +98,12 @@ def _missing_notes(runs: Comparison, reference: str, baseline: str) -> list[str]
     return notes
 
 
+def few_runs(runs: Sequence[str], names: CompareConfig) -> list[str]:
+    """All runs, or, where there are too many to tell their bars apart, those that carry the claim."""
+    carrying = (names.reference, names.baseline, names.method)
+    return list(runs) if len(runs) <= FEW else [run for run in runs if run in carrying] or list(runs[:FEW])
+
+
 def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> Table:
     """One row a control: what it changes, both means over the common seeds, and the difference."""
     rows = []
@@ -119,7 +128,7 @@ def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> 
         "means over the seeds that both runs have",
         *(spread_notes(runs, draws, shown) if shown else ()),
     )
-    return Table("Controls, % on the validation sequences", columns, tuple(rows), notes)
+    return make_table("Controls, % on the validation sequences", columns, rows, notes)
 
 
 def gain_columns(runs: Comparison, names: CompareConfig) -> tuple[str, ...]:
@@ -141,10 +150,10 @@ def gain_table(runs: Comparison, names: CompareConfig) -> Table:
         gains = [signed_cell(runs.difference(run, names.baseline, where, "occurring")) for run in columns]
         rows.append((slice_name(where), runs.points(where), *gains))
     notes = (_OCCURRING_NOTE, _small_note(), *_gain_notes(runs, columns, names))
-    return Table(
+    return make_table(
         f"Gain over {names.baseline} by slice, {OCCURRING} in percentage points",
         ("slice", "points", *columns),
-        tuple(rows),
+        rows,
         notes,
     )
 
@@ -157,10 +166,10 @@ def class_gain_table(runs: Comparison, names: CompareConfig) -> Table:
         gains = [signed_cell(runs.class_difference(run, names.baseline, name)) for run in columns]
         rows += [(name, points, *gains)] if points else []
     notes = ("classes without labelled points are left out", *_gain_notes(runs, columns, names))
-    return Table(
+    return make_table(
         f"Gain over {names.baseline} by class, IoU in percentage points",
         ("class", "points", *columns),
-        tuple(rows),
+        rows,
         notes,
     )
 
@@ -180,7 +189,7 @@ def class_table(runs: Comparison) -> Table:
         for name in CLASSES
     ]
     note = "empty: the class occurs neither in the labels nor in the predictions"
-    return Table("IoU of each class, %", ("class", "points", *runs.runs), tuple(rows), (note,))
+    return make_table("IoU of each class, %", ("class", "points", *runs.runs), rows, (note,))
 
 
 def slice_table(runs: Comparison) -> Table:
@@ -190,8 +199,8 @@ def slice_table(runs: Comparison) -> Table:
         for where in runs.slices
         if where != WHOLE
     ]
-    return Table(
-        f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), tuple(rows), (_OCCURRING_NOTE, _small_note())
+    return make_table(
+        f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), rows, (_OCCURRING_NOTE, _small_note())
     )
 
 
@@ -225,7 +234,7 @@ def network_table(
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou_occurring']:.1f}")
     columns = ("network", "training", OCCURRING, "accuracy")
-    table = Table("2D networks on the target images of the validation sequences, %", columns, rows, tuple(notes))
+    table = make_table("2D networks on the target images of the validation sequences, %", columns, rows, notes)
     return table if words else table.only({name: name for name in ("network", OCCURRING, "accuracy")})
 
 

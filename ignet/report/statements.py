@@ -8,7 +8,7 @@ from ignet.config.evaluation import CompareConfig, Statement
 from ignet.evaluate.statistics import Estimate
 from ignet.report.comparison import WHOLE, Comparison, slice_name
 from ignet.report.runs import BENCHMARK, OCCURRING, signed_cell
-from ignet.report.tables import Cell, Table, interval_text, spread
+from ignet.report.tables import Cell, Table, cell_text, make_table, spread
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 MANY = 2
@@ -40,7 +40,7 @@ class Finding:
         cell = signed_cell(self.estimate)
         if cell is None:
             return "no figure"
-        return interval_text(cell) if self.certain else f"{cell.value:+.1f}"
+        return cell_text(cell) if self.certain else f"{cell.value:+.1f}"
 
 
 def verdict(estimate: Estimate | None, least: int = MANY) -> str:
@@ -95,7 +95,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
                 claim.text,
                 f"{claim.run} − {claim.against}",
                 _points(claim),
-                finding.figure,
+                signed_cell(estimate) if estimate and finding.certain else finding.figure,
                 seeds,
                 scans,
                 finding.verdict,
@@ -109,7 +109,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
         "one seed is not conclusive",
         "without interval: 2D networks, one each, judged by the sign of their difference alone",
     )
-    return Table("Statements", columns, tuple(rows), notes)
+    return make_table("Statements", columns, rows, notes)
 
 
 def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareConfig, words: str) -> dict[str, Any]:

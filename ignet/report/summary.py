@@ -41,7 +41,7 @@ def headline_columns(names: CompareConfig) -> dict[str, str]:
 
 def as_text(tables: Iterable[Table], words: str) -> str:
     """Tables as Markdown, their notes and the paragraph wrapped to ``WIDTH`` columns."""
-    parts = [_wrapped(table) for table in tables if table.rows]
+    parts = [_wrapped(table) for table in tables if len(table.frame)]
     paragraphs = [textwrap.fill(part, WIDTH) for part in words.splitlines() if part]
     return "\n".join([*parts, *paragraphs, ""])
 

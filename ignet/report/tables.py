@@ -1,15 +1,15 @@
-"""Tables as CSV, Markdown and LaTeX."""
+"""Tables: a DataFrame with title and notes, from which CSV, Markdown, LaTeX and the page's HTML come."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from ignet.files.atomic import atomic
+from ignet.errors import IgnetError
+from ignet.files.atomic import atomic, read_json
 
 
 class Spread(NamedTuple):
@@ -20,7 +20,7 @@ class Spread(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A figure between its bounds; ``sign`` is ``+`` for differences, which show their sign."""
+    """A value between its bounds; ``sign`` is ``+`` for differences, which show their sign."""
 
     value: float
     low: float
@@ -31,20 +31,74 @@ class Interval(NamedTuple):
 Cell = str | int | float | Spread | Interval | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A table: a title, the names of its columns, its rows, and remarks that belong to it."""
+    """A table.
+
+    Attributes:
+        title: of the table.
+        frame: the cells (``Cell``), as objects.
+        notes: remarks that belong to it.
+        formats: how cells of a column are written, where not by :func:`cell_text`.
+    """
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    frame: pd.DataFrame
     notes: tuple[str, ...] = ()
+    formats: Mapping[Any, Callable[[Any], str]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.frame.columns)
+
+    @property
+    def rows(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells, row by row."""
+        return tuple(self.frame.itertuples(index=False, name=None))
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column: it holds no text, so its cells are aligned to the right."""
+        return [not any(isinstance(cell, str) for cell in cells) for _, cells in self.frame.items()]
+
+    @property
+    def texts(self) -> pd.DataFrame:
+        """The cells as they are printed, rounded."""
+        return pd.concat([cells.map(self.formats.get(key, cell_text)) for key, cells in self.frame.items()], axis=1)
+
+    @property
+    def values(self) -> pd.DataFrame:
+        """Unrounded values.
+
+        A column of spreads gets a second one ``... sd``, one of intervals ``... low`` and ``... high``.
+        """
+        columns = [
+            pd.Series([_part(cell, place) for cell in cells], name=f"{name}{suffix}", dtype=object)
+            for name, cells in self.frame.items()
+            for place, suffix in enumerate(_suffixes(cells))
+        ]
+        return pd.concat(columns, axis=1)
+
+    @property
+    def cells(self) -> list[list[tuple[str, float | None]]]:
+        """Row by row, the text of each cell and the number to sort by, None where there is none."""
+        texts = self.texts.itertuples(index=False, name=None)
+        return [
+            [(text, _number(cell)) for text, cell in zip(*row, strict=True)]
+            for row in zip(texts, self.rows, strict=True)
+        ]
 
     def only(self, columns: Mapping[str, str]) -> "Table":
-        """The table with some of its columns, in their order and under their new names; notes stay."""
-        places = [self.columns.index(name) for name in columns]
-        rows = tuple(tuple(row[place] for place in places) for row in self.rows)
-        return replace(self, columns=tuple(columns.values()), rows=rows)
+        """The table with these of its columns, in their order and under the names they are mapped to; notes stay."""
+        return replace(self, frame=self.frame[list(columns)].rename(columns=columns))
+
+
+def make_table(
+    title: str, columns: Iterable[str], rows: Iterable[tuple[Cell, ...]], notes: Iterable[str] = ()
+) -> Table:
+    """A table from its rows."""
+    return Table(title, pd.DataFrame(list(rows), columns=list(columns), dtype=object), tuple(notes))
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
@@ -56,49 +110,31 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def to_csv(table: Table) -> str:
-    """The table as CSV, unrounded.
-
-    A column of spreads gets a second one ``... sd``, one of intervals ``... low`` and ``... high``.
-    """
-    parts = [_parts(table, place) for place in range(len(table.columns))]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([f"{column}{part}" for column, names in zip(table.columns, parts, strict=True) for part in names])
-    for row in table.rows:
-        cells: list[Any] = []
-        for cell, names in zip(row, parts, strict=True):
-            values = cell[: len(names)] if isinstance(cell, Spread | Interval) else (cell,)
-            cells += [*values, *[None] * (len(names) - len(values))]
-        writer.writerow(["" if cell is None else cell for cell in cells])
-    return stream.getvalue()
+    """The table's values as CSV, unrounded."""
+    return table.values.to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
     """The table as a Markdown section with its notes."""
-    rows = [[_text(cell).replace("|", r"\|") for cell in row] for row in (table.columns, *table.rows)]
-    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.columns))]
-    numeric = _numeric(table)
-    lines = [
-        " | ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
-        for row in rows
-    ]
-    rule = " | ".join("-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True))
-    body = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
-    return (
-        f"### {table.title}\n\n{body}\n"
-        + "".join(f"\n- {note}" for note in table.notes)
-        + ("\n" if table.notes else "")
+    texts = table.texts.map(_escape_bar).rename(columns=_escape_bar)
+    align = ["right" if numeric else "left" for numeric in table.numeric]
+    body = texts.to_markdown(index=False, disable_numparse=True, colalign=align if len(texts) else None)
+    return "\n".join(
+        [f"### {table.title}\n", body, *([""] if table.notes else []), *(f"- {n}" for n in table.notes), ""]
     )
 
 
 def to_latex(table: Table) -> str:
     """The table as a LaTeX ``table`` environment; needs the package booktabs."""
-    lines = [" & ".join(_escape(_text(cell)) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
-    head = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(table.title)}}}"]
-    align = "".join("r" if numeric else "l" for numeric in _numeric(table))
-    body = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
-    notes = [rf"\par\footnotesize {_escape(note)}" for note in table.notes]
-    return "\n".join([*head, *body, r"\bottomrule", r"\end{tabular}", *notes, r"\end{table}"]) + "\n"
+    style = table.texts.map(_escape_latex).rename(columns=_escape_latex).style.hide(axis="index")
+    text = style.to_latex(
+        hrules=True,
+        caption=_escape_latex(table.title),
+        column_format="".join("r" if numeric else "l" for numeric in table.numeric),
+        position_float="centering",
+    )
+    notes = "".join(f"\\par\\footnotesize {_escape_latex(note)}\n" for note in table.notes)
+    return text.replace(r"\end{table}", notes + r"\end{table}")
 
 
 def write_table(folder: Path, name: str, table: Table) -> None:
@@ -108,32 +144,67 @@ def write_table(folder: Path, name: str, table: Table) -> None:
             temporary.write_text(render(table), encoding="utf-8")
 
 
-def _parts(table: Table, place: int) -> tuple[str, ...]:
-    cells = [row[place] for row in table.rows]
-    if any(isinstance(cell, Interval) for cell in cells):
-        return "", " low", " high"
-    return ("", " sd") if any(isinstance(cell, Spread) for cell in cells) else ("",)
+def tables_json(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Tables by name as plain values, which :func:`read_tables` reads."""
+    return {
+        name: {"title": table.title, "columns": table.columns, "rows": table.rows, "notes": table.notes}
+        for name, table in tables.items()
+    }
 
 
-def _numeric(table: Table) -> list[bool]:
-    return [all(not isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
+def read_tables(path: Path) -> dict[str, Table]:
+    """Tables by name, from a file of :func:`tables_json`.
+
+    Raises:
+        IgnetError: the file is missing or holds something else.
+    """
+    try:
+        return {
+            name: make_table(
+                table["title"], table["columns"], [tuple(map(_read_cell, row)) for row in table["rows"]], table["notes"]
+            )
+            for name, table in read_json(path).items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise IgnetError(
+            "found something else", "the tables of the comparison", "run the rule compare again", path=path
+        ) from None
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
+    """A cell in print: ``50.0 ± 2.5``, ``+1.9 [+0.3, +3.4]``, one decimal of a float, empty where there is nothing."""
     if cell is None:
         return ""
     if isinstance(cell, Spread):
         return f"{cell.mean:.1f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.1f}")
     if isinstance(cell, Interval):
-        return interval_text(cell)
+        # rounded first and plus 0, so that nothing reads -0.0
+        value, low, high = (f"{round(number, 1) + 0.0:{cell.sign}.1f}" for number in cell[:3])
+        return f"{value} [{low}, {high}]"
     return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
 
 
-def interval_text(interval: Interval) -> str:
-    """``+1.9 [+0.3, +3.4]``."""
-    # rounded first and plus 0, so that nothing reads -0.0
-    value, low, high = (f"{round(number, 1) + 0.0:{interval.sign}.1f}" for number in interval[:3])
-    return f"{value} [{low}, {high}]"
+def _suffixes(cells: Iterable[Cell]) -> tuple[str, ...]:
+    kinds = {type(cell) for cell in cells}
+    return ("", " low", " high") if Interval in kinds else ("", " sd") if Spread in kinds else ("",)
+
+
+def _part(cell: Cell, place: int) -> Any:
+    parts = cell if isinstance(cell, tuple) else (cell,)
+    return parts[place] if place < len(parts) else None
+
+
+def _number(cell: Cell) -> float | None:
+    value = _part(cell, 0)
+    return None if isinstance(value, str) or pd.isna(value) else float(value)
+
+
+def _read_cell(value: Any) -> Cell:
+    return {2: Spread, 4: Interval}[len(value)](*value) if isinstance(value, list) else value
+
+
+def _escape_bar(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 _LATEX: dict[str, str | int | None] = {
@@ -148,5 +219,5 @@ _LATEX: dict[str, str | int | None] = {
 }
 
 
-def _escape(text: str) -> str:
+def _escape_latex(text: str) -> str:
     return text.translate(str.maketrans(_LATEX))

@@ -56,6 +56,7 @@ rule compare:
         multiext(f"{RESULTS}/compare/networks_2d", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/published", ".csv", ".md", ".tex"),
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
+        f"{RESULTS}/compare/tables.json",
         multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
         ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
         gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
@@ -185,7 +186,7 @@ rule report:
         rules.figures_data.output,
         rules.figures_predictions.output,
         expand(rules.figures_projection.output, sequence=DATA.sequences),
-        multiext(f"{RESULTS}/compare/", "table.csv", "summary.txt"),
+        multiext(f"{RESULTS}/compare/", "tables.json", "summary.txt"),
         confusions=[rules.evaluate.output.confusion.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         predictions=[

@@ -4,7 +4,6 @@ Differences between runs stand with intervals of a paired bootstrap over seeds a
 stand in a table of their own.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ignet.config.evaluation import CompareConfig
@@ -21,6 +20,7 @@ from ignet.report.runs import (
     class_gain_table,
     class_table,
     control_table,
+    few_runs,
     gain_table,
     network_table,
     run_table,
@@ -28,11 +28,8 @@ from ignet.report.runs import (
 )
 from ignet.report.statements import findings_json, judge, paragraph, statement_table
 from ignet.report.summary import run_summary, write_text
-from ignet.report.tables import to_markdown, write_table
+from ignet.report.tables import tables_json, to_markdown, write_table
 from ignet.stage.script import Stage, command
-
-FEW = 4
-"""Up to this many runs, the bars of the classes show them all."""
 
 
 @command
@@ -83,7 +80,9 @@ def main() -> None:
         tables["labelled_frames"] = by_share
     for name, each in tables.items():
         write_table(args.out, name, each)
-    write_text(args.out / "statements.md", f"{to_markdown(statement_table(findings))}\n{words}\n")
+    tables["statements"] = statement_table(findings)
+    write_json(args.out / "tables.json", tables_json(tables))
+    write_text(args.out / "statements.md", f"{to_markdown(tables['statements'])}\n{words}\n")
     write_json(args.out / "statements.json", findings_json(findings, runs, settings, words))
 
     save_figure(args.out / "ablation.png", ablation_figure(runs, settings))
@@ -97,12 +96,6 @@ def main() -> None:
     stage.write_settings(args.out / "settings.json")
     log.info("tables and plots of %d runs in %s", len(runs.runs), args.out)
     print(summary)
-
-
-def few_runs(runs: Sequence[str], settings: CompareConfig) -> list[str]:
-    """All runs, or, where there are too many to tell their bars apart, those that carry the claim."""
-    headline = (settings.reference, settings.baseline, settings.method)
-    return list(runs) if len(runs) <= FEW else [run for run in runs if run in headline] or list(runs[:FEW])
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from ignet.report.html.sections import (
     training,
 )
 from ignet.report.plots import read_curves
+from ignet.report.tables import read_tables
 from ignet.stage.script import Stage, command
 
 
@@ -79,7 +80,7 @@ def main() -> None:
 
     results, compared = args.results, args.results / "compare"
     names = validate(CompareConfig, read_json(compared / "settings.json")["settings"], str(compared / "settings.json"))
-    runs = seeds_by_run(args.runs)
+    tables, runs = read_tables(compared / "tables.json"), seeds_by_run(args.runs)
     networks = dict(map(name_and_path, args.networks_2d))
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
     predictions = {run: results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
@@ -100,14 +101,14 @@ def main() -> None:
     notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
     records = [folder / "benchmarks" for folder in (results, args.shared or results)]
     sections = [
-        headline(compared, names),
-        ablation(compared),
-        gains(compared, names, list(runs)),
-        classes(compared, names, list(runs)),
+        headline(tables, names, read_json(compared / "statements.json")["paragraph"]),
+        ablation(tables),
+        gains(tables, names, list(runs)),
+        classes(tables, names, list(runs)),
         confusion(read_confusions(confusions), names.method),
         training(curves, curves_2d, config.curve_points),
-        *scans(compared, list(networks), args.features_of, colors.explained if colors else None),
-        published(compared),
+        *scans(tables, list(networks), args.features_of, colors.explained if colors else None),
+        published(tables),
         data(results / "dataset/manifest.csv", results / "figures/data.png", config.image_quality, notes),
         costs(read_costs(records, args.records)),
         settings(read_made(made_files(results, runs, networks, val))),

@@ -1,17 +1,18 @@
 """Charts of the page as plotly's figures; the page's script gives them the colours of its theme."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from ignet.data.label_sets.labels import CLASSES
 from ignet.data.lidar.spacing import spaced
-from ignet.report.html.tables import PageTable
 from ignet.report.plots import Curve, smooth
+from ignet.report.tables import Table
 
 COLORS = (
     "#4c78a8",
@@ -42,32 +43,27 @@ def chart(figure: go.Figure) -> dict[str, Any]:
     return json.loads(figure.to_json())
 
 
-def interval_chart(table: PageTable, label: str, value: str, title: str) -> go.Figure | None:
+def interval_chart(table: Table, label: str, value: str, title: str) -> go.Figure | None:
     """Each row's figure as a dot between its bounds.
 
     Rows without bounds are left out, and with none of them there is no chart.
 
     Args:
-        table: with ``value``, ``value low`` and ``value high`` among its numbers.
+        table: with ``value``, ``value low`` and ``value high`` among its values.
         label: column that names the rows.
         value: column that is drawn.
         title: of the horizontal axis.
     """
-    place = table.columns.index(label)
-    rows = [
-        (row[place].text, found)
-        for row, found in zip(table.rows, table.numbers, strict=True)
-        if f"{value} low" in found
-    ]
-    if not rows:
+    rows = _with_interval(table, value)
+    if rows.empty:
         return None
-    figure = go.Figure(_dots([name for name, _ in rows], [found for _, found in rows], value, "", COLORS[0]))
+    figure = go.Figure(_dots(rows[label], rows, value, "", COLORS[0]))
     _horizontal(figure, title, len(rows))
     return figure
 
 
 def gain_chart(
-    table: PageTable, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str
+    table: Table, columns: Sequence[str], shown: str, styles: Mapping[str, tuple[str, str]], title: str
 ) -> go.Figure | None:
     """Gains by slice or class with their intervals, one series a run.
 
@@ -75,39 +71,33 @@ def gain_chart(
     """
     traces = []
     for run in columns:
-        rows = [
-            (row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if f"{run} low" in found
-        ]
-        trace = _dots(
-            [name for name, _ in rows], [found for _, found in rows], run, run, styles.get(run, (COLORS[0], ""))[0]
-        )
+        rows = _with_interval(table, run)
+        trace = _dots(rows[table.columns[0]], rows, run, run, styles.get(run, (COLORS[0], ""))[0])
         traces.append(trace.update(visible=True if run == shown else "legendonly"))
     if not any(len(trace.x) for trace in traces):
         return None
     figure = go.Figure(traces)
-    _horizontal(figure, title, len(table.rows))
+    _horizontal(figure, title, len(table.frame))
     return figure.update_layout(showlegend=len(traces) > 1, scattermode="group")
 
 
 def class_chart(
-    table: PageTable, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]
+    table: Table, runs: Sequence[str], shown: Sequence[str], styles: Mapping[str, tuple[str, str]]
 ) -> go.Figure:
     """Bars of each class's IoU, one colour a run; runs beyond ``shown`` wait in the legend.
 
     Whiskers are standard deviations over seeds.
     """
-    rows = [(row[0].text, found) for row, found in zip(table.rows, table.numbers, strict=True) if found.get("points")]
+    rows = table.values[table.values["points"] > 0]
     figure = go.Figure()
     for run in runs:
-        values, deviations = [found.get(run) for _, found in rows], [found.get(f"{run} sd") for _, found in rows]
+        deviations = rows.get(f"{run} sd")
         figure.add_bar(
-            x=[name for name, _ in rows],
-            y=values,
+            x=rows["class"].tolist(),
+            y=rows[run].tolist(),
             name=run,
             marker_color=styles[run][0],
-            error_y={"array": deviations, "thickness": 1, "width": 0}
-            if any(d is not None for d in deviations)
-            else None,
+            error_y=None if deviations is None else {"array": deviations.tolist(), "thickness": 1, "width": 0},
             hovertemplate="%{x}: %{y:.1f} %",
             visible=True if run in shown else "legendonly",
         )
@@ -206,21 +196,27 @@ def _digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(values == 0, 0, np.round(values * scale) / scale)
 
 
-def _dots(names: Sequence[str], rows: Sequence[Mapping[str, float]], value: str, run: str, color: str) -> go.Scatter:
-    middle = [found[value] for found in rows]
+def _with_interval(table: Table, value: str) -> pd.DataFrame:
+    """Rows that have an interval in this column."""
+    values = table.values
+    return values.dropna(subset=[f"{value} low"]) if f"{value} low" in values else values.iloc[:0]
+
+
+def _dots(names: Iterable[str], rows: pd.DataFrame, value: str, run: str, color: str) -> go.Scatter:
+    middle, low, high = (rows.get(f"{value}{part}", rows[value]).astype(float) for part in ("", " low", " high"))
     reach = {
         "type": "data",
         "symmetric": False,
-        "array": [found[f"{value} high"] - found[value] for found in rows],
-        "arrayminus": [found[value] - found[f"{value} low"] for found in rows],
+        "array": (high - middle).tolist(),
+        "arrayminus": (middle - low).tolist(),
         "thickness": 1.6,
         "width": 0,
     }
-    bounds = [[found[f"{value} low"], found[f"{value} high"]] for found in rows]
+    bounds = np.stack([low, high], axis=1).tolist()
     hover = "%{y}: %{x:+.1f} [%{customdata[0]:+.1f}, %{customdata[1]:+.1f}]<extra></extra>"
     marker = {"color": color, "size": 9}
     return go.Scatter(
-        x=middle,
+        x=middle.tolist(),
         y=list(names),
         mode="markers",
         name=run,

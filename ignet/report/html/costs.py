@@ -1,48 +1,47 @@
 """What each stage cost and what made each result, from the files that the workflow keeps beside the results."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 
 
-@dataclass(frozen=True)
-class StageCost:
-    """All measured jobs of one rule.
-
-    Attributes:
-        rule: its name.
-        jobs: how many have a record of their time.
-        seconds: wall time of these, one after the other.
-        longest: the longest of them, seconds.
-        processor: seconds of all processor cores.
-        memory: the largest resident memory of one job, MB.
-    """
-
-    rule: str
-    jobs: int
-    seconds: float
-    longest: float
-    processor: float
-    memory: float
-
-
-def read_costs(folders: Sequence[Path], stems: Iterable[str]) -> list[StageCost]:
+def read_costs(folders: Sequence[Path], stems: Iterable[str]) -> pd.DataFrame:
     """Costs by rule, from the benchmark files that Snakemake writes for each job; a rule without any is left out.
 
     Args:
         folders: those of the benchmark files; a stem lies in one of them.
         stems: ``RULE`` or ``RULE/...``: the file ``STEM.tsv`` and all files in the folder ``STEM`` belong to it.
+
+    Returns:
+        One row a rule: ``rule``, ``jobs`` with a record, ``seconds`` of wall time of all of them, of the ``longest``,
+        ``processor`` seconds, ``memory``: the largest of one job in MB.
     """
-    paths: dict[str, list[Path]] = {}
-    for stem in stems:
-        found = [path for folder in dict.fromkeys(folders) for path in _files(folder, stem)]
-        paths.setdefault(stem.split("/")[0], []).extend(found)
-    return [_together(rule, found) for rule, found in paths.items() if found]
+    jobs = [
+        _last_attempt(path).assign(rule=stem.split("/")[0])
+        for stem in stems
+        for folder in dict.fromkeys(folders)
+        for path in _files(folder, stem)
+    ]
+    if not jobs:
+        return pd.DataFrame()
+    return (
+        pd.concat(jobs)
+        .groupby("rule", sort=False)
+        .agg(
+            jobs=("s", "size"),
+            seconds=("s", "sum"),
+            longest=("s", "max"),
+            processor=("cpu_time", "sum"),
+            memory=("max_rss", "max"),
+        )
+        .reset_index()
+    )
 
 
 def _files(folder: Path, stem: str) -> list[Path]:
@@ -50,26 +49,15 @@ def _files(folder: Path, stem: str) -> list[Path]:
     return [single] if single.is_file() else sorted((folder / stem).rglob("*.tsv"))
 
 
-def _together(rule: str, paths: Sequence[Path]) -> StageCost:
-    rows = [row for path in paths for row in _last_row(path)]
-    seconds, processor, memory = ([_number(row, name) for row in rows] for name in ("s", "cpu_time", "max_rss"))
-    return StageCost(rule, len(rows), sum(seconds), max(seconds, default=0.0), sum(processor), max(memory, default=0.0))
-
-
-def _last_row(path: Path) -> list[dict[str, str]]:
-    """The last attempt; a job that is over too soon to be looked at has '-' or 'NA' in place of most numbers."""
+def _last_attempt(path: Path) -> pd.DataFrame:
+    """A job that is over too soon to be measured has '-' or 'NA' in place of most numbers, which count as 0."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file, delimiter="\t"))[-1:]
-    except (OSError, UnicodeDecodeError) as error:
-        raise IgnetError(f"{path}: cannot be read as a record of a job's time ({error}); delete it") from None
-
-
-def _number(row: Mapping[str, str], name: str) -> float:
-    try:
-        return float(row.get(name) or 0)
-    except ValueError:
-        return 0.0
+        row = pd.read_csv(path, sep="\t", dtype=str).tail(1)
+    except (OSError, ValueError) as error:
+        raise IgnetError(
+            f"cannot be read as a record of a job's time ({error})", remedy="delete it", path=path
+        ) from None
+    return row.reindex(columns=["s", "cpu_time", "max_rss"]).apply(pd.to_numeric, errors="coerce").fillna(0.0)
 
 
 @dataclass(frozen=True)

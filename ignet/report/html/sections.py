@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import CompareConfig
-from ignet.files.atomic import read_json
 from ignet.report.html.charts import (
     chart,
     class_chart,
@@ -19,12 +19,12 @@ from ignet.report.html.charts import (
     interval_chart,
     run_styles,
 )
-from ignet.report.html.tables import PageTable, read_table
 from ignet.report.plots import Curve
-from ignet.report.runs import OCCURRING
+from ignet.report.runs import OCCURRING, few_runs
+from ignet.report.tables import Table
 
-FEW = 4
-"""Up to this many runs, the bars of the classes show them all at first."""
+Tables = Mapping[str, Table]
+"""Of the comparison, by name."""
 
 
 @dataclass
@@ -48,20 +48,19 @@ class Section:
     text: list[str] = field(default_factory=list)
     absent: str = ""
     table_first: bool = False
-    tables: list[PageTable] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     charts: dict[str, dict[str, Any]] = field(default_factory=dict)
     widget: str = ""
     data: Any = None
 
 
-def headline(folder: Path, names: CompareConfig) -> Section:
-    """The runs side by side, and what they say."""
-    words = read_json(folder / "statements.json")["paragraph"]
+def headline(tables: Tables, names: CompareConfig, words: str) -> Section:
+    """The runs side by side, and the paragraph about them."""
     section = Section(
         "headline",
         "Results",
         [line for line in words.splitlines() if line],
-        tables=[read_table(folder, "table")],
+        tables=[tables["table"]],
         table_first=True,
     )
     difference = interval_chart(
@@ -69,23 +68,20 @@ def headline(folder: Path, names: CompareConfig) -> Section:
     )
     if difference:
         section.charts["difference"] = chart(difference)
-    statements = read_table(folder, "statements")
-    if statements.rows:
-        section.tables.append(statements)
-    if (folder / "labelled_frames.csv").exists():
-        section.tables.append(read_table(folder, "labelled_frames"))
+    more = [tables[name] for name in ("statements", "labelled_frames") if name in tables]
+    section.tables += [table for table in more if len(table.frame)]
     return section
 
 
-def published(folder: Path) -> Section:
+def published(tables: Tables) -> Section:
     """Figures of others, each with its source."""
-    return Section("published", "Published figures", tables=[read_table(folder, "published")])
+    return Section("published", "Published figures", tables=[tables["published"]])
 
 
-def ablation(folder: Path) -> Section:
+def ablation(tables: Tables) -> Section:
     """Runs that remove or replace one part of the method."""
-    controls = read_table(folder, "controls")
-    if not controls.rows:
+    controls = tables["controls"]
+    if controls.frame.empty:
         return Section("ablation", "Ablation", absent="this experiment names no controls (compare.controls)")
     section = Section("ablation", "Ablation", tables=[controls], table_first=True)
     drawn = interval_chart(controls, "control", "control minus other", "mIoU, control minus the other run, points")
@@ -94,13 +90,13 @@ def ablation(folder: Path) -> Section:
     return section
 
 
-def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
+def gains(tables: Tables, names: CompareConfig, runs: Sequence[str]) -> Section:
     """What runs gain over the baseline, by slice of the points."""
-    table = read_table(folder, "gains")
-    columns = [run for run in table.columns[2:] if any(f"{run} low" in found for found in table.numbers)]
+    table = tables["gains"]
+    columns = [run for run in table.columns[2:] if f"{run} low" in table.values]
     if not columns:
         why = f"no run has seeds in common with a baseline run '{names.baseline}'"
-        return Section("gains", "Gains by slice", absent=why, tables=[read_table(folder, "slices")])
+        return Section("gains", "Gains by slice", absent=why, tables=[tables["slices"]])
     shown = names.method if names.method in columns else columns[0]
     text = (
         f"Gains over {names.baseline} by distance, boundary, camera view, and for small objects. The legend "
@@ -108,14 +104,13 @@ def gains(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
     )
     drawn = gain_chart(table, columns, shown, run_styles(runs), f"{OCCURRING}: gain, points")
     charts = {"gains": chart(drawn)} if drawn else {}
-    return Section("gains", "Gains by slice", [text], tables=[table, read_table(folder, "slices")], charts=charts)
+    return Section("gains", "Gains by slice", [text], tables=[table, tables["slices"]], charts=charts)
 
 
-def classes(folder: Path, names: CompareConfig, runs: Sequence[str]) -> Section:
+def classes(tables: Tables, names: CompareConfig, runs: Sequence[str]) -> Section:
     """IoU of each class."""
-    table, carrying = read_table(folder, "per_class"), (names.reference, names.baseline, names.method)
-    shown = list(runs) if len(runs) <= FEW else [run for run in runs if run in carrying] or list(runs[:FEW])
-    section = Section("classes", "IoU of each class", tables=[table, read_table(folder, "gains_per_class")])
+    table, shown = tables["per_class"], few_runs(runs, names)
+    section = Section("classes", "IoU of each class", tables=[table, tables["gains_per_class"]])
     section.charts["per_class"] = chart(class_chart(table, runs, shown, run_styles(runs)))
     return section
 
@@ -148,11 +143,11 @@ def training(curves: Mapping[str, Sequence[Curve]], curves_2d: Mapping[str, Sequ
     return section
 
 
-def scans(folder: Path, networks: Sequence[str], features: str, explained: float | None) -> list[Section]:
+def scans(tables: Tables, networks: Sequence[str], features: str, explained: float | None) -> list[Section]:
     """What is drawn from single scans; the page's scripts do so.
 
     Args:
-        folder: of the comparison.
+        tables: of the comparison.
         networks: 2D networks, in the order of their columns.
         features: the network whose features are shown.
         explained: share of the features' variance that the colours hold; none: no features.
@@ -166,7 +161,7 @@ def scans(folder: Path, networks: Sequence[str], features: str, explained: float
     images = Section(
         "images", "2D segmentation before and after adaptation", [words], widget="images", data=list(networks)
     )
-    images.tables.append(read_table(folder, "networks_2d"))
+    images.tables.append(tables["networks_2d"])
     if not networks:
         images.absent = "this experiment has no 2D networks"
     above = Section(
@@ -181,9 +176,6 @@ def scans(folder: Path, networks: Sequence[str], features: str, explained: float
 
 def read_confusions(files: Mapping[str, Sequence[Path]]) -> dict[str, NDArray[np.int64]]:
     """Confusion matrices (C, C + 1) of ``confusion.csv`` files, summed over the seeds of each run."""
-    return {run: np.sum([_read_confusion(path) for path in paths], axis=0) for run, paths in files.items()}
-
-
-def _read_confusion(path: Path) -> NDArray[np.int64]:
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    return np.array([[int(value) for value in line.split(",")[1:]] for line in lines], np.int64)
+    return {
+        run: sum(pd.read_csv(path, index_col=0).to_numpy(np.int64) for path in paths) for run, paths in files.items()
+    }

@@ -1,8 +1,7 @@
 """Files of a dataset in the SemanticKITTI layout: scans, labels, images, calibration.
 
 ``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a
-frame's name. Nothing here writes into a dataset but `write_calibration`, which the embedded world uses for its own
-tree.
+frame's name. Only `write_calibration` writes, for the synthetic world's own tree.
 """
 
 import codecs
@@ -191,10 +190,7 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     data = _read_bytes(path, "a label file", "unpack the labels again")
     if len(data) % LABEL_BYTES:
         raise IgnetError(
-            f"found {len(data)} bytes",
-            f"a multiple of {LABEL_BYTES} (one uint32 a point)",
-            "unpack it again",
-            path=path,
+            f"found {len(data)} bytes", f"a multiple of {LABEL_BYTES} (a uint32 a point)", "unpack it again", path=path
         )
     if points is not None and len(data) != LABEL_BYTES * points:
         raise IgnetError(

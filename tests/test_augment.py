@@ -23,6 +23,10 @@ class TestRotateZ:
         turned = rotate_z(np.array([[3, 1, 5, 0.25]], np.float32), quarters * np.pi / 2)
         assert turned.tolist() == [[*expected, 5, 0.25]]
 
+    def test_quarter_turns_leave_no_rest(self):
+        for quarters, expected in [(1, (0, 2)), (2, (-2, 0)), (3, (0, -2))]:
+            assert rotate_z(np.array([[2, 0]], np.float32), quarters * np.pi / 2).tolist() == [[*expected]]
+
     def test_value_by_hand(self):
         turned = rotate_z(np.array([[2, 0, 1, 0.5]], np.float32), np.pi / 3)
         np.testing.assert_allclose(turned, [[1, np.sqrt(3), 1, 0.5]], rtol=1e-6)
@@ -42,6 +46,22 @@ class TestRotateZ:
 class TestRandomView:
     def test_all_off_is_the_identity(self):
         assert np.array_equal(random_view(scan(), np.random.default_rng(0), 0, False, 0, 0), scan())
+
+    def test_equal_to_the_formula(self):
+        """Rotated, mirrored, scaled, noisy, with the numbers drawn in this order."""
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            (angle, factor), mirrored = rng.uniform(-1, 1, 2), rng.random(2) < 0.5
+            expected = rotate_z(scan(), np.deg2rad(40 * angle))
+            expected[:, :3] *= (1 + 0.5 * factor) * np.where([*mirrored, False], -1, 1)
+            expected[:, :3] += 0.1 * rng.standard_normal((3, 200), np.float32).T
+            view = random_view(scan(), np.random.default_rng(seed), 40, True, 0.5, 0.1)
+            np.testing.assert_allclose(view, expected, atol=1e-4)
+
+    def test_by_default_rotated_and_mirrored_alone(self):
+        for seed in range(4):
+            view = random_view(scan(), np.random.default_rng(seed))
+            assert np.array_equal(view, random_view(scan(), np.random.default_rng(seed), 180, True, 0, 0))
 
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 2**32))

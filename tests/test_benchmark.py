@@ -161,6 +161,8 @@ def test_metrics_of_the_stage_hold_them(
         main(arguments)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == [*NAMES, "mIoU", "accuracy"]
+    car = [part["iou"]["car"] for part in (metrics["benchmark"], *metrics["benchmark"]["distance"])]
+    assert lines[2].split()[1:] == [f"{100 * value:.2f}" for value in car]
     assert lines[-2].split()[1] == f"{100 * metrics['benchmark']['miou']:.2f}"
 
 
@@ -182,6 +184,9 @@ def test_bins_are_open_at_both_ends() -> None:
     assert not distance_masks(np.array([[9.9999999, 0, 0]])).any()
     just = np.array([[np.nextafter(np.float32(10), np.float32(0)), 0, 0]], np.float32)
     assert np.argwhere(distance_masks(just)).tolist() == [[0, 0]]
+    assert DISTANCES == ((1e-8, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0), (40.0, 50.0))
+    bright = np.array([[3, 4, 0, 100], [30, 0, 25, 100]], np.float32)  # remission is no part of the distance
+    assert np.argwhere(distance_masks(bright)).tolist() == [[0, 0], [3, 1]]
 
 
 def test_nothing_predicted_and_nothing_labelled() -> None:

@@ -11,6 +11,7 @@ from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.labels import IGNORE, to_raw_ids
 from ignet.data.lidar import batches as training_data
+from ignet.data.lidar import lidar_dataset
 from ignet.data.lidar.batches import Batch, TrainingSamples
 from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
@@ -156,7 +157,7 @@ class TestScanSource:
     def test_without_camera_and_features(self, tree):
         source = tree.source(correspondence=None, features=None)
         sample = source.load(0)
-        assert not source.has_camera and source.channels == 0
+        assert not source.has_camera and source.channels == 0 and sample.sector == (0.0, 0.0)
         assert not sample.in_fov.any() and (sample.feature_of == -1).all() and sample.feature.shape == (0, 0)
 
     def test_standardized_features_have_mean_0_and_deviation_1_over_all_scans(self, tree):
@@ -185,19 +186,27 @@ class TestScanSource:
     def test_cache_keeps_scans(self, tree):
         source = tree.source(cache=True)
         assert source.load(1) is source.load(1)
-        assert tree.source().load(1) is not tree.source().load(1)
+        plain = tree.source()
+        assert plain.load(1) is not plain.load(1)
 
     def test_cache_is_bounded(self, tree, monkeypatch):
+        assert lidar_dataset.CACHE_BYTES == 2**30
         source = tree.source(cache=True)
         first = source.load(0)
+        parts = (first.points, first.labels, first.in_fov, first.feature, first.feature_of)
+        size = sum(part.nbytes for part in parts)
+        for limit, kept in ((size, True), (size - 1, False)):
+            monkeypatch.setattr("ignet.data.lidar.lidar_dataset.CACHE_BYTES", limit)
+            other = tree.source(cache=True)
+            assert (other.load(0) is other.load(0)) == kept
         monkeypatch.setattr("ignet.data.lidar.lidar_dataset.CACHE_BYTES", 1000)
         assert source.load(0) is first and source.load(1) is not source.load(1)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"frames": {}}, "found no frame"),
-            ({"frames": {"00": []}}, "found no frame"),
+            ({"frames": {}}, "found no frame in sequences none"),
+            ({"frames": {"00": []}}, "found no frame in sequences 00"),
             ({"frames": {"00": ["000000", "000009"]}}, "lacks 1 frames, first 000009"),
             ({"correspondence": {}}, "found no correspondence file"),
             ({"features": {}}, "found no feature file"),
@@ -299,6 +308,11 @@ class TestLabelledAndUnlabelled:
             len(np.unique(drawn[:, 0].reshape(-1, 2), axis=0)) == 2
             and len(np.unique(drawn[:, 1].reshape(-1, 3), axis=0)) > 3
         )
+
+    def test_the_streams_of_random_numbers_are_fixed(self):
+        """They are part of the recipe: other numbers would draw other batches."""
+        streams = ("_ORDER", "_MIX", "_STUDENT", "_TEACHER", "_ORDER_UNLABELLED", "_CONTEXT")
+        assert [getattr(training_data, name) for name in streams] == [101, 102, 103, 104, 105, 106]
 
     def test_a_function_of_seed_and_step(self, tree):
         one, other = (samples(tree.source(labelled=LABELLED), 2, seed=seed) for seed in (0, 1))
@@ -480,6 +494,16 @@ class TestFOVMix:
             mixed[step]
         assert len(donors) == 12
         assert all(len({id(sample) for sample in drawn}) == 3 for drawn in donors)
+
+    def test_of_two_scans_each_is_the_others_donor(self, tree, monkeypatch):
+        mix, drawn = training_data.fovmix, []
+        monkeypatch.setattr(
+            training_data, "fovmix", lambda base, mixed: drawn.append((base, *mixed)) or mix(base, mixed)
+        )
+        source = tree.source(frames={"00": FRAMES["00"][:2]}, cache=True)
+        mixed = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=1))
+        mixed[0], mixed[1]
+        assert all(base is not donor for base, donor in drawn) and len(drawn) == 2
 
     def test_too_many_frusta(self, tree):
         with pytest.raises(IgnetError, match=r"fovmix\.frusta 5: .* take at most 4 frusta"):

@@ -192,6 +192,15 @@ class TestManyFrusta:
             with pytest.raises(ValueError, match=f"take at most {frusta - 1} frusta"):
                 fovmix(sample(0, 20, (0, 1)), donors)
 
+    def test_the_sector_is_that_of_the_first_donor(self):
+        mixed = fovmix(sample(0, 20, (0, 1)), [sample(1, 20, (0.1, 0.6)), sample(2, 20, (0.2, 0.4))])
+        assert mixed.sector == (0.1, 0.6)
+
+    def test_sectors_turn(self):
+        a, b = sample(1, 20, (0.1, 0.6)), sample(2, 20, (0.2, 0.4))
+        np.testing.assert_allclose(a.rotated(1.0).sector, (1.1, 1.6))
+        np.testing.assert_allclose([turned.sector for turned in turn_sectors([a, b], 1.0)], [(1.1, 1.6), (1.2, 1.4)])
+
     def test_no_donor(self):
         with pytest.raises(ValueError, match="found no donor"):
             fovmix(sample(0, 5, (0, 1)), [])
@@ -202,6 +211,11 @@ class TestManyFrusta:
 
 
 class TestCheckDisjoint:
+    def test_by_hand(self):
+        check_disjoint([(3.0, -3.0), (0.0, 1.0)])  # counter-clockwise over pi
+        with pytest.raises(ValueError, match="229 degrees overlap"):
+            check_disjoint([(0.0, 4.0), (2.0, 3.0)])
+
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0.01, 3)), min_size=1, max_size=5))
     def test_agrees_with_sampling_the_circle(self, drawn):

@@ -4,11 +4,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from kornia.enhance import adjust_hue, adjust_saturation
 
 from ignet.config.training_2d import ImageConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.images.dataset import (
+    MASK_STREAM,
+    MIX_STREAM,
+    SOURCE_STREAM,
+    TARGET_STREAM,
     SourceBatches,
     TargetBatches,
     colour_jitter,
@@ -154,10 +160,50 @@ def test_a_window_is_taken_once_it_holds_sixteen_pixels():
         assert (drawn.integers_drawn, drawn.chosen) == (2 * tries + 2 * chosen, chosen)
 
 
+def test_the_streams_of_random_numbers_are_fixed():
+    assert (SOURCE_STREAM, TARGET_STREAM, MIX_STREAM, MASK_STREAM) == (0, 1, 2, 3)
+
+
+def test_colour_jitter_equals_its_formula():
+    """Factors 1 + strength * u with u drawn as brightness, contrast, saturation, hue, one of each an image."""
+    images = torch.rand((3, 3, 5, 6), generator=torch.Generator().manual_seed(0))
+    drawn = torch.from_numpy(np.random.default_rng(1).uniform(-1, 1, (4, 3))).float()
+    brightness, contrast, saturation = 1 + 0.4 * drawn[:3]
+    expected = (images * brightness.view(3, 1, 1, 1)).clamp(0, 1)
+    grey = (expected * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1).mean((1, 2)).view(3, 1, 1, 1)
+    expected = (contrast.view(3, 1, 1, 1) * (expected - grey) + grey).clamp(0, 1)
+    expected = adjust_hue(adjust_saturation(expected, saturation), 2 * torch.pi * 0.1 * drawn[3])
+    found = colour_jitter(images, 0.4, 0.1, np.random.default_rng(1))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_strong_augmentation_equals_its_formula():
+    """Jitter where the first number is below 0.8, blur of 3 sigma to each side where the second is below 0.5."""
+    image, blurs = torch.rand((1, 3, 12, 14), generator=torch.Generator().manual_seed(0)), set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        jittered, blurred = rng.uniform(size=2) < (0.8, 0.5)
+        sigma = rng.uniform(0.15, 1.7)
+        expected = colour_jitter(image, 0.2, 0.05, rng) if jittered else image
+        if blurred:
+            radius = int(np.ceil(3 * sigma))
+            kernel = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+            kernel = torch.from_numpy(kernel / kernel.sum()).float()
+            padded = F.pad(expected, (radius,) * 4, mode="reflect")
+            columns = F.conv2d(padded, kernel.view(1, 1, 1, -1).repeat(3, 1, 1, 1), groups=3)
+            expected = F.conv2d(columns, kernel.view(1, 1, -1, 1).repeat(3, 1, 1, 1), groups=3)
+        found = strong_augmentation(image, 0.2, 1.7, np.random.default_rng(seed))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        blurs.add((bool(jittered), bool(blurred)))
+    assert len(blurs) == 4
+
+
 def test_rescaling_averages_on_the_way_down_and_interpolates_on_the_way_up():
     image, label = np.array([[0, 100], [100, 200]], np.uint8)[..., None].repeat(3, axis=2), np.zeros((2, 2), np.uint8)
     assert rescale(image, label, 0.5)[0].tolist() == [[[100] * 3]]
     assert rescale(image, label, 2.0)[0][0, :, 0].tolist() == [0, 25, 75, 100]
+    wide = np.arange(0, 240, 10, dtype=np.uint8)[None, :, None].repeat(4, axis=0).repeat(3, axis=2)
+    assert rescale(wide, np.zeros((4, 24), np.uint8), 0.25)[0][0, :, 0].tolist() == [15, 55, 95, 135, 175, 215]
     assert rescale(image, label, 0.01)[0].shape == (1, 1, 3)
     assert rescale(image, label, 1)[0] is image
 
@@ -167,6 +213,8 @@ def test_rescaling_keeps_labels_whole():
         np.full((8, 12, 3), 9, np.uint8), np.repeat([[1, 200]], 8, axis=0).repeat(6, axis=1).astype(np.uint8), 0.5
     )
     assert image.shape == (4, 6, 3) and label.tolist() == [[1, 1, 1, 200, 200, 200]] * 4
+    _, label = rescale(np.zeros((2, 2, 3), np.uint8), np.array([[1, 200], [1, 200]], np.uint8), 2.5)
+    assert set(label.ravel().tolist()) == {1, 200}
 
 
 @pytest.fixture
@@ -207,6 +255,17 @@ def test_half_of_the_crops_are_mirrored_and_scaled_by_the_settings(source):
         settings = whole.model_copy(update={"source_scale": scale, "source_scale_range": between})
         _, labels = SourceBatches(source, range(10), settings, 2, seed=0)[0]
         assert (labels[:, :20, :30] != 255).all() and (labels[:, 20:] == 255).all() and (labels[:, :, 30:] == 255).all()
+
+
+def test_source_batches_change_no_hue(source, tmp_path):
+    """Green equals blue in every pixel, and still does where brightness, contrast and saturation alone change."""
+    settings = SETTINGS.model_copy(update={"jitter": 0.4})
+    for number in range(10):
+        pixels = np.random.default_rng(number).integers(60, 200, (40, 60, 1), dtype=np.uint8).repeat(3, axis=2)
+        pixels[..., 2] = pixels[..., 2] // 2 + 100  # red
+        cv2.imwrite(str(tmp_path / "images" / f"{number:05d}.png"), pixels)
+    images, _ = SourceBatches(source, range(10), settings, 2, seed=0)[0]
+    torch.testing.assert_close(images[:, 1], images[:, 2], atol=1e-5, rtol=0)
 
 
 def test_held_out_images_are_never_drawn(source):

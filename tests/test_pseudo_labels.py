@@ -47,6 +47,16 @@ def test_at_least_the_fraction_is_kept_and_the_most_confident_first(seed: int, f
                 assert confidence[cell & kept].min() > confidence[cell & ~kept].max() - 1 / BINS
 
 
+def test_full_confidence_counts_in_the_last_bin() -> None:
+    classes, ring = np.zeros(2, np.uint8), np.zeros(2, np.int64)
+    confidence = np.array([1.0, (BINS - 1.5) / BINS], np.float32)
+    histogram = confidence_histogram(classes, confidence, ring, (1, 1))
+    assert histogram[0, 0, -2:].tolist() == [1, 1] and histogram.sum() == 2
+    nothing = np.full(2, 255, np.uint8)
+    assert choose(nothing, classes, confidence, ring, np.array([[(BINS - 1) / BINS]])).tolist() == [0, 255]
+    assert choose(nothing, classes, confidence, ring, np.ones((1, 1))).tolist() == [255, 255]
+
+
 def test_given_labels_are_never_overwritten() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 19, 50).astype(np.uint8)

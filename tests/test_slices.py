@@ -43,6 +43,7 @@ def test_boundary_by_hand():
     # 0 and 0.5 touch at exactly the radius; 1.25 is 0.75 off; 5.1 has no class, so 5.0 stays interior
     labels = np.array([1, 2, 1, 3, 255, 3], np.uint8)
     assert boundary_points(points, labels, 0.5).tolist() == [0, 0, 1, 1, NO_SLICE, 1]
+    assert boundary_points(points, labels).tolist() == [0, 0, 1, 1, NO_SLICE, 1]
     assert boundary_points(points, labels, 0.75).tolist() == [0, 0, 0, 1, NO_SLICE, 1]
 
 

@@ -165,6 +165,39 @@ def test_the_draws_are_repeated_and_the_level_counts():
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
+def test_defaults_are_2000_draws_of_seed_0_and_the_level_of_95_per_cent():
+    run, other = experiment(np.random.default_rng(4), 0.02)
+    for function, runs in (
+        (difference, (run, other)),
+        (ratio, (run, other)),
+        (difference_of_differences, (run, other, other, run)),
+    ):
+        assert function(*runs) == function(*runs, draws=2000, seed=0, level=0.95)
+        with pytest.raises(TypeError):
+            function(*runs, 2000)
+
+
+def test_the_interval_is_of_the_draws_alone():
+    run, other = experiment(np.random.default_rng(4), 0.02)
+    one, median = difference(run, other, draws=1), difference(run, other, draws=101, level=1e-6)
+    assert one.low == one.high != one.value
+    assert median.low == pytest.approx(median.high, abs=1e-6)
+
+
+def test_seeds_that_are_drawn_more_often_weigh_more():
+    weights, _ = bootstrap_weights(3, 2, 50, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    rng.multinomial(2, [1 / 2] * 2, 50)
+    drawn = rng.multinomial(3, [1 / 3] * 3, 50)
+    assert (np.sign(np.round(weights - 1 / 3, 9)) == np.sign(drawn - 1)).all()
+
+
+def test_one_point_is_enough_for_a_class():
+    one = np.zeros((1, 2, 3), np.int64)
+    one[0, 0, 0] = 1
+    assert miou(one) == 1 and miou(one, "official") == 0.5
+
+
 def test_equal_gains_in_two_slices_cancel():
     """A gain that is the same in both slices, scan by scan and seed by seed, has no spread: all four figures use the
     same draws."""
@@ -197,7 +230,9 @@ def test_slices_of_classes():
 
 def test_empty_slices_have_no_figure():
     nothing = {0: np.zeros((4, 2, 3), np.int64), 1: np.zeros((4, 2, 3), np.int64)}
-    for found in (difference(nothing, nothing), ratio(nothing, nothing), ratio(nothing, nothing, mean="official")):
+    with np.errstate(all="raise"):
+        figures = difference(nothing, nothing), ratio(nothing, nothing), ratio(nothing, nothing, mean="official")
+    for found in figures:
         assert np.isnan([found.value, found.low, found.high]).all() and found.seeds == 2
     # a slice that one scan of four holds: draws without it say nothing
     rare = np.zeros((4, 1, 2), np.int64)

@@ -14,6 +14,7 @@ from ignet.data.lidar.network_input import Input
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
 from ignet.models.backbones.registry import BACKBONES, collate_for
+from ignet.models.sparse.engine import Engine
 
 
 class Network3D(nn.Module):
@@ -26,7 +27,7 @@ class Network3D(nn.Module):
         self.classifier = nn.Linear(channels, classes)
         self.channels = channels
 
-    def forward(self, batch: Input, engine: str) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Input, engine: Engine) -> tuple[Tensor, Tensor]:
         """Segment the N points of a batch.
 
         Args:

@@ -78,6 +78,8 @@ def _minkunet_work(config: BackboneConfig, points: float, shares: tuple[tuple[fl
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from ignet.models.sparse.voxels import VoxelBatch
+
     class Counted:
         """A geometry without voxels: only their number at each level, and what convolutions between them cost."""
 
@@ -100,8 +102,9 @@ def _minkunet_work(config: BackboneConfig, points: float, shares: tuple[tuple[fl
     network, geometry = _minkunet(config), Counted()
     features = torch.empty(geometry.rows(1), next(network.parameters()).shape[1], device="meta")
     inverse = torch.empty(round(points), dtype=torch.int64, device="meta")
+    batch = VoxelBatch(geometry.coordinates(1), features, inverse)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(features, geometry, inverse)
+        network(batch, lambda coordinates: geometry)
     return geometry.work + counter.get_total_flops() / 2
 
 

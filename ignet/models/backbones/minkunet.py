@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
-from ignet.models.sparse.engine import make_geometry
+from ignet.models.sparse.engine import Engine, make_geometry
 from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.layers import SparseConv3d, SparseSequential
 from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
@@ -103,7 +103,7 @@ class MinkUNet(nn.Module):
         )
         self.channels = decoder[-1]
 
-    def forward(self, batch: VoxelBatch, engine: str) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: VoxelBatch, engine: Engine) -> tuple[Tensor, Tensor]:
         """Features float (M, channels) of the voxels, and the row int64 (N,) of each point's voxel."""
         return self.voxels(batch.features, make_geometry(engine, batch.coordinates)), batch.inverse
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ignet.config.training_3d import BackboneConfig, MinkUNetConfig
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.models.backbones import minkunet
+from ignet.models.sparse.engine import Engine
 
 
 class Backbone(Protocol):
@@ -17,12 +18,12 @@ class Backbone(Protocol):
 
     channels: int
 
-    def __call__(self, batch: Any, engine: str) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, batch: Any, engine: Engine) -> tuple[Tensor, Tensor | None]:
         """Features of the N points of a batch.
 
         Args:
             batch: what ``collate`` of the same backbone made.
-            engine: resolved sparse engine.
+            engine: resolved sparse engine, for `ignet.models.sparse.engine.make_geometry`.
 
         Returns:
             features float (R, channels), and int64 (N,), the row of each point; None: row n is point n. Points that

@@ -1,6 +1,7 @@
 """Which sparse engine runs."""
 
 import importlib.util
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.torch_engine import TorchGeometry
 
 ENGINES = ("torch", "minkowski")
+Engine = str | Callable[[Tensor], Geometry]
 
 
 def resolve_engine(name: str, device: torch.device) -> str:
@@ -47,16 +49,18 @@ def minkowski_fault(device: torch.device) -> str | None:
     return None
 
 
-def make_geometry(engine: str, coordinates: Tensor) -> Geometry:
+def make_geometry(engine: Engine, coordinates: Tensor) -> Geometry:
     """The voxels of one batch in an engine from `resolve_engine`.
 
     Args:
-        engine: ``torch`` or ``minkowski``.
+        engine: ``torch``, ``minkowski``, or a function from coordinates to a geometry, such as one that only counts.
         coordinates: int32 (N, 4) batch, x, y, z; each voxel once; on the device that computes.
 
     Raises:
         IgnetError: the engine is not there, or the coordinates are not as they should be.
     """
+    if callable(engine):
+        return engine(coordinates)
     if resolve_engine(engine, coordinates.device) == "minkowski":
         from ignet.models.sparse.minkowski_engine import MinkowskiGeometry
 

@@ -8,6 +8,7 @@ import re
 import zlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
@@ -159,10 +160,10 @@ def test_confusion_chart_shows_shares_of_the_true_class():
 
 def test_curves_of_seeds_become_a_mean_and_a_band():
     steps = np.arange(4.0)
-    seeds = [{"step": steps, "loss": np.full(4, 1.0)}, {"step": steps, "loss": np.full(4, 3.0)}]
-    figure = curve_charts({"run": seeds, "other": [{"step": steps, "more": steps}]}, run_styles(["run", "other"]), 100)[
-        "loss"
-    ]
+    seeds = [pd.DataFrame({"step": steps, "loss": value}) for value in (1.0, 3.0)]
+    figure = curve_charts(
+        {"run": seeds, "other": [pd.DataFrame({"step": steps, "more": steps})]}, run_styles(["run", "other"]), 100
+    )["loss"]
     band, mean = figure.data
     assert list(mean.y) == [2.0] * 4 and sorted(set(band.y)) == [1.0, 3.0] and mean.legendgroup == "run"
     assert len(json.dumps(chart(figure))) > 0

@@ -1,6 +1,7 @@
 """Pictures and plots: what they draw, where, and in which colours."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from confusions import by_seed, tensor
 from matplotlib.image import imread
@@ -10,7 +11,7 @@ from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure
 from ignet.report.pictures import before_after, colors_of, error_colors, evenly_spaced, from_above, in_image
-from ignet.report.plots import class_figure, curve_figure, read_curves, smooth
+from ignet.report.plots import class_figure, curve_figure, read_curves, smoothed
 
 CAR, ROAD, POLE = (CLASSES.index(name) for name in ("car", "road", "pole"))
 
@@ -104,10 +105,15 @@ def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_smooth_by_hand():
-    assert smooth(np.array([2.0, 4, 6, 8]), 2).tolist() == [2, 3, 5, 7]
-    assert smooth(np.array([2.0, 4, 6]), 1).tolist() == [2, 4, 6]
-    assert smooth(np.array([2.0, 4]), 9).tolist() == [2, 3]
+def test_running_means_by_hand():
+    # the mean over 2 % of 100 steps is that of two values, of one at the first
+    curve = pd.DataFrame({"step": np.arange(100.0), "loss": 2.0 * np.arange(100)})
+    steps, values = smoothed([curve, curve.iloc[::2]], "loss")
+    assert steps.tolist() == list(range(100))
+    assert values[0].tolist() == [0, *(2.0 * step - 1 for step in range(1, 100))]
+    # a seed that logged every other step: its own values, between them on a line
+    assert values[1, :4].tolist() == [0, 2, 4, 6]
+    assert smoothed([curve], "image") is None
 
 
 def test_curves(tmp_path):

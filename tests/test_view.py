@@ -213,7 +213,7 @@ def test_where_a_running_trainings_figures_lie():
 def test_figures_of_different_steps_become_one_curve():
     curve = as_curve({"a": [(0, 1.0), (2, 3.0)], "b": [(2, 5.0)]})
     assert curve["step"].tolist() == [0, 2] and curve["a"].tolist() == [1, 3]
-    np.testing.assert_equal(curve["b"], [np.nan, 5])
+    np.testing.assert_equal(curve["b"].to_numpy(), [np.nan, 5])
 
 
 def test_curves_of_a_running_training_grow(results):

@@ -1,11 +1,12 @@
 """Plots over runs: training curves, IoU of each class."""
 
-import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -13,7 +14,8 @@ from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import BOX, new_figure, run_colors, run_lines
 
-Curve = dict[str, NDArray[np.float64]]
+Curve: TypeAlias = pd.DataFrame
+"""What a training logged: float64 columns by name, ``step`` among them; NaN where a step has no value."""
 
 _PANEL_HEIGHT = 380
 
@@ -25,42 +27,58 @@ def read_curves(path: Path) -> Curve:
         IgnetError: the file is missing, has no column ``step``, or holds something that is no number.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if any(None in row or None in row.values() for row in rows):
+        text = path.read_text(encoding="utf-8")
+        if len({line.count(",") for line in text.splitlines()}) > 1:
             raise ValueError("its rows differ in length")
-        names = list(rows[0]) if rows else []
-        columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
-    except (OSError, ValueError, TypeError) as error:
-        raise IgnetError(f"{path}: cannot be read as training curves ({error}); train this run again") from None
-    if "step" not in columns:
-        raise IgnetError(f"{path}: found columns {names}, expected 'step' and at least one row; train this run again")
-    return columns
+        curve = pd.read_csv(io.StringIO(text), dtype=np.float64)
+    except (OSError, ValueError) as error:
+        raise IgnetError(
+            f"cannot be read as training curves ({error})", remedy="train this run again", path=path
+        ) from None
+    if "step" not in curve or curve.empty:
+        raise IgnetError(
+            f"found columns {list(curve)} and {len(curve)} rows",
+            "'step' and at least one row",
+            "train this run again",
+            path=path,
+        )
+    return curve
 
 
-def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean over the last ``window`` values of each place, fewer at the start; (N,) to (N,).
+def logged(curves: Iterable[Curve]) -> list[str]:
+    """Names of all that was logged, the loss first and the learning rate last."""
+    names = dict.fromkeys(name for curve in curves for name in curve if name != "step")
+    return sorted(names, key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
 
-    The values must be finite.
+
+def smoothed(curves: Iterable[Curve], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Running means over 2 % of the steps of one metric.
+
+    Args:
+        curves: of each seed.
+        name: of the metric.
+
+    Returns:
+        Steps (S,) of the first seed that has it, and values (seeds, S), interpolated where a seed logged it at other
+        steps, such as a metric that exists only for samples with a pixel. None where no seed has it.
     """
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    end = np.arange(1, len(values) + 1)
-    start = np.maximum(end - window, 0)
-    return (total[end] - total[start]) / (end - start)
+    known = [curve[["step", name]].dropna() for curve in curves if name in curve and curve[name].notna().any()]
+    if not known:
+        return None
+    steps = known[0]["step"].to_numpy()
+    means = [curve[name].rolling(max(len(curve) // 50, 1), min_periods=1).mean() for curve in known]
+    return steps, np.stack([np.interp(steps, curve["step"], mean) for curve, mean in zip(known, means, strict=True)])
 
 
 def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
-    """Training curves of all runs: one panel for each figure that a run logged, one line for each run: its seeds' mean.
+    """Training curves of all runs: one panel for each metric that a run logged, one line for each run: its seeds' mean.
 
     A thin band spans the lowest and the highest seed.
 
     Args:
         curves: by run and seed.
     """
-    columns = list(
-        dict.fromkeys(name for seeds in curves.values() for curve in seeds.values() for name in curve if name != "step")
-    )
-    columns.sort(key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
+    columns = logged(curve for seeds in curves.values() for curve in seeds.values())
     wide = min(len(columns), 3)
     tall = -(-len(columns) // max(wide, 1))
     figure = new_figure(max(tall, 1) * _PANEL_HEIGHT + 120)
@@ -68,7 +86,12 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     colors, lines = run_colors(list(curves)), run_lines(list(curves))
     for panel, column in zip(axes, columns, strict=False):
         for run, seeds in curves.items():
-            _draw_curves(panel, [curve for curve in seeds.values() if column in curve], column, colors[run], lines[run])
+            if drawn := smoothed(seeds.values(), column):
+                steps, values = drawn
+                if len(values) > 1:
+                    low, high = values.min(axis=0), values.max(axis=0)
+                    panel.fill_between(steps, low, high, color=colors[run], alpha=0.12, linewidth=0)
+                panel.plot(steps, values.mean(axis=0), lines[run], color=colors[run], linewidth=1.3)
         panel.set_title(column)
         panel.set_xlabel("step")
         panel.grid(alpha=0.3)
@@ -82,22 +105,6 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     spans = "; lines: mean over the seeds, bands: lowest to highest seed" if several else ""
     figure.suptitle(f"Training, running mean over 2 % of the steps{spans}", fontsize=14)
     return figure
-
-
-def _draw_curves(
-    panel: Axes, curves: Sequence[Curve], column: str, color: tuple[float, float, float], line: str
-) -> None:
-    drawn = [
-        (curve["step"][known], curve[column][known]) for curve in curves if (known := np.isfinite(curve[column])).any()
-    ]
-    if not drawn:
-        return
-    steps = drawn[0][0]
-    # seeds may log a figure at other steps, such as one that exists only for samples with a pixel
-    values = np.stack([np.interp(steps, own, smooth(value, max(len(value) // 50, 1))) for own, value in drawn])
-    if len(values) > 1:
-        panel.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.12, linewidth=0)
-    panel.plot(steps, values.mean(axis=0), line, color=color, linewidth=1.3)
 
 
 def class_figure(runs: Comparison, shown: Sequence[str]) -> Figure:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ignet.errors import IgnetError
 from ignet.report.plots import Curve, read_curves
@@ -69,17 +70,10 @@ class CurveReader:
 
 
 def as_curve(scalars: Mapping[str, Sequence[tuple[int, float]]]) -> Curve | None:
-    """A curve of figures by name, each as pairs of step and value; NaN where a step has none. None without any step."""
-    steps = sorted({step for pairs in scalars.values() for step, _ in pairs})
-    if not steps:
-        return None
-    place = {step: number for number, step in enumerate(steps)}
-    curve = {"step": np.array(steps, np.float64)}
-    for name, pairs in scalars.items():
-        curve[name] = np.full(len(steps), np.nan)
-        for step, value in pairs:
-            curve[name][place[step]] = value
-    return curve
+    """A curve from pairs of step and value by metric; NaN where a step has none. None without any step."""
+    columns = {name: pd.Series(dict(pairs), dtype=np.float64) for name, pairs in scalars.items()}
+    curve = pd.DataFrame(columns).sort_index().rename_axis("step").reset_index().astype(np.float64)
+    return None if curve.empty else curve
 
 
 def events_folder(table: Path) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ignet.data.label_sets.labels import CLASSES
 from ignet.data.lidar.spacing import spaced
-from ignet.report.plots import Curve, smooth
+from ignet.report.plots import Curve, logged, smoothed
 from ignet.report.tables import Table
 
 COLORS = (
@@ -151,15 +151,12 @@ def curve_charts(
         styles: colour and line style of each training.
         points: at most so many a line are drawn.
     """
-    names = list(
-        dict.fromkeys(name for seeds in curves.values() for curve in seeds for name in curve if name != "step")
-    )
-    names.sort(key=lambda name: {"loss": 0, "learning_rate": 2}.get(name, 1))
+    names = logged(curve for seeds in curves.values() for curve in seeds)
     charts = {}
     for name in names:
         figure = go.Figure()
         for run, seeds in curves.items():
-            figure.add_traces(_curve([curve for curve in seeds if name in curve], name, run, styles[run], points))
+            figure.add_traces(_curve(seeds, name, run, styles[run], points))
         charts[name] = figure.update_layout(
             height=260, showlegend=False, xaxis_title="step", title={"text": name, "font": {"size": 13}}
         )
@@ -167,14 +164,10 @@ def curve_charts(
 
 
 def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str], points: int) -> list[go.Scatter]:
-    drawn = [
-        (curve["step"][known], curve[name][known]) for curve in curves if (known := np.isfinite(curve[name])).any()
-    ]
+    drawn = smoothed(curves, name)
     if not drawn:
         return []
-    steps = drawn[0][0]
-    # seeds may log a figure at other steps, such as one that exists only for samples with a pixel
-    values = np.stack([np.interp(steps, own, smooth(value, max(len(value) // 50, 1))) for own, value in drawn])
+    steps, values = drawn
     kept = spaced(len(steps), points)
     steps, values = steps[kept].astype(int), _digits(values[:, kept])
     common: dict[str, Any] = {"legendgroup": run, "name": run, "mode": "lines"}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
-from ignet.models.backbones.minkunet import MinkUNet, from_minkowski_names, to_minkowski_names
+from ignet.models.backbones.minkunet import MinkUNet, to_minkowski_names
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 from ignet.models.sparse.engine import make_geometry, minkowski_fault
 from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
@@ -149,7 +149,7 @@ def test_points_of_a_voxel_share_their_result() -> None:
 # ---------------------------------------------------------------- names and files
 
 
-def test_names_there_and_back() -> None:
+def test_names_of_minkowski_modules() -> None:
     network = build_network(SMALL)
     state = network.state_dict()
     renamed = to_minkowski_names(state, network)
@@ -160,7 +160,7 @@ def test_names_there_and_back() -> None:
         and "classifier.linear.weight" in renamed
     )
     assert "backbone.merge.0.0.net.4.bn.weight" in renamed
-    assert list(from_minkowski_names(renamed)) == list(state)
+    assert [name.replace(".bn.", ".").replace(".linear.", ".") for name in renamed] == list(state)
 
 
 @NEEDS_MINKOWSKI

@@ -141,14 +141,3 @@ def to_minkowski_names(state: dict[str, Tensor], network: nn.Module) -> dict[str
         parent, _, leaf = key.rpartition(".")
         renamed[f"{parent}.{infix[parent]}.{leaf}" if parent in infix else key] = value
     return renamed
-
-
-def from_minkowski_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The opposite of `to_minkowski_names`: drop the '.bn.' and '.linear.' before the last part of each name."""
-    renamed = {}
-    for key, value in state.items():
-        parts = key.split(".")
-        if len(parts) > 2 and parts[-2] in ("bn", "linear"):
-            del parts[-2]
-        renamed[".".join(parts)] = value
-    return renamed

@@ -268,7 +268,7 @@ CODE = {
     ),
     "the view of a running workflow": CodeChange("ignet/view/status.py", append(CODE_LINE), NOTHING),
     "the pictures": CodeChange(
-        "ignet/report/pictures.py", append(CODE_LINE), {"figures_predictions", "figures_data", "report"}
+        "ignet/report/scan_figures.py", append(CODE_LINE), {"figures_predictions", "figures_data", "report"}
     ),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
     "resources in the rules": CodeChange(

@@ -230,8 +230,8 @@ def test_statements(runs):
     names = CompareConfig.model_validate({**NAMES.model_dump(), "statements": STATEMENTS})
     findings = judge(names.statements, runs, NETWORKS)
     assert [finding.verdict for finding in findings] == [HOLDS, HOLDS, FAILS, OPEN, OPEN, HOLDS]
-    assert [finding.figure for finding in findings] == [
-        "+1.1 [+1.1, +1.1]", "+10.0 [+10.0, +10.0]", "-10.0 [-10.0, -10.0]", "+0.0 [+0.0, +0.0]", "no figure", "+25.0"
+    assert [finding.difference_text for finding in findings] == [
+        "+1.1 [+1.1, +1.1]", "+10.0 [+10.0, +10.0]", "-10.0 [-10.0, -10.0]", "+0.0 [+0.0, +0.0]", "no value", "+25.0"
     ]  # fmt: skip
     rows = rows_of(statement_table(findings))
     assert (
@@ -243,7 +243,7 @@ def test_statements(runs):
     words = paragraph(findings, runs, names)
     assert "ignet reaches a benchmark mIoU of" in words and "+1.1 (95 % interval +1.1 to +1.1) points, a gain" in words
     assert "Of 6 statements 3 hold, 1 does not hold, 2 stay undecided." in words
-    assert "“Ours beats the baseline” (+1.1 [+1.1, +1.1], 2 seeds)" in words and "“Nobody knows” (no figure)" in words
+    assert "“Ours beats the baseline” (+1.1 [+1.1, +1.1], 2 seeds)" in words and "“Nobody knows” (no value)" in words
     assert "one network each and carry no interval" in words
 
     values = json.loads(json.dumps(findings_json(findings, runs, names, words), allow_nan=False))

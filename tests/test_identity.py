@@ -55,7 +55,7 @@ def test_no_stage_reaches_the_whole_experiment_or_pictures_that_it_does_not_make
     assert "ExperimentConfig" not in (SCRIPTS / script).read_text()
     closure = set(identity.import_closure(SCRIPTS / script))
     if script not in {"figures_predictions.py", "figures_data.py", "compare.py", "report.py"}:
-        assert not {"ignet.report.pictures", "ignet.report.plots"} & closure
+        assert not {"ignet.report.scan_figures", "ignet.report.plots"} & closure
 
 
 def test_a_file_beside_a_module_that_it_names_counts(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Tables, plots and pictures."""
+"""Tables, plots and figures."""

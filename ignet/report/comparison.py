@@ -1,4 +1,4 @@
-"""Confusion tensors of all runs and seeds, and the figures that compare runs: in per cent, with intervals."""
+"""Confusion tensors of all runs and seeds, and the metrics that compare runs: in per cent, with intervals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -26,15 +26,15 @@ _NAMES = {WHOLE: "all points", SMALL: "small objects"}
 class Comparison:
     """The runs of one experiment, evaluated on the same scans.
 
-    A slice is written ``axis:name`` (``boundary:interior``), ``all`` or ``small``. All figures are in per cent or in
+    A slice is written ``axis:name`` (``boundary:interior``), ``all`` or ``small``. All values are in per cent or in
     percentage points. mIoU is the benchmark's over all points, and the mean over the classes that occur elsewhere. A
-    figure is None where it does not exist: a run is missing, two runs share no seed, a slice has no labelled point.
+    value is None where it does not exist: a run is missing, two runs share no seed, a slice has no labelled point.
 
     Args:
         tensors: run, seed and tensor of each trained network, in the order of the tables; consumed one by one, since
             only the sums over the slices are kept.
-        draws: bootstrap draws behind each interval.
-        seed: of the draws; the same for all figures, so that equal input gives equal intervals.
+        draws: bootstrap samples behind each interval.
+        seed: of the bootstrap; the same for all intervals, so that equal input gives equal intervals.
 
     Raises:
         IgnetError: the tensors count other scans, slices or labels than the first one.
@@ -62,21 +62,21 @@ class Comparison:
 
     def points(self, where: str = WHOLE) -> int:
         """Labelled points of a slice."""
-        truth = self._truth(where)
-        return int(truth[list(_SMALL_IDS)].sum() if where == SMALL else truth.sum())
+        points = self._class_points(where)
+        return int(points[list(_SMALL_IDS)].sum() if where == SMALL else points.sum())
 
     def points_of_class(self) -> dict[str, int]:
         """Labelled points of each class."""
-        return {name: int(count) for name, count in zip(CLASSES, self._truth(WHOLE), strict=True)}
+        return {name: int(count) for name, count in zip(CLASSES, self._class_points(WHOLE), strict=True)}
 
     def miou(self, run: str, where: str = WHOLE, mean: Mean | None = None) -> dict[int, float | None]:
         """mIoU by seed."""
         options = self._mean(where, mean)
-        return {seed: _percent(miou(part, **options)) for seed, part in self._of(run, where).items()}
+        return {seed: _percent(miou(part, **options)) for seed, part in self._confusions(run, where).items()}
 
     def iou(self, run: str) -> dict[int, dict[str, float | None]]:
         """IoU of each class by seed; None where a class occurs neither in the labels nor in the predictions."""
-        parts = self._of(run, WHOLE)
+        parts = self._confusions(run, WHOLE)
         return {
             seed: dict(zip(CLASSES, map(_percent, iou(part.sum(axis=0))), strict=True)) for seed, part in parts.items()
         }
@@ -86,7 +86,12 @@ class Comparison:
         if not self.seeds(run, against):
             return None
         return _finite(
-            difference(self._of(run, where), self._of(against, where), **self._mean(where, mean), **self._options)
+            difference(
+                self._confusions(run, where),
+                self._confusions(against, where),
+                **self._mean(where, mean),
+                **self._options,
+            )
         )
 
     def class_difference(self, run: str, against: str, name: str) -> Estimate | None:
@@ -94,13 +99,15 @@ class Comparison:
         if not self.seeds(run, against) or not self.points_of_class()[name]:
             return None
         options: dict[str, Any] = {"mean": "occurring", "classes": (CLASSES.index(name),)}
-        return _finite(difference(self._of(run, WHOLE), self._of(against, WHOLE), **options, **self._options))
+        return _finite(
+            difference(self._confusions(run, WHOLE), self._confusions(against, WHOLE), **options, **self._options)
+        )
 
     def extra(self, run: str, against: str, where: str, than: str) -> Estimate | None:
         """How much more ``run`` gains over ``against`` in one slice than in another, over each slice's classes."""
         if not self.seeds(run, against):
             return None
-        parts = (self._of(name, place) for place in (where, than) for name in (run, against))
+        parts = (self._confusions(name, place) for place in (where, than) for name in (run, against))
         classes, classes_than = (_SMALL_IDS if place == SMALL else None for place in (where, than))
         return _finite(
             difference_of_differences(
@@ -113,16 +120,18 @@ class Comparison:
         seeds = self.seeds(run, reference)
         if not seeds or not any(self.miou(reference)[seed] for seed in seeds):
             return None
-        return _finite(ratio(self._of(run, WHOLE), self._of(reference, WHOLE), mean="official", **self._options))
+        return _finite(
+            ratio(self._confusions(run, WHOLE), self._confusions(reference, WHOLE), mean="official", **self._options)
+        )
 
-    def _of(self, run: str, where: str) -> Confusions:
+    def _confusions(self, run: str, where: str) -> Confusions:
         name = WHOLE if where == SMALL else where
         if name not in self._parts:
             raise IgnetError(f"slice '{where}': not evaluated, expected one of {list(self.slices)}")
         return self._parts[name][run]
 
-    def _truth(self, where: str) -> NDArray[np.int64]:
-        return next(iter(self._of(self.runs[0], where).values())).sum(axis=(0, 2))
+    def _class_points(self, where: str) -> NDArray[np.int64]:
+        return next(iter(self._confusions(self.runs[0], where).values())).sum(axis=(0, 2))
 
     def _mean(self, where: str, mean: Mean | None) -> dict[str, Any]:
         return {

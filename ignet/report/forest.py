@@ -1,4 +1,4 @@
-"""Forest plots: figures with their intervals, one row each."""
+"""Forest plots: values with their intervals, one row each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MARGIN = 150
 
 @dataclass(frozen=True)
 class Row:
-    """One row: a label, the values of the seeds, a figure with its interval, a remark at the right, a colour."""
+    """One row: a label, the values of the seeds, a value with its interval, a remark at the right, a colour."""
 
     label: str
     values: tuple[float, ...] = ()

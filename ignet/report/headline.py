@@ -51,10 +51,10 @@ def find_confusions(results: Path, names: CompareConfig) -> Files:
     """
     if not results.is_dir():
         raise IgnetError(f"{results}: no such folder, expected the results of an experiment; {_how(results)}")
-    return {run: _confusions_of(results, run) for run in headline_runs(names)}
+    return {run: _seed_confusions(results, run) for run in headline_runs(names)}
 
 
-def _confusions_of(results: Path, run: str) -> dict[int, Path]:
+def _seed_confusions(results: Path, run: str) -> dict[int, Path]:
     # a seed whose training has begun counts, so that an unfinished experiment is not taken for one with fewer seeds
     folders = [folder for stage in ("train_3d", "evaluate") for folder in results.glob(f"{stage}/{run}/seed*")]
     seeds = sorted({int(folder.name[4:]) for folder in folders if folder.name[4:].isdecimal()})
@@ -81,10 +81,10 @@ def pool(folds: Mapping[str, Files], draws: int, seed: int) -> Comparison:
     """
     runs = next(iter(folds.values()))
     for run in runs:
-        found = {name: sorted(files[run]) for name, files in folds.items()}
-        if len({tuple(seeds) for seeds in found.values()}) > 1:
+        seeds = {name: sorted(files[run]) for name, files in folds.items()}
+        if len({tuple(own) for own in seeds.values()}) > 1:
             raise IgnetError(
-                f"run '{run}': found seeds {found}, expected the same in all folds; train the missing ones"
+                f"run '{run}': found seeds {seeds}, expected the same in all folds; train the missing ones"
             )
     tensors = (
         (run, number, join([read_tensor(files[run][number]) for files in folds.values()]))
@@ -135,31 +135,31 @@ def headline_figure(experiments: Mapping[str, Comparison], names: CompareConfig)
 
 def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
     """What ``evaluate_2d`` wrote, by experiment and 2D network; nothing of an experiment without."""
-    found = {name: _networks_of(results) for name, results in experiments.items()}
+    paths = {name: _network_files(results) for name, results in experiments.items()}
     # the pretrained network comes first, as in the experiments' own tables
     return {
         name: {
-            key: _figures(paths[key], experiments[name])
-            for key in sorted(paths, key=lambda key: (key != "source", key))
+            key: _metrics(files[key], experiments[name])
+            for key in sorted(files, key=lambda key: (key != "source", key))
         }
-        for name, paths in found.items()
+        for name, files in paths.items()
     }
 
 
-def _figures(path: Path, results: Path) -> dict[str, Any]:
-    """Figures of a 2D network.
+def _metrics(path: Path, results: Path) -> dict[str, Any]:
+    """Metrics of a 2D network.
 
     Those of a version that called the mean over the classes that occur ``miou`` would be read wrongly.
     """
-    figures: dict[str, Any] = read_json(path)
-    if "miou_occurring" not in figures:
+    metrics: dict[str, Any] = read_json(path)
+    if "miou_occurring" not in metrics:
         raise IgnetError(
             f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: {_how(results)}"
         )
-    return figures
+    return metrics
 
 
-def _networks_of(results: Path) -> dict[str, Path]:
+def _network_files(results: Path) -> dict[str, Path]:
     """By 2D network; links to shared results win over what an earlier run left in the experiment's own folder."""
     files = [*results.glob("evaluate_2d/*/metrics.json"), *results.glob("shared/evaluate_2d/*/metrics.json")]
     return {path.parent.name: path for path in files}
@@ -174,7 +174,7 @@ def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
     places = ("shared/pretrain_2d/metrics.json", "pretrain_2d/metrics.json")
     paths = {name: [results / place for place in places] for name, results in experiments.items()}
     found = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
-    return {name: _figures(path, experiments[name])["miou_occurring"] for name, path in found.items() if path}
+    return {name: _metrics(path, experiments[name])["miou_occurring"] for name, path in found.items() if path}
 
 
 def networks_table(
@@ -237,4 +237,4 @@ def _pair(runs: Comparison, run: str, against: str) -> str:
     cell = signed_cell(difference)
     undecided = "one seed is not conclusive" if difference and difference.seeds < MANY else "interval includes 0"
     words = {HOLDS: "interval above 0", FAILS: "interval below 0", OPEN: undecided}[verdict(difference)]
-    return f"{run} minus {against} is {cell_text(cell)} ({words})" if cell else f"{run} minus {against} has no figure"
+    return f"{run} minus {against} is {cell_text(cell)} ({words})" if cell else f"{run} minus {against} has no value"

@@ -1,4 +1,4 @@
-"""Figures that others published on real data, kept apart from the figures of this project's own runs."""
+"""Results that others published on real data, kept apart from those of this project's own runs."""
 
 from ignet.report.tables import Cell, Table, make_table
 
@@ -33,7 +33,7 @@ SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
 
 
 def published_table() -> Table:
-    """What others report, with the source of each figure."""
+    """What others report, with the source of each value."""
     semi: list[tuple[Cell, ...]] = [
         (_SEMANTIC.format(share), method, figure, source)
         for method, figures, source in SEMI_FIGURES

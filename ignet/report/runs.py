@@ -1,4 +1,4 @@
-"""Tables over runs. All figures are in per cent."""
+"""Tables over runs. All values are in per cent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -87,14 +87,14 @@ def interval_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[s
 def _missing_notes(runs: Comparison, reference: str, baseline: str) -> list[str]:
     notes = []
     if reference not in runs.runs:
-        notes.append(f"no relative figures: the reference run '{reference}' is not among the runs")
+        notes.append(f"no relative mIoU: the reference run '{reference}' is not among the runs")
     elif not any(runs.miou(reference).values()):
-        notes.append(f"no relative figures: the reference run '{reference}' has an mIoU of 0")
+        notes.append(f"no relative mIoU: the reference run '{reference}' has an mIoU of 0")
     if baseline not in runs.runs:
         notes.append(f"no differences: the baseline run '{baseline}' is not among the runs")
-    for other, figure in ((reference, "relative figure"), (baseline, "difference")):
+    for other, value in ((reference, "relative mIoU"), (baseline, "difference")):
         lonely = [run for run in runs.runs if other in runs.runs and not runs.seeds(run, other)]
-        notes += [f"no {figure} for '{run}': it shares no seed with '{other}'" for run in lonely]
+        notes += [f"no {value} for '{run}': it shares no seed with '{other}'" for run in lonely]
     return notes
 
 
@@ -225,7 +225,7 @@ def network_table(
     Args:
         metrics: by the network's name.
         supervision: of ``training_words``, by the network's name; where it is not given, the column is left out.
-        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low figures on target images may be
+        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low values on target images may be
             the distance between the two domains; low ones here say that the pretraining itself failed.
     """
     words = {name: training_words(kind) for name, kind in (supervision or {}).items()}

@@ -16,7 +16,7 @@ MANY = 2
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim and what the figures say.
+    """A claim and what the runs say of it.
 
     Attributes:
         statement: the claim.
@@ -35,11 +35,11 @@ class Finding:
         return verdict(self.estimate, least=MANY if self.certain else 1)
 
     @property
-    def figure(self) -> str:
+    def difference_text(self) -> str:
         """``+1.2 [+0.3, +2.1]``, without the interval where there is none."""
         cell = signed_cell(self.estimate)
         if cell is None:
-            return "no figure"
+            return "no value"
         return cell_text(cell) if self.certain else f"{cell.value:+.1f}"
 
 
@@ -47,7 +47,7 @@ def verdict(estimate: Estimate | None, least: int = MANY) -> str:
     """``holds`` where the whole interval is above 0, ``does not hold`` where it is below, else ``undecided``.
 
     Args:
-        estimate: a difference that is claimed to be above 0; None: there is no figure.
+        estimate: a difference that is claimed to be above 0; None: there is no value.
         least: seeds from which it can decide anything. The interval of one seed knows nothing of how much another would
             differ.
     """
@@ -95,7 +95,7 @@ def statement_table(findings: Sequence[Finding]) -> Table:
                 claim.text,
                 f"{claim.run} − {claim.against}",
                 _points(claim),
-                signed_cell(estimate) if estimate and finding.certain else finding.figure,
+                signed_cell(estimate) if estimate and finding.certain else finding.difference_text,
                 seeds,
                 scans,
                 finding.verdict,
@@ -145,8 +145,8 @@ def paragraph(findings: Sequence[Finding], runs: Comparison, names: CompareConfi
         sentences.append(f"Of {len(findings)} statement{'s' * (len(findings) > 1)} {counts}.")
     leads = {
         HOLDS: "These hold",
-        FAILS: "These do not hold, because the figures show the opposite",
-        OPEN: "These stay undecided, because the interval includes zero, or rests on one seed, or there is no figure",
+        FAILS: "These do not hold, because the differences show the opposite",
+        OPEN: "These stay undecided, because the interval includes zero, or rests on one seed, or there is no value",
     }
     sentences += [f"{leads[kind]}: {'; '.join(map(_clause, group))}." for kind, group in groups.items() if group]
     if any(not finding.certain for finding in findings):
@@ -195,7 +195,7 @@ def _range(estimate: Estimate) -> str:
 def _clause(finding: Finding) -> str:
     estimate = finding.estimate
     seeds = f", {_count(estimate.seeds, 'seed')}" if estimate and finding.certain else ""
-    return f"“{finding.statement.text.rstrip('.')}” ({finding.figure}{seeds})"
+    return f"“{finding.statement.text.rstrip('.')}” ({finding.difference_text}{seeds})"
 
 
 def _count(number: int, noun: str) -> str:

@@ -27,7 +27,7 @@ from ignet.data.label_sets.labels import (
 from ignet.data.projection.geometry import project
 from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
-from ignet.report.pictures import UNLABELLED_COLOR, colors_of, evenly_spaced
+from ignet.report.scan_figures import UNLABELLED_COLOR, class_colors, evenly_spaced
 from ignet.stage.script import Stage, command
 
 _SOURCE_COLUMNS = 4
@@ -132,7 +132,7 @@ def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent
     order = np.flatnonzero(near)[
         np.lexsort((points[near, 2], labels[near] != IGNORE))
     ]  # labelled over unlabelled, high over low
-    panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=colors_of(labels[order], COLORS) / 255, linewidths=0)
+    panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=class_colors(labels[order], COLORS) / 255, linewidths=0)
     panel.plot(0, 0, marker="+", markersize=9, color="black")
     panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
 

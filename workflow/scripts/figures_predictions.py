@@ -17,7 +17,7 @@ from ignet.log import log, progress
 from ignet.models.segformer import FrozenTeacher, load_segmenter
 from ignet.report.arguments import name_and_path
 from ignet.report.figures import save_figure
-from ignet.report.pictures import before_after, evenly_spaced, from_above, in_image
+from ignet.report.scan_figures import before_after, evenly_spaced, from_above, in_image
 from ignet.stage.script import Stage, command
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
     stage.add("--scribbles-note", default="", help="a remark on the scribbles that the runs were trained with")
-    stage.add("--out", type=Path, required=True, help="folder of the pictures")
+    stage.add("--out", type=Path, required=True, help="folder of the figures")
     args, settings = stage.start()
 
     predictions = dict(map(name_and_path, args.predictions))
@@ -73,7 +73,7 @@ def main() -> None:
             panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
             save_figure(args.out / f"{name}_networks_2d.png", panels)
     stage.write_settings(args.out / "settings.json")
-    log.info("pictures of %d frames in %s", len(chosen), args.out)
+    log.info("figures of %d frames in %s", len(chosen), args.out)
 
 
 def check_correspondence(

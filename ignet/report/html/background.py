@@ -1,4 +1,4 @@
-"""The page's sections on what lies behind the figures: data, costs, settings and versions."""
+"""The page's sections on what lies behind the results: data, costs, settings and versions."""
 
 import json
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ def chart(figure: go.Figure) -> dict[str, Any]:
 
 
 def interval_chart(table: Table, label: str, value: str, title: str) -> go.Figure | None:
-    """Each row's figure as a dot between its bounds.
+    """Each row's value as a dot between its bounds.
 
     Rows without bounds are left out, and with none of them there is no chart.
 
@@ -112,11 +112,11 @@ def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
     Classes that occur on neither side are left out.
 
     Args:
-        confusion: int64 (C, C + 1), truth by prediction; the last column is nothing.
+        confusion: int64 (C, C + 1), true class by predicted class; the last column is nothing.
     """
-    true, said = confusion.sum(axis=1), confusion.sum(axis=0)
-    classes = np.flatnonzero((true > 0) | (said[:-1] > 0))
-    columns = np.append(classes, len(CLASSES)) if said[-1] else classes
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    classes = np.flatnonzero((true > 0) | (predicted[:-1] > 0))
+    columns = np.append(classes, len(CLASSES)) if predicted[-1] else classes
     counts = confusion[np.ix_(classes, columns)]
     shares = 100 * counts / np.maximum(true[classes], 1)[:, None]
     names = [*CLASSES, "nothing"]

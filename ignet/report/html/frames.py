@@ -194,11 +194,11 @@ def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bo
 
 def _shares_wrong(frame: Frame) -> dict[str, float]:
     """Share of the labelled points that each run gets wrong."""
-    truth = frame.layers.get("truth")
-    if truth is None or not (truth != 255).any():
+    target = frame.layers.get("truth")
+    if target is None or not (target != 255).any():
         return {}
     runs = {name: ids for name, ids in frame.layers.items() if name.startswith("run:")}
-    return {name.removeprefix("run:"): float((ids != truth)[truth != 255].mean()) for name, ids in runs.items()}
+    return {name.removeprefix("run:"): float((ids != target)[target != 255].mean()) for name, ids in runs.items()}
 
 
 def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from ignet.data.label_sets.labels import CITYSCAPES_COLORS, CLASSES, COLORS
 from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure
-from ignet.report.pictures import before_after, colors_of, error_colors, evenly_spaced, from_above, in_image
 from ignet.report.plots import class_figure, curve_figure, read_curves, smoothed
+from ignet.report.scan_figures import before_after, class_colors, error_colors, evenly_spaced, from_above, in_image
 
 CAR, ROAD, POLE = (CLASSES.index(name) for name in ("car", "road", "pole"))
 
@@ -22,7 +22,7 @@ def legend_of(where):
 
 def test_colours_by_hand():
     ids = np.array([CAR, 255, POLE], np.uint8)
-    assert colors_of(ids, COLORS).tolist() == [COLORS[CAR].tolist(), [225, 225, 225], COLORS[POLE].tolist()]
+    assert class_colors(ids, COLORS).tolist() == [COLORS[CAR].tolist(), [225, 225, 225], COLORS[POLE].tolist()]
     truth, predicted = np.array([CAR, CAR, 255, CAR], np.uint8), np.array([CAR, ROAD, CAR, 255], np.uint8)
     assert error_colors(truth, predicted).tolist() == [[185] * 3, [214, 20, 20], [225] * 3, [214, 20, 20]]
 

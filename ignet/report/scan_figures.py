@@ -26,7 +26,7 @@ _LEGEND = 90
 
 def from_above(
     points: NDArray[np.float32],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     predictions: Named,
     sector: tuple[float, float],
     title: str,
@@ -39,7 +39,7 @@ def from_above(
 
     Args:
         points: float32 (N, >= 3), x forward, y left, z up in metres.
-        truth: uint8 (N,), LiDAR train ids, 255 for none.
+        target: uint8 (N,), LiDAR train ids, 255 for none.
         predictions: names and train ids (N,), at least one.
         sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the
             back.
@@ -60,13 +60,13 @@ def from_above(
         _draw_scan(panel, points[order], colors[order], sector, extent)
         panel.set_title(name, fontsize=13)
 
-    draw(axes[0, 0], "labels", colors_of(truth, COLORS))
+    draw(axes[0, 0], "labels", class_colors(target, COLORS))
     for number, (name, predicted) in enumerate(predictions, start=1):
         block, column = divmod(number, columns)
-        draw(axes[2 * block, column], name, colors_of(predicted, COLORS))
-        share = _share_wrong(truth, predicted)
-        draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(truth, predicted))
-    shown = np.concatenate([truth, *(predicted for _, predicted in predictions)])
+        draw(axes[2 * block, column], name, class_colors(predicted, COLORS))
+        share = _share_wrong(target, predicted)
+        draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(target, predicted))
+    shown = np.concatenate([target, *(predicted for _, predicted in predictions)])
     handles = [*class_legend(shown, CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
     handles += [dot("right", _unit(RIGHT_COLOR)), dot("wrong", _unit(WRONG_COLOR))]
     scale = f"{2 * extent:g} m x {2 * extent:g} m, forward is up; grey sector: camera"
@@ -78,7 +78,7 @@ def from_above(
 def in_image(
     image: NDArray[np.uint8],
     pixel: NDArray[np.float32],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     predictions: Named,
     title: str,
     note: str = "",
@@ -88,14 +88,14 @@ def in_image(
     Args:
         image: uint8 (H, W, 3) RGB.
         pixel: float32 (n, 2), column and row of the visible points.
-        truth: uint8 (n,), LiDAR train ids of these points, 255 for none.
+        target: uint8 (n,), LiDAR train ids of these points, 255 for none.
         predictions: names and train ids (n,).
         title: of the figure.
         note: remark below the figure.
     """
     panels = [
-        ("labels", truth),
-        *((f"{name}: {_share_wrong(truth, predicted)}", predicted) for name, predicted in predictions),
+        ("labels", target),
+        *((f"{name}: {_share_wrong(target, predicted)}", predicted) for name, predicted in predictions),
     ]
     figure, axes = _image_panels(image, len(panels))
     for panel, (name, ids) in zip(axes, panels, strict=False):
@@ -110,7 +110,7 @@ def in_image(
 def before_after(
     image: NDArray[np.uint8],
     pixel: NDArray[np.float32],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     predictions: Named,
     title: str,
     note: str = "",
@@ -120,7 +120,7 @@ def before_after(
     Args:
         image: uint8 (H, W, 3) RGB.
         pixel: float32 (n, 2), column and row of the labelled points.
-        truth: uint8 (n,), Cityscapes train ids of these points, 255 for none.
+        target: uint8 (n,), Cityscapes train ids of these points, 255 for none.
         predictions: names of networks and Cityscapes train ids (H, W).
         title: of the figure.
         note: remark below the figure.
@@ -128,13 +128,13 @@ def before_after(
     figure, axes = _image_panels(image, len(predictions) + 2)
     axes[0].imshow(image)
     axes[0].set_title("image", fontsize=12)
-    _draw_points(axes[1], image, pixel, truth, CITYSCAPES_COLORS)
+    _draw_points(axes[1], image, pixel, target, CITYSCAPES_COLORS)
     axes[1].set_title("labels of the points, as Cityscapes classes", fontsize=12)
     columns, rows = np.rint(pixel).astype(np.int64).T
     for panel, (name, predicted) in zip(axes[2:], predictions, strict=False):
         panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES_COLORS)).astype(np.uint8))
-        panel.set_title(f"{name}: {_share_wrong(truth, predicted[rows, columns])}", fontsize=12)
-    shown = np.concatenate([truth, *(predicted.ravel() for _, predicted in predictions)])
+        panel.set_title(f"{name}: {_share_wrong(target, predicted[rows, columns])}", fontsize=12)
+    shown = np.concatenate([target, *(predicted.ravel() for _, predicted in predictions)])
     figure.legend(
         handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="outside lower center", ncols=8, **BOX
     )
@@ -142,17 +142,17 @@ def before_after(
     return figure
 
 
-def colors_of(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def class_colors(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Colours, uint8 (..., 3), of class ids (...,) for a white background: what has no class is pale grey."""
     colors = colorize(ids, palette)
     colors[ids == IGNORE] = UNLABELLED_COLOR
     return colors
 
 
-def error_colors(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def error_colors(target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Colours, uint8 (N, 3): right grey, wrong red, pale grey where there is no label to compare with."""
-    colors = np.where((truth == predicted)[:, None], RIGHT_COLOR, WRONG_COLOR).astype(np.uint8)
-    colors[truth == IGNORE] = UNLABELLED_COLOR
+    colors = np.where((target == predicted)[:, None], RIGHT_COLOR, WRONG_COLOR).astype(np.uint8)
+    colors[target == IGNORE] = UNLABELLED_COLOR
     return colors
 
 
@@ -162,9 +162,9 @@ def evenly_spaced(frames: Sequence[str], count: int) -> list[str]:
     return [frames[int((part + 0.5) * len(frames) / count)] for part in range(count)]
 
 
-def _share_wrong(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str:
-    labelled = truth != IGNORE
-    return f"{(truth != predicted)[labelled].mean():.1%} wrong" if labelled.any() else "no labels"
+def _share_wrong(target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str:
+    labelled = target != IGNORE
+    return f"{(target != predicted)[labelled].mean():.1%} wrong" if labelled.any() else "no labels"
 
 
 def _draw_scan(

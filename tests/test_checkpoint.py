@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,15 @@ from torch import nn
 
 from ignet.errors import IgnetError
 from ignet.log import log
-from ignet.train.checkpoint import NEWEST, PREVIOUS, REFUSED, load_newest, restore_newest, save_checkpoint
+from ignet.train.checkpoint import NEWEST, PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.run import TrainingRun
+
+
+def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
+    """The newest good checkpoint."""
+    states: list[dict[str, Any]] = []
+    restore_newest(folder, identity, {}, states.append)
+    return states[0] if states else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """The update step on two parameters, and the adaptation's objective, by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -58,7 +60,9 @@ def test_the_update_step(decay_all: bool, clip: float | None) -> None:
     weight, bias = 2.0, 3.0
     teacher = (weight, bias)
     for step, factor in enumerate(FACTORS):
+        objective.student.eval()
         logged = trainer.step(step, 1.0)
+        assert objective.student.training
         rate = 0.1 * factor
         value = 3 * weight + 4 * bias
         weight = weight * (1 - 0.5 * rate) - rate
@@ -77,8 +81,8 @@ def test_the_update_step(decay_all: bool, clip: float | None) -> None:
 
 
 def test_last_metrics_are_means_over_a_tenth_of_the_steps() -> None:
-    history = [{"step": float(step), "loss": float(step), "learning_rate": 1.0} for step in range(20)]
-    assert last_metrics(history) == {"last_loss": 18.5}
+    history = [{"step": float(step), "loss": float(step), "learning_rate": 1.0} for step in range(29)]
+    assert last_metrics(history) == {"last_loss": 27.5}
     assert last_metrics(history[:3]) == {"last_loss": 2.0}
 
 
@@ -86,19 +90,28 @@ def test_the_adaptation_s_terms_by_hand() -> None:
     """Their weights, whose labels and class weights each takes, and that the teacher is only averaged."""
     torch.manual_seed(0)
     weights = {"source_weight": 0.5, "mix_weight": 0.7, "scribble_weight": 1.3}
-    settings = Adapt2DConfig(**weights, masked={"weight": 0.3, "block": 8}, confidence=0.0, mix_jitter=0, mix_blur=0)
+    settings = Adapt2DConfig(
+        **weights, batch=2, masked={"weight": 0.3, "block": 8}, confidence=0.0, mix_jitter=0, mix_blur=0
+    )
     network = build_segmenter(SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=12))
     of_source, of_target = torch.rand(19) + 0.5, torch.rand(19) + 0.5
-    objective = AdaptationObjective(network, settings, (of_source, of_target))
+
+    def distance(images: Tensor, deep: Tensor, labels: Tensor) -> Tensor:
+        compared.append((images, deep, labels))
+        return torch.tensor(0.25)
+
+    compared: list[tuple[Tensor, ...]] = []
+    objective = AdaptationObjective(network, settings, (of_source, of_target), distance)  # type: ignore[arg-type]
     source = (torch.rand(2, 3, 32, 32), torch.randint(0, 19, (2, 32, 32)))
     scribbles = torch.full((2, 32, 32), 255)
     scribbles[:, 10] = 7
     target = (torch.rand(2, 3, 32, 32), scribbles)
-    outputs: list[Tensor] = []
+    outputs: list[Any] = []
     for model in (objective.teacher, objective.student):
-        model.register_forward_hook(lambda _, __, output: outputs.append(output.logits))
+        model.register_forward_hook(lambda _, __, output: outputs.append(output))
     losses = objective(0, source, target)
-    taught, (on_source, _, on_target, on_masked) = outputs[0], outputs[1].chunk(4)
+    taught = outputs[0].logits
+    on_source, _, on_target, on_masked = outputs[1].logits.chunk(4)
 
     def cross_entropy(logits: Tensor, labels: Tensor, of_class: Tensor) -> float:
         each = F.cross_entropy(logits, labels, ignore_index=255, reduction="none")
@@ -112,11 +125,13 @@ def test_the_adaptation_s_terms_by_hand() -> None:
         "masked": cross_entropy(on_masked, labels, of_target),  # every pixel is sure enough, so q is 1
     }
     assert {name: float(losses[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
-    total = 0.5 * losses["source"] + 0.7 * losses["mix"] + 1.3 * losses["scribble"] + 0.3 * losses["masked"]
+    total = 0.5 * losses["source"] + 0.7 * losses["mix"] + 1.3 * losses["scribble"] + 0.3 * losses["masked"] + 0.25
+    of_student = (source[0], outputs[1].deep.chunk(4)[0], source[1])
+    assert all(torch.equal(one, other) for one, other in zip(*compared, of_student, strict=True))
     assert float(losses["loss"]) == pytest.approx(float(total), rel=1e-5) and float(losses["q"]) == 1
     losses["loss"].backward()
     assert all(weight.grad is not None for weight in objective.student.parameters())
-    assert all(weight.grad is None for weight in objective.teacher.parameters())
+    assert not any(weight.requires_grad or weight.grad is not None for weight in objective.teacher.parameters())
     with torch.no_grad():
         for weight in objective.student.parameters():
             weight.add_(1.0)

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from test_checkpoint import load_newest
 from torch import nn
 
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
-from ignet.train.checkpoint import NEWEST, PREVIOUS, load_newest
+from ignet.train.checkpoint import NEWEST, PREVIOUS
 from ignet.train.ema import update_ema
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE

@@ -11,7 +11,6 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from ignet.config.base import LabelledPercent, Section, added
 from ignet.config.optimizer import OptimizerConfig
 from ignet.train.needs import uses_unlabelled
-from ignet.train.terms.base import Term
 from ignet.train.terms.registry import TERMS
 
 
@@ -256,7 +255,7 @@ class Train3DConfig(OptimizerConfig):
 
     @model_validator(mode="after")
     def _known_terms(self) -> "Train3DConfig":
-        known = sorted(kind.name for kind in TERMS if kind.weight is Term.weight)
+        known = sorted(kind.name for kind in TERMS if kind.section == "terms")
         if unknown := sorted(set(self.terms) - set(known)):
             raise ValueError(f"terms: found {unknown}, which have no key of their own here; expected of {known}")
         return self

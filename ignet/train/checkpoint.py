@@ -43,17 +43,6 @@ def _keep(newest: Path, link: Path) -> None:
     link.replace(newest.with_name(PREVIOUS))
 
 
-def load_newest(folder: Path, identity: str) -> dict[str, Any] | None:
-    """Read the newest checkpoint of ``identity`` that is whole.
-
-    A damaged or foreign one is named in the log and passed over.
-
-    Returns:
-        The state, its tensors on the CPU, or none where there is no good checkpoint.
-    """
-    return _first(folder, identity, lambda state: None)
-
-
 def restore_newest(
     folder: Path, identity: str, parts: Mapping[str, Any], restore: Callable[[dict[str, Any]], None]
 ) -> bool:
@@ -83,18 +72,12 @@ def restore_newest(
             torch.set_rng_state(generators)
             raise
 
-    return _first(folder, identity, attempt) is not None
-
-
-def _first(folder: Path, identity: str, use: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
-    """The first checkpoint that can be read and used."""
     for name in (NEWEST, PREVIOUS):
         path = folder / name
         if not path.exists():
             continue
         try:
-            state = _read(path, identity)
-            use(state)
+            attempt(_read(path, identity))
         except Exception as error:
             log.warning("%s: %s; it is not used", path, " ".join(str(error).split())[:200] or type(error).__name__)
             if name == NEWEST:
@@ -102,8 +85,8 @@ def _first(folder: Path, identity: str, use: Callable[[dict[str, Any]], None]) -
                 with suppress(OSError):
                     path.replace(folder / REFUSED)
             continue
-        return state
-    return None
+        return True
+    return False
 
 
 def _read(path: Path, identity: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class PretrainingObjective(Objective):
 
     def forward(self, step: int, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Losses of one batch: images float (B, 3, H, W) and labels int64 (B, H, W) of all processes."""
-        own, device = self.ranks.local_slice(len(batch[0])), self.ranks.device
+        own, device = self.ranks.local_slice(self.settings.batch), self.ranks.device
         images, labels = (tensor[own].to(device) for tensor in batch)
         with autocast(device, self.settings.precision):
             output = self.student(images)

@@ -20,7 +20,7 @@ from ignet.models.segmentor3d import build_network, save_network
 from ignet.models.sparse.engine import resolve_engine
 from ignet.stage.fingerprint import sequence_fingerprint
 from ignet.stage.script import Stage, command
-from ignet.train.distributed import join
+from ignet.train.distributed import Ranks, join
 from ignet.train.finished import take_back
 from ignet.train.needs import needs_correspondence, needs_features, needs_teacher, standardizes, uses_unlabelled
 from ignet.train.objective import Objective3D
@@ -39,8 +39,22 @@ def find_frames(args: argparse.Namespace, settings: Train3DConfig) -> tuple[dict
     return frames if uses_unlabelled(settings) else split.only(frames), split.scans
 
 
-@command
-def main() -> None:
+def make_samples(source: ScanSource, settings: Train3DConfig, seed: int, ranks: Ranks) -> TrainingSamples:
+    """The batches of all steps, this process's part of each."""
+    return TrainingSamples(
+        source,
+        settings.batch,
+        seed,
+        collate_for(settings.backbone),
+        settings.fovmix,
+        settings.augment,
+        needs_teacher(settings),
+        ranks.local_slice(settings.batch),
+        context.dropout if (context := settings.backbone.local_context) else None,
+    )
+
+
+def read_arguments() -> tuple[Stage, argparse.Namespace, Train3DConfig]:
     stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to train on")
@@ -53,7 +67,12 @@ def main() -> None:
     stage.add_remission_scale()
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
-    args, settings = stage.start()
+    return stage, *stage.start()
+
+
+@command
+def main() -> None:
+    stage, args, settings = read_arguments()
     ranks = join(args.device)
     seed_everything(args.seed)
 
@@ -69,39 +88,18 @@ def main() -> None:
     if take_back(args, identity, ranks):
         return
 
-    source = ScanSource(
-        args.dataset,
-        frames,
-        settings.supervision,
-        args.labels,
-        projection or None,
-        features or None,
-        standardizes(settings),
-        cache=True,
-        labelled=labelled,
-        teacher=file_hash(args.teacher) if args.teacher else None,
-        verify=args.verify,
-        **remissions,
-    )
+    teacher = file_hash(args.teacher) if args.teacher else None
+    read = {"labelled": labelled, "teacher": teacher, "verify": args.verify, "cache": True, **remissions}
+    labels, standardize = (settings.supervision, args.labels), standardizes(settings)
+    source = ScanSource(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
     network = build_network(settings.backbone)
     objective = Objective3D(network, settings, engine, source, args.seed, ranks).to(args.device)
-    samples = TrainingSamples(
-        source,
-        settings.batch,
-        args.seed,
-        collate_for(settings.backbone),
-        settings.fovmix,
-        settings.augment,
-        needs_teacher(settings),
-        ranks.local_slice(settings.batch),
-        context.dropout if (context := settings.backbone.local_context) else None,
-    )
     with StageTraining(stage, identity, Trainer(objective, settings, one_cycle, ranks)) as training:
-        training.fit(samples)
+        training.fit(make_samples(source, settings, args.seed, ranks))
         facts = {"engine": engine, "parameters": sum(p.numel() for p in network.parameters())}
         metrics = {**facts, "scans": len(source), "steps": settings.steps}
-        teacher = objective.teacher.network
-        training.export(lambda path: save_network(path, teacher, settings.backbone, engine), metrics, **remissions)
+        averaged = objective.teacher.network
+        training.export(lambda path: save_network(path, averaged, settings.backbone, engine), metrics, **remissions)
 
 
 if __name__ == "__main__":

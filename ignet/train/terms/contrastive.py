@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ignet.config.training_3d import Train3DConfig
     from ignet.train.distributed import Ranks
 
 _ANCHORS = 1
@@ -17,19 +18,13 @@ _ANCHORS = 1
 class Contrastive(Term):
     """Pulls points that the camera does not see to the prototypes of those that it sees."""
 
-    name = "contrastive"
+    name, section = "contrastive", "contrastive"
     needs = frozenset({Need.TEACHER, Need.CAMERA, Need.UNLABELLED})
 
-    @property
-    def weight(self) -> float:
-        """``contrastive.weight``."""
-        return self.settings.contrastive.weight
-
-    @property
-    def ramp(self) -> int:  # type: ignore[override]
-        """``contrastive.ramp``, by default half of the training."""
-        ramp = self.settings.contrastive.ramp
-        return self.settings.steps // 2 if ramp is None else ramp
+    def __init__(self, settings: "Train3DConfig") -> None:
+        super().__init__(settings)
+        if self.ramp is None:
+            self.ramp = settings.steps // 2
 
     def head(self, inputs: int, stored: StoredFeatures | None) -> "nn.Module":
         """h, the projection to the unit sphere."""

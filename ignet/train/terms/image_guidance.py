@@ -13,13 +13,8 @@ if TYPE_CHECKING:
 class ImageGuidance(Term):
     """Compares what a head predicts with the stored feature, or the classes with those that a probe reads from it."""
 
-    name = "image"
+    name, section = "image", "image_guidance"
     needs = frozenset({Need.FEATURES, Need.CAMERA, Need.UNLABELLED})
-
-    @property
-    def weight(self) -> float:
-        """``image_guidance.weight``."""
-        return self.settings.image_guidance.weight
 
     @property
     def standardize(self) -> bool:

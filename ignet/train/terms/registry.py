@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ignet.train.terms.base import Term
-from ignet.train.terms.consistency import Consistency
+from ignet.train.terms.baseline import Consistency, CrossEntropy, Lovasz
 from ignet.train.terms.contrastive import Contrastive
 from ignet.train.terms.image_guidance import ImageGuidance
-from ignet.train.terms.supervised import CrossEntropy, Lovasz
 
 if TYPE_CHECKING:
     from ignet.config.training_3d import Train3DConfig

@@ -1,0 +1,60 @@
+"""The terms of the baseline: cross-entropy and Lovász-softmax on labelled points, the mean teacher on the others."""
+
+from typing import TYPE_CHECKING
+
+from ignet.train.terms.base import Forward, Need, Term
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ignet.config.training_3d import Train3DConfig
+
+
+class CrossEntropy(Term):
+    """Mean cross-entropy over the labelled points, with weight 1."""
+
+    name, section = "ce", ""
+
+    def __init__(self, settings: "Train3DConfig") -> None:
+        self.settings, self.weight, self.ramp = settings, 1.0, 0
+
+    def __call__(self, forward: Forward) -> "Tensor":
+        """See `ignet.losses.cross_entropy.partial_cross_entropy`."""
+        from ignet.losses.cross_entropy import partial_cross_entropy
+
+        own = partial_cross_entropy(forward.logits, forward.batch.labels)
+        return forward.ranks.mean(own, (~forward.unlabelled).sum())
+
+
+class Lovasz(Term):
+    """Lovász-softmax on the labelled points, with ``lovasz_weight``."""
+
+    name, section = "lovasz", "lovasz_weight"
+
+    def __init__(self, settings: "Train3DConfig") -> None:
+        self.settings, self.weight, self.ramp = settings, settings.lovasz_weight, 0
+
+    def __call__(self, forward: Forward) -> "Tensor":
+        """No sum over points, so each process needs the labelled points of all: their errors are sorted together."""
+        from ignet.losses.lovasz import lovasz_softmax
+
+        probabilities, labels = forward.logits.softmax(1), forward.batch.labels
+        if forward.ranks.size > 1:
+            labelled = ~forward.unlabelled
+            probabilities, labels = (forward.ranks.gather(rows[labelled]) for rows in (probabilities, labels))
+        return lovasz_softmax(probabilities, labels)
+
+
+class Consistency(Term):
+    """KL divergence of the student's from the teacher's prediction on the unlabelled points."""
+
+    name, section = "consistency", "mean_teacher"
+    needs = frozenset({Need.TEACHER, Need.UNLABELLED})
+
+    def __call__(self, forward: Forward) -> "Tensor":
+        """See `ignet.losses.consistency.consistency`."""
+        from ignet.losses.consistency import consistency
+
+        assert forward.teacher_logits is not None
+        own = consistency(forward.logits, forward.teacher_logits, forward.unlabelled)
+        return forward.ranks.mean(own, forward.unlabelled.sum())

@@ -26,7 +26,7 @@ from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
 from ignet.train.distributed import Ranks
-from ignet.train.needs import needs_teacher
+from ignet.train.needs import needs_teacher, standardizes
 from ignet.train.objective import Objective3D
 from ignet.train.terms.contrastive import Contrastive
 
@@ -175,6 +175,7 @@ def test_two_ways_differ_in_the_gradient_alone() -> None:
     moved = points_moved_by("contrastive", make_objective(two_way), batch)
     assert moved[~batch.in_fov].any()
     assert moved[batch.in_fov].any()
+    assert int(moved[~batch.in_fov].sum()) <= FULL.contrastive.anchors
 
 
 def test_guidance_moves_guided_points_only() -> None:
@@ -301,3 +302,13 @@ def test_the_contrastive_loss_rises_over_half_of_the_training_unless_the_setting
 ) -> None:
     settings = FULL.model_copy(update={"steps": 21, "contrastive": FULL.contrastive.model_copy(update={"ramp": ramp})})
     assert Contrastive(settings).ramp == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "weight", "expected"), [("cosine", 1, True), ("cosine", 0, False), ("probe_kl", 1, False)]
+)
+def test_features_are_standardised_for_a_distance_alone(loss: str, weight: float, expected: bool) -> None:
+    guidance = ImageGuidanceConfig(weight=weight, loss=loss, standardize=True)  # type: ignore[arg-type]
+    assert standardizes(FULL.model_copy(update={"image_guidance": guidance})) == expected
+    plain = guidance.model_copy(update={"standardize": False})
+    assert not standardizes(FULL.model_copy(update={"image_guidance": plain}))

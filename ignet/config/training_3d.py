@@ -120,7 +120,7 @@ class ImageGuidanceConfig(Section):
     )
     standardize: bool = Field(
         False,
-        description="bring each channel of the stored features to mean 0 and deviation 1 over the training points "
+        description="bring each channel of the stored features to zero mean and unit variance over the training points "
         "first (our choice)",
     )
 

@@ -42,10 +42,10 @@ def thing_cells(
     height, width = labels.shape[-2:]
     padded = F.pad(labels, (0, -width % stride, 0, -height % stride), value=ignore)
     most = (F.avg_pool2d((padded == thing).float()[:, None], stride)[:, 0] for thing in things)
-    found = next(most)
+    largest = next(most)
     for other in most:
-        found = found.maximum(other)
-    return found >= share
+        largest = largest.maximum(other)
+    return largest >= share
 
 
 def feature_distance(features: Tensor, reference: Tensor, cells: Tensor) -> Tensor:

@@ -108,14 +108,7 @@ def test_predict(points: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
     (np.random.default_rng(0).random((points, 4), np.float32) * np.float32([9, 9, 2, 1])).tofile(tmp_path / "scan.bin")
-    paths = [
-        "--weights",
-        tmp_path / "model.safetensors",
-        "--scan",
-        tmp_path / "scan.bin",
-        "--out",
-        tmp_path / "scan.label",
-    ]
+    paths = [tmp_path / "scan.bin", "--weights", tmp_path / "model.safetensors", "--out", tmp_path / "scan.label"]
     code = code_of("predict", *paths, "--device", "cpu", "--json")
     if not points:  # a scan without points is a fault of the file
         assert code == 1
@@ -227,9 +220,8 @@ def nonsense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("predict --weights bytes --scan bytes --out o.label", "bytes: "),
-        ("predict --weights no --scan no --out keep", "keep: is a folder"),
-        ("predict --weights no --scan no --out .", "is a folder"),
+        ("predict --weights bytes no.bin --out o.label", "bytes: "),
+        ("predict --weights bytes bytes --out o.label", "bytes: is no scan by its name"),
         ("plan --configfile bytes", "bytes: cannot be read"),
         ("plan --configfile list.yaml", "list.yaml: found list"),
         ("plan --configfile keep", "keep: cannot be read"),
@@ -255,7 +247,7 @@ def test_nonsense_is_one_line(nonsense: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    "command", ["view --port 70000", "view --port -1", "predict --weights w --scan s --out o --device tpu"]
+    "command", ["view --port 70000", "view --port -1", "predict --weights w s --out o --device tpu"]
 )
 def test_values_that_no_one_can_mean_are_wrong_arguments(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert code_of(*command.split()) == 2

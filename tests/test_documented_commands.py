@@ -28,8 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 RUN: dict[str, int] = {
-    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0/model.safetensors --scan scan.bin --out "
+    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0/model.safetensors scan.bin --out "
     "scan.label": 0,
+    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0 scan.bin --out scan.label": 0,
+    ".venv/bin/ignet predict --weights results/demo/train_3d/ignet/seed0 ROOT/sequences/08 --out predictions "
+    "--format ply": 0,
     ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predict/ignet/seed0": 0,
     ".venv/bin/ignet check ROOT": 1,  # some frames are not the whole of SemanticKITTI
     ".venv/bin/ignet check ROOT --part": 0,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats import png
-from ignet.data.formats.scan_values import position_faults, returns, scan_faults
+from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files.atomic import atomic
 from ignet.files.names import in_order, scan_of
@@ -143,9 +143,10 @@ def read_live_scan(path: Path, remission_scale: float = 1.0) -> tuple[NDArray[np
         IgnetError: as `read_scan`, of the points with a return; or there is none.
     """
     points = scan_values(path)
-    there = returns(points)
-    there = np.ones(len(points), bool) if there is None else there
-    _refuse(path, scan_faults(points[there] if there.any() else points, remission_scale))
+    try:
+        there = check_live_scan(points, remission_scale)
+    except IgnetError as error:
+        raise error.at(path) from None
     return _divided(points, remission_scale), there
 
 

@@ -69,6 +69,19 @@ def scan_doubts(points: Values, remission_scale: float = 1.0) -> Iterator[tuple[
     yield from _failed(_DOUBTS, points, remission_scale)
 
 
+def check_live_scan(points: Values, remission_scale: float = 1.0) -> NDArray[np.bool_]:
+    """Which points of a scan as a sensor gives it have a return: bool (N,); arguments as of `scan_faults`.
+
+    Raises:
+        IgnetError: there is no such point, or they have values that no scan can have.
+    """
+    there = returns(points)
+    there = np.ones(len(points), bool) if there is None else there
+    for _, fault in scan_faults(points[there] if there.any() else points, remission_scale):
+        raise fault
+    return there
+
+
 def _failed(checks: dict[str, Check], points: Values, scale: float) -> Iterator[tuple[str, IgnetError]]:
     for kind, check in checks.items():
         try:

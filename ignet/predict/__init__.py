@@ -1,0 +1,1 @@
+"""A trained network applied: to points in memory, and to files of scans."""

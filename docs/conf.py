@@ -12,6 +12,7 @@ GUIDE = {
         "install",
         "your-own-sensor",
         "check",
+        "predict",
         "planning",
         "report",
         "benchmark",

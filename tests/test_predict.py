@@ -203,8 +203,7 @@ def test_each_format_of_predictions_holds_the_same(run: Path, tmp_path: Path):
     assert not cloud.visual.vertex_colors[-1, :3].any()
 
 
-def test_folders_patterns_and_sequences(
-    instant: None, run: Path, tiny_tree: Path, tmp_path: Path):
+def test_folders_patterns_and_sequences(instant: None, run: Path, tiny_tree: Path, tmp_path: Path):
     for name in ("a/x", "a/b/y", "c/x"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         scan().tofile(tmp_path / "in" / f"{name}.bin")
@@ -251,8 +250,7 @@ def test_what_is_done_is_skipped_unless_something_changed(
     assert counts("--remission-scale", "2")[0] == 1  # a.label is still of the former scale
 
 
-def test_a_bad_scan_stops_no_other(
-    instant: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_bad_scan_stops_no_other(instant: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for number in range(8):
         scan(number).tofile(tmp_path / f"{number}.bin")
     (tmp_path / "2.bin").write_bytes(b"short")
@@ -268,7 +266,8 @@ def test_a_bad_scan_stops_no_other(
 
 
 def test_nothing_is_overwritten_by_mistake(
-    instant: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    instant: None, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     for name in ("a/x.bin", "b/x.bin"):
         (tmp_path / name).parent.mkdir()
         scan().tofile(tmp_path / name)

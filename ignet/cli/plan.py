@@ -10,7 +10,7 @@ from ignet.errors import IgnetError
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``ignet plan``."""
-    help_of_files = "experiment file; further ones override its settings"
+    help_of_files = "experiment file; further ones override it"
     parser.add_argument("--configfile", type=Path, nargs="+", action="extend", required=True, help=help_of_files)
     _add_settings(parser)
     parser.add_argument(

@@ -39,6 +39,8 @@ def read_points(path: Path, remission_field: str | None = None) -> NDArray[np.fl
         read = READERS[path.suffix](path)
     except IgnetError:
         raise
+    except ImportError as error:
+        raise IgnetError(str(error), "a package that reads it", "pip install 'ignet[formats]'", path=path) from None
     except Exception as error:  # of libraries, which fail in many ways on a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise IgnetError(f"cannot be read ({reason})", f"a {path.suffix} scan", "write it again", path=path) from error

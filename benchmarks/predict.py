@@ -16,6 +16,7 @@ from ignet.predict.segmenter import load
 
 
 def main() -> None:
+    """Predict made-up scans, one after the other and with reading ahead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=int, default=12, help="scans (default: 12)")
     parser.add_argument("--points", type=int, default=40_000, help="points a scan (default: 40000)")

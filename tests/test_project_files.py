@@ -141,6 +141,9 @@ def test_minkowski_engine_is_no_requirement() -> None:
     assert "minkowskiengine" not in requirements(*PROJECT["optional-dependencies"])
 
 
+EXTRA = {"pypcd4", "trimesh"}  # of the extra `formats`
+
+
 def test_every_import_is_declared_and_every_requirement_is_used() -> None:
     used = {
         name.split(".")[0]
@@ -148,7 +151,12 @@ def test_every_import_is_declared_and_every_requirement_is_used() -> None:
         for name in imported(path)
     }
     declared = {IMPORTS.get(name, name) for name in requirements()}
-    assert used - set(sys.stdlib_module_names) - declared <= {"ignet", "MinkowskiEngine", "MinkowskiEngineBackend"}
+    assert used - set(sys.stdlib_module_names) - declared <= {
+        "ignet",
+        "MinkowskiEngine",
+        "MinkowskiEngineBackend",
+        *EXTRA,
+    }
     # the first runs the workflow, the others are imported by pandas' to_markdown and torch.utils.tensorboard
     assert declared - used <= {"snakemake", "tabulate", "tensorboard"}
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.scan_values import check_live_scan, scan_doubts
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
 from ignet.log import log, progress

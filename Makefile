@@ -132,7 +132,7 @@ bench-gpus: setup ## on a machine with several GPUs, offline once set up: do the
 	$(PY) -m ignet.train.torchrun --nproc-per-node gpu benchmarks/several_gpus.py --device cuda --batch 8 --voxels 100000 --width 2
 
 docs: setup ## the documentation as a site in build/site, which opens from disk; dead links are errors
-	$(PY) -m ignet.config.reference docs/configuration.md
+	$(PY) -m ignet.config.reference docs/configuration.md docs/experiment.schema.json
 	$(SITE)
 	@echo "build/site/index.html"
 

@@ -1,14 +1,14 @@
 """The configuration reference is that of the present classes, and each key says what it is."""
 
+import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from ignet.config.reference import keys, main, reference
-from ignet.errors import IgnetError
+from ignet.config.base import read_yaml
+from ignet.config.reference import keys, main, reference, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
@@ -55,12 +55,27 @@ def test_rows_say_what_is_allowed_and_the_default(row: str) -> None:
     assert f"\n{row}" in reference()
 
 
-def test_the_command_writes_the_page(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    subprocess.run([sys.executable, "-m", "ignet.config.reference", page], check=True, timeout=120)
-    assert page.read_text() == reference()
-    with pytest.raises(IgnetError, match="found 2 arguments"):
-        main(["a", "b"])
+def test_the_command_writes_page_and_schema(tmp_path: Path) -> None:
+    names = [str(tmp_path / "page.md"), str(tmp_path / "schema.json")]
+    assert main(names) == 0
+    assert [Path(name).read_text() for name in names] == [reference(), schema()]
+
+
+def test_the_schema_knows_an_experiment() -> None:
+    assert (ROOT / "docs" / "experiment.schema.json").read_text() == schema(), "out of date; make docs writes it anew"
+    check = Draft202012Validator(json.loads(schema()))
+    for path in (ROOT / "config").glob("*.yaml"):
+        assert "yaml-language-server: $schema=../docs/experiment.schema.json" in path.read_text(), path.name
+        assert [error.message for error in check.iter_errors(read_yaml(path))] == [], path.name
+    tiny = read_yaml(ROOT / "config" / "tiny.yaml")
+    for wrong in (
+        {"worlds": {}},
+        {"train_3d": {"stepz": 3}},
+        {"runs": {"a": {"contrastive": {"weight": "much"}}}},
+        {"adaptations": {"a": {"stepz": 3}}},
+    ):
+        assert not check.is_valid({**tiny, **wrong}), wrong
+    assert check.is_valid({**tiny, "runs": {"a": {"seeds": [1], "contrastive": {"weight": 0.1}}, "b": None}})
 
 
 @pytest.mark.parametrize(

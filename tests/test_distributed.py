@@ -16,7 +16,7 @@ import torch
 from test_stages_2d import NETWORK, write_source
 from two_processes import CASES
 
-from ignet.config.execution import ExecutionConfig
+from ignet.config.execution import ExecutionConfig, job_processes
 from ignet.config.experiment import load_experiment
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.lidar.batches import TrainingSamples
@@ -28,7 +28,6 @@ from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
-from ignet.workflow.resources import processes_of
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow" / "scripts"
@@ -360,7 +359,7 @@ def test_more_processes_than_samples_is_one_line() -> None:
     ],
 )
 def test_one_process_a_gpu(execution: dict, processes: int) -> None:
-    assert processes_of(ExecutionConfig(**execution), "train_3d") == processes
+    assert job_processes(ExecutionConfig(**execution), "train_3d") == processes
 
 
 @pytest.mark.parametrize("execution", [{"gpus": 2, "processes": 3}, {"processes": 2, "device": "cuda:0"}])

@@ -15,6 +15,7 @@ from PIL import Image
 from tiny_state import first_plans
 from torch.utils.flop_counter import FlopCounterMode
 
+from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig, load_experiment
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
@@ -27,7 +28,6 @@ from ignet.workflow.dag import Plan as Jobs
 from ignet.workflow.facts import SEMANTICKITTI_FRAMES, data_facts
 from ignet.workflow.plan import CPU, GPU, Plan, list_schedule, make_plan, paths
 from ignet.workflow.plan_text import plan_text
-from ignet.workflow.resources import GPU_STAGES
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import (
     KITTI_VOXELS,

@@ -1,6 +1,7 @@
 """What the project promises about its own files: pins, commands, sizes, no pickles, no traces of one machine."""
 
 import ast
+import graphlib
 import os
 import re
 import shutil
@@ -228,6 +229,21 @@ def test_no_file_is_too_long() -> None:
         for path in files("*.py", "*.smk", below=below)
     }
     assert {name: lines for name, lines in sizes.items() if lines > 345} == {}
+
+
+def test_rooms_import_each_other_one_way() -> None:
+    """No circle between the packages of ignet, imports for types included.
+
+    One is known: settings of a run are checked against what its losses need.
+    """
+    graph = grimp.build_graph("ignet", cache_dir=None, exclude_type_checking_imports=False)
+    rooms: dict[str, set[str]] = {}
+    for module in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(module):
+            one, other = (".".join(name.split(".")[:2]) for name in (module, imported))
+            if one != other and (one, other) != ("ignet.config", "ignet.train"):
+                rooms.setdefault(one, set()).add(other)
+    tuple(graphlib.TopologicalSorter(rooms).static_order())
 
 
 def test_packages_import_nothing() -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
 from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, FiguresConfig, PredictConfig, Statement
-from ignet.config.execution import ExecutionConfig
+from ignet.config.execution import ExecutionConfig, job_processes
 from ignet.config.folder import OutputFolder
 from ignet.config.projection import ProjectionConfig
 from ignet.config.report import ReportConfig
@@ -23,7 +23,6 @@ from ignet.config.world import WorldConfig
 from ignet.errors import IgnetError
 from ignet.files.names import is_run
 from ignet.train.needs import needs_features
-from ignet.workflow.resources import processes_of
 
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
@@ -225,7 +224,7 @@ def _check_batches(experiment: ExperimentConfig) -> None:
     }
     batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
     for where, (stage, batch) in batches.items():
-        processes = processes_of(experiment.execution, stage)
+        processes = job_processes(experiment.execution, stage)
         if batch < processes:
             raise IgnetError(
                 f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower "

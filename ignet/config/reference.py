@@ -1,4 +1,4 @@
-"""The configuration reference, generated from the settings: ``python -m ignet.config.reference [FILE]``."""
+"""The configuration reference, generated from the settings: ``python -m ignet.config.reference [FILE ...]``."""
 
 import json
 import re
@@ -14,7 +14,6 @@ from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import LocalContextConfig
-from ignet.errors import IgnetError
 from ignet.files.atomic import atomic
 
 HEAD = """\
@@ -33,7 +32,8 @@ that publication; the default may differ. **A default without such a name is thi
 not the meaning says so. Units come first in the meaning; a key without a unit is a count, a share or a factor.
 [method.md](method.md) names the source of each part of the method.
 
-[Examples](#examples) of whole files are at the end.
+[Examples](#examples) of whole files are at the end. Their first line names the JSON schema beside this
+page, by which an editor with a YAML language server completes and checks keys.
 """
 
 TAIL = """
@@ -158,14 +158,24 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def schema() -> str:
+    """JSON schema of an experiment file, for editors: runs and adaptations are what may differ in them, or null."""
+    values = ExperimentConfig.model_json_schema()
+    parts, sections = values["$defs"], values["properties"]
+    for name, part in (("runs", "Train3DConfig"), ("adaptations", "Adapt2DConfig")):
+        entry = {**parts[part], "title": name}
+        if name == "runs":
+            entry["properties"] = {**entry["properties"], "seeds": sections["seeds"]}
+        sections[name]["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]}
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **values}, indent=1) + "\n"
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page to the file named, or print it."""
-    if len(arguments) > 1:
-        raise IgnetError(f"found {len(arguments)} arguments, expected the file to write at most")
-    if arguments:
-        with atomic(arguments[0]) as temporary:
-            temporary.write_text(reference(), encoding="utf-8")
-    else:
+    """Write the page, or into a .json file the schema, to each of the files named; without any print the page."""
+    for name in arguments:
+        with atomic(name) as temporary:
+            temporary.write_text(schema() if name.endswith(".json") else reference(), encoding="utf-8")
+    if not arguments:
         print(reference(), end="")
     return 0
 

@@ -9,10 +9,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.workflow.costs import GPUS, Cost, Rate, cost
 from ignet.workflow.facts import Facts
-from ignet.workflow.resources import GPU_STAGES
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.work import DISK_KINDS, Workload
 

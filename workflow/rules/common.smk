@@ -29,7 +29,7 @@ from ignet.workflow.outcome import outcome
 from ignet.workflow.persistence import after_planning, keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data, refuse_without_record
-from ignet.workflow.resources import gpus_of, memory_of, processes_of, runtime_of
+from ignet.config.execution import job_gpus, job_memory, job_processes, job_runtime
 from ignet.workflow.schedule import record_schedule
 from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.signals import Ending
@@ -264,11 +264,10 @@ def report_killed_jobs():
         print(line, file=sys.stderr)
 
 
-def memory(stage):
-    """MB for the scheduler; a retry gets more."""
-    return lambda wildcards, attempt: memory_of(EXECUTION, stage, attempt)
-
-
-def minutes(stage):
-    """Time limit for the scheduler; a retry gets more, but for a training, which resumes from its state."""
-    return lambda wildcards, attempt: runtime_of(EXECUTION, stage, attempt)
+def asked(stage):
+    """What a stage's jobs ask the scheduler for; a retry gets more, but no more time for a training, which resumes."""
+    return {
+        "mem_mb": lambda wildcards, attempt: job_memory(EXECUTION, stage, attempt),
+        "runtime": lambda wildcards, attempt: job_runtime(EXECUTION, stage, attempt),
+        "gpu": job_gpus(EXECUTION, stage),
+    }

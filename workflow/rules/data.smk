@@ -10,9 +10,7 @@ rule world_source:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("world_source"),
-        runtime=minutes("world_source"),
-        gpu=gpus_of(EXECUTION, "world_source"),
+        **asked("world_source"),
     params:
         settings=canonical_json(EXPERIMENT.world.of_source()),
         code=code("world_source.py"),
@@ -36,9 +34,7 @@ rule world_target:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("world_target"),
-        runtime=minutes("world_target"),
-        gpu=gpus_of(EXECUTION, "world_target"),
+        **asked("world_target"),
     params:
         settings=canonical_json(EXPERIMENT.world.of_target()),
         code=code("world_target.py"),
@@ -67,9 +63,7 @@ rule dataset_check:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("dataset_check"),
-        runtime=minutes("dataset_check"),
-        gpu=gpus_of(EXECUTION, "dataset_check"),
+        **asked("dataset_check"),
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("dataset_check.py"),
@@ -99,9 +93,7 @@ rule dataset_manifest:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("dataset_manifest"),
-        runtime=minutes("dataset_manifest"),
-        gpu=gpus_of(EXECUTION, "dataset_manifest"),
+        **asked("dataset_manifest"),
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("dataset_manifest.py"),
@@ -129,9 +121,7 @@ rule scribbles:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("scribbles"),
-        runtime=minutes("scribbles"),
-        gpu=gpus_of(EXECUTION, "scribbles"),
+        **asked("scribbles"),
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("scribbles.py"),
@@ -159,9 +149,7 @@ rule projection:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("projection"),
-        runtime=minutes("projection"),
-        gpu=gpus_of(EXECUTION, "projection"),
+        **asked("projection"),
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("projection.py"),
@@ -192,9 +180,7 @@ rule figures_projection:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("figures_projection"),
-        runtime=minutes("figures_projection"),
-        gpu=gpus_of(EXECUTION, "figures_projection"),
+        **asked("figures_projection"),
     params:
         settings=canonical_json(EXPERIMENT.figures.identity("frames", "extent")),
         code=code("figures_projection.py"),

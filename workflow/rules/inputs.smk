@@ -157,9 +157,16 @@ LAUNCHERS = ["python", "python -m ignet.train.torchrun --nproc-per-node"]
 
 def launcher(stage):
     """The launcher of a stage; how many processes there are is no part of its identity, how they are started is."""
-    processes = processes_of(EXECUTION, stage)
+    processes = job_processes(EXECUTION, stage)
     found = LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
     return found.replace("python", shlex.quote(PYTHON), 1)
+
+
+def asked_by_training(stage):
+    """As ``asked``, and how the training is carried out."""
+    every = int(EXECUTION.checkpoint_every)
+    how = {"device": EXECUTION.device, "workers": EXECUTION.workers, "checkpoint_every": every}
+    return {**asked(stage), **how, "launcher": launcher(stage)}
 
 
 def records():

@@ -15,9 +15,7 @@ rule evaluate:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("evaluate"),
-        runtime=minutes("evaluate"),
-        gpu=gpus_of(EXECUTION, "evaluate"),
+        **asked("evaluate"),
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
@@ -72,9 +70,7 @@ rule compare:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("compare"),
-        runtime=minutes("compare"),
-        gpu=gpus_of(EXECUTION, "compare"),
+        **asked("compare"),
     params:
         settings=EXPERIMENT.compare.canonical(),
         code=code("compare.py"),
@@ -108,9 +104,7 @@ rule figures_data:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("figures_data"),
-        runtime=minutes("figures_data"),
-        gpu=gpus_of(EXECUTION, "figures_data"),
+        **asked("figures_data"),
     params:
         settings=canonical_json(EXPERIMENT.figures.identity("frames")),
         code=code("figures_data.py"),
@@ -153,9 +147,7 @@ rule figures_predictions:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("figures_predictions"),
-        runtime=minutes("figures_predictions"),
-        gpu=gpus_of(EXECUTION, "figures_predictions"),
+        **asked("figures_predictions"),
     params:
         settings=EXPERIMENT.figures.canonical(),
         code=code("figures_predictions.py"),
@@ -204,9 +196,7 @@ rule report:
     conda:
         "../../envs/conda.yaml"
     resources:
-        mem_mb=memory("report"),
-        runtime=minutes("report"),
-        gpu=gpus_of(EXECUTION, "report"),
+        **asked("report"),
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),

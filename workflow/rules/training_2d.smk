@@ -16,15 +16,9 @@ rule pretrain_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * processes_of(EXECUTION, "pretrain_2d")
+    threads: EXECUTION.threads * job_processes(EXECUTION, "pretrain_2d")
     resources:
-        mem_mb=memory("pretrain_2d"),
-        runtime=minutes("pretrain_2d"),
-        gpu=gpus_of(EXECUTION, "pretrain_2d"),
-        device=EXECUTION.device,
-        launcher=launcher("pretrain_2d"),
-        workers=EXECUTION.workers,
-        checkpoint_every=int(EXECUTION.checkpoint_every),
+        **asked_by_training("pretrain_2d"),
     params:
         settings=EXPERIMENT.pretrain_2d.canonical(),
         code=code("pretrain_2d.py"),
@@ -68,15 +62,9 @@ rule adapt_2d:
     priority: 10
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * processes_of(EXECUTION, "adapt_2d")
+    threads: EXECUTION.threads * job_processes(EXECUTION, "adapt_2d")
     resources:
-        mem_mb=memory("adapt_2d"),
-        runtime=minutes("adapt_2d"),
-        gpu=gpus_of(EXECUTION, "adapt_2d"),
-        device=EXECUTION.device,
-        launcher=launcher("adapt_2d"),
-        workers=EXECUTION.workers,
-        checkpoint_every=int(EXECUTION.checkpoint_every),
+        **asked_by_training("adapt_2d"),
         network=lambda w: named(ARTIFACTS.networks, w.network),
     params:
         settings=lambda w: adaptation(w).canonical(),
@@ -123,9 +111,7 @@ rule evaluate_2d:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("evaluate_2d"),
-        runtime=minutes("evaluate_2d"),
-        gpu=gpus_of(EXECUTION, "evaluate_2d"),
+        **asked("evaluate_2d"),
         device=EXECUTION.device,
         network=lambda w: named(ARTIFACTS.evaluations, w.network),
     params:
@@ -162,9 +148,7 @@ rule features_pca:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("features_pca"),
-        runtime=minutes("features_pca"),
-        gpu=gpus_of(EXECUTION, "features_pca"),
+        **asked("features_pca"),
         device=EXECUTION.device,
         network=lambda w: named(ARTIFACTS.bases, w.network),
     params:
@@ -203,9 +187,7 @@ rule features:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("features"),
-        runtime=minutes("features"),
-        gpu=gpus_of(EXECUTION, "features"),
+        **asked("features"),
         device=EXECUTION.device,
     params:
         settings=canonical_json(EXPERIMENT.features.of_store()),

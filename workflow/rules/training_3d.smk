@@ -12,15 +12,9 @@ rule train_3d:
         f"{RESULTS}/benchmarks/train_3d/{{run}}/seed{{seed}}.tsv"
     conda:
         "../../envs/conda.yaml"
-    threads: EXECUTION.threads * processes_of(EXECUTION, "train_3d")
+    threads: EXECUTION.threads * job_processes(EXECUTION, "train_3d")
     resources:
-        mem_mb=memory("train_3d"),
-        runtime=minutes("train_3d"),
-        gpu=gpus_of(EXECUTION, "train_3d"),
-        device=EXECUTION.device,
-        launcher=launcher("train_3d"),
-        workers=EXECUTION.workers,
-        checkpoint_every=int(EXECUTION.checkpoint_every),
+        **asked_by_training("train_3d"),
         labels=labels_root,
         features=features_root,
         verify="verify" if EXECUTION.verify_features else "no-verify",
@@ -67,9 +61,7 @@ rule predict:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("predict"),
-        runtime=minutes("predict"),
-        gpu=gpus_of(EXECUTION, "predict"),
+        **asked("predict"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.predict.canonical(),
@@ -103,9 +95,7 @@ rule pseudo_label:
         "../../envs/conda.yaml"
     threads: EXECUTION.threads
     resources:
-        mem_mb=memory("pseudo_label"),
-        runtime=minutes("pseudo_label"),
-        gpu=gpus_of(EXECUTION, "pseudo_label"),
+        **asked("pseudo_label"),
         device=EXECUTION.device,
     params:
         settings=EXPERIMENT.pseudo_label.canonical(),

@@ -114,7 +114,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "compare": ("compare={baseline: full}", {"compare", "report"}),
     "figures: frames": ("figures={frames: 1}", {"figures_predictions", "report"}),
     "figures: extent": ("figures={extent: 30}", {"figures_predictions", "figures_data", "report"}),
-    "page": ("page={frames: 1}", {"report"}),
+    "report": ("report={validation_frames: 1}", {"report"}),
     "report: which training scans": ("report={training_frames: 0}", {"report"}),
     "execution": (
         "execution={device: cpu, threads: 2, workers: 1, checkpoint_every: 5, mem_mb: 9000, runtime: 9, gpus: 1, "

@@ -33,7 +33,7 @@ def int8_scale(features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 def channel_statistics(stores: Sequence["FeatureStore"]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of each channel over all points of the stores, float32 (D,) each.
 
-    A channel that is constant, or a store without points, gets deviation 1, so that dividing by it is safe.
+    A channel that is constant, or a store without points, gets a standard deviation of 1: dividing by it is safe.
     """
     points = max(sum(store.points for store in stores), 1)
     mean, square = np.sum([store.moments for store in stores], axis=0) / points

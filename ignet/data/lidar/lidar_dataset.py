@@ -30,7 +30,7 @@ class ScanSource:
             ``dataset_root``. Dense labels are always the dataset's.
         correspondence: correspondence file of each sequence; None: no point counts as seen by the camera.
         features: feature store of each sequence; None: no features.
-        standardize: bring each channel of the features to mean 0 and deviation 1 over all points of the stores.
+        standardize: bring each channel of the features to zero mean and unit variance over all points of the stores.
         cache: keep scans in memory, up to `CACHE_BYTES` in each process.
         labelled: the (sequence, frame) whose label files may be opened; all points of other scans are without a label.
             None: all.

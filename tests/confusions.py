@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.evaluate.tensor import ConfusionTensor
 
 NAMES = {"range": ("0-10 m", "10+ m"), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
@@ -22,8 +22,8 @@ def tensor(car, pole=0.5, boundary=None, scans=4, sequence="08", jitter=None):
     shares += np.zeros(scans).reshape(-1, 1, 1, 1) if jitter is None else np.reshape(jitter, (-1, 1, 1, 1))
     for name, share in (("car", shares), ("pole", np.full_like(shares, pole))):
         right = np.rint(share * POINTS).astype(np.int64)
-        counts[..., CLASSES.index(name), CLASSES.index(name)] = right
-        counts[..., CLASSES.index(name), 19] = POINTS - right
+        counts[..., SEMANTICKITTI.classes.index(name), SEMANTICKITTI.classes.index(name)] = right
+        counts[..., SEMANTICKITTI.classes.index(name), 19] = POINTS - right
     return ConfusionTensor(tuple(f"{sequence}/{n:06d}" for n in range(scans)), NAMES, counts)
 
 

@@ -14,7 +14,7 @@ from conftest import write_tree
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import to_raw_ids, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.files.atomic import write_json, write_png
 from ignet.models.segformer import build_segmenter, save_segmenter
 from ignet.train.run import write_curves
@@ -120,22 +120,22 @@ def make_page(results: Path, out: Path, **replaced: object) -> Path:
 
 def truth_of(results: Path, sequence: str, frame: str) -> np.ndarray:
     """LiDAR train ids of a scan."""
-    return to_train_ids(kitti.read_labels(kitti.label_path(results.parent / "dataset", sequence, frame)))
+    return SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(results.parent / "dataset", sequence, frame)))
 
 
 def predicted_by(results: Path, run: str, frame: str) -> np.ndarray:
     """What a run says of a validation scan."""
     path = results / f"predict/{run}/seed0/sequences/{VAL}/predictions/{frame}.label"
-    return to_train_ids(kitti.read_labels(path))
+    return SEMANTICKITTI.to_train_ids(kitti.read_labels(path))
 
 
 def _predict(data: Path, folder: Path, wrong: int) -> None:
     for frame in range(FRAMES):
-        truth = to_train_ids(kitti.read_labels(kitti.label_path(data, VAL, f"{frame:06d}")))
+        truth = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(data, VAL, f"{frame:06d}")))
         said = np.where((np.arange(len(truth)) % wrong == 0) | (truth == 255), (truth + 1) % 19, truth).astype(np.uint8)
         path = folder / "sequences" / VAL / "predictions" / f"{frame:06d}.label"
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_raw_ids(said).tofile(path)
+        SEMANTICKITTI.to_raw_ids(said).tofile(path)
 
 
 def _compare(results: Path, controls: Sequence[dict[str, str]]) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from ignet.cli.main import main
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.evaluate.benchmark import DISTANCES, BenchmarkCounts, distance_masks, evaluate, figures
+from ignet.evaluate.benchmark import DISTANCES, BenchmarkCounts, benchmark_metrics, distance_masks, evaluate
 
 # the benchmark's learning map as published: raw id -> class 1..19, 0 ignored
 LEARNING_MAP = {
@@ -191,22 +191,22 @@ def test_bins_are_open_at_both_ends() -> None:
 
 def test_nothing_predicted_and_nothing_labelled() -> None:
     empty = np.zeros((19, 20), np.int64)
-    found = figures(empty)
+    found = benchmark_metrics(empty, SEMANTICKITTI.classes)
     assert found["miou"] == found["accuracy"] == 0 and set(found["iou"].values()) == {0.0}
     missed = empty.copy()
     missed[0, -1] = 7  # seven cars, nothing said
-    assert figures(missed)["accuracy"] == 0
+    assert benchmark_metrics(missed, SEMANTICKITTI.classes)["accuracy"] == 0
     missed[0, 0] = 1
-    found = figures(missed)
+    found = benchmark_metrics(missed, SEMANTICKITTI.classes)
     assert found["accuracy"] == 1 and found["iou"]["car"] == 1 / 8 and math.isclose(found["miou"], 1 / 8 / 19)
-    assert CLASSES[0] == "car"
+    assert SEMANTICKITTI.classes[0] == "car"
 
 
 def test_scans_add_up() -> None:
     rng = np.random.default_rng(1)
     points = rng.uniform(-40, 40, (400, 4)).astype(np.float32)
     truth, said = rng.choice(np.array([*range(19), 255], np.uint8), (2, 400))
-    together, apart = BenchmarkCounts.empty(), BenchmarkCounts.empty()
+    together, apart = BenchmarkCounts(), BenchmarkCounts()
     together.add(points, truth, said)
     for half in (slice(200), slice(200, None)):
         apart.add(points[half], truth[half], said[half])

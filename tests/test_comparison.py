@@ -7,7 +7,7 @@ import pytest
 from confusions import POINTS, by_seed, tensor
 
 from ignet.config.evaluation import CompareConfig
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.errors import IgnetError
 from ignet.evaluate.statistics import Estimate
 from ignet.report.ablation import ablation_figure, gain_figure
@@ -191,7 +191,7 @@ def test_gains(runs):
 
 def test_class_and_slice_table(runs):
     table = class_table(runs)
-    assert table.columns == ("class", "points", *TENSORS) and [row[0] for row in table.rows] == list(CLASSES)
+    assert table.columns == ("class", "points", *TENSORS) and [row[0] for row in table.rows] == list(LABELS.classes)
     rows = rows_of(table)
     assert rows["car"]["baseline"] == (pytest.approx(50), pytest.approx(10)) and rows["person"]["full"] is None
     rows = rows_of(slice_table(runs))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import COLORS, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.geometry import project
 
 SHEET = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/figures_data.py"))
@@ -20,7 +20,7 @@ def test_from_above_left_is_left_and_forward_is_up() -> None:
     SHEET["_draw_from_above"](panel, points, np.array([CAR, ROAD, CAR], np.uint8), 20)
     (dots,) = panel.collections
     assert dots.get_offsets().tolist() == [[-4, 10], [2, 5]]
-    np.testing.assert_allclose(dots.get_facecolors()[:, :3], COLORS[[CAR, ROAD]] / 255)
+    np.testing.assert_allclose(dots.get_facecolors()[:, :3], SEMANTICKITTI.colors[[CAR, ROAD]] / 255)
     assert (panel.get_xlim(), panel.get_ylim(), panel.get_aspect()) == ((-20, 20), (-20, 20), 1)
 
 
@@ -30,13 +30,13 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
     panels = {panel.get_xlabel().split(" ")[0]: panel for panel in part.axes}
     frame = "000001"
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", frame))
-    labels = to_train_ids(kitti.read_labels(kitti.label_path(tiny_tree, "00", frame)), "")
+    labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(tiny_tree, "00", frame)), "")
     calibration = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00"))
     projected = project(points, calibration.p2, calibration.tr, 64, 32)
     seen = projected.inside & (labels != 255)
     (dots,) = panels["points"].collections
     np.testing.assert_allclose(dots.get_offsets(), projected.pixel[seen])
-    np.testing.assert_allclose(dots.get_facecolors()[:, :3], COLORS[labels[seen]] / 255)
+    np.testing.assert_allclose(dots.get_facecolors()[:, :3], SEMANTICKITTI.colors[labels[seen]] / 255)
     assert (panels["points"].get_xlim(), panels["points"].get_ylim()) == ((-0.5, 63.5), (31.5, -0.5))
     np.testing.assert_array_equal(
         panels[""].images[0].get_array(), kitti.read_image(kitti.image_path(tiny_tree, "00", frame))
@@ -53,5 +53,5 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
 def test_share_of_scribbled_points_is_said(tiny_tree: Path) -> None:
     part = Figure().subfigures()
     SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0)
-    labels = to_train_ids(kitti.read_labels(kitti.scribble_path(tiny_tree, "00", "000001")), "")
+    labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.scribble_path(tiny_tree, "00", "000001")), "")
     assert f"scribbles on {(labels != 255).mean():.1%} of the points" in [panel.get_xlabel() for panel in part.axes]

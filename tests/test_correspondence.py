@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ignet.data.agreement import label_agreement
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.figure import draw_correspondence
 from ignet.data.projection.geometry import Projected, project, visible
 
@@ -113,7 +114,7 @@ def test_real_frames(kitti_sample: Path, sequence: str) -> None:
     calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000009"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000009"))
-    labels = to_train_ids(kitti.read_labels(kitti.label_path(kitti_sample, sequence, "000009"), len(points)))
+    labels = LABELS.to_train_ids(kitti.read_labels(kitti.label_path(kitti_sample, sequence, "000009"), len(points)))
     found = project(points, calibration.p2, calibration.tr, width, height)
     mask = visible(found, width, height, 4, 0.05)
     assert 14 <= round(100 * found.inside.mean()) <= 16

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig
 from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
-from ignet.data.label_sets.labels import IGNORE, to_raw_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 from ignet.data.lidar import batches as training_data
 from ignet.data.lidar import lidar_dataset
 from ignet.data.lidar.batches import Batch, TrainingSamples
@@ -66,8 +66,8 @@ class Tree:
         seen = np.flatnonzero(in_sector(points, *SECTOR) & (rng.random(count) < 0.8)).astype(np.int32)
         for path, array in (
             (scan_path(self.root, sequence, frame), points),
-            (label_path(self.root, sequence, frame), to_raw_ids(dense)),
-            (scribble_path(self.root / "drawn", sequence, frame), to_raw_ids(scribbles)),
+            (label_path(self.root, sequence, frame), SEMANTICKITTI.to_raw_ids(dense)),
+            (scribble_path(self.root / "drawn", sequence, frame), SEMANTICKITTI.to_raw_ids(scribbles)),
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             array.tofile(path)

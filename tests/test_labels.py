@@ -184,7 +184,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"learning_ignore": dict.fromkeys((0, 10, 20, 30), True)}, "learning_ignore: found 0 classes"),
     ({"class_names": {10: "tree"}}, "class_names: found twice the class tree"),
     ({"class_names": {11: "tree"}}, "class_names: found learning id 11"),
-    ({"camera_map": OWN["camera_map"] | {"lawn": None}}, "camera_map or small_objects: found class lawn"),
+    ({"camera_map": OWN["camera_map"] | {"lawn": None}}, "camera_map, small_objects or surfaces: found class lawn"),
     ({"small_objects": ["flower"]}, "found class flower, expected one of grass, tree, water"),
     ({"camera_map": OWN["camera_map"] | {"water": "lake"}}, "camera_map: found 2D class lake, expected one of road"),
     ({"camera_map": {"grass": "terrain"}}, "camera_map: found nothing about tree"),

@@ -8,7 +8,7 @@ from test_stages_2d import run_script
 
 from ignet.config.world import WorldConfig
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
-from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.evaluate.confusion import confusion_matrix, iou
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.world.files import write_sequence
@@ -42,18 +42,18 @@ def test_a_baseline_learns_from_scribbles_what_it_meets_elsewhere(tmp_path: Path
     run_script("train_3d", SETTINGS, *arguments, "--out", tmp_path / "model.safetensors", *files)
 
     network, backbone, engine = load_network(tmp_path / "model.safetensors")
-    total = np.zeros((len(CLASSES), len(CLASSES) + 1), np.int64)
+    total = np.zeros((len(SEMANTICKITTI.classes), len(SEMANTICKITTI.classes) + 1), np.int64)
     for frame in frame_ids(tmp_path, "08"):
         points = read_scan(scan_path(tmp_path, "08", frame))
-        truth = to_train_ids(read_labels(label_path(tmp_path, "08", frame)))
+        truth = SEMANTICKITTI.to_train_ids(read_labels(label_path(tmp_path, "08", frame)))
         total += confusion_matrix(
-            truth, predict_scan(network, backbone, engine, points, torch.device("cpu"))[0], len(CLASSES)
+            truth, predict_scan(network, backbone, engine, points, torch.device("cpu"))[0], len(SEMANTICKITTI.classes)
         )
     torch.set_num_threads(threads)
     each, share = (
-        dict(zip(CLASSES, iou(total), strict=True)),
-        dict(zip(CLASSES, total.sum(axis=1) / total.sum(), strict=True)),
+        dict(zip(SEMANTICKITTI.classes, iou(total), strict=True)),
+        dict(zip(SEMANTICKITTI.classes, total.sum(axis=1) / total.sum(), strict=True)),
     )
     # whoever calls every point a class gets its share as its IoU and 0 for all others: at most 1.6 % on average here
-    assert np.nanmean(list(each.values())) > 3 * max(share.values()) / len(CLASSES)
+    assert np.nanmean(list(each.values())) > 3 * max(share.values()) / len(SEMANTICKITTI.classes)
     assert all(each[name] > 1.4 * share[name] for name in ("car", "road", "building"))

@@ -44,8 +44,8 @@ def test_histograms_are_those_of_the_cells() -> None:
     points, labels = scan()
     rows = np.random.default_rng(1).permutation(500)[:300]
     plain = np.arange(1200, dtype=np.float32).reshape(300, 4)
-    found = add_local_context(plain, points, rows, labels, SMALL)
-    assert found.dtype == np.float32 and found.shape == (300, 4 + 3 * 19) == (300, 4 + context_channels(SMALL))
+    found = add_local_context(plain, points, rows, labels, SMALL, 19)
+    assert found.dtype == np.float32 and found.shape == (300, 4 + 3 * 19) == (300, 4 + context_channels(SMALL, 19))
     np.testing.assert_array_equal(found[:, :4], plain)
     np.testing.assert_allclose(found[:, 4:], by_hand(points, labels, SMALL)[rows], atol=1e-6)
 
@@ -53,7 +53,7 @@ def test_histograms_are_those_of_the_cells() -> None:
 def test_each_level_sums_to_one_where_a_label_is_near_and_to_zero_elsewhere() -> None:
     points, labels = scan(60)
     sums = (
-        add_local_context(np.zeros((60, 0), np.float32), points, np.arange(60), labels, SMALL)
+        add_local_context(np.zeros((60, 0), np.float32), points, np.arange(60), labels, SMALL, 19)
         .reshape(60, 3, 19)
         .sum(axis=2)
     )
@@ -65,7 +65,7 @@ def test_without_labels_it_is_zero() -> None:
     points, _ = scan(50)
     plain = np.ones((50, 4), np.float32)
     for labels in (None, np.full(50, 255, np.uint8)):
-        found = add_local_context(plain, points, np.arange(50), labels, SMALL)
+        found = add_local_context(plain, points, np.arange(50), labels, SMALL, 19)
         assert (found[:, :4] == 1).all() and not found[:, 4:].any()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ignet.config.training_3d import MinkUNetConfig
+from ignet.data.label_sets.label_set import load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
 from ignet.models.backbones.minkunet import MinkUNet, to_minkowski_names
@@ -21,6 +22,7 @@ CPU = torch.device("cpu")
 FAULT = minkowski_fault(CPU)
 NEEDS_MINKOWSKI = pytest.mark.skipif(FAULT is not None, reason=f"{FAULT}; run `make setup`")
 ENGINES = ["torch", pytest.param("minkowski", marks=NEEDS_MINKOWSKI)]
+NUSCENES = load_label_set("nuscenes")
 SMALL = MinkUNetConfig(stem=4, encoder=(4, 6, 8, 10), decoder=(8, 6, 6, 5), blocks=2, voxel=0.5)
 
 
@@ -206,14 +208,15 @@ def test_a_checkpoint_serves_both_engines(tmp_path: Path) -> None:
 
 def test_the_file_holds_what_inference_needs(tmp_path: Path) -> None:
     torch.manual_seed(2)
-    network = build_network(SMALL, classes=7).eval()
+    network = build_network(SMALL, NUSCENES).eval()
     path = tmp_path / "model.safetensors"
     save_network(path, network, SMALL, "torch", {"run": "baseline", "engine": "overridden"})
     state, metadata = read_weights(path)
     assert {key.split(".")[0] for key in state} == {"backbone", "classifier"}
-    assert metadata == {"backbone": SMALL.canonical(), "engine": "torch", "classes": "7", "run": "baseline"}
+    assert metadata == {"backbone": SMALL.canonical(), "engine": "torch", "label_set": NUSCENES.text, "run": "baseline"}
     loaded, config, engine = load_network(path)
     assert (config, engine, loaded.training) == (SMALL, "torch", False)
+    assert loaded.label_set.classes == NUSCENES.classes and loaded.classifier.out_features == 16
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in network.state_dict().items())
 
 
@@ -221,9 +224,10 @@ def test_the_file_holds_what_inference_needs(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (lambda state, metadata: metadata.pop("backbone"), "lacks a readable 'backbone'"),
-        (lambda state, metadata: metadata.update(classes="many"), "many"),
+        (lambda state, metadata: metadata.update(label_set="many"), "label set that is no JSON"),
         (lambda state, metadata: metadata.update(backbone='{"name": "minkunet", "depth": 3}'), "unknown key 'depth'"),
         (lambda state, metadata: metadata.update(backbone='{"name": "other"}'), "backbone 'other', expected minkunet"),
+        (lambda state, metadata: metadata.update(label_set=NUSCENES.text), "weights do not fit.*classifier"),
         (lambda state, metadata: state.pop("classifier.bias"), "weights do not fit.*classifier.bias"),
         (lambda state, metadata: metadata.update(backbone=MinkUNetConfig().canonical()), "weights do not fit"),
     ],

@@ -14,6 +14,7 @@ from ignet.data.check.tree_names import sort_names, spellings
 from ignet.data.formats import kitti
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.importers.kitti_object import kitti_object
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import foreign_ids
@@ -164,9 +165,9 @@ def test_no_sequence_is_a_fault(tmp_path: Path) -> None:
 
 def test_what_predictions_hold_instead_of_raw_ids() -> None:
     raw = np.array([0, 10, 40, 252, 10 | 3 << 16], np.uint32)
-    assert foreign_ids(raw) is None and foreign_ids(np.zeros(4, np.uint32)) is None
-    assert "float32 numbers, 0 to 252" in str(foreign_ids((raw & 0xFFFF).astype("<f4").view(np.uint32)))
-    assert "train ids" in str(foreign_ids(np.arange(19, dtype=np.uint32)))
+    assert foreign_ids(raw, SEMANTICKITTI) is None and foreign_ids(np.zeros(4, np.uint32), SEMANTICKITTI) is None
+    assert "float32 numbers, 0 to 252" in str(foreign_ids((raw & 0xFFFF).astype("<f4").view(np.uint32), SEMANTICKITTI))
+    assert "train ids" in str(foreign_ids(np.arange(19, dtype=np.uint32), SEMANTICKITTI))
     assert (
-        foreign_ids(np.array([10, 12345], np.uint32)) is None
+        foreign_ids(np.array([10, 12345], np.uint32), SEMANTICKITTI) is None
     )  # a class that SemanticKITTI does not know: other words

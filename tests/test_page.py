@@ -14,6 +14,7 @@ from page_results import NOTE, RUNS, VAL, make_page, make_results
 from PIL import Image
 
 from ignet.data.check.manifest import COLUMNS
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.report.html.assets import asset, assets_hash
 from ignet.report.html.background import data
 from ignet.report.html.charts import chart, confusion_chart, curve_charts, run_styles
@@ -42,7 +43,7 @@ def embedded(page, name):
 def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *SEMANTICKITTI.classes])
         for sequence, role, scribbled, source in (
             ("00", "train", 80, "simulated"),
             ("01", "train", 79, "dataset"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ignet.config.self_training import PseudoLabelConfig
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 
 
@@ -77,15 +77,15 @@ def test_the_stage_keeps_its_share_of_each_ring_over_all_scans(tiny_tree: Path, 
         asked.append(labels)
         return np.zeros(len(points), np.uint8), np.exp(-np.hypot(points[:, 0], points[:, 1]) / 40).astype(np.float32)
 
-    threshold = stage["predict_all"](scans, predict, settings, tmp_path, 1.0)
+    threshold = stage["predict_all"](scans, predict, settings, tmp_path, 1.0, SEMANTICKITTI)
     assert threshold.shape == (19, 4)
     # points lie 3 to 40 m away, evenly: half of a ring is nearer than its middle
     np.testing.assert_allclose(threshold[0], np.exp(-np.array([6.5, 15, 25, 35]) / 40), atol=0.02)
     assert (threshold[1:] == 1).all()
     for number, ((path, scribbles), given_labels) in enumerate(zip(scans, asked, strict=True)):
-        known = to_train_ids(kitti.read_labels(scribbles, 400), "")
+        known = SEMANTICKITTI.to_train_ids(kitti.read_labels(scribbles, 400), "")
         assert np.array_equal(given_labels, known)
-        labels = stage["label"](scribbles, tmp_path / f"{number}.npz", threshold)
+        labels = stage["label"](scribbles, tmp_path / f"{number}.npz", threshold, SEMANTICKITTI)
         assert np.array_equal(labels[known != 255], known[known != 255])
         ring = rings(kitti.read_scan(path), 10.0, 4)
         kept = [(labels[(ring == each) & (known == 255)] != 255).mean() for each in range(4)]

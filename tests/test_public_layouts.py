@@ -12,9 +12,9 @@ from ignet.data.check.dataset import check_dataset, wanted_at
 from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, to_train_ids
+from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 
-ROAD, CAR, SKY, PERSON = (CITYSCAPES_CLASSES.index(name) for name in ("road", "car", "sky", "person"))
+ROAD, CAR, SKY, PERSON = (CITYSCAPES.classes.index(name) for name in ("road", "car", "sky", "person"))
 P, TR = (
     "7.188560000000e+02 0 6.071928000000e+02 {} 0 7.188560000000e+02 1.852157000000e+02 0 0 0 1 0",
     "0 -1 0 0 0 0 -1 -0.08 1 0 0 -0.27",
@@ -70,7 +70,7 @@ def test_semantickitti_scribblekitti_and_odometry_images(semantickitti: Path) ->
     assert calibration.tr[:3, 3].tolist() == [0, -0.08, -0.27]
     raw = kitti.read_labels(kitti.label_path(semantickitti, "00", "000002"), 90)
     drawn = kitti.read_labels(kitti.scribble_path(semantickitti, "00", "000002"), 90)
-    train, scribbles = to_train_ids(raw), to_train_ids(drawn)
+    train, scribbles = SEMANTICKITTI.to_train_ids(raw), SEMANTICKITTI.to_train_ids(drawn)
     assert (scribbles[::12] == train[::12]).all() and (np.delete(scribbles, slice(None, None, 12)) == 255).all()
     assert kitti.instance_ids(raw).max() > 0 == kitti.instance_ids(drawn).max()
     assert kitti.image_size(kitti.image_path(semantickitti, "11", "000000")) == (1241, 376)
@@ -82,7 +82,7 @@ def gtav(root: Path) -> None:
     png(root / "images/00001.png", np.full((2, 3, 3), 50, np.uint8))
     palette = np.zeros((256, 3), np.uint8)
     for train, label in ((ROAD, 7), (CAR, 26), (SKY, 23), (PERSON, 24)):
-        palette[label] = CITYSCAPES_COLORS[train]
+        palette[label] = CITYSCAPES.colors[train]
     picture = Image.fromarray(LABEL_IDS).convert("P")
     picture.putdata(LABEL_IDS.ravel().tolist())
     picture.putpalette(palette.ravel().tolist())
@@ -164,7 +164,7 @@ def test_real_frames_are_in_the_layout(kitti_sample: Path) -> None:
         for frame in frames:
             points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, frame))
             raw = kitti.read_labels(kitti.label_path(kitti_sample, sequence, frame), len(points))
-            assert set(np.unique(to_train_ids(raw))) <= {*range(19), 255}
+            assert set(np.unique(SEMANTICKITTI.to_train_ids(raw))) <= {*range(19), 255}
             assert kitti.image_size(kitti.image_path(kitti_sample, sequence, frame)) == size
         calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
         assert calibration.p2[2].tolist() == pytest.approx([0, 0, 1, 0], abs=0.01)

@@ -6,14 +6,15 @@ import pytest
 from confusions import by_seed, tensor
 from matplotlib.image import imread
 
-from ignet.data.label_sets.labels import CITYSCAPES_COLORS, CLASSES, COLORS
+from ignet.data.label_sets.label_set import CITYSCAPES
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure
 from ignet.report.plots import class_figure, curve_figure, read_curves, smoothed
 from ignet.report.scan_figures import before_after, class_colors, error_colors, evenly_spaced, from_above, in_image
 
-CAR, ROAD, POLE = (CLASSES.index(name) for name in ("car", "road", "pole"))
+CAR, ROAD, POLE = (LABELS.classes.index(name) for name in ("car", "road", "pole"))
 
 
 def legend_of(where):
@@ -22,7 +23,11 @@ def legend_of(where):
 
 def test_colours_by_hand():
     ids = np.array([CAR, 255, POLE], np.uint8)
-    assert class_colors(ids, COLORS).tolist() == [COLORS[CAR].tolist(), [225, 225, 225], COLORS[POLE].tolist()]
+    assert class_colors(ids, LABELS.colors).tolist() == [
+        LABELS.colors[CAR].tolist(),
+        [225, 225, 225],
+        LABELS.colors[POLE].tolist(),
+    ]
     truth, predicted = np.array([CAR, CAR, 255, CAR], np.uint8), np.array([CAR, ROAD, CAR, 255], np.uint8)
     assert error_colors(truth, predicted).tolist() == [[185] * 3, [214, 20, 20], [225] * 3, [214, 20, 20]]
 
@@ -46,7 +51,7 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
     scatter = panels["labels"].collections[0]
     # forward is up and left is left; lower points come first; what is farther than the extent is left out
     assert scatter.get_offsets().tolist() == [[-4, 10], [-1, 3], [8, 0]]
-    np.testing.assert_allclose(scatter.get_facecolors()[0, :3], COLORS[CAR] / 255)
+    np.testing.assert_allclose(scatter.get_facecolors()[0, :3], LABELS.colors[CAR] / 255)
     assert panels["labels"].get_aspect() == 1 and panels["labels"].get_xlim() == panels["labels"].get_ylim() == (
         -20,
         20,
@@ -92,7 +97,7 @@ def test_before_after_compares_at_the_points():
     assert legend_of(figure.legends[0]) == ["road", "car"]
     shown = figure.axes[2].images[0].get_array()
     # black becomes 255 - 0.45 * 255 = 140 before it is blended, 0.35 : 0.65
-    assert shown[0, 59].tolist() == [int(0.35 * 140 + 0.65 * c) for c in CITYSCAPES_COLORS[13]]
+    assert shown[0, 59].tolist() == [int(0.35 * 140 + 0.65 * c) for c in CITYSCAPES.colors[13]]
 
 
 def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.scribbles.borders import clear_of_others
 from ignet.data.scribbles.simulate import segments, simulate_scribbles
 
-ROAD, SIDEWALK, POLE, CAR = (CLASSES.index(name) for name in ("road", "sidewalk", "pole", "car"))
+ROAD, SIDEWALK, POLE, CAR = (LABELS.classes.index(name) for name in ("road", "sidewalk", "pole", "car"))
 
 
 def _street(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,7 +128,7 @@ def test_an_instance_counts_within_its_raw_class() -> None:
     """Car 7 stands, moving-car 7 drives: two objects of one class."""
     raw = np.repeat(np.array([10 | 7 << 16, 252 | 7 << 16, 10], "u4"), 5)
     xyz = np.zeros((15, 3))
-    segment = segments(xyz, to_train_ids(raw), kitti.instance_ids(raw))
+    segment = segments(xyz, LABELS.to_train_ids(raw), kitti.instance_ids(raw))
     np.testing.assert_array_equal(segment, np.repeat([0, 1, 2], 5))
 
 
@@ -143,7 +144,7 @@ def test_real_scan(kitti_sample: Path, sequence: str) -> None:
     frame = kitti.frame_ids(kitti_sample, sequence)[0]
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, frame))
     raw = kitti.read_labels(kitti.label_path(kitti_sample, sequence, frame), len(points))
-    labels = to_train_ids(raw)
+    labels = LABELS.to_train_ids(raw)
     scribbles = simulate_scribbles(points, labels, kitti.instance_ids(raw), 0.08, 0.3, np.random.default_rng(0))
     drawn = np.flatnonzero(scribbles != IGNORE)
     assert len(drawn) / len(points) == pytest.approx(0.08, abs=0.02)
@@ -163,4 +164,4 @@ def test_script_writes_scribble_files(tiny_tree: Path, run_script, tmp_path: Pat
     raw = kitti.read_labels(kitti.label_path(tiny_tree, "00", "000000"), 400)
     drawn = kitti.read_labels(out / "000000.label", 400)
     assert 0 < (drawn > 0).sum() <= 40
-    np.testing.assert_array_equal(to_train_ids(drawn)[drawn > 0], to_train_ids(raw)[drawn > 0])
+    np.testing.assert_array_equal(LABELS.to_train_ids(drawn)[drawn > 0], LABELS.to_train_ids(raw)[drawn > 0])

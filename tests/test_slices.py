@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_scan, scan_path
-from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.evaluate.slices import (
     NO_SLICE,
-    SMALL_CLASSES,
     boundary_points,
     camera_coverage,
     distance_bins,
@@ -34,7 +33,9 @@ def test_camera_coverage():
 
 
 def test_small_classes_are_classes():
-    assert set(SMALL_CLASSES) < set(CLASSES) and len(set(SMALL_CLASSES)) == len(SMALL_CLASSES)
+    assert set(SEMANTICKITTI.small_objects) < set(SEMANTICKITTI.classes) and len(
+        set(SEMANTICKITTI.small_objects)
+    ) == len(SEMANTICKITTI.small_objects)
 
 
 def test_boundary_by_hand():
@@ -81,7 +82,7 @@ def test_boundary_of_real_scans_agrees_with_one_tree_of_all_other_points(kitti_s
     sequence = "04"
     frame = frame_ids(kitti_sample, sequence)[0]
     points = read_scan(scan_path(kitti_sample, sequence, frame))
-    labels = to_train_ids(read_labels(label_path(kitti_sample, sequence, frame)))
+    labels = SEMANTICKITTI.to_train_ids(read_labels(label_path(kitti_sample, sequence, frame)))
     slices = boundary_points(points, labels, 0.3)
     assert (slices[labels == 255] == NO_SLICE).all()
     for one in np.unique(labels[labels != 255])[:4]:

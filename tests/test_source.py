@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS
+from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.errors import IgnetError
 
-ROAD, SKY, CAR = (CITYSCAPES_CLASSES.index(name) for name in ("road", "sky", "car"))
+ROAD, SKY, CAR = (CITYSCAPES.classes.index(name) for name in ("road", "sky", "car"))
 IDS = np.array([[7, 7, 23], [26, 0, 34]], np.uint8)  # road, road, sky; car, unlabeled, licence plate
 TRAIN = [[ROAD, ROAD, SKY], [CAR, 255, 255]]
 
@@ -44,7 +44,7 @@ def test_all_label_ids_and_train_ids_agree(tmp_path: Path) -> None:
     expected = np.full(35, 255)
     expected[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]] = range(19)
     np.testing.assert_array_equal(train, expected)
-    np.testing.assert_array_equal(train[CITYSCAPES_LABEL_IDS], range(19))
+    np.testing.assert_array_equal(train[CITYSCAPES.raw_ids], range(19))
 
 
 def test_gtav_grey_palette_and_colours_are_the_same_labels(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_gtav_grey_palette_and_colours_are_the_same_labels(tmp_path: Path) -> No
         gtav(tmp_path, "b"), IDS, np.random.default_rng(0).integers(0, 256, (256, 3))
     )  # the index counts, not the colour
     colors = np.zeros((2, 3, 3), np.uint8)
-    for train, color in ((ROAD, CITYSCAPES_COLORS[ROAD]), (SKY, CITYSCAPES_COLORS[SKY]), (CAR, CITYSCAPES_COLORS[CAR])):
+    for train, color in ((ROAD, CITYSCAPES.colors[ROAD]), (SKY, CITYSCAPES.colors[SKY]), (CAR, CITYSCAPES.colors[CAR])):
         colors[np.array(TRAIN) == train] = color
     label(gtav(tmp_path, "c"), colors)
     source = SourceDataset(tmp_path, "gtav")
@@ -82,7 +82,7 @@ def test_synthia_reads_the_red_channel(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     cv2.imwrite(str(path), rgb[:, :, ::-1])
     train = SourceDataset(tmp_path, "synthia").read(0)[1][0]
-    names = [CITYSCAPES_CLASSES[i] if i != 255 else "-" for i in train]
+    names = [CITYSCAPES.classes[i] if i != 255 else "-" for i in train]
     assert names == [
         *(
             "-",
@@ -166,7 +166,7 @@ def test_broken_labels(tmp_path: Path) -> None:
         label(path, values)
         with pytest.raises(IgnetError, match=rf"labels/00001\.png: .*{said}"):
             SourceDataset(tmp_path, "gtav").read(0)
-    label(path, np.random.default_rng(0).choice(CITYSCAPES_LABEL_IDS, (60, 60)))
+    label(path, np.random.default_rng(0).choice(CITYSCAPES.raw_ids.astype(np.uint8), (60, 60)))
     data = path.read_bytes()
     for broken in (b"", b"no image", data[: len(data) // 2]):
         path.write_bytes(broken)

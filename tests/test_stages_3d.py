@@ -15,7 +15,7 @@ import pytest
 
 from ignet.data.formats.kitti import read_labels
 from ignet.data.formats.splits import labelled_scans
-from ignet.data.label_sets.labels import IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
@@ -138,8 +138,8 @@ def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, proj
     result = run_script("pseudo_label.py", "--settings", '{"fraction": 0.5}', *arguments, "--out", tmp_path / "pseudo")
     assert result.returncode == 0, result.stderr
     for frame in ("000000", "000001"):
-        given = to_train_ids(read_labels(tiny_tree / f"sequences/00/scribbles/{frame}.label"))
-        made = to_train_ids(read_labels(tmp_path / f"pseudo/sequences/00/labels/{frame}.label"))
+        given = SEMANTICKITTI.to_train_ids(read_labels(tiny_tree / f"sequences/00/scribbles/{frame}.label"))
+        made = SEMANTICKITTI.to_train_ids(read_labels(tmp_path / f"pseudo/sequences/00/labels/{frame}.label"))
         assert np.array_equal(made[given != IGNORE], given[given != IGNORE])
         assert 0.4 < (made != IGNORE).mean() < 1.0
     # a second training reads them, and neither scribbles nor dense labels

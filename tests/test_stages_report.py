@@ -13,7 +13,7 @@ import torch
 from matplotlib.image import imread
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.data.label_sets.labels import CLASSES, to_raw_ids, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.tensor import read_tensor, write_tensor
@@ -44,7 +44,7 @@ def error_of(capsys, monkeypatch, name, *arguments):
 def write_labels(path, ids):
     path.parent.mkdir(parents=True, exist_ok=True)
     # instances in the high bits, as in the dataset
-    (to_raw_ids(ids) | np.uint32(7 << 16)).tofile(path)
+    (LABELS.to_raw_ids(ids) | np.uint32(7 << 16)).tofile(path)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def evaluate(monkeypatch, tree, out, run="baseline", **replaced):
 
 
 def read_ids(path):
-    return to_train_ids(np.fromfile(path, np.uint32))
+    return LABELS.to_train_ids(np.fromfile(path, np.uint32))
 
 
 def all_points(tree, run):
@@ -115,7 +115,7 @@ def ious(truth, predicted):
     """IoU of each class by its definition, None where it does not occur."""
     counted = truth != 255
     found = {}
-    for number, name in enumerate(CLASSES):
+    for number, name in enumerate(LABELS.classes):
         is_one, said_one = (truth == number) & counted, (predicted == number) & counted
         found[name] = (is_one & said_one).sum() / (is_one | said_one).sum() if (is_one | said_one).any() else None
     return found
@@ -128,7 +128,7 @@ def test_evaluate(tree, tmp_path, monkeypatch):
     expected = ious(truth, predicted)
     assert metrics["iou"] == pytest.approx(expected)
     assert metrics["miou"] == pytest.approx(sum(value or 0 for value in expected.values()) / 19)
-    assert metrics["miou_occurring"] == pytest.approx(np.mean([expected[CLASSES[c]] for c in (0, 5, 8, 14, 17)]))
+    assert metrics["miou_occurring"] == pytest.approx(np.mean([expected[LABELS.classes[c]] for c in (0, 5, 8, 14, 17)]))
     assert metrics["accuracy"] == pytest.approx((truth == predicted)[labelled].mean())
     assert metrics["points"] == labelled.sum() and metrics["frames"] == 2
     small = [expected[name] for name in ("person", "pole")]
@@ -145,7 +145,7 @@ def test_evaluate(tree, tmp_path, monkeypatch):
     assert 0 < slices["boundary"]["boundary"]["points"] < metrics["points"]
 
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))
-    assert [row["truth"] for row in rows] == list(CLASSES)
+    assert [row["truth"] for row in rows] == list(LABELS.classes)
     assert int(rows[0]["nothing"]) == ((truth == 0) & (predicted == 255)).sum()
     assert int(rows[5]["parking"]) == ((truth == 5) & (predicted == 9)).sum() > 0
     assert json.loads((tmp_path / "metrics.settings.json").read_text())["settings"]["boundary"] == 0.5

@@ -10,7 +10,7 @@ import pytest
 
 from ignet.cli.main import main
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import to_raw_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.evaluate import submission
 from ignet.evaluate.submission import TEST_SCANS, RefusedError, check_submission, scans_of, write_submission
@@ -36,7 +36,7 @@ def predictions(scans: Path, tmp_path: Path) -> Path:
     for name in LABELS:
         path = tmp_path / "predictions" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_raw_ids(rng.integers(0, 19, 400).astype(np.uint8)).tofile(path)
+        SEMANTICKITTI.to_raw_ids(rng.integers(0, 19, 400).astype(np.uint8)).tofile(path)
     return tmp_path / "predictions"
 
 

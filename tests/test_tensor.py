@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ignet.config.evaluation import EvaluateConfig
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, mean_iou_occurring
 from ignet.evaluate.metrics import metrics, write_confusion
@@ -146,7 +146,7 @@ def test_join_pools_frames():
 
 def test_metrics_sum_the_tensor_up():
     tensor = random_tensor(classes=19, points=3000)
-    figures = metrics(tensor)
+    figures = metrics(tensor, LABELS)
     assert figures["frames"] == 2 and figures["points"] == tensor.counts.sum()
     assert [part["name"] for part in figures["slices"]["range"]] == list(NAMES["range"])
     seen = tensor.slice("camera", "in-FOV").sum(axis=0)
@@ -155,8 +155,8 @@ def test_metrics_sum_the_tensor_up():
     small = [figures["iou"][name] for name in figures["small_objects"]["classes"]]
     assert len(small) == 8 and figures["small_objects"]["miou_occurring"] == pytest.approx(np.mean(small))
 
-    only_cars = replace(tensor, counts=np.where(np.arange(len(CLASSES))[:, None] == 0, tensor.counts, 0))
-    assert metrics(only_cars)["small_objects"]["miou_occurring"] is None
+    only_cars = replace(tensor, counts=np.where(np.arange(len(LABELS.classes))[:, None] == 0, tensor.counts, 0))
+    assert metrics(only_cars, LABELS)["small_objects"]["miou_occurring"] is None
 
 
 @pytest.mark.parametrize("ranges", [(5, 10), (-1, 10), (0, 10, 10), ()])
@@ -168,12 +168,12 @@ def test_the_distance_bins_must_hold_every_point(ranges):
 
 def test_the_table_of_confusions_has_a_row_and_a_column_for_each_class(tmp_path: Path) -> None:
     counts = np.arange(19 * 20).reshape(19, 20)
-    write_confusion(tmp_path / "confusion.csv", counts)
+    write_confusion(tmp_path / "confusion.csv", counts, LABELS.classes)
     text = (tmp_path / "confusion.csv").read_bytes().decode()
     rows = list(csv.reader(text.splitlines()))
-    assert rows[0] == ["truth", *CLASSES, "nothing"]
-    assert rows[1:] == [[name, *map(str, row)] for name, row in zip(CLASSES, counts.tolist(), strict=True)]
+    assert rows[0] == ["truth", *LABELS.classes, "nothing"]
+    assert rows[1:] == [[name, *map(str, row)] for name, row in zip(LABELS.classes, counts.tolist(), strict=True)]
     assert text.count("\r\n") == text.count("\n") == 20
     with pytest.raises(ValueError):
-        write_confusion(tmp_path / "short.csv", counts[:18])
+        write_confusion(tmp_path / "short.csv", counts[:18], LABELS.classes)
     assert not (tmp_path / "short.csv").exists()

@@ -19,7 +19,7 @@ from test_stages_2d import NETWORK, adapt, project, run_script, write_source, wr
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.models.segformer import build_segmenter, load_segmenter
 from ignet.models.segmentor3d import build_network, load_network
 
@@ -164,7 +164,7 @@ def test_pretraining_sees_no_held_out_image_and_is_measured_on_nothing_else(
     assert seen[-1] == 0
     count = json.loads((tmp_path / "metrics.json").read_text())["count"]
     labels = read(SourceDataset(tmp_path / "source", "gtav"), 0)[1]
-    assert [count[name] for name in CITYSCAPES_CLASSES] == np.bincount(labels.ravel(), minlength=256)[:19].tolist()
+    assert [count[name] for name in CITYSCAPES.classes] == np.bincount(labels.ravel(), minlength=256)[:19].tolist()
 
 
 def test_a_network_from_nothing_has_the_initialisation_of_segformers_authors() -> None:

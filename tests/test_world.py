@@ -11,7 +11,8 @@ from ignet.config.world import WorldConfig
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import CITYSCAPES_LABEL_IDS, IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.geometry import project, visible
 from ignet.world import files
 from ignet.world.camera import KITTI_RIG, camera_rays, camera_windows, pose_matrix
@@ -170,7 +171,7 @@ def test_sequence_layout(tree: Path) -> None:
         assert 0.8 * 24 * 450 < len(points) < 24 * 450
         assert np.linalg.norm(points[:, :3], axis=1).max() < 82 and points[:, 3].min() >= 0 and points[:, 3].max() < 1
         raw = kitti.read_labels(kitti.label_path(tree, "08", frame), len(points))
-        things = np.isin(to_train_ids(raw), np.arange(8))
+        things = np.isin(LABELS.to_train_ids(raw), np.arange(8))
         assert (kitti.instance_ids(raw)[things] > 0).all() and (kitti.instance_ids(raw)[~things] == 0).all()
         assert kitti.read_image(kitti.image_path(tree, "08", frame)).shape == (80, 256, 3)
     calibration, camera = kitti.read_calibration(kitti.calibration_path(tree, "08")), KITTI_RIG.camera(256, 80)
@@ -219,7 +220,7 @@ def test_classes_present(seed: int, sequence: int) -> None:
     """At least 14 of 19 classes in a sequence, each with enough points to be worth evaluating (our bar: 10)."""
     drive = target_drive(SMALL.model_copy(update={"seed": seed}), sequence)
     counts = sum(
-        np.bincount(to_train_ids(drive.scan(frame).label), minlength=256)[:19] for frame in range(SMALL.frames)
+        np.bincount(LABELS.to_train_ids(drive.scan(frame).label), minlength=256)[:19] for frame in range(SMALL.frames)
     )
     assert (counts >= 10).sum() >= 14
 
@@ -227,8 +228,8 @@ def test_classes_present(seed: int, sequence: int) -> None:
 def test_scribbles_of_the_world(tree: Path) -> None:
     for frame in kitti.frame_ids(tree, "08"):
         points = kitti.read_scan(kitti.scan_path(tree, "08", frame))
-        labels = to_train_ids(kitti.read_labels(kitti.label_path(tree, "08", frame)))
-        scribbles = to_train_ids(kitti.read_labels(kitti.scribble_path(tree, "08", frame), len(points)))
+        labels = LABELS.to_train_ids(kitti.read_labels(kitti.label_path(tree, "08", frame)))
+        scribbles = LABELS.to_train_ids(kitti.read_labels(kitti.scribble_path(tree, "08", frame), len(points)))
         drawn = scribbles != IGNORE
         assert 0.06 <= drawn.mean() <= 0.10
         np.testing.assert_array_equal(scribbles[drawn], labels[drawn])
@@ -244,7 +245,7 @@ def test_camera_and_lidar_see_the_same_world(preset: Literal["residential", "ave
     drive = target_drive(WorldConfig(preset=preset, frames=2), 8)
     for frame in range(2):
         sweep, picture = drive.scan(frame), drive.picture(frame)
-        seen_by_camera, labels = to_train_ids(picture.raw), to_train_ids(sweep.label)
+        seen_by_camera, labels = LABELS.to_train_ids(picture.raw), LABELS.to_train_ids(sweep.label)
         projected = project(sweep.points, drive.camera.p["P2"], drive.camera.tr, 512, 160)
         assert 0.10 < projected.inside.mean() < 0.22
         rows = visible(projected, 512, 160, 4, 0.05) & (labels != IGNORE)
@@ -285,7 +286,7 @@ def test_source_set(tmp_path: Path) -> None:
     assert (frequencies > 0).sum() >= 14
     with Image.open(tmp_path / "source" / "labels" / "00001.png") as picture:
         assert picture.mode == "P" and set(np.unique(picture)) <= {
-            *CITYSCAPES_LABEL_IDS.tolist(),
+            *CITYSCAPES.raw_ids.tolist(),
             files._GROUND,
             files._TRAILER,
         }

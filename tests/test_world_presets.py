@@ -10,7 +10,7 @@ import pytest
 from ignet.config.base import validate
 from ignet.config.world import WorldConfig
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.geometry import project
 from ignet.errors import IgnetError
 from ignet.world.drive import source_drive, target_drive
@@ -22,7 +22,7 @@ from ignet.world.street import BAY_LINE, MARKING, PARKING, ROAD
 Name = Literal["residential", "avenue"]
 NAMES: tuple[Name, ...] = ("residential", "avenue")
 ROAD_ID, PARKING_ID, SIDEWALK_ID, TERRAIN_ID = (
-    CLASSES.index(name) for name in ("road", "parking", "sidewalk", "terrain")
+    LABELS.classes.index(name) for name in ("road", "parking", "sidewalk", "terrain")
 )
 
 
@@ -41,12 +41,13 @@ class Sequence:
 
     def share(self, name: str) -> float:
         """Share of a class in all points."""
-        return float(self.counts()[CLASSES.index(name)] / self.counts().sum())
+        return float(self.counts()[LABELS.classes.index(name)] / self.counts().sum())
 
     def objects(self, name: str) -> float:
         """Objects of a class a scan."""
         seen = [
-            np.unique(i[label == CLASSES.index(name)]) for i, label in zip(self.instances, self.labels, strict=True)
+            np.unique(i[label == LABELS.classes.index(name)])
+            for i, label in zip(self.instances, self.labels, strict=True)
         ]
         return float(np.mean([len(found) for found in seen]))
 
@@ -57,7 +58,7 @@ def _sequence(preset: Name, seed: int, number: int) -> Sequence:
     sweeps = [drive.scan(frame) for frame in range(config.frames)]
     camera = drive.camera
     inside = [project(s.points, camera.p["P2"], camera.tr, camera.width, camera.height).inside.mean() for s in sweeps]
-    labels = [to_train_ids(s.label) for s in sweeps]
+    labels = [LABELS.to_train_ids(s.label) for s in sweeps]
     return Sequence([s.points for s in sweeps], labels, [kitti.instance_ids(s.label) for s in sweeps], inside)
 
 
@@ -143,7 +144,7 @@ def test_every_class_is_there_and_the_camera_sees_enough(preset: Name, worlds: d
     the avenue)."""
     for sequence in (worlds[preset], _sequence(preset, 4, 0)):
         counts = sequence.counts()
-        assert counts.min() >= 400, {CLASSES[i]: int(n) for i, n in enumerate(counts) if n < 400}
+        assert counts.min() >= 400, {LABELS.classes[i]: int(n) for i, n in enumerate(counts) if n < 400}
         assert 0.10 < np.mean(sequence.inside) < 0.22
         assert all(0.75 * 32 * 900 < len(points) < 32 * 900 for points in sequence.points)
 
@@ -181,10 +182,10 @@ def test_scribbles_cover_about_a_twelfth(preset: Name, tmp_path: Path) -> None:
     write_sequence(WorldConfig(preset=preset, frames=1), "08", tmp_path / "08")
     scribbles = np.fromfile(tmp_path / "08" / "scribbles" / "000000.label", "<u4")
     labels = np.fromfile(tmp_path / "08" / "labels" / "000000.label", "<u4")
-    drawn = to_train_ids(scribbles) < 19
+    drawn = LABELS.to_train_ids(scribbles) < 19
     assert drawn.mean() == pytest.approx(0.08, abs=0.01)
-    np.testing.assert_array_equal(to_train_ids(scribbles)[drawn], to_train_ids(labels)[drawn])
-    assert len(np.unique(to_train_ids(scribbles)[drawn])) >= 15
+    np.testing.assert_array_equal(LABELS.to_train_ids(scribbles)[drawn], LABELS.to_train_ids(labels)[drawn])
+    assert len(np.unique(LABELS.to_train_ids(scribbles)[drawn])) >= 15
 
 
 def test_source_set_is_the_same_for_all() -> None:

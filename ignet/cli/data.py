@@ -46,6 +46,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="with ROOT: what stands for a remission of 1 in the scans (default: 1)",
     )
+    parser.add_argument("--label-set", default="semantickitti", help="with ROOT: of its labels, name or YAML file")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_check)
@@ -55,6 +56,7 @@ def _check(args: argparse.Namespace) -> int:
     from ignet.data.check.dataset import check_dataset, describe, wanted_at
     from ignet.data.check.faults import lines_of
     from ignet.data.check.source import check_source
+    from ignet.data.label_sets.label_set import load_label_set
 
     if (args.root is None) == (args.config is None):
         raise IgnetError("check: found neither or both of ROOT and --config, expected one of them")
@@ -63,11 +65,12 @@ def _check(args: argparse.Namespace) -> int:
     start_logging()
     if args.config:
         root, wanted, data, source = _from_experiment(args.config)
-        complete, remission_scale = data.require_all_scans, data.remission_scale
+        complete, remission_scale, label_set = data.require_all_scans, data.remission_scale, data.labels
     else:
         root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
-        remission_scale = args.remission_scale
-    report = check_dataset(root, wanted, complete, args.deep, args.jobs, remission_scale)
+        remission_scale, label_set = args.remission_scale, args.label_set
+    options = complete, args.deep, args.jobs, remission_scale, load_label_set(label_set)
+    report = check_dataset(root, wanted, *options)
     if source:
         report.source = check_source(Path(source.root), source.layout, args.deep, args.jobs)
         report.faults += report.source.faults
@@ -118,6 +121,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are"
     )
+    parser.add_argument("--label-set", default="semantickitti", help="of its labels: name or YAML file")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_import)
 
@@ -127,15 +131,17 @@ def _import(args: argparse.Namespace) -> int:
     from ignet.data.check.faults import lines_of
     from ignet.data.importers.convert import convert
     from ignet.data.importers.registry import LAYOUTS
+    from ignet.data.label_sets.label_set import load_label_set
 
     if args.layout not in LAYOUTS:
         raise IgnetError(
             f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md"
         )
     start_logging()
-    done = convert(LAYOUTS[args.layout](args.root), args.out)
+    label_set = load_label_set(args.label_set)
+    done = convert(LAYOUTS[args.layout](args.root), args.out, label_set)
     faults = done.faults
-    faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True)).faults)
+    faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True), label_set=label_set).faults)
     if args.json:
         found = {
             "faults": [fault.as_json() for fault in faults],
@@ -165,16 +171,18 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sequences", action=Sequences, nargs="+", default=["08"], help="sequences to evaluate on (default: 08)"
     )
+    parser.add_argument("--label-set", default="semantickitti", help="of labels and predictions: name or YAML file")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from ignet.data.label_sets.label_set import load_label_set
     from ignet.evaluate.benchmark import describe, evaluate
 
     start_logging()
-    found = evaluate(args.dataset, args.predictions, args.sequences)
-    print(json.dumps(found, indent=2) if args.json else describe(found))
+    metrics = evaluate(args.dataset, args.predictions, args.sequences, load_label_set(args.label_set))
+    print(json.dumps(metrics, indent=2) if args.json else describe(metrics))
     return 0
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ignet.config.base import Section
-from ignet.config.folder import DataFolder
+from ignet.config.folder import DataFolder, Folder
 from ignet.files.names import SETTINGS, in_order, is_name
 
 
@@ -56,6 +56,10 @@ class DatasetConfig(Section):
         description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or "
         "another dataset",
     )
+    labels: Folder = Field(
+        "semantickitti",
+        description="label set: semantickitti, nuscenes, or the path of a YAML file in semantic-kitti-api's format",
+    )
     remission_scale: float = Field(
         1.0,
         gt=0,
@@ -63,6 +67,15 @@ class DatasetConfig(Section):
         description="what stands for a remission of 1 in the scans, such as 255 or 65535: networks are given "
         "remissions divided by it",
     )
+
+    @model_validator(mode="after")
+    def _labels_of_world(self) -> "DatasetConfig":
+        if self.root is None and self.labels != "semantickitti":
+            raise ValueError(
+                f"labels is '{self.labels}', but the embedded world has SemanticKITTI's; set root to your dataset's "
+                "folder"
+            )
+        return self
 
     @model_validator(mode="after")
     def _disjoint(self) -> "DatasetConfig":
@@ -76,7 +89,7 @@ class DatasetConfig(Section):
 
     def of_check(self) -> dict[str, Any]:
         """What the check of one sequence depends on; where the dataset lies and which other sequences it has is not."""
-        return self.identity("root", "train_sequences", "val_sequences")
+        return self.identity("root", "train_sequences", "val_sequences", "labels")
 
     @property
     def sequences(self) -> tuple[str, ...]:

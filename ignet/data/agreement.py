@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 
 
 def label_agreement(

@@ -6,7 +6,7 @@ three places: the accuracy leaves out points that are predicted as nothing, an a
 distance bins are open at both ends and end at 50 m.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, iou, mean_iou_official
 from ignet.evaluate.predictions import read_predictions
@@ -24,43 +24,42 @@ DISTANCES: tuple[tuple[float, float], ...] = ((1e-8, 10.0), (10.0, 20.0), (20.0,
 """The benchmark's distance bins in metres, open at both ends."""
 
 
-@dataclass
 class BenchmarkCounts:
     """Confusion matrices, each int64 (..., C, C + 1) as of :func:`ignet.evaluate.confusion.confusion_matrix`.
 
     Attributes:
+        label_set: the classes.
         whole: (C, C + 1), all labelled points.
         distance: (5, C, C + 1), those in each of ``DISTANCES``.
         frames: number of scans that were counted.
     """
 
-    whole: NDArray[np.int64]
-    distance: NDArray[np.int64]
-    frames: int = 0
+    def __init__(self, label_set: LabelSet = SEMANTICKITTI) -> None:
+        shape = (len(label_set), len(label_set) + 1)
+        self.label_set, self.frames = label_set, 0
+        self.whole, self.distance = np.zeros(shape, np.int64), np.zeros((len(DISTANCES), *shape), np.int64)
 
-    @classmethod
-    def empty(cls) -> "BenchmarkCounts":
-        """Nothing counted yet."""
-        shape = (len(CLASSES), len(CLASSES) + 1)
-        return cls(np.zeros(shape, np.int64), np.zeros((len(DISTANCES), *shape), np.int64))
+    def add(self, points: NDArray[np.float32], target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+        """Count one scan.
 
-    def add(self, points: NDArray[np.float32], truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
-        """Count one scan: points float32 (N, >= 3) in metres.
-
-        Truth and predicted uint8 (N,), LiDAR train ids, 255 for none.
+        Args:
+            points: float32 (N, >= 3), metres.
+            target: uint8 (N,), train ids, 255 for none.
+            predicted: as ``target``.
         """
-        self.whole += confusion_matrix(truth, predicted, len(CLASSES), IGNORE)
+        self.whole += confusion_matrix(target, predicted, len(self.label_set))
         for counts, inside in zip(self.distance, distance_masks(points), strict=True):
-            counts += confusion_matrix(truth[inside], predicted[inside], len(CLASSES), IGNORE)
+            counts += confusion_matrix(target[inside], predicted[inside], len(self.label_set))
         self.frames += 1
 
-    def figures(self) -> dict[str, Any]:
-        """:func:`figures` of all points and, under ``distance``, of each bin with its ends in metres."""
+    def metrics(self) -> dict[str, Any]:
+        """:func:`benchmark_metrics` of all points and, under ``distance``, of each bin with its ends in metres."""
+        names = self.label_set.classes
         bins = [
-            {"low": low, "high": high, **figures(counts)}
+            {"low": low, "high": high, **benchmark_metrics(counts, names)}
             for (low, high), counts in zip(DISTANCES, self.distance, strict=True)
         ]
-        return {**figures(self.whole), "distance": bins, "frames": self.frames}
+        return {**benchmark_metrics(self.whole, names), "distance": bins, "frames": self.frames}
 
 
 def distance_masks(points: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -72,56 +71,61 @@ def distance_masks(points: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.stack([(distance > np.float32(low)) & (distance < np.float32(high)) for low, high in DISTANCES])
 
 
-def figures(confusion: NDArray[np.int64]) -> dict[str, Any]:
-    """The benchmark's figures of one confusion matrix (C, C + 1), all in [0, 1].
+def benchmark_metrics(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+    """The benchmark's metrics of one confusion matrix (C, C + 1), all in [0, 1].
 
     Returns:
-        ``miou`` and ``iou`` by class name, 0 for a class that occurs neither in the truth nor in the prediction;
+        ``miou`` and ``iou`` by class name, 0 for a class that occurs neither in the labels nor in the predictions;
         ``accuracy``: right ones among the labelled points that any class was predicted for, 0 where there are none.
     """
-    said = int(confusion[:, :-1].sum())
+    predicted = int(confusion[:, :-1].sum())
     each = np.nan_to_num(iou(confusion), nan=0.0)
     return {
         "miou": float(mean_iou_official(confusion)),
-        "accuracy": float(np.trace(confusion[:, :-1]) / said) if said else 0.0,
-        "iou": {name: float(value) for name, value in zip(CLASSES, each, strict=True)},
+        "accuracy": float(np.trace(confusion[:, :-1]) / predicted) if predicted else 0.0,
+        "iou": {name: float(value) for name, value in zip(classes, each, strict=True)},
     }
 
 
-def evaluate(dataset: Path, predictions: Path, sequences: list[str]) -> dict[str, Any]:
-    """The benchmark's figures of a folder of predictions, as :meth:`BenchmarkCounts.figures`.
+def evaluate(
+    dataset: Path, predictions: Path, sequences: list[str], label_set: LabelSet = SEMANTICKITTI
+) -> dict[str, Any]:
+    """The benchmark's metrics of a folder of predictions, as :meth:`BenchmarkCounts.metrics`.
 
     Args:
         dataset: folder that holds ``sequences/NN/{velodyne, labels}``.
         predictions: folder that holds ``sequences/NN/predictions``.
         sequences: such as ``["08"]``.
+        label_set: of the labels and of the predictions.
 
     Raises:
         IgnetError: a file is missing, of another length than its scan, or holds an unknown class, or no point is
             labelled.
     """
     frames = [(sequence, frame) for sequence in sequences for frame in frame_ids(dataset, sequence)]
-    counts = BenchmarkCounts.empty()
+    counts = BenchmarkCounts(label_set)
     for sequence, frame in progress(frames, "evaluated frame"):
         points = read_positions(scan_path(dataset, sequence, frame))
         labels = label_path(dataset, sequence, frame)
-        truth = to_train_ids(read_labels(labels, len(points)), str(labels))
-        counts.add(points, truth, read_predictions(predictions, sequence, frame, len(points)))
+        target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
+        counts.add(points, target, read_predictions(predictions, sequence, frame, len(points), label_set))
     if not counts.whole.any():
         raise IgnetError(
             f"{dataset}: sequences {' '.join(sequences)} have no labelled point, expected some; check their labels"
         )
-    return counts.figures()
+    return counts.metrics()
 
 
-def describe(found: dict[str, Any]) -> str:
-    """The result of :func:`evaluate` as a table in per cent: a row a class, columns for all points and each bin."""
-    columns = [found, *found["distance"]]
-    heads = ["all", *(f"{part['low']:.0f}-{part['high']:.0f} m" for part in found["distance"])]
+def describe(metrics: dict[str, Any]) -> str:
+    """Format the metrics of :func:`evaluate` as a table in per cent, a line for each class, a column for each bin."""
+    columns = [metrics, *metrics["distance"]]
+    heads = ["all", *(f"{part['low']:.0f}-{part['high']:.0f} m" for part in metrics["distance"])]
     lines = [f"{'':<14}" + "".join(f"{head:>9}" for head in heads)]
-    lines += [f"{name:<14}" + "".join(f"{100 * part['iou'][name]:>9.2f}" for part in columns) for name in CLASSES]
+    lines += [
+        f"{name:<14}" + "".join(f"{100 * part['iou'][name]:>9.2f}" for part in columns) for name in metrics["iou"]
+    ]
     lines += [f"{name:<14}" + "".join(f"{100 * part[key]:>9.2f}" for part in columns) for name, key in _SUMMARY]
-    return "\n".join([f"{found['frames']} scans, per cent, counted as the SemanticKITTI benchmark does", *lines])
+    return "\n".join([f"{metrics['frames']} scans, per cent, counted as the SemanticKITTI benchmark does", *lines])
 
 
 _SUMMARY = (("mIoU", "miou"), ("accuracy", "accuracy"))

@@ -1,20 +1,20 @@
 """The figures of one evaluated run as plain values, all of them summed up from its confusion tensor."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.evaluate.confusion import summary
-from ignet.evaluate.slices import SMALL_CLASSES
 from ignet.evaluate.tensor import ConfusionTensor
 from ignet.files.atomic import atomic
 
 
-def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
+def metrics(tensor: ConfusionTensor, label_set: LabelSet) -> dict[str, Any]:
     """Figures over all points, over every slice and over the small-object classes, as JSON can hold them.
 
     Returns:
@@ -23,18 +23,18 @@ def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
         scans.
     """
     slices = {
-        axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), CLASSES)} for name in names]
+        axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), label_set.classes)} for name in names]
         for axis, names in tensor.names.items()
     }
-    whole = summary(tensor.whole().sum(axis=0), CLASSES)
-    small = [whole["iou"][name] for name in SMALL_CLASSES if whole["points_of_class"][name]]
-    small_objects = {"classes": SMALL_CLASSES, "miou_occurring": float(np.mean(small)) if small else None}
+    whole = summary(tensor.whole().sum(axis=0), label_set.classes)
+    small = [whole["iou"][name] for name in label_set.small_objects if whole["points_of_class"][name]]
+    small_objects = {"classes": label_set.small_objects, "miou_occurring": float(np.mean(small)) if small else None}
     return whole | {"slices": slices, "small_objects": small_objects, "frames": len(tensor.frames)}
 
 
-def write_confusion(path: Path, confusion: NDArray[np.int64]) -> None:
-    """Write a confusion matrix (C, C + 1) of the LiDAR classes as CSV with their names, atomically."""
+def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Write a confusion matrix (C, C + 1) as CSV with the names of its classes, atomically."""
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["truth", *CLASSES, "nothing"])
-        writer.writerows([name, *row] for name, row in zip(CLASSES, confusion.tolist(), strict=True))
+        writer.writerow(["truth", *classes, "nothing"])
+        writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))

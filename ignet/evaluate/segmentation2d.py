@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, colorize
 from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring, mean_iou_official
 from ignet.files.atomic import atomic, write_png
 from ignet.models.segformer import image_batch
 
-CLASSES = len(CITYSCAPES_CLASSES)
+CLASSES = len(CITYSCAPES.classes)
 
 
 @torch.no_grad()
@@ -52,9 +52,9 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
         "accuracy": float(accuracy(confusion)),
         "iou": {
             name: None if np.isnan(value) else float(value)
-            for name, value in zip(CITYSCAPES_CLASSES, each, strict=True)
+            for name, value in zip(CITYSCAPES.classes, each, strict=True)
         },
-        "count": {name: int(count) for name, count in zip(CITYSCAPES_CLASSES, confusion.sum(axis=1), strict=True)},
+        "count": {name: int(count) for name, count in zip(CITYSCAPES.classes, confusion.sum(axis=1), strict=True)},
     }
 
 
@@ -72,10 +72,10 @@ def picture(
     Returns:
         uint8 (3 H + legend, W, 3) RGB.
     """
-    overlay = (0.4 * image + 0.6 * colorize(prediction, CITYSCAPES_COLORS)).astype(np.uint8)
+    overlay = (0.4 * image + 0.6 * colorize(prediction, CITYSCAPES.colors)).astype(np.uint8)
     points = (image // 3).astype(np.uint8)
     for (u, v), name in zip(pixel[truth != IGNORE], truth[truth != IGNORE], strict=True):
-        cv2.circle(points, (round(float(u)), round(float(v))), 1, CITYSCAPES_COLORS[name].tolist(), -1)
+        cv2.circle(points, (round(float(u)), round(float(v))), 1, CITYSCAPES.colors[name].tolist(), -1)
     shown = np.union1d(np.unique(prediction), np.unique(truth[truth != IGNORE]))
     return np.vstack([image, overlay, points, _legend(shown, image.shape[1])])
 
@@ -92,10 +92,10 @@ def _legend(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     legend = np.full((-(-len(ids) // columns) * cell_height, width, 3), 255, np.uint8)
     for number, name in enumerate(ids):
         left, top = number % columns * cell_width, number // columns * cell_height
-        cv2.rectangle(legend, (left + 3, top + 3), (left + 15, top + 15), CITYSCAPES_COLORS[name].tolist(), -1)
+        cv2.rectangle(legend, (left + 3, top + 3), (left + 15, top + 15), CITYSCAPES.colors[name].tolist(), -1)
         cv2.putText(
             legend,
-            CITYSCAPES_CLASSES[name],
+            CITYSCAPES.classes[name],
             (left + 20, top + 14),
             cv2.FONT_HERSHEY_SIMPLEX,
             0.42,

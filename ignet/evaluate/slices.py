@@ -10,13 +10,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.data.scribbles.borders import clear_of_others
 
 NO_SLICE = 255
-
-SMALL_CLASSES = ("bicycle", "motorcycle", "person", "bicyclist", "motorcyclist", "trunk", "pole", "traffic-sign")
-"""SemanticKITTI classes of small or thin objects (our choice)."""
 
 CAMERA_SLICES = ("in-FOV", "out-of-FOV")
 BOUNDARY_SLICES = ("boundary", "interior")

@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,9 @@ import numpy as np
 from ignet.data.check.faults import named, number_of
 from ignet.data.formats.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
-from ignet.data.label_sets.labels import IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 from ignet.errors import IgnetError, reason_of
-from ignet.evaluate.predictions import RAW_IDS, foreign_ids
+from ignet.evaluate.predictions import foreign_ids
 from ignet.files.atomic import atomic
 from ignet.log import progress
 
@@ -195,25 +194,17 @@ def _fault_of(where: str, data: bytes, points: int) -> str | None:
             "points; predict it again"
         )
     raw = np.frombuffer(data, "<u4").astype(np.uint32)
-    if foreign := foreign_ids(raw):
-        return f"{where}: found {foreign}, expected {RAW_IDS}; predict it again"
+    if fault := foreign_ids(raw, SEMANTICKITTI):
+        return f"{where}: {fault}; predict it again"
     classes, counts = np.unique(raw & 0xFFFF, return_counts=True)
-    wrong = [(int(name), int(count)) for name, count in zip(classes, counts, strict=True) if not _is_class(int(name))]
-    if not wrong:
+    wrong = ~SEMANTICKITTI.is_raw_id(classes)
+    wrong[~wrong] = SEMANTICKITTI.to_train_ids(classes[~wrong]) == IGNORE
+    if not wrong.any():
         return None
-    ids, number = ", ".join(str(name) for name, _ in wrong[:8]), sum(count for _, count in wrong)
+    ids, number = ", ".join(map(str, classes[wrong][:8])), counts[wrong].sum()
     return (
         f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0; predict it again"
     )
-
-
-@cache
-def _is_class(raw: int) -> bool:
-    """Whether the benchmark counts a raw id as one of its 19 classes."""
-    try:
-        return bool(to_train_ids(np.array([raw], np.uint32))[0] != IGNORE)
-    except IgnetError:
-        return False
 
 
 def _folders(scans: Scans) -> Iterator[str]:

@@ -3,10 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.label_set import CITYSCAPES
 
 THINGS = tuple(
-    CITYSCAPES_CLASSES.index(name)
+    CITYSCAPES.classes.index(name)
     for name in (
         "traffic light",
         "traffic sign",

@@ -19,7 +19,7 @@ from transformers import SegformerForSemanticSegmentation
 from transformers.utils import logging as transformers_logging
 
 from ignet.config.training_2d import SegformerConfig
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
 from ignet.log import log
@@ -165,7 +165,7 @@ def build_segmenter(config: SegformerConfig) -> Segmenter:
         IgnetError: the checkpoint is not there, is no SegFormer, or holds no safetensors.
     """
     common = {
-        "num_labels": len(CITYSCAPES_CLASSES),
+        "num_labels": len(CITYSCAPES.classes),
         "classifier_dropout_prob": config.dropout,
         "drop_path_rate": config.drop_path,
     }

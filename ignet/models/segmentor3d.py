@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet, parse_label_set
 from ignet.data.lidar.network_input import Input
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
@@ -20,12 +20,12 @@ from ignet.models.sparse.engine import Engine
 class Network3D(nn.Module):
     """A backbone and a linear classifier: all that inference needs. Train-only heads live outside of it."""
 
-    def __init__(self, backbone: nn.Module, channels: int, classes: int = 19):
-        """Take a `ignet.models.backbones.registry.Backbone` and the width of its features."""
+    def __init__(self, backbone: nn.Module, channels: int, label_set: LabelSet = SEMANTICKITTI):
+        """Take a `ignet.models.backbones.registry.Backbone` the width of its features, and the classes."""
         super().__init__()
         self.backbone = backbone
-        self.classifier = nn.Linear(channels, classes)
-        self.channels = channels
+        self.classifier = nn.Linear(channels, len(label_set))
+        self.channels, self.label_set = channels, label_set
 
     def forward(self, batch: Input, engine: Engine) -> tuple[Tensor, Tensor]:
         """Segment the N points of a batch.
@@ -43,10 +43,10 @@ class Network3D(nn.Module):
         return (logits, hidden) if row is None else (logits.index_select(0, row), hidden.index_select(0, row))
 
 
-def build_network(config: BackboneConfig, classes: int = 19) -> Network3D:
+def build_network(config: BackboneConfig, label_set: LabelSet = SEMANTICKITTI) -> Network3D:
     """A network with fresh weights, drawn from torch's global generator."""
-    backbone = BACKBONES[config.name].build(config)
-    return Network3D(backbone, backbone.channels, classes)
+    backbone = BACKBONES[config.name].build(config, len(label_set))
+    return Network3D(backbone, backbone.channels, label_set)
 
 
 def save_network(
@@ -58,10 +58,10 @@ def save_network(
 ) -> None:
     """Write weights as safetensors with what is needed to build the network again.
 
-    Metadata: ``backbone`` (the settings as JSON), ``engine`` (the sparse engine that ran), ``classes``, and
+    Metadata: ``backbone`` (the settings as JSON), ``engine`` (the sparse engine that ran), ``label_set`` (as JSON), and
         ``extra_metadata``.
     """
-    metadata = {"backbone": config.canonical(), "engine": engine, "classes": str(network.classifier.out_features)}
+    metadata = {"backbone": config.canonical(), "engine": engine, "label_set": network.label_set.text}
     write_weights(path, network.state_dict(), {**(extra_metadata or {}), **metadata})
 
 
@@ -75,7 +75,7 @@ def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
     """
     state, metadata = read_weights(path)
     try:
-        settings, engine, classes = json.loads(metadata["backbone"]), metadata["engine"], int(metadata["classes"])
+        settings, engine, label_set = json.loads(metadata["backbone"]), metadata["engine"], metadata["label_set"]
     except (KeyError, ValueError) as error:
         raise IgnetError(
             f"{path}: metadata lacks a readable {error}, expected a 3D network written by train_3d; train it again"
@@ -83,7 +83,7 @@ def load_network(path: Path | str) -> tuple[Network3D, BackboneConfig, str]:
     if (name := settings.get("name")) not in BACKBONES:
         raise IgnetError(f"{path}: found the backbone '{name}', expected {' or '.join(BACKBONES)}; update ignet")
     config = validate(BACKBONES[name].settings, settings, f"{path}: backbone")
-    network = build_network(config, classes)
+    network = build_network(config, parse_label_set(label_set, str(path)))
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -122,7 +122,7 @@ def predict_scan(
     """
     if len(points) == 0:
         return np.zeros(0, np.uint8), np.zeros(0, np.float32)
-    batch = collate_for(config)([points], [labels]).to(device)
+    batch = collate_for(config, network.label_set)([points], [labels]).to(device)
     logits, _ = network.eval()(batch, engine)
     confidence, ids = logits.float().softmax(1).max(1)
     if not torch.isfinite(confidence).all():

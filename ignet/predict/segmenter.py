@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ignet.config.training_3d import BackboneConfig
 from ignet.data.formats.scan_values import check_live_scan
-from ignet.data.label_sets.labels import SEMANTICKITTI
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
 from ignet.models.segmentor3d import Network3D, load_network, predict_live_scan

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import iou
-from ignet.evaluate.slices import SMALL_CLASSES
 from ignet.evaluate.statistics import Confusions, Estimate, Mean, difference, difference_of_differences, miou, ratio
 from ignet.evaluate.tensor import AXES, ConfusionTensor, read_tensor
 
 WHOLE = "all"
 SMALL = "small"
-"""The slice of the small-object classes: all points, mean over ``SMALL_CLASSES``."""
+"""The slice of the small-object classes: all points, mean over ``small_objects``."""
 
-_SMALL_IDS = tuple(CLASSES.index(name) for name in SMALL_CLASSES)
+_SMALL_IDS = tuple(SEMANTICKITTI.classes.index(name) for name in SEMANTICKITTI.small_objects)
 _NAMES = {WHOLE: "all points", SMALL: "small objects"}
 
 
@@ -67,7 +66,7 @@ class Comparison:
 
     def points_of_class(self) -> dict[str, int]:
         """Labelled points of each class."""
-        return {name: int(count) for name, count in zip(CLASSES, self._class_points(WHOLE), strict=True)}
+        return {name: int(count) for name, count in zip(SEMANTICKITTI.classes, self._class_points(WHOLE), strict=True)}
 
     def miou(self, run: str, where: str = WHOLE, mean: Mean | None = None) -> dict[int, float | None]:
         """mIoU by seed."""
@@ -78,7 +77,8 @@ class Comparison:
         """IoU of each class by seed; None where a class occurs neither in the labels nor in the predictions."""
         parts = self._confusions(run, WHOLE)
         return {
-            seed: dict(zip(CLASSES, map(_percent, iou(part.sum(axis=0))), strict=True)) for seed, part in parts.items()
+            seed: dict(zip(SEMANTICKITTI.classes, map(_percent, iou(part.sum(axis=0))), strict=True))
+            for seed, part in parts.items()
         }
 
     def difference(self, run: str, against: str, where: str = WHOLE, mean: Mean | None = None) -> Estimate | None:
@@ -98,7 +98,7 @@ class Comparison:
         """IoU of one class: ``run`` minus ``against``."""
         if not self.seeds(run, against) or not self.points_of_class()[name]:
             return None
-        options: dict[str, Any] = {"mean": "occurring", "classes": (CLASSES.index(name),)}
+        options: dict[str, Any] = {"mean": "occurring", "classes": (SEMANTICKITTI.classes.index(name),)}
         return _finite(
             difference(self._confusions(run, WHOLE), self._confusions(against, WHOLE), **options, **self._options)
         )

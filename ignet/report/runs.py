@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ignet.config.evaluation import CompareConfig, Control
-from ignet.data.label_sets.labels import CLASSES
-from ignet.evaluate.slices import SMALL_CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.evaluate.statistics import Estimate
 from ignet.report.comparison import WHOLE, Comparison, slice_name
 from ignet.report.tables import Cell, Interval, Table, make_table, spread
@@ -186,7 +185,7 @@ def class_table(runs: Comparison) -> Table:
     ious, points = {run: runs.iou(run) for run in runs.runs}, runs.points_of_class()
     rows = [
         (name, points[name], *(spread(seed[name] for seed in ious[run].values()) for run in runs.runs))
-        for name in CLASSES
+        for name in SEMANTICKITTI.classes
     ]
     note = "empty: the class occurs neither in the labels nor in the predictions"
     return make_table("IoU of each class, %", ("class", "points", *runs.runs), rows, (note,))
@@ -249,4 +248,4 @@ def signed_cell(estimate: Estimate | None) -> Interval | None:
 
 
 def _small_note() -> str:
-    return f"small objects: {', '.join(SMALL_CLASSES)}"
+    return f"small objects: {', '.join(SEMANTICKITTI.small_objects)}"

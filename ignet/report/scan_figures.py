@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS, IGNORE, colorize
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, colorize
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure
 
 Named = Sequence[tuple[str, NDArray[np.uint8]]]
@@ -60,14 +60,17 @@ def from_above(
         _draw_scan(panel, points[order], colors[order], sector, extent)
         panel.set_title(name, fontsize=13)
 
-    draw(axes[0, 0], "labels", class_colors(target, COLORS))
+    draw(axes[0, 0], "labels", class_colors(target, SEMANTICKITTI.colors))
     for number, (name, predicted) in enumerate(predictions, start=1):
         block, column = divmod(number, columns)
-        draw(axes[2 * block, column], name, class_colors(predicted, COLORS))
+        draw(axes[2 * block, column], name, class_colors(predicted, SEMANTICKITTI.colors))
         share = _share_wrong(target, predicted)
         draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(target, predicted))
     shown = np.concatenate([target, *(predicted for _, predicted in predictions)])
-    handles = [*class_legend(shown, CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
+    handles = [
+        *class_legend(shown, SEMANTICKITTI.classes, SEMANTICKITTI.colors),
+        dot("no label", _unit(UNLABELLED_COLOR)),
+    ]
     handles += [dot("right", _unit(RIGHT_COLOR)), dot("wrong", _unit(WRONG_COLOR))]
     scale = f"{2 * extent:g} m x {2 * extent:g} m, forward is up; grey sector: camera"
     axes[1, 0].legend(handles=handles, loc="center", ncols=2, title=scale, **BOX)
@@ -99,10 +102,15 @@ def in_image(
     ]
     figure, axes = _image_panels(image, len(panels))
     for panel, (name, ids) in zip(axes, panels, strict=False):
-        _draw_points(panel, image, pixel, ids, COLORS)
+        _draw_points(panel, image, pixel, ids, SEMANTICKITTI.colors)
         panel.set_title(name, fontsize=12)
     shown = np.concatenate([ids for _, ids in panels])
-    figure.legend(handles=class_legend(shown, CLASSES, COLORS), loc="outside lower center", ncols=8, **BOX)
+    figure.legend(
+        handles=class_legend(shown, SEMANTICKITTI.classes, SEMANTICKITTI.colors),
+        loc="outside lower center",
+        ncols=8,
+        **BOX,
+    )
     _caption(figure, title, note)
     return figure
 
@@ -128,15 +136,15 @@ def before_after(
     figure, axes = _image_panels(image, len(predictions) + 2)
     axes[0].imshow(image)
     axes[0].set_title("image", fontsize=12)
-    _draw_points(axes[1], image, pixel, target, CITYSCAPES_COLORS)
+    _draw_points(axes[1], image, pixel, target, CITYSCAPES.colors)
     axes[1].set_title("labels of the points, as Cityscapes classes", fontsize=12)
     columns, rows = np.rint(pixel).astype(np.int64).T
     for panel, (name, predicted) in zip(axes[2:], predictions, strict=False):
-        panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES_COLORS)).astype(np.uint8))
+        panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES.colors)).astype(np.uint8))
         panel.set_title(f"{name}: {_share_wrong(target, predicted[rows, columns])}", fontsize=12)
     shown = np.concatenate([target, *(predicted.ravel() for _, predicted in predictions)])
     figure.legend(
-        handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="outside lower center", ncols=8, **BOX
+        handles=class_legend(shown, CITYSCAPES.classes, CITYSCAPES.colors), loc="outside lower center", ncols=8, **BOX
     )
     _caption(figure, title, note)
     return figure

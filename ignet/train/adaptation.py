@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.data.images.dataset import MASK_STREAM, MIX_STREAM, strong_augmentation
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.devices import autocast, step_generator
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import Segmenter

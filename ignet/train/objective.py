@@ -64,8 +64,8 @@ class Objective3D(Objective):
         heads = {term.name: head for term in self.terms if (head := term.head(network.channels, stored)) is not None}
         self.student = StudentWithHeads(network, heads)
         self.teacher = deepcopy(self.student).requires_grad_(False).eval()
-        kept = {term.name: module for term in self.terms if (module := term.module(stored, seed)) is not None}
-        self.kept = nn.ModuleDict(kept)
+        modules = {term.name: term.module(stored, seed, len(network.label_set)) for term in self.terms}
+        self.kept = nn.ModuleDict({name: module for name, module in modules.items() if module is not None})
 
     def forward(self, step: int, batch: Batch) -> dict[str, Tensor]:
         """Losses of one batch, student and teacher views of the same points.

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from ignet.config.training_2d import Pretrain2DConfig
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.devices import autocast
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
 from ignet.models.segformer import Segmenter

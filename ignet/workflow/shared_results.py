@@ -104,11 +104,11 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     data, world = experiment.dataset, experiment.world
     source = _dataset(experiment.source.root) or Artifact("world/source", {"settings": world.of_source()})
     target = _dataset(data.root) or Artifact("world/target", {"settings": world.of_target()})
-    simulated = Artifact("scribbles", {"settings": experiment.scribbles, "dataset": target})
+    simulated = Artifact("scribbles", {"settings": experiment.scribbles, "dataset": target, "labels": data.labels})
     scribbles = target if data.scribbles == "dataset" else simulated
     seen = {"settings": experiment.projection, "dataset": target}
     projection = {
-        "train": Artifact("projection", {**seen, "scribbles": scribbles}),
+        "train": Artifact("projection", {**seen, "scribbles": scribbles, "labels": data.labels}),
         "val": Artifact("projection", seen),
     }
 
@@ -137,6 +137,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         "settings": experiment.evaluate_2d,
         "dataset": target,
         "sequences": data.val_sequences,
+        "labels": data.labels,
         "projection": projection["val"],
     }
     return Artifacts(

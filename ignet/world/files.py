@@ -8,7 +8,7 @@ from PIL import Image
 
 from ignet.config.world import WorldConfig
 from ignet.data.formats.kitti import instance_ids
-from ignet.data.label_sets.labels import CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, to_raw_ids, to_train_ids
+from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.data.scribbles.simulate import simulate_scribbles
 from ignet.files.atomic import atomic, write_array, write_png
 from ignet.log import progress
@@ -69,13 +69,13 @@ def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) ->
     write_array(folder / "labels" / f"{name}.label", sweep.label.astype("<u4"))
     scribbles = simulate_scribbles(
         sweep.points,
-        to_train_ids(sweep.label),
+        SEMANTICKITTI.to_train_ids(sweep.label),
         instance_ids(sweep.label),
         config.scribble_fraction,
         config.scribble_margin,
         drive.scribble_rng(frame),
     )
-    write_array(folder / "scribbles" / f"{name}.label", to_raw_ids(scribbles).astype("<u4"))
+    write_array(folder / "scribbles" / f"{name}.label", SEMANTICKITTI.to_raw_ids(scribbles).astype("<u4"))
     write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)
 
 
@@ -98,6 +98,6 @@ def _write_poses(path: Path, poses: list[np.ndarray], camera: Camera) -> None:
 
 def _label_palette() -> bytes:
     colors = np.zeros((256, 3), np.uint8)
-    colors[CITYSCAPES_LABEL_IDS] = CITYSCAPES_COLORS
+    colors[CITYSCAPES.raw_ids] = CITYSCAPES.colors
     colors[_GROUND], colors[_TRAILER] = (81, 0, 81), (0, 0, 110)
     return colors.tobytes()

@@ -13,6 +13,7 @@ from snakemake.settings.types import DeploymentMethod
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK, load_experiment
 from ignet.log import speak_any_locale
+from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles
 from ignet.errors import IgnetError
 from ignet.workflow.lock import hold
@@ -57,12 +58,15 @@ try:
     for file in [] if PLANNED else workflow.configfiles:
         read_yaml(file)
     EXPERIMENT = load_experiment(dict(config), "configuration")
+    label_set = load_label_set(EXPERIMENT.dataset.labels)
 except IgnetError as error:
     stop(error)
 
 STARTED = time.time()
 RESULTS = config["results"] = EXPERIMENT.results
 DATA = EXPERIMENT.dataset
+# what a rule's param says of the label set that its command names
+LABEL_SET = f"{label_set.name} {label_set.identity}"
 EXECUTION = EXPERIMENT.execution
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 # what experiments can share has the same paths below SHARED in all of them; see docs/sharing.md
@@ -121,6 +125,7 @@ PLACES = {
     "IGNET_TARGET": TARGET,
     "IGNET_SOURCE": SOURCE,
     "IGNET_SCRIBBLES": SCRIBBLES,
+    "IGNET_LABEL_SET": DATA.labels,
 }
 # jobs run the interpreter that runs Snakemake, also where its environment is not activated, and this copy of the
 # package; with --sdm conda the one that conda puts in front

@@ -67,6 +67,7 @@ rule dataset_check:
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("dataset_check.py"),
+        label_set=LABEL_SET,
         places=places("TARGET"),
         role=lambda w: role(w.sequence),
         data=lambda w: fingerprint(CHECKED[role(w.sequence)], (w.sequence,)),
@@ -74,7 +75,7 @@ rule dataset_check:
         "Checking sequence {wildcards.sequence}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_check.py --settings {params.settings:q}"
-        " --code {params.code:q} --device cpu"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q}"
         " --out {output:q} > {log:q} 2>&1"
 
@@ -97,12 +98,13 @@ rule dataset_manifest:
     params:
         settings=canonical_json(DATA.of_check()),
         code=code("dataset_manifest.py"),
+        label_set=LABEL_SET,
         places=places("SCRIBBLES"),
     message:
         "Manifest of all frames"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_manifest.py --settings {params.settings:q}"
-        " --code {params.code:q} --device cpu"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
         " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q}"
         " --doubts {output.doubts:q}"
         " > {log:q} 2>&1"
@@ -125,13 +127,14 @@ rule scribbles:
     params:
         settings=EXPERIMENT.scribbles.canonical(),
         code=code("scribbles.py"),
+        label_set=LABEL_SET,
         places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "labels"), (w.sequence,)),
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/scribbles.py --settings {params.settings:q}"
-        " --code {params.code:q} --device cpu"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -153,6 +156,7 @@ rule projection:
     params:
         settings=EXPERIMENT.projection.canonical(),
         code=code("projection.py"),
+        label_set=LABEL_SET,
         places=lambda w: places("TARGET", *(["SCRIBBLES"] if labelled(w.sequence) else [])),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,))
         + fingerprint(scribble_kinds(), labelled(w.sequence)),
@@ -161,6 +165,7 @@ rule projection:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/projection.py --settings {params.settings:q} --code {params.code:q}"
+        " --label-set {PLACES[IGNET_LABEL_SET]:q}"
         " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}"
         " --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"

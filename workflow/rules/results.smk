@@ -19,6 +19,7 @@ rule evaluate:
     params:
         settings=EXPERIMENT.evaluate.canonical(),
         code=code("evaluate.py"),
+        label_set=LABEL_SET,
         places=places("TARGET", "RESULTS", "PROJECTION_VAL"),
         data=fingerprint(("scans", "labels"), DATA.val_sequences),
         sequences=DATA.val_sequences,
@@ -26,6 +27,7 @@ rule evaluate:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate.py --settings {params.settings:q} --code {params.code:q}"
+        " --label-set {PLACES[IGNET_LABEL_SET]:q}"
         " --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q}"

@@ -69,6 +69,7 @@ rule adapt_2d:
     params:
         settings=lambda w: adaptation(w).canonical(),
         code=code("adapt_2d.py"),
+        label_set=LABEL_SET,
         places=places("SOURCE", "TARGET", "PROJECTION"),
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
@@ -82,7 +83,7 @@ rule adapt_2d:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
         "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/adapt_2d.py --settings {params.settings:q}"
-        " --code {params.code:q}"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
         " --threads {threads}"
         " --device {resources.device:q} --workers {resources.workers:q}"
         " --checkpoint-every {resources.checkpoint_every:q}"
@@ -117,6 +118,7 @@ rule evaluate_2d:
     params:
         settings=EXPERIMENT.evaluate_2d.canonical(),
         code=code("evaluate_2d.py"),
+        label_set=LABEL_SET,
         places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("images", "labels"), DATA.val_sequences),
         sequences=DATA.val_sequences,
@@ -124,7 +126,7 @@ rule evaluate_2d:
         "2D network '{resources.network}' on target images"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate_2d.py --settings {params.settings:q}"
-        " --code {params.code:q} --threads {threads}"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}"
         " --pictures {output.pictures:q}"

@@ -21,6 +21,7 @@ rule train_3d:
     params:
         settings=lambda w: EXPERIMENT.run(w.run).canonical(),
         code=code("train_3d.py"),
+        label_set=LABEL_SET,
         remission_scale=DATA.remission_scale,
         places=places("TARGET", "PROJECTION"),
         roots=lambda w: [f"labels={movable(labels_root(w))}", f"features={movable(features_root(w))}"],
@@ -31,7 +32,7 @@ rule train_3d:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
         "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/train_3d.py --settings {params.settings:q}"
-        " --code {params.code:q}"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
         " --threads {threads}"
         " --remission-scale {params.remission_scale:q}"
         " --device {resources.device:q} --workers {resources.workers:q}"

@@ -17,7 +17,7 @@ from ignet.data.formats.source_images import SourceDataset
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.images.dataset import SourceBatches, TargetBatches
 from ignet.data.images.target import TargetFrames
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.label_set import ARGUMENT, CITYSCAPES
 from ignet.devices import seed_everything
 from ignet.files.names import Sequences
 from ignet.log import log
@@ -39,13 +39,13 @@ def open_target(args: argparse.Namespace, settings: Adapt2DConfig, projections: 
     split = labelled_scans(frames, settings.labelled_frames)
     if split:
         log.info("%s", split)
-    return TargetFrames(args.dataset, projections, settings.supervision, split and split.scans)
+    return TargetFrames(args.dataset, projections, settings.supervision, split and split.scans, args.label_set)
 
 
 def class_weights(source: SourceDataset, target: TargetFrames, settings: Adapt2DConfig) -> tuple[Tensor, Tensor]:
     """Weights of the classes on source pixels and on target pixels, float32 (C,) each; ones without labels."""
     if settings.supervision == "none" or not settings.class_weight_power:  # counting reads every frame's labels
-        return torch.ones(len(CITYSCAPES_CLASSES)), torch.ones(len(CITYSCAPES_CLASSES))
+        return torch.ones(len(CITYSCAPES)), torch.ones(len(CITYSCAPES))
     counts = target.class_counts().sum(axis=0)
     return domain_weights(source.class_frequencies(), counts, settings.class_weight_power, settings.class_weight_domain)
 
@@ -58,6 +58,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--pretrained", type=Path, required=True, help="weights of pretrain_2d")
     stage.add_training("weights of the teacher")
     args, settings = stage.start()
@@ -70,7 +71,7 @@ def main() -> None:
     projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
     kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
     target_data = sequence_fingerprint(args.dataset, args.sequences, kinds)
-    data = [tree_fingerprint(args.source), args.layout, target_data, distance.content]
+    data = [tree_fingerprint(args.source), args.layout, target_data, distance.content, args.label_set.identity]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)
     if take_back(args, identity, ranks):
         return

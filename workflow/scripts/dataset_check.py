@@ -12,6 +12,7 @@ from ignet.data.check.dataset import present_kinds
 from ignet.data.check.faults import lines_of, number_of
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
 from ignet.log import log
@@ -29,6 +30,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="sequence to check, such as 08")
     stage.add("--role", choices=("train", "val", "test"), required=True, help=_ROLES)
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="JSON of the frames' facts")
     args, settings = stage.start()
 
@@ -45,6 +47,7 @@ def main() -> None:
         True,
         args.threads or 1,
         settings.remission_scale,
+        args.label_set,
     )
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)

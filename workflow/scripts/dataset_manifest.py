@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
 from ignet.data.check.manifest import write_manifest
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.files.atomic import atomic
 from ignet.log import log
 from ignet.stage.script import Stage, command
@@ -21,12 +22,14 @@ def main() -> None:
         type=Path,
         help="folder whose sequences/NN/scribbles trainings see; read where they are simulated",
     )
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="the manifest, a CSV file")
     stage.add(
         "--doubts", type=Path, help="text file: what is strange about the data, one line each; empty where nothing is"
     )
     args, settings = stage.start()
-    doubts = write_manifest(args.out, args.sequences, args.scribbles if settings.scribbles == "simulated" else None)
+    simulated = args.scribbles if settings.scribbles == "simulated" else None
+    doubts = write_manifest(args.out, args.sequences, simulated, args.label_set)
     for doubt in doubts:
         log.warning("%s", doubt)
     if args.doubts:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ignet.config.evaluation import EvaluateConfig
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.label_sets.labels import CLASSES, to_train_ids
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
@@ -39,6 +39,7 @@ def main() -> None:
         required=True,
         help="folder of the correspondences, NN.h5: which points the camera covers",
     )
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="metrics.json")
     stage.add(
         "--confusion", type=Path, required=True, help="confusion.csv: rows are true classes, columns predicted ones"
@@ -51,31 +52,31 @@ def main() -> None:
     frames = [(sequence, frame) for sequence in args.sequences for frame in frame_ids(args.dataset, sequence)]
     covered = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
     names = {"range": distance_names(settings.ranges), "camera": CAMERA_SLICES, "boundary": BOUNDARY_SLICES}
-    sizes = [len(axis) for axis in names.values()]
-    counts = np.zeros((len(frames), *sizes, len(CLASSES), len(CLASSES) + 1), np.int64)
-    benchmark = BenchmarkCounts.empty()
+    label_set, sizes = args.label_set, [len(axis) for axis in names.values()]
+    counts = np.zeros((len(frames), *sizes, len(label_set), len(label_set) + 1), np.int64)
+    benchmark = BenchmarkCounts(label_set)
 
     for number, (sequence, frame) in enumerate(progress(frames, "evaluated frame")):
         points = read_positions(scan_path(args.dataset, sequence, frame))
         labels = label_path(args.dataset, sequence, frame)
-        truth = to_train_ids(read_labels(labels, len(points)), str(labels))
-        predicted = read_predictions(args.predictions, sequence, frame, len(points))
+        target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
+        predicted = read_predictions(args.predictions, sequence, frame, len(points), label_set)
         slices = (
             distance_bins(points, settings.ranges),
             read_camera_slices(covered[sequence], frame, len(points)),
-            boundary_points(points, truth, settings.boundary),
+            boundary_points(points, target, settings.boundary),
         )
-        counts[number] = count_cells(truth, predicted, slices, sizes, len(CLASSES))
-        benchmark.add(points, truth, predicted)
+        counts[number] = count_cells(target, predicted, slices, sizes, len(label_set))
+        benchmark.add(points, target, predicted)
 
     if not counts.any():
         raise IgnetError(
             f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels"
         )
     tensor = ConfusionTensor(tuple(f"{sequence}/{frame}" for sequence, frame in frames), names, counts)
-    figures = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.figures()}
+    figures = metrics(tensor, label_set) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
     write_tensor(args.tensor, tensor)
-    write_confusion(args.confusion, tensor.whole().sum(axis=0))
+    write_confusion(args.confusion, tensor.whole().sum(axis=0), label_set.classes)
     write_json(args.out, figures)
     stage.write_settings(args.out.with_suffix(".settings.json"))
     log.info(

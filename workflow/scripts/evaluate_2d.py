@@ -10,6 +10,7 @@ import numpy as np
 from ignet.config.training_2d import Evaluate2DConfig
 from ignet.data.formats.kitti import image_path, read_image
 from ignet.data.images.target import check_size, nearest_pixels, projected_labels
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.lidar.spacing import spaced
 from ignet.data.projection.correspondence import Correspondence
 from ignet.evaluate.confusion import confusion_matrix
@@ -28,6 +29,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
     stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
     stage.add(
         "--pictures",
@@ -47,7 +49,7 @@ def main() -> None:
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)
             check_size(image, points, path)
-            truth = projected_labels(args.dataset, sequence, frame, points)
+            truth = projected_labels(args.dataset, sequence, frame, points, args.label_set)
             prediction = predict_image(model, image, args.device)
             columns, rows = nearest_pixels(points.pixel, points.width, points.height)
             total += confusion_matrix(truth, prediction[rows, columns], CLASSES)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ignet.config.training_2d import FeatureConfig
 from ignet.data.features.pca import read_basis
 from ignet.data.features.store import FeatureWriter, int8_scale
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES
+from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.data.lidar.spacing import spaced
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
@@ -57,7 +57,7 @@ def main() -> None:
         chosen = [correspondence.frames[i] for i in spaced(len(correspondence.frames), settings.calibration_frames)]
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
-    attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES_CLASSES)}
+    attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES.classes)}
     channels = settings.channels or network.channels
     with FeatureWriter(args.out, channels, settings.dtype, scale, attributes, network.classifier, basis) as writer:
         for frame, index, feature in features(correspondence.frames, "frame"):

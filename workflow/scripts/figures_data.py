@@ -15,15 +15,7 @@ from matplotlib.figure import SubFigure
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.labels import (
-    CITYSCAPES_CLASSES,
-    CITYSCAPES_COLORS,
-    CLASSES,
-    COLORS,
-    IGNORE,
-    colorize,
-    to_train_ids,
-)
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, colorize
 from ignet.data.projection.geometry import project
 from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
@@ -61,13 +53,16 @@ def main() -> None:
     shown = np.unique(np.concatenate([labels.ravel() for _, labels in pictures]))
     # closer than the report's pictures, because scribbles are thin
     extent = 0.6 * settings.extent
-    parts[1].legend(handles=class_legend(shown, CITYSCAPES_CLASSES, CITYSCAPES_COLORS), loc="center", ncols=10, **BOX)
+    parts[1].legend(handles=class_legend(shown, CITYSCAPES.classes, CITYSCAPES.colors), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
     classes = [
         _draw_sequence(part, args.target, scribbles, name, extent)
         for part, name in zip(parts[2:-1], args.sequences, strict=True)
     ]
-    handles = [*class_legend(np.concatenate(classes), CLASSES, COLORS), dot("no label", _unit(UNLABELLED_COLOR))]
+    handles = [
+        *class_legend(np.concatenate(classes), SEMANTICKITTI.classes, SEMANTICKITTI.colors),
+        dot("no label", _unit(UNLABELLED_COLOR)),
+    ]
     parts[-1].legend(handles=handles, loc="center", ncols=10, **BOX)
     save_figure(args.out, figure)
 
@@ -79,7 +74,7 @@ def _draw_source(part: SubFigure, pictures: list[tuple[np.ndarray, np.ndarray]],
         panel.set_axis_off()
     for column, (image, labels) in zip(axes.T, pictures, strict=False):
         column[0].imshow(image)
-        column[1].imshow(colorize(labels, CITYSCAPES_COLORS))
+        column[1].imshow(colorize(labels, CITYSCAPES.colors))
 
 
 def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: str, extent: float) -> np.ndarray:
@@ -117,13 +112,15 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
 def _read(path: Path, points: int) -> np.ndarray:
     """Train ids of a label file; nothing but 255 where there is none."""
     return (
-        to_train_ids(kitti.read_labels(path, points), str(path)) if path.exists() else np.full(points, IGNORE, np.uint8)
+        SEMANTICKITTI.to_train_ids(kitti.read_labels(path, points), str(path))
+        if path.exists()
+        else np.full(points, IGNORE, np.uint8)
     )
 
 
 def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, labels: np.ndarray) -> None:
     panel.imshow((255 - 0.45 * (255 - image.mean(axis=2, keepdims=True).repeat(3, axis=2))).astype(np.uint8))
-    panel.scatter(pixel[:, 0], pixel[:, 1], s=2.5, c=COLORS[labels] / 255, linewidths=0)
+    panel.scatter(pixel[:, 0], pixel[:, 1], s=2.5, c=SEMANTICKITTI.colors[labels] / 255, linewidths=0)
     panel.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
 
 
@@ -132,7 +129,13 @@ def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent
     order = np.flatnonzero(near)[
         np.lexsort((points[near, 2], labels[near] != IGNORE))
     ]  # labelled over unlabelled, high over low
-    panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=class_colors(labels[order], COLORS) / 255, linewidths=0)
+    panel.scatter(
+        -points[order, 1],
+        points[order, 0],
+        s=1.4,
+        c=class_colors(labels[order], SEMANTICKITTI.colors) / 255,
+        linewidths=0,
+    )
     panel.plot(0, 0, marker="+", markersize=9, color="black")
     panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
 

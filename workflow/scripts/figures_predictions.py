@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
-from ignet.data.label_sets.labels import lidar_to_cityscapes, to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
@@ -56,9 +56,10 @@ def main() -> None:
         image = read_image(image_path(args.dataset, sequence, frame))
         check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
         labels = label_path(args.dataset, sequence, frame)
-        truth = to_train_ids(read_labels(labels, len(points)), str(labels))
+        truth = SEMANTICKITTI.to_train_ids(read_labels(labels, len(points)), str(labels))
         predicted = [
-            (run, read_predictions(folder, sequence, frame, len(points))) for run, folder in predictions.items()
+            (run, read_predictions(folder, sequence, frame, len(points), SEMANTICKITTI))
+            for run, folder in predictions.items()
         ]
         seen = [(run, ids[found.index]) for run, ids in predicted]
         segmented = [(name, predict_image(model, image, args.device)) for name, model in networks.items()]
@@ -69,7 +70,7 @@ def main() -> None:
         overlay = in_image(image, found.pixel, truth[found.index], seen, f"Points that the camera sees, {title}", note)
         save_figure(args.out / f"{name}_image.png", overlay)
         if segmented:
-            street = lidar_to_cityscapes(truth[found.index])
+            street = SEMANTICKITTI.to_camera_ids(truth[found.index])
             panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
             save_figure(args.out / f"{name}_networks_2d.png", panels)
     stage.write_settings(args.out / "settings.json")

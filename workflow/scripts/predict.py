@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ignet.config.evaluation import PredictConfig
 from ignet.data.formats.kitti import frame_ids, read_live_scan, scan_path
-from ignet.data.label_sets.labels import to_raw_ids
 from ignet.files.atomic import atomic, write_array
 from ignet.log import log, progress
 from ignet.models.segmentor3d import load_network, predict_live_scan
@@ -34,7 +33,7 @@ def main() -> None:
         for frame in progress(frame_ids(args.dataset, args.sequence), "scan"):
             points, there = read_live_scan(scan_path(args.dataset, args.sequence, frame), args.remission_scale)
             classes, _ = predict_live_scan(network, backbone, engine, points, there, args.device)
-            write_array(folder / f"{frame}.label", to_raw_ids(classes))
+            write_array(folder / f"{frame}.label", network.label_set.to_raw_ids(classes))
             lost, total = lost + int((~there).sum()), total + len(points)
     if lost:
         log.info("sequence %s: %d of %d points have no return, and no class", args.sequence, lost, total)

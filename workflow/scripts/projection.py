@@ -14,7 +14,7 @@ from ignet.config.projection import ProjectionConfig
 from ignet.data.check.calibration import calibration_faults, view_faults
 from ignet.data.check.faults import Faults
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.label_sets.label_set import ARGUMENT, IGNORE, LabelSet
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
@@ -34,6 +34,7 @@ def main() -> None:
         default=True,
         help="project the scribbles; not those of a validation sequence",
     )
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="HDF5 file of the correspondence")
     args, settings = stage.start()
 
@@ -52,7 +53,8 @@ def main() -> None:
             width, height = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frame))
             projected = project(points, calibration.p2, calibration.tr, width, height)
             index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))
-            scribble = _scribble(args.scribbles if args.labelled else None, args.sequence, frame, len(points))[index]
+            scribbles = args.scribbles if args.labelled else None
+            scribble = _scribble(scribbles, args.sequence, frame, len(points), args.label_set)[index]
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
             entry = FrameCorrespondence(
                 index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector
@@ -73,12 +75,12 @@ def _say(found: Faults) -> None:
         raise IgnetError(str(found[0]))
 
 
-def _scribble(root: Path | None, sequence: str, frame: str, points: int) -> np.ndarray:
+def _scribble(root: Path | None, sequence: str, frame: str, points: int, label_set: LabelSet) -> np.ndarray:
     """Cityscapes id of each point's scribble, uint8 (points,); 255 where it has none."""
     if root is None:
         return np.full(points, IGNORE, np.uint8)
     path = kitti.scribble_path(root, sequence, frame)
-    return lidar_to_cityscapes(to_train_ids(kitti.read_labels(path, points), str(path)))
+    return label_set.to_camera_ids(label_set.to_train_ids(kitti.read_labels(path, points), str(path)))
 
 
 if __name__ == "__main__":

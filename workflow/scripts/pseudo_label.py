@@ -11,7 +11,7 @@ import numpy as np
 
 from ignet.config.self_training import PseudoLabelConfig
 from ignet.data.formats.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
-from ignet.data.label_sets.labels import CLASSES, IGNORE, to_raw_ids, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 from ignet.files.atomic import atomic, write_array
 from ignet.files.names import Sequences
@@ -24,30 +24,35 @@ Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Points and their given labels -> classes and confidences."""
 
 
-def given_labels(path: Path, points: int) -> np.ndarray:
+def given_labels(path: Path, points: int, label_set: LabelSet) -> np.ndarray:
     """Scribbles of a scan, uint8 (N,) train ids, 255 where there is none."""
-    return to_train_ids(read_labels(path, points), str(path))
+    return label_set.to_train_ids(read_labels(path, points), str(path))
 
 
 def predict_all(
-    scans: list[tuple[Path, Path]], predict: Predict, settings: PseudoLabelConfig, scratch: Path, remission_scale: float
+    scans: list[tuple[Path, Path]],
+    predict: Predict,
+    settings: PseudoLabelConfig,
+    scratch: Path,
+    remission_scale: float,
+    label_set: LabelSet,
 ) -> np.ndarray:
     """First pass: keep each scan's predictions in ``scratch``; returns the threshold of each class and ring."""
-    total = np.zeros((len(CLASSES), settings.rings, BINS), np.int64)
+    total = np.zeros((len(label_set), settings.rings, BINS), np.int64)
     for number, (path, scribbles) in enumerate(progress(scans, "predicted scan")):
         points = read_scan(path, remission_scale)
-        classes, confidence = predict(points, given_labels(scribbles, len(points)))
+        classes, confidence = predict(points, given_labels(scribbles, len(points), label_set))
         ring = rings(points, settings.ring_width, settings.rings)
         np.savez(scratch / f"{number}.npz", classes=classes, confidence=confidence, ring=ring)
         total += confidence_histogram(classes, confidence, ring, total.shape[:2])
     return thresholds(total, settings.fraction)
 
 
-def label(scribbles: Path, predictions: Path, threshold: np.ndarray) -> np.ndarray:
+def label(scribbles: Path, predictions: Path, threshold: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Second pass: the labels of one scan, uint8 (N,) train ids, 255 where there is none."""
     with np.load(predictions, allow_pickle=False) as file:
         classes, confidence, ring = file["classes"], file["confidence"], file["ring"]
-    return choose(given_labels(scribbles, len(classes)), classes, confidence, ring, threshold)
+    return choose(given_labels(scribbles, len(classes), label_set), classes, confidence, ring, threshold)
 
 
 @command
@@ -76,12 +81,14 @@ def main() -> None:
             settings,
             scratch,
             args.remission_scale,
+            network.label_set,
         )
         for number, (sequence, frame) in enumerate(progress(frames, "labelled scan")):
-            labels = label(scribble_path(args.scribbles, sequence, frame), scratch / f"{number}.npz", threshold)
+            scribbles, predictions = scribble_path(args.scribbles, sequence, frame), scratch / f"{number}.npz"
+            labels = label(scribbles, predictions, threshold, network.label_set)
             path = out / "sequences" / sequence / "labels" / f"{frame}.label"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_array(path, to_raw_ids(labels))
+            write_array(path, network.label_set.to_raw_ids(labels))
             shares.append((labels != IGNORE).mean())
     log.info("labels on %.1f %% of the points of %d scans", 100 * np.mean(shares), len(frames))
     stage.write_settings(args.out.parent / f"{args.out.name}.settings.json", remission_scale=args.remission_scale)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ignet.config.dataset import ScribbleConfig
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import IGNORE, to_raw_ids, to_train_ids
+from ignet.data.label_sets.label_set import ARGUMENT, IGNORE
 from ignet.data.scribbles.simulate import simulate_scribbles
 from ignet.files.atomic import atomic, write_array
 from ignet.log import log, progress
@@ -22,6 +22,7 @@ def main() -> None:
     stage = Stage("scribbles", ScribbleConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="sequence to draw on, such as 00")
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="folder of the .label files to make")
     args, settings = stage.start()
 
@@ -34,11 +35,11 @@ def main() -> None:
             raw = kitti.read_labels(path, len(points))
             # a frame's lines do not depend on which other frames there are; its name need not be a number
             rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])
-            labels = to_train_ids(raw, str(path))
+            labels = args.label_set.to_train_ids(raw, str(path))
             scribbles = simulate_scribbles(
-                points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng
+                points, labels, kitti.instance_ids(raw), settings.fraction, settings.margin, rng, args.label_set
             )
-            write_array(temporary / f"{frame}.label", to_raw_ids(scribbles).astype("<u4"))
+            write_array(temporary / f"{frame}.label", args.label_set.to_raw_ids(scribbles).astype("<u4"))
             drawn, total = drawn + int((scribbles != IGNORE).sum()), total + len(points)
     log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / total)
     stage.write_settings(args.out.with_suffix(".settings.json"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids
 from ignet.data.formats.splits import Scan, labelled_scans
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.lidar.batches import TrainingSamples
 from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.devices import seed_everything
@@ -45,7 +46,7 @@ def make_samples(source: ScanSource, settings: Train3DConfig, seed: int, ranks: 
         source,
         settings.batch,
         seed,
-        collate_for(settings.backbone),
+        collate_for(settings.backbone, source.label_set),
         settings.fovmix,
         settings.augment,
         needs_teacher(settings),
@@ -64,6 +65,7 @@ def read_arguments() -> tuple[Stage, argparse.Namespace, Train3DConfig]:
     stage.add("--teacher", type=Path, nargs="?", help="the 2D network whose features are expected; others are refused")
     verify = "compare the checksums of the features that are read"
     stage.add("--verify", action=argparse.BooleanOptionalAction, default=True, help=verify)
+    stage.add("--label-set", **ARGUMENT)
     stage.add_remission_scale()
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
@@ -84,15 +86,16 @@ def main() -> None:
     data = [sequence_fingerprint(args.dataset, frames, ["scans"]), sequence_fingerprint(args.labels, frames, [kind])]
     inputs = {"data": data, "files": [*projection.values(), *features.values()], "sequences": args.sequences}
     remissions = {"remission_scale": args.remission_scale}
-    identity = stage.identity(seed=args.seed, engine=engine, **inputs, **remissions)
+    identity = stage.identity(seed=args.seed, engine=engine, label_set=args.label_set.identity, **inputs, **remissions)
     if take_back(args, identity, ranks):
         return
 
     teacher = file_hash(args.teacher) if args.teacher else None
     read = {"labelled": labelled, "teacher": teacher, "verify": args.verify, "cache": True, **remissions}
+    read["label_set"] = args.label_set
     labels, standardize = (settings.supervision, args.labels), standardizes(settings)
     source = ScanSource(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
-    network = build_network(settings.backbone)
+    network = build_network(settings.backbone, args.label_set)
     objective = Objective3D(network, settings, engine, source, args.seed, ranks).to(args.device)
     with StageTraining(stage, identity, Trainer(objective, settings, one_cycle, ranks)) as training:
         training.fit(make_samples(source, settings, args.seed, ranks))

@@ -23,6 +23,7 @@ from ignet.data.formats.official import (
     TRAIN_SEQUENCES,
     VAL_SEQUENCES,
 )
+from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
 from ignet.errors import reason_of
 from ignet.files.names import in_order, is_name
 
@@ -80,6 +81,7 @@ def check_dataset(
     deep: bool = False,
     workers: int = 1,
     remission_scale: float = 1.0,
+    label_set: LabelSet = SEMANTICKITTI,
 ) -> DatasetReport:
     """Collect all faults of a dataset; raises none of them.
 
@@ -90,6 +92,7 @@ def check_dataset(
         deep: read every file.
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
+        label_set: of the label files.
     """
     report = DatasetReport(root, deep)
     if fault := _root_fault(root):
@@ -102,7 +105,8 @@ def check_dataset(
             Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download)
         )
     for sequence, kinds in wanted.items():
-        report.sequences.append(check_sequence(root, sequence, kinds, complete, deep, workers, remission_scale))
+        options = complete, deep, workers, remission_scale, label_set
+        report.sequences.append(check_sequence(root, sequence, kinds, *options))
     trees = [one.tree for one in report.sequences]
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)

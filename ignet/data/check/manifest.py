@@ -9,16 +9,20 @@ import numpy as np
 
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.formats import kitti
-from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, read_json
 from ignet.files.names import natural
 
-COLUMNS = ("sequence", "frame", "role", "points", "labelled", "scribbled", "scribbles", "width", "height", *CLASSES)
+COLUMNS = ("sequence", "frame", "role", "points", "labelled", "scribbled", "scribbles", "width", "height")
+"""Columns of the manifest, before one for each class."""
+
 _LISTS = ("frames", "points", "labelled", "image_sizes", "class_counts")
 
 
-def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None = None) -> list[str]:
+def write_manifest(
+    path: Path, sequences: Sequence[Path], simulated: Path | None = None, label_set: LabelSet = SEMANTICKITTI
+) -> list[str]:
     """Write the rows of all sequences, in the order of their names, atomically.
 
     Args:
@@ -28,6 +32,7 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
         sequences: JSON files of checked sequences (`SequenceReport.as_json` and the role).
         simulated: folder whose ``sequences/NN/scribbles`` were drawn from the dense labels of the training sequences,
             if they were.
+        label_set: of the dataset.
 
     Returns:
         One line each: the doubts of the sequences, and of those that are unlike the others.
@@ -43,10 +48,10 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
         )
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, *label_set.classes])
         for report in reports:
             if simulated and report["role"] == "train":
-                report |= {"scribbled": _drawn(simulated, report), "scribbles": "simulated"}
+                report |= {"scribbled": _drawn(simulated, report, label_set), "scribbles": "simulated"}
             writer.writerows(_rows(report))
     doubts = sequence_doubts(
         Path(),
@@ -55,11 +60,11 @@ def write_manifest(path: Path, sequences: Sequence[Path], simulated: Path | None
     return [*(doubt for report in reports for doubt in report.get("doubts", ())), *map(str, doubts)]
 
 
-def _drawn(root: Path, report: dict[str, Any]) -> list[int]:
+def _drawn(root: Path, report: dict[str, Any], label_set: LabelSet) -> list[int]:
     """Points of each frame with a simulated scribble."""
     paths = [kitti.scribble_path(root, report["sequence"], frame) for frame in report["frames"]]
     labels = (
-        to_train_ids(kitti.read_labels(path, points), str(path))
+        label_set.to_train_ids(kitti.read_labels(path, points), str(path))
         for path, points in zip(paths, report["points"], strict=True)
     )
     return [int(np.count_nonzero(each != IGNORE)) for each in labels]

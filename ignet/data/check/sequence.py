@@ -19,7 +19,7 @@ from ignet.data.check.tree import SequenceTree, read_tree
 from ignet.data.formats import kitti
 from ignet.data.formats.official import KINDS
 from ignet.data.formats.scan_values import SCAN_KINDS, returns, scan_doubts, scan_faults
-from ignet.data.label_sets.labels import CLASSES, IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
 from ignet.data.projection.geometry import project
 from ignet.log import progress
 
@@ -44,11 +44,11 @@ class FrameFacts:
     Attributes:
         frame: its name.
         points: points of the scan.
-        labelled: points with one of the 19 classes in the dense labels.
-        scribbled: points with one of the 19 classes in the scribbles.
+        labelled: points with a class in the dense labels.
+        scribbled: points with a class in the scribbles.
         width: of the image, pixels.
         height: of the image, pixels.
-        class_counts: labelled points of each of the 19 classes.
+        class_counts: labelled points of each class.
     """
 
     frame: str
@@ -114,6 +114,7 @@ def check_sequence(
     deep: bool = True,
     workers: int = 1,
     remission_scale: float = 1.0,
+    label_set: LabelSet = SEMANTICKITTI,
 ) -> SequenceReport:
     """Collect all faults of a sequence; raises none of them.
 
@@ -127,6 +128,7 @@ def check_sequence(
             into their images.
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
+        label_set: of the label files.
     """
     tree = read_tree(root, sequence, wanted, complete)
     # where there are no labels only predictions can be made, in which points without a return have a place
@@ -137,7 +139,7 @@ def check_sequence(
     _check_some_scans(tree, judge, deep)
     report = SequenceReport(sequence, tree=tree, faults=tree.faults)
     if deep:
-        _read_all(tree, report, workers, judge)
+        _read_all(tree, report, workers, judge, label_set)
     tree.faults.gather(CONTENT_KINDS)
     return report
 
@@ -160,14 +162,14 @@ def judge_scan(path: Path, points: NDArray[np.float32], remission_scale: float =
     return faults
 
 
-def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: Judge) -> None:
+def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: Judge, label_set: LabelSet) -> None:
     """Read every file that no fault is known of; facts, faults and the fingerprint go into the report."""
     digest, labels = hashlib.sha256(), []
     calibration = tree.folder / "calib.txt"
     if tree.calibration:
         digest.update(calibration.read_bytes())
     with ThreadPoolExecutor(workers) as pool:
-        read = pool.map(lambda frame: _Frame(tree, frame, judge), tree.frames)
+        read = pool.map(lambda frame: _Frame(tree, frame, judge, label_set), tree.frames)
         for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
             report.frames.append(frame.facts)
             report.faults.take(frame.faults)
@@ -221,11 +223,12 @@ def _spread(frames: Sequence[str], most: int) -> list[str]:
 class _Frame:
     """Reads the files of one frame: ``facts``, counts of its ``labels``, ``faults``, and a ``digest``."""
 
-    def __init__(self, tree: SequenceTree, frame: str, judge: Judge) -> None:
+    def __init__(self, tree: SequenceTree, frame: str, judge: Judge, label_set: LabelSet) -> None:
         self.tree, self.frame, self.judge, self.faults, self.digest = tree, frame, judge, Faults(), hashlib.sha256()
+        self.label_set = label_set
         points = self._scan()
         labels, scribbles = self._classes("labels", points), self._classes("scribbles", points)
-        counts = np.bincount(() if labels is None else labels, minlength=IGNORE + 1)[: len(CLASSES)]
+        counts = np.bincount(() if labels is None else labels, minlength=IGNORE + 1)[: len(label_set)]
         self.labels = _count(frame, points or 0, labels, scribbles)
         width, height = self._image()
         facts = points or 0, self.labels.labelled or 0, self.labels.scribbled or 0
@@ -256,7 +259,7 @@ class _Frame:
         """Train id of each point; None where the labels cannot be read."""
         if (path := self._file(kind)) is not None:
             with self.faults.kept("unknown-id", path, KINDS[kind].download):
-                return to_train_ids(kitti.read_labels(path, points), str(path))
+                return self.label_set.to_train_ids(kitti.read_labels(path, points), str(path))
         return None
 
     def _image(self) -> tuple[int, int]:

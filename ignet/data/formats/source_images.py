@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ignet.data.formats.kitti import read_image
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CITYSCAPES_LABEL_IDS, IGNORE
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE
 from ignet.errors import IgnetError
 from ignet.log import progress
 
@@ -77,11 +77,11 @@ def _id_table(train_ids: dict[int, int], ignored: tuple[int, ...]) -> NDArray[np
 
 
 _CITYSCAPES_TABLE = _id_table(
-    {int(label): train for train, label in enumerate(CITYSCAPES_LABEL_IDS)}, _CITYSCAPES_IGNORED_IDS
+    {int(label): train for train, label in enumerate(CITYSCAPES.raw_ids)}, _CITYSCAPES_IGNORED_IDS
 )
 _TRAIN_TABLE = _id_table({train: train for train in range(19)}, (IGNORE,))
 _SYNTHIA_TABLE = _id_table(
-    {label: CITYSCAPES_CLASSES.index(name) for label, name in _SYNTHIA_IDS.items()}, _SYNTHIA_IGNORED_IDS
+    {label: CITYSCAPES.classes.index(name) for label, name in _SYNTHIA_IDS.items()}, _SYNTHIA_IGNORED_IDS
 )
 
 Pair = tuple[Path, Path]
@@ -204,7 +204,7 @@ def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str
 def _from_colors(path: Path, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     packed = _pack(colors)
     values, inverse = np.unique(packed, return_inverse=True)
-    known = {int(color): train for train, color in enumerate(_pack(CITYSCAPES_COLORS))}
+    known = {int(color): train for train, color in enumerate(_pack(CITYSCAPES.colors))}
     known.update({int(color): IGNORE for color in _pack(np.array(_IGNORED_COLORS))})
     if unknown := [int(value) for value in values if int(value) not in known]:
         found = ", ".join(f"({value >> 16}, {value >> 8 & 255}, {value & 255})" for value in unknown[:4])

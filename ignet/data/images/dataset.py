@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from ignet.config.training_2d import ImageConfig
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.images.target import TargetFrames
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 

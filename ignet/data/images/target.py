@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels
 from ignet.data.formats.splits import Scan, pools
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, IGNORE, lidar_to_cityscapes, to_train_ids
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 
@@ -23,6 +23,7 @@ class TargetFrames:
         supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read
             for this alone); none: no labels.
         labelled: the (sequence, frame) whose labels may be used; None: all.
+        label_set: of the label files.
 
     Attributes:
         pools: numbers of the labelled frames, then of the unlabelled ones, see `ignet.data.formats.splits.pools`.
@@ -34,8 +35,9 @@ class TargetFrames:
         projections: dict[str, Path],
         supervision: Literal["none", "scribbles", "dense"],
         labelled: Collection[Scan] | None = None,
+        label_set: LabelSet = SEMANTICKITTI,
     ) -> None:
-        self.root, self.supervision = root, supervision
+        self.root, self.supervision, self.label_set = root, supervision, label_set
         self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
         self.items = [(sequence, frame) for sequence, file in self.correspondence.items() for frame in file.frames]
         if not self.items:
@@ -52,7 +54,7 @@ class TargetFrames:
     def class_counts(self) -> NDArray[np.int64]:
         """Projected labels of each class that may be used, int64 (frames, 19)."""
         found = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
-        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES_CLASSES)) for ids in found])
+        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES)) for ids in found])
 
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
@@ -67,17 +69,21 @@ class TargetFrames:
     def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
         if self.supervision == "none" or scan not in self._labelled:
             return np.full(len(points.pixel), IGNORE, np.uint8)
-        return projected_labels(self.root, *scan, points) if self.supervision == "dense" else points.scribble
+        if self.supervision == "scribbles":
+            return points.scribble
+        return projected_labels(self.root, *scan, points, self.label_set)
 
 
-def projected_labels(root: Path, sequence: str, frame: str, points: FrameCorrespondence) -> NDArray[np.uint8]:
+def projected_labels(
+    root: Path, sequence: str, frame: str, points: FrameCorrespondence, label_set: LabelSet = SEMANTICKITTI
+) -> NDArray[np.uint8]:
     """Dense labels of a frame's visible points: uint8 (n,), Cityscapes ids, 255 where the class has none.
 
     Raises:
         IgnetError: the label file is missing or belongs to another scan.
     """
     path = label_path(root, sequence, frame)
-    return lidar_to_cityscapes(to_train_ids(read_labels(path, points.points), str(path)))[points.index]
+    return label_set.to_camera_ids(label_set.to_train_ids(read_labels(path, points.points), str(path)))[points.index]
 
 
 def check_size(image: NDArray[np.uint8], points: FrameCorrespondence, path: Path) -> None:

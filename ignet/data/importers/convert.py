@@ -17,7 +17,7 @@ from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns
 from ignet.data.importers.frame import SensorFrame
-from ignet.data.label_sets.labels import to_train_ids
+from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, write_array
 from ignet.log import progress
@@ -43,7 +43,7 @@ class Converted:
     linked: int = 0
 
 
-def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
+def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet = SEMANTICKITTI) -> Converted:
     """Write a tree; it gets its name when it is whole.
 
     A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are
@@ -52,6 +52,7 @@ def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
     Args:
         frames: in their order.
         out: the folder to make.
+        label_set: of the labels.
 
     Raises:
         IgnetError: the folder is there already, there is no frame, or a frame is broken.
@@ -61,7 +62,7 @@ def convert(frames: Iterable[SensorFrame], out: Path) -> Converted:
     sequences: dict[tuple[str, bytes], str] = {}
     with atomic(out) as tree:
         tree.mkdir()
-        writer = _Writer(tree, out)
+        writer = _Writer(tree, out, label_set)
         with (tree / FRAMES).open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["sequence", "frame", "drive", "name"])
@@ -82,8 +83,8 @@ def _identity(calibration: kitti.Calibration) -> bytes:
 class _Writer:
     """Writes frames into ``tree``, which is to become ``out``; ``done`` says what was written."""
 
-    def __init__(self, tree: Path, out: Path) -> None:
-        self.tree, self.out, self.done = tree, out, Converted()
+    def __init__(self, tree: Path, out: Path, label_set: LabelSet) -> None:
+        self.tree, self.out, self.label_set, self.done = tree, out, label_set, Converted()
 
     def add(self, frame: SensorFrame, sequence: str) -> str:
         """Write a frame as the next one of a sequence; returns its name."""
@@ -136,7 +137,7 @@ class _Writer:
             labels = labels[there]
         final = self._final(target)
         with self.done.faults.kept("unknown-id", final):
-            to_train_ids(labels, str(final))
+            self.label_set.to_train_ids(labels, str(final))
         write_array(target, labels.astype("<u4"))
 
     def _image(self, source: Path, target: Path) -> None:

@@ -39,6 +39,7 @@ class LabelSetFile(Section):
     class_names: dict[int, str] = Field({}, description="learning id -> name, where it is not that of its raw id")
     camera_map: dict[str, str | None] = Field({}, description="class -> class of the 2D label set, or null")
     small_objects: tuple[str, ...] = Field((), description="classes of small or thin objects")
+    surfaces: tuple[str, ...] = Field((), description="classes of ground, walls and the like, which reach far")
     content: Any = None
     name: Any = None
     split: Any = None
@@ -56,6 +57,7 @@ class LabelSet:
         raw_colors: RGB colour of each raw id that has one.
         camera_ids: uint8 (K,), train id of each class in the 2D label set; 255 where it has none.
         small_objects: names of the classes of small or thin objects.
+        surfaces: names of the classes that reach far, such as roads, whose points scribbles join over wider gaps.
         text: the file's values as JSON, from which `parse_label_set` makes an equal label set.
     """
 
@@ -66,6 +68,7 @@ class LabelSet:
     raw_colors: dict[int, tuple[int, int, int]]
     camera_ids: NDArray[np.uint8]
     small_objects: tuple[str, ...]
+    surfaces: tuple[str, ...]
     text: str
     _train_ids: NDArray[np.uint8] = field(repr=False)
 
@@ -198,8 +201,8 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
 
     wrong = [each for each in file.class_names if each not in kept]
     check("class_names", "learning id", wrong, "learning ids that are not ignored")
-    strange = [each for each in (*file.camera_map, *file.small_objects) if each not in classes]
-    check("camera_map or small_objects", "class", strange, f"one of {', '.join(classes)}")
+    strange = [each for each in (*file.camera_map, *file.small_objects, *file.surfaces) if each not in classes]
+    check("camera_map, small_objects or surfaces", "class", strange, f"one of {', '.join(classes)}")
     missing = [each for each in classes if each not in file.camera_map]
     check("camera_map", "nothing about", missing if file.camera_map else [], "every class, with null for no 2D class")
     camera = () if not file.camera_map else CITYSCAPES.classes
@@ -218,11 +221,22 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
         raw_colors={raw: (red, green, blue) for raw, (blue, green, red) in colors.items()},
         camera_ids=np.array([IGNORE if each is None else camera.index(each) for each in streets], np.uint8),
         small_objects=file.small_objects,
+        surfaces=file.surfaces,
         text=canonical_json(file.identity("content", "name", "split")),
         _train_ids=train_ids,
     )
 
 
-# by the file's whole name, which makes its content part of the code identity of every stage that uses it
+# by the files' whole names, which makes their content part of the code identity of every stage
 CITYSCAPES = load_label_set(_FOLDER / "cityscapes.yaml")
 """The label set of the 2D networks."""
+
+SEMANTICKITTI = load_label_set(_FOLDER / "semantickitti.yaml")
+"""The default label set, which is also the embedded world's."""
+
+ARGUMENT: dict[str, Any] = {
+    "type": load_label_set,
+    "default": "semantickitti",
+    "help": "label set: its name, or a YAML file",
+}
+"""Of a stage's argument ``--label-set``."""

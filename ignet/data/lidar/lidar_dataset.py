@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ignet.data.features.store import FeatureStore, channel_statistics, check_stores
 from ignet.data.formats.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.formats.splits import Scan, pools
-from ignet.data.label_sets.labels import IGNORE, to_train_ids
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
 from ignet.data.lidar.fovmix import Sample
 from ignet.data.lidar.spacing import spaced
 from ignet.data.projection.correspondence import Correspondence
@@ -37,6 +37,7 @@ class ScanSource:
         teacher: hash of the 2D network whose features are expected; None: any, but one.
         verify: compare the checksum of the features of each scan that is read.
         remission_scale: what stands for a remission of 1 in the scans.
+        label_set: of the label files.
 
     Attributes:
         scans: (sequence, frame) of each scan, in the order of ``frames``.
@@ -63,6 +64,7 @@ class ScanSource:
         teacher: str | None = None,
         verify: bool = True,
         remission_scale: float = 1.0,
+        label_set: LabelSet = SEMANTICKITTI,
     ) -> None:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
         if not self.scans:
@@ -73,7 +75,7 @@ class ScanSource:
             )
         self._labelled = frozenset(self.scans if labelled is None else labelled)
         self.pools = pools(self.scans, self._labelled)
-        self.dataset_root, self.supervision = Path(dataset_root), supervision
+        self.dataset_root, self.supervision, self.label_set = Path(dataset_root), supervision, label_set
         self.labels_root = self.dataset_root if labels_root is None else Path(labels_root)
         self._correspondence = self._features = None
         if correspondence is not None:
@@ -177,7 +179,7 @@ class ScanSource:
     def _read_labels(self, sequence: str, frame: str, count: int) -> NDArray[np.uint8]:
         root = self.dataset_root if self.supervision == "dense" else self.labels_root
         path = (scribble_path if self.supervision == "scribbles" else label_path)(root, sequence, frame)
-        return to_train_ids(read_labels(path, count), str(path))
+        return self.label_set.to_train_ids(read_labels(path, count), str(path))
 
 
 def _of(files: Mapping[str, Path], sequence: str, kind: str) -> Path:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.training_3d import LocalContextConfig
-from ignet.data.label_sets.labels import CLASSES, IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 
 
-def context_channels(config: LocalContextConfig | None) -> int:
+def context_channels(config: LocalContextConfig | None, classes: int) -> int:
     """Input features that the context adds: one for each class and level."""
-    return 0 if config is None else len(config.levels) * len(CLASSES)
+    return 0 if config is None else len(config.levels) * classes
 
 
 def add_local_context(
@@ -23,6 +23,7 @@ def add_local_context(
     rows: NDArray[np.int64],
     labels: NDArray[np.uint8] | None,
     config: LocalContextConfig,
+    classes: int,
 ) -> NDArray[np.float32]:
     """Features and, behind them, the class histograms of the labelled points in the coarse cells that a point lies in.
 
@@ -34,26 +35,29 @@ def add_local_context(
         rows: int64 (M,), which points are asked about.
         labels: uint8 (N,), train ids, 255 where there is none; None: there is no label at all.
         config: levels and radius.
+        classes: number of classes.
 
     Returns:
         float32 (M, F + levels x classes), level by level.
     """
-    before = features.shape[1]
+    before, width = features.shape[1], features.shape[1] + context_channels(config, classes)
     labelled = np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels != IGNORE)
     if labels is None or not len(labelled):
-        found = np.zeros((len(rows), before + context_channels(config)), np.float32)
+        found = np.zeros((len(rows), width), np.float32)
     else:
         # one table of the finest cells with all levels in a row, so that each point is looked up once
-        table = np.zeros((config.levels[0][0] * config.levels[0][1], before + context_channels(config)), np.float32)
-        table[:, before:] = _histograms(_cells(points, labelled, config), labels[labelled], config)
+        table = np.zeros((config.levels[0][0] * config.levels[0][1], width), np.float32)
+        table[:, before:] = _histograms(_cells(points, labelled, config), labels[labelled], config, classes)
         found = table.take(_cells(points, rows, config), axis=0)
     found[:, :before] = features
     return found
 
 
-def _histograms(cells: NDArray[np.int64], labels: NDArray[np.uint8], config: LocalContextConfig) -> NDArray[np.float32]:
+def _histograms(
+    cells: NDArray[np.int64], labels: NDArray[np.uint8], config: LocalContextConfig, number: int
+) -> NDArray[np.float32]:
     """Histograms of all levels for each cell of the finest one, float32 (cells, levels x classes)."""
-    (rings, sectors), number = config.levels[0], len(CLASSES)
+    rings, sectors = config.levels[0]
     counts = np.bincount(cells * number + labels, minlength=rings * sectors * number).reshape(rings, sectors, number)
     found = []
     for few_rings, few_sectors in config.levels:

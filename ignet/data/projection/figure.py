@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, IGNORE, colorize
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, colorize
 
 _LEGEND_ROWS = 28
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -35,7 +35,7 @@ def draw_correspondence(
     panels = [_points(image, pixel[far_first], colors[far_first], zoom, 0.8, 1), legend]
     drawn = scribble != IGNORE
     if drawn.any():
-        panels.append(_points(image, pixel[drawn], colorize(scribble[drawn], CITYSCAPES_COLORS), zoom, 0.45, 2))
+        panels.append(_points(image, pixel[drawn], colorize(scribble[drawn], CITYSCAPES.colors), zoom, 0.45, 2))
         panels.append(_class_legend(np.unique(scribble[drawn]), image.shape[1] * zoom))
     if caption:
         strip = np.full((_LEGEND_ROWS, image.shape[1] * zoom, 3), 60, np.uint8)
@@ -88,12 +88,12 @@ def _class_legend(classes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     lines = [np.full((_LEGEND_ROWS, width, 3), 255, np.uint8)]
     column = 4
     for train in classes.tolist():
-        name = CITYSCAPES_CLASSES[train]
+        name = CITYSCAPES.classes[train]
         room = cv2.getTextSize(name, _FONT, 0.5, 1)[0][0] + 12
         if column + room > width:
             lines.append(np.full((_LEGEND_ROWS, width, 3), 255, np.uint8))
             column = 4
-        lines[-1][4:-4, column : column + room] = CITYSCAPES_COLORS[train]
+        lines[-1][4:-4, column : column + room] = CITYSCAPES.colors[train]
         _text(lines[-1], name, column + 6)
         column += room + 6
     return np.concatenate(lines)

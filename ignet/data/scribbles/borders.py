@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ignet.data.label_sets.labels import IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 
 
 def clear_of_others(xyz: NDArray[np.float64], labels: NDArray[np.uint8], margin: float) -> NDArray[np.bool_]:

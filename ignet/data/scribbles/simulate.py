@@ -9,14 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ignet.data.label_sets.labels import CLASSES, IGNORE
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
 from ignet.data.scribbles.borders import clear_of_others
 
-_WIDE = tuple(
-    CLASSES.index(name)
-    for name in ("road", "parking", "sidewalk", "other-ground", "building", "fence", "vegetation", "terrain")
-)
-_WIDE_CELL, _SMALL_CELL = 2.5, 0.8  # metres: points of one class in touching cells belong together
+_SURFACE_CELL, _CELL = 2.5, 0.8  # metres: points of one class in touching cells belong together
 _BAND = 0.2  # metres: half width of a line, up to which no further line is begun
 _MOST_LINES = 8
 
@@ -28,17 +24,19 @@ def simulate_scribbles(
     fraction: float,
     margin: float,
     rng: np.random.Generator,
+    label_set: LabelSet = SEMANTICKITTI,
 ) -> NDArray[np.uint8]:
     """Draw scribbles on one scan.
 
     Args:
         points: float32 (N, >= 3), x, y, z in metres.
-        labels: uint8 (N,) LiDAR train ids, 255 where there is none.
+        labels: uint8 (N,) train ids, 255 where there is none.
         instances: (N,) object numbers, 0 where a point belongs to none.
         fraction: share of the N points to label, 0..1. Fewer are labelled where too few are clear of other classes.
         margin: metres that a labelled point keeps from every point of another class; points without a class do not
             count.
         rng: draws the lines.
+        label_set: says which classes are surfaces.
 
     Returns:
         uint8 (N,): the train id of each scribbled point, 255 elsewhere.
@@ -52,7 +50,7 @@ def simulate_scribbles(
         )
     xyz = np.asarray(points[:, :3], np.float64)
     scribbles = np.full(len(labels), IGNORE, np.uint8)
-    segment = segments(xyz, labels, instances)
+    segment = segments(xyz, labels, instances, label_set)
     if segment.max(initial=-1) < 0:
         return scribbles
     clear = clear_of_others(xyz, labels, margin) & (segment >= 0)
@@ -70,7 +68,12 @@ def simulate_scribbles(
     return scribbles
 
 
-def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDArray[np.integer]) -> NDArray[np.int64]:
+def segments(
+    xyz: NDArray[np.float64],
+    labels: NDArray[np.uint8],
+    instances: NDArray[np.integer],
+    label_set: LabelSet = SEMANTICKITTI,
+) -> NDArray[np.int64]:
     """Number of the object or connected patch of each point: int64 (N,), 0..S-1, and -1 where a point has no class.
 
     Points with an instance form one segment an instance. The others are joined, class by class, where they lie in cells
@@ -87,7 +90,8 @@ def segments(xyz: NDArray[np.float64], labels: NDArray[np.uint8], instances: NDA
             count += int(number.max()) + 1
         patches = np.flatnonzero(of_class & (instances == 0))
         if len(patches):
-            cell = np.floor(xyz[patches, :2] / (_WIDE_CELL if label in _WIDE else _SMALL_CELL)).astype(np.int64)
+            side = _SURFACE_CELL if label_set.classes[label] in label_set.surfaces else _CELL
+            cell = np.floor(xyz[patches, :2] / side).astype(np.int64)
             cell -= cell.min(axis=0)
             grid = np.zeros(cell.max(axis=0) + 1, bool)
             grid[cell[:, 0], cell[:, 1]] = True

@@ -23,7 +23,10 @@ INPUTS = 4  # x, y, z, remission
 
 
 def collate_scans(
-    scans: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8] | None] | None, config: MinkUNetConfig
+    scans: Sequence[NDArray[np.float32]],
+    labels: Sequence[NDArray[np.uint8] | None] | None,
+    config: MinkUNetConfig,
+    classes: int,
 ) -> VoxelBatch:
     """Voxelise scans into one batch.
 
@@ -31,21 +34,22 @@ def collate_scans(
         scans: float32 (N_i, 4) each: x, y, z in metres, remission.
         labels: of each scan, uint8 (N_i,), 255 where there is none; None for a scan, or for all: no label is known.
         config: the side of a voxel, and whether the labels around a point are input features.
+        classes: number of classes of the labels.
     """
     voxelized = [voxelize(points, config.voxel) for points in scans]
     coordinates, inverse = collate([cells for cells, _, _ in voxelized], [inverse for _, inverse, _ in voxelized])
     features, context = [], config.local_context
     for points, known, (_, _, first) in zip(scans, labels or [None] * len(scans), voxelized, strict=True):
         plain = voxel_features(points, first)
-        features.append(add_local_context(plain, points, first, known, context) if context else plain)
+        features.append(add_local_context(plain, points, first, known, context, classes) if context else plain)
     # one scan with local context has tens of megabytes of features: not to be copied for nothing
     joined = features[0] if len(features) == 1 else np.concatenate(features)
     return VoxelBatch(torch.from_numpy(coordinates), torch.from_numpy(joined), torch.from_numpy(inverse))
 
 
-def build(config: MinkUNetConfig) -> "MinkUNet":
+def build(config: MinkUNetConfig, classes: int) -> "MinkUNet":
     """A MinkUNet with fresh weights, drawn from torch's global generator."""
-    channels = INPUTS + context_channels(config.local_context)
+    channels = INPUTS + context_channels(config.local_context, classes)
     return MinkUNet(channels, config.stem, config.encoder, config.decoder, config.blocks)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ignet.config.training_3d import BackboneConfig, MinkUNetConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.models.backbones import minkunet
 from ignet.models.sparse.engine import Engine
@@ -38,13 +39,14 @@ class Spec:
 
     Attributes:
         settings: class of its settings, whose ``name`` is the key in ``BACKBONES``.
-        collate: (scans, labels, settings) -> Input, as `Collate`; only a network with local context reads labels.
-        build: settings -> the module, with fresh weights from torch's global generator.
+        collate: (scans, labels, settings, classes) -> Input, as `Collate`; only a network with local context reads
+            labels and their number of classes.
+        build: (settings, classes) -> the module, with fresh weights from torch's global generator.
     """
 
     settings: type[BackboneConfig]
     collate: Callable[..., Input]
-    build: Callable[[Any], Any]
+    build: Callable[[Any, int], Any]
 
 
 BACKBONES = {
@@ -52,6 +54,6 @@ BACKBONES = {
 }
 
 
-def collate_for(config: BackboneConfig) -> Collate:
+def collate_for(config: BackboneConfig, label_set: LabelSet = SEMANTICKITTI) -> Collate:
     """What makes the input of the network with these settings."""
-    return partial(BACKBONES[config.name].collate, config=config)
+    return partial(BACKBONES[config.name].collate, config=config, classes=len(label_set))

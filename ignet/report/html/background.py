@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from ignet.data.check.manifest import COLUMNS
 from ignet.data.formats.kitti import read_image
-from ignet.data.label_sets.labels import CLASSES
 from ignet.errors import IgnetError, reason_of
 from ignet.report.html.costs import Made, duration, versions
 from ignet.report.html.pack import jpeg
@@ -108,7 +108,12 @@ def _sequences(records: pd.DataFrame) -> Table:
 
 
 def _class_counts(records: pd.DataFrame) -> Table:
-    counts = records.groupby("role")[list(CLASSES)].sum().reindex(["train", "val"], fill_value=0).T
+    counts = (
+        records.groupby("role")[[name for name in records if name not in COLUMNS]]
+        .sum()
+        .reindex(["train", "val"], fill_value=0)
+        .T
+    )
     columns: dict[str, object] = {"class": counts.index}
     for role, words in (("train", "training"), ("val", "validation")):
         columns[f"{words}, points"] = counts[role]

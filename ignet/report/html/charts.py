@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.labels import CLASSES
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.spacing import spaced
 from ignet.report.plots import Curve, logged, smoothed
 from ignet.report.tables import Table
@@ -116,10 +116,10 @@ def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
     """
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     classes = np.flatnonzero((true > 0) | (predicted[:-1] > 0))
-    columns = np.append(classes, len(CLASSES)) if predicted[-1] else classes
+    columns = np.append(classes, len(SEMANTICKITTI.classes)) if predicted[-1] else classes
     counts = confusion[np.ix_(classes, columns)]
     shares = 100 * counts / np.maximum(true[classes], 1)[:, None]
-    names = [*CLASSES, "nothing"]
+    names = [*SEMANTICKITTI.classes, "nothing"]
     heatmap = go.Heatmap(
         z=shares.round(2),
         customdata=counts,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.images.target import check_size, nearest_pixels
-from ignet.data.label_sets.labels import CITYSCAPES_COLORS, lidar_to_cityscapes, to_train_ids
+from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
@@ -151,7 +151,7 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfi
             "gaps": packed(np.diff(frame.found.index, prepend=0).astype(np.int32)),
             "pixel": packed(np.rint(16 * frame.found.pixel.T).clip(0, 65535).astype(np.uint16)),
             "scribble": packed(frame.found.scribble),
-            "street": packed(lidar_to_cityscapes(frame.layers["truth"])[frame.found.index])
+            "street": packed(SEMANTICKITTI.to_camera_ids(frame.layers["truth"])[frame.found.index])
             if "truth" in frame.layers
             else None,
         },
@@ -171,12 +171,12 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
     layers = {}
     # labels of validation scans must be there; those of training scans and scribbles are shown where they are
     if role == "val" or labels.exists():
-        layers["truth"] = to_train_ids(kitti.read_labels(labels, points), str(labels))
+        layers["truth"] = SEMANTICKITTI.to_train_ids(kitti.read_labels(labels, points), str(labels))
     if scribbles.exists():
-        layers["scribble"] = to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
+        layers["scribble"] = SEMANTICKITTI.to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
     if role == "val":
         layers |= {
-            f"run:{run}": read_predictions(folder, sequence, frame, points)
+            f"run:{run}": read_predictions(folder, sequence, frame, points, SEMANTICKITTI)
             for run, folder in sources.predictions.items()
         }
     return layers
@@ -204,9 +204,9 @@ def _shares_wrong(frame: Frame) -> dict[str, float]:
 def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:
     size = (round(ids.shape[1] * scale), round(ids.shape[0] * scale))
     reduced = np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES_COLORS)}
+    values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES.colors)}
     if "truth" in frame.layers:
-        street = lidar_to_cityscapes(frame.layers["truth"])[frame.found.index]
+        street = SEMANTICKITTI.to_camera_ids(frame.layers["truth"])[frame.found.index]
         columns, rows = nearest_pixels(frame.found.pixel, frame.found.width, frame.found.height)
         known = street != 255
         values["wrong"] = float((ids[rows, columns] != street)[known].mean()) if known.any() else None

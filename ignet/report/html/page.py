@@ -10,7 +10,7 @@ import jinja2
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from ignet.data.label_sets.labels import CITYSCAPES_CLASSES, CITYSCAPES_COLORS, CLASSES, COLORS
+from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.files.atomic import atomic
 from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
@@ -53,7 +53,10 @@ def write_page(
         frames: scans as ``ignet.report.html.frames.frame_json`` gives them; each is taken when it is written.
         extra: what else the scripts read, by name.
     """
-    classes = {"lidar": _palette(CLASSES, COLORS), "street": _palette(CITYSCAPES_CLASSES, CITYSCAPES_COLORS)}
+    classes = {
+        "lidar": _palette(SEMANTICKITTI.classes, SEMANTICKITTI.colors),
+        "street": _palette(CITYSCAPES.classes, CITYSCAPES.colors),
+    }
     charts = {f"{section.id}/{name}": figure for section in sections for name, figure in section.charts.items()}
     page = (
         _environment()

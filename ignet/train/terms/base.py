@@ -65,7 +65,7 @@ class Forward:
     @property
     def unlabelled(self) -> "Tensor":
         """bool (N,), the points without a label."""
-        from ignet.data.label_sets.labels import IGNORE
+        from ignet.data.label_sets.label_set import IGNORE
 
         return self.batch.labels == IGNORE
 
@@ -98,7 +98,7 @@ class Term:
         """A head on point features of ``inputs`` channels, trained with the student; none by default."""
         return None
 
-    def module(self, stored: StoredFeatures | None, seed: int) -> "nn.Module | None":
+    def module(self, stored: StoredFeatures | None, seed: int, classes: int) -> "nn.Module | None":
         """What the term keeps between steps without a gradient, saved with the state; none by default."""
         return None
 

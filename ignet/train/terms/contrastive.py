@@ -32,12 +32,11 @@ class Contrastive(Term):
 
         return ProjectionHead(inputs, self.settings.contrastive.channels)
 
-    def module(self, stored: StoredFeatures | None, seed: int) -> "nn.Module":
+    def module(self, stored: StoredFeatures | None, seed: int, classes: int) -> "nn.Module":
         """The prototypes."""
-        from ignet.data.label_sets.labels import CLASSES
         from ignet.models.heads import PrototypeMemory
 
-        return PrototypeMemory(len(CLASSES), self.settings.contrastive.channels, self.settings.contrastive.momentum)
+        return PrototypeMemory(classes, self.settings.contrastive.channels, self.settings.contrastive.momentum)
 
     def __call__(self, forward: Forward) -> "Tensor":
         """See `ignet.losses.contrastive`."""

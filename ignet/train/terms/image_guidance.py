@@ -28,9 +28,8 @@ class ImageGuidance(Term):
         assert stored is not None
         return None if self.settings.image_guidance.loss == "probe_kl" else GuidanceHead(inputs, stored.channels)
 
-    def module(self, stored: StoredFeatures | None, seed: int) -> "nn.Module | None":
+    def module(self, stored: StoredFeatures | None, seed: int, classes: int) -> "nn.Module | None":
         """What reads classes from stored features: a probe, or the 2D network's classifier; None for a distance."""
-        from ignet.data.label_sets.labels import CLASSES
         from ignet.models.heads import FrozenClassifier
         from ignet.models.probe import fit_probe
 
@@ -39,7 +38,7 @@ class ImageGuidance(Term):
         if settings.loss == "probe_kl":
             features, labels = stored.labelled_features(settings.probe.scans)
             log.info("probe: fitted to %d labelled points that the camera sees", len(labels))
-            return fit_probe(features, labels, len(CLASSES), settings.probe.hidden, settings.probe.steps, seed)
+            return fit_probe(features, labels, classes, settings.probe.hidden, settings.probe.steps, seed)
         if settings.loss != "classifier_kl":
             return None
         if stored.classifier is None:

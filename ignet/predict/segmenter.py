@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ignet.config.training_3d import BackboneConfig
 from ignet.data.formats.scan_values import check_live_scan
-from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
 from ignet.models.segmentor3d import Network3D, load_network, predict_live_scan
@@ -50,7 +49,7 @@ class Segmenter:
 
     def __init__(self, network: Network3D, backbone: BackboneConfig, engine: str, device: torch.device) -> None:
         """Take what `ignet.models.segmentor3d.load_network` reads, an engine that runs on the device, and it."""
-        self.label_set, self.engine, self.device = SEMANTICKITTI, engine, device
+        self.label_set, self.engine, self.device = network.label_set, engine, device
         self.classes = tuple(
             ClassInfo(name, tuple(color), raw_id)
             for name, color, raw_id in zip(

@@ -1,16 +1,24 @@
 """Class-range balanced pseudo-labels, by hand and by property."""
 
+import json
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ignet.config.self_training import PseudoLabelConfig
+from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
+from ignet.models.segmentor3d import build_network, predict_scan, save_network
+
+SCRIPT = str(Path(__file__).parents[1] / "workflow/scripts/pseudo_label.py")
 
 
 def test_rings_by_hand() -> None:
@@ -67,7 +75,7 @@ def test_given_labels_are_never_overwritten() -> None:
 
 def test_the_stage_keeps_its_share_of_each_ring_over_all_scans(tiny_tree: Path, tmp_path: Path) -> None:
     """A network that is the surer the nearer a point is: with one ring for all, no far point would be kept."""
-    stage = runpy.run_path(str(Path(__file__).parents[1] / "workflow/scripts/pseudo_label.py"))
+    stage = runpy.run_path(SCRIPT)
     settings = PseudoLabelConfig(rings=4, ring_width=10.0, fraction=0.5)
     frames = [("00", "000000"), ("00", "000001")]
     scans = [(kitti.scan_path(tiny_tree, *frame), kitti.scribble_path(tiny_tree, *frame)) for frame in frames]
@@ -90,3 +98,53 @@ def test_the_stage_keeps_its_share_of_each_ring_over_all_scans(tiny_tree: Path, 
         ring = rings(kitti.read_scan(path), 10.0, 4)
         kept = [(labels[(ring == each) & (known == 255)] != 255).mean() for each in range(4)]
         np.testing.assert_allclose(kept, 0.5, atol=0.12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_stage_writes_labels_and_its_settings(
+    tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backbone = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+    network, out = build_network(backbone), tmp_path / "made/pseudo"
+    for number, parameter in enumerate(network.parameters()):  # so that it is surer of one point than of another
+        torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(number))
+    save_network(tmp_path / "model.safetensors", network, backbone, "torch")
+    settings = PseudoLabelConfig(rings=3, ring_width=12.0, fraction=0.5)
+    places = ["--dataset", tiny_tree, "--scribbles", tiny_tree, "--weights", tmp_path / "model.safetensors"]
+    options = ["--sequences", "00", "08", "--settings", settings.model_dump_json(), "--remission-scale", 2.0]
+    command = [SCRIPT, "--device", "cpu", "--out", out, *places, *options]
+    monkeypatch.setattr("sys.argv", list(map(str, command)))
+    runpy.run_path(SCRIPT, run_name="__main__")
+
+    frames = [(sequence, frame) for sequence in ("00", "08") for frame in ("000000", "000001")]
+    scans, histogram = [], np.zeros((19, 3, BINS), np.int64)
+    for frame in frames:
+        points = kitti.read_scan(kitti.scan_path(tiny_tree, *frame), 2.0)
+        predicted = predict_scan(network, backbone, "torch", points, torch.device("cpu"))
+        scans.append((*predicted, rings(points, 12.0, 3)))
+        histogram += confidence_histogram(*scans[-1], (19, 3))
+    shares, threshold = [], thresholds(histogram, 0.5)
+    for frame, scan in zip(frames, scans, strict=True):
+        known = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.scribble_path(tiny_tree, *frame), 400), "")
+        made = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(out, *frame), 400), "")
+        np.testing.assert_array_equal(made, choose(known, *scan, threshold))
+        shares.append((made != 255).mean())
+    assert f"labels on {100 * np.mean(shares):.1f} % of the points of 4 scans" in capsys.readouterr().err
+    assert 0.5 < np.mean(shares) < 0.7
+    made_files = {path for path in out.parent.rglob("*") if path.is_file()}
+    assert made_files == {tmp_path / "made/pseudo.settings.json", *(kitti.label_path(out, *frame) for frame in frames)}
+    facts = json.loads((tmp_path / "made/pseudo.settings.json").read_text())
+    assert facts["remission_scale"] == 2.0 and facts["settings"]["rings"] == 3
+
+    kitti.scribble_path(tiny_tree, "00", "000001").unlink()
+    shutil.rmtree(out.parent)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(SCRIPT, run_name="__main__")
+    assert ended.value.code == 1 and "error: " in (said := capsys.readouterr().err) and "Traceback" not in said
+    assert not list(out.parent.iterdir())
+
+
+def test_predictions_are_never_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "0.npz", classes=np.array([{}]), confidence=np.ones(1), ring=np.zeros(1, int))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        runpy.run_path(SCRIPT)["label"](tmp_path / "scribbles", tmp_path / "0.npz", np.zeros((19, 1)), SEMANTICKITTI)

@@ -73,6 +73,12 @@ def test_a_draw_is_uniform_over_all_sequences_and_depends_on_the_names_alone(per
         assert split.scans[::2] != split.scans[1::2] and len({int(frame) % 2 for _, frame in split.scans}) == 2
 
 
+def test_a_draw_is_the_first_of_a_shuffle_by_the_seed_0() -> None:
+    names = [(sequence, f"{n:06d}") for sequence, count in (("00", 40), ("03", 60)) for n in range(count)]
+    drawn = np.random.default_rng(0).permutation(100)[:10]
+    assert labelled_scans(SMALL, 10).scans == tuple(names[number] for number in sorted(drawn))
+
+
 def test_few_scans_have_one_labelled_one() -> None:
     assert len(labelled_scans({"00": ["000000", "000001"]}, 1).scans) == 1
     with pytest.raises(IgnetError, match="found no scan in sequences 00"):

@@ -177,6 +177,14 @@ def test_defaults_are_2000_draws_of_seed_0_and_the_level_of_95_per_cent():
             function(*runs, 2000)
 
 
+def test_the_interval_ends_at_the_draws_percentiles():
+    gains = np.random.default_rng(5).integers(0, 4000, 12) / POINTS
+    _, weights = bootstrap_weights(1, 12, 2000, np.random.default_rng(0))
+    for level, ends in ((0.95, (2.5, 97.5)), (0.5, (25, 75))):
+        found = difference({0: scans(*(0.5 + gains))}, {0: scans(*[0.5] * 12)}, level=level)
+        assert [found.low, found.high] == pytest.approx(np.percentile(weights @ gains / 12, ends))
+
+
 def test_the_interval_is_of_the_draws_alone():
     run, other = experiment(np.random.default_rng(4), 0.02)
     one, median = difference(run, other, draws=1), difference(run, other, draws=101, level=1e-6)

@@ -1,6 +1,7 @@
 """The confusion tensor against counts of each slice by itself, and its file."""
 
 import csv
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,9 @@ def test_a_tensor_refuses_what_does_not_fit():
         replace(tensor, names=dict(reversed(NAMES.items())))
     with pytest.raises(ValueError, match="twice"):
         replace(tensor, frames=("08/000000",) * 2)
+    for shape, classes in (((4,), 0), ((4, 5), 4)):
+        with pytest.raises(ValueError, match=rf"expected \(2, 3, 2, 2, {classes}, {classes + 1}\) for the axes"):
+            replace(tensor, counts=np.zeros(shape, np.int64))
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(255, "uint8"), (256, "uint16"), (70_000, "uint32")])
@@ -101,10 +105,28 @@ def test_file_round_trip(tmp_path, largest, dtype):
     assert found.counts.dtype == np.int64
     np.testing.assert_array_equal(found.counts, tensor.counts)
     with h5py.File(path) as file:
-        assert file["counts"].dtype == dtype and file["counts"].compression == "gzip" and file["counts"].chunks[0] == 1
+        counts = file["counts"]
+        assert counts.dtype == dtype and counts.compression == "gzip" and counts.shuffle and counts.chunks[0] == 1
     write_tensor(again, found)
     assert again.read_bytes() == path.read_bytes()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["again.h5", "confusion.h5"]
+
+
+def test_a_tensor_without_scans_keeps_its_shape(tmp_path):
+    path, counts = tmp_path / "confusion.h5", np.zeros((0, *SIZES, 3, 4), np.int64)
+    write_tensor(path, ConfusionTensor((), NAMES, counts))
+    assert read_tensor(path).counts.shape == counts.shape
+    with h5py.File(path) as file:
+        assert file["counts"].dtype == "uint8"
+
+
+def test_a_file_that_somebody_locked_is_read(tmp_path):
+    """Complete files never change, and shared file systems often cannot lock."""
+    path = tmp_path / "confusion.h5"
+    write_tensor(path, random_tensor())
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read_tensor(path).counts.sum() > 0
 
 
 def test_broken_files_are_named(tmp_path):
@@ -127,6 +149,10 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(
         IgnetError, match="found layout confusion version 2, expected a whole confusion file of version 1"
     ):
+        read_tensor(path)
+    with h5py.File(path, "a") as file:
+        del file.attrs["version"]
+    with pytest.raises(IgnetError, match="found layout confusion version 0, expected"):
         read_tensor(path)
 
 

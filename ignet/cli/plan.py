@@ -25,6 +25,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from ignet.config.base import read_yaml
     from ignet.config.experiment import load_experiment
     from ignet.workflow.costs import TABLE, read_rates
     from ignet.workflow.dag import first_plan
@@ -36,6 +37,8 @@ def _plan(args: argparse.Namespace) -> int:
     if (gpus or 0) < 0 or cores < 1:
         raise IgnetError(f"plan: found --gpus {gpus} --cores {cores}, expected 0 or more GPUs and at least one core")
     name, files = " ".join(map(str, args.configfile)), [str(file.absolute()) for file in args.configfile]
+    for file in args.configfile:
+        read_yaml(file)  # what it says of a file that is none is clearer than what Snakemake does
     found = first_plan(["--configfile", *files, *(["--config", *args.config] if args.config else [])])
     experiment = load_experiment(found.config, name)
     gpus = min(experiment.execution.gpus, 1) if gpus is None else gpus

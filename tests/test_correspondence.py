@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_agreement import label_agreement
 
-from ignet.data.agreement import label_agreement
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import IGNORE
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS

@@ -213,11 +213,6 @@ def _are_floats(data: bytes) -> bool:
     return bool((values >= 1).any() and (values == np.round(values)).all())
 
 
-def semantic_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint16]:
-    """Raw class of each point, uint16: the low 16 bits of its label."""
-    return (np.asarray(raw) & 0xFFFF).astype(np.uint16)
-
-
 def instance_ids(raw: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Number of the object that each point belongs to, uint32, 0 where it belongs to none.
 

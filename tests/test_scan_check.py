@@ -228,7 +228,11 @@ def test_nobody_reads_a_scan_without_asking() -> None:
     """`scan_values` is for those that ask themselves."""
     files = [path for folder in ("ignet", "workflow") for path in sorted((ROOT / folder).rglob("*.py"))]
     users = {path.relative_to(ROOT).as_posix() for path in files if "scan_values(" in path.read_text(encoding="utf-8")}
-    assert users == {"ignet/data/formats/kitti.py", "ignet/data/check/sequence.py"}
+    assert users == {
+        "ignet/data/formats/kitti.py",
+        "ignet/data/check/sequence.py",
+        "ignet/predict/point_files.py",  # the segmenter asks, whatever the scan comes from
+    }
 
 
 # --- predictions for live sensors ---------------------------------------------
@@ -245,7 +249,6 @@ def predict(
         "predict",
         "--weights",
         weights,
-        "--scan",
         files[0],
         "--out",
         files[1],
@@ -301,7 +304,8 @@ def test_predict_refuses_the_rest(weights: Path, capsys: pytest.CaptureFixture[s
             continue  # those points alone get no class
         _, labels, err = predict(capsys, weights, points, "--remission-scale", scale)
         assert labels is None
-        assert err.count("\n") == 1 and "scan.bin: found " in err and said in err
+        (line,) = (line for line in err.splitlines() if " INFO " not in line)
+        assert "scan.bin: found " in line and said in line
     loud = predict(capsys, weights, times(3, 255), "--remission-scale", 255)
     np.testing.assert_array_equal(loud[1], predict(capsys, weights, scan())[1])
     assert "doubt: " in predict(capsys, weights, changed(3, 0))[2]

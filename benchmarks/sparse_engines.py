@@ -60,7 +60,7 @@ def measure(engine: str, coordinates: torch.Tensor, width: float, repeats: int) 
     device = coordinates.device
     torch.manual_seed(0)
     widths = [max(1, round(width * channels)) for channels in (16, 16, 32, 64, 96, 64, 48, 32, 32)]
-    network = MinkUNet(4, widths[0], widths[1:5], widths[5:]).to(device)
+    network = MinkUNet(4, widths[0], widths[1:5], widths[5:], 1).to(device)
     features = torch.randn(len(coordinates), 4, device=device)
 
     def step(geometry: Geometry) -> None:

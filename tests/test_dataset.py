@@ -1,6 +1,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -244,6 +245,16 @@ class TestScanSource:
         source = tree.source(frames={"00": ["000000"]}, features={"00": tmp_path / "00.h5"})
         with pytest.raises(IgnetError, match="names point 300, but its scan has 300"):
             source.load(0)
+
+    def test_damaged_features_are_noticed_unless_that_is_switched_off(self, tree, tmp_path):
+        path = tmp_path / "00.h5"
+        path.write_bytes(tree.features["00"].read_bytes())
+        with h5py.File(path, "a") as file:
+            file["feature"][0, 0] += 1
+        changes = {"frames": {"00": FRAMES["00"]}, "features": {"00": path}}
+        with pytest.raises(IgnetError, match="checksum"):
+            tree.source(**changes).load(0)
+        assert tree.source(**changes, verify=False).load(0).feature.shape[1] == CHANNELS
 
     def test_stores_of_different_width(self, tree, tmp_path):
         with FeatureWriter(tmp_path / "03.h5", 2, "float32") as writer:

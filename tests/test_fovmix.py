@@ -241,6 +241,7 @@ class TestSample:
         part = a.select(np.arange(100) % 3 == 0)
         assert len(part) == 34
         check_travelled(part, {0: (a, 0.0)})
+        assert part.feature_of.dtype == np.int32 and part.feature_of.min() == -1
 
     def test_points_may_share_a_feature(self):
         shared = Sample(

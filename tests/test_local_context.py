@@ -69,6 +69,16 @@ def test_without_labels_it_is_zero() -> None:
         assert (found[:, :4] == 1).all() and not found[:, 4:].any()
 
 
+def test_the_rear_has_two_sectors_and_what_lies_beyond_the_radius_is_in_the_last_ring() -> None:
+    """An azimuth of pi belongs to the last sector, one of -pi to the first."""
+    config = LocalContextConfig(levels=((2, 4),), radius=40.0)
+    points = np.array([[-5, 0.0], [-5, -0.0], [-99, 0.0], [-99, -0.0]], np.float32)
+    found = add_local_context(
+        np.zeros((4, 0), np.float32), points, np.arange(4), np.array([0, 1, 2, 3], np.uint8), config, 4
+    )
+    np.testing.assert_array_equal(found, np.eye(4))
+
+
 @pytest.mark.parametrize("levels", [((4, 8), (3, 4)), ((2, 4), (4, 8)), ()])
 def test_levels_are_nested(levels: tuple) -> None:
     with pytest.raises(ValidationError, match="multiples|at least 1"):
@@ -81,6 +91,7 @@ def test_the_defaults_are_the_published_cells() -> None:
 
 
 def test_off_it_is_no_part_of_a_settings_text() -> None:
+    assert context_channels(None, 19) == 0
     assert "local_context" not in MinkUNetConfig().canonical()
     assert "local_context" in MinkUNetConfig(local_context=SMALL).canonical()
 
@@ -90,6 +101,7 @@ def test_a_view_carries_it_behind_the_other_features() -> None:
     plain = collate_for(MinkUNetConfig(voxel=0.5))([points, points], None)
     with_context = collate_for(MinkUNetConfig(voxel=0.5, local_context=SMALL))([points, points], [labels, None])
     first = int((plain.coordinates[:, 0] == 0).sum())
+    assert len(plain.features) == len(plain.coordinates) == 2 * first
     assert torch.equal(with_context.features[:, :4], plain.features) and torch.equal(
         with_context.inverse, plain.inverse
     )

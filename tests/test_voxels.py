@@ -17,7 +17,7 @@ def plainly(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, n
 
 
 @pytest.mark.parametrize(
-    ("spread", "voxel", "count"), [(40, 0.2, 5000), (2, 0.5, 3000), (700, 0.05, 2000), (0.01, 1.0, 50), (5, 1.0, 1)]
+    ("spread", "voxel", "count"), [(40, 0.2, 40_000), (2, 0.5, 3000), (700, 0.05, 2000), (0.01, 1.0, 50), (5, 1.0, 1)]
 )
 def test_voxels_are_those_of_a_plain_search(spread: float, voxel: float, count: int) -> None:
     points = np.random.default_rng(count).normal(0, spread, (count, 4)).astype(np.float32)

@@ -83,11 +83,11 @@ class MinkUNet(nn.Module):
 
     def __init__(
         self,
-        in_channels: int = 4,
-        stem: int = 16,
-        encoder: Sequence[int] = (16, 32, 64, 96),
-        decoder: Sequence[int] = (64, 48, 32, 32),
-        blocks: int = 1,
+        in_channels: int,
+        stem: int,
+        encoder: Sequence[int],
+        decoder: Sequence[int],
+        blocks: int,
     ):
         """Make the network: widths of the stem and of the four stages each way, and residual blocks a stage."""
         super().__init__()

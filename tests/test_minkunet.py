@@ -13,7 +13,7 @@ from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
-from ignet.models.backbones.minkunet import MinkUNet, to_minkowski_names
+from ignet.models.backbones.minkunet import MinkUNet, ResidualBlock, to_minkowski_names
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
 from ignet.models.sparse.engine import make_geometry, minkowski_fault
 from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
@@ -129,6 +129,16 @@ def test_shape_of_the_published_network() -> None:
     assert network.down[3][0].kernel.shape == (8, 128, 128)
     assert network.up[0][0].kernel.shape == (8, 256, 256)
     assert network.merge[3][0].net[0].kernel.shape == (27, 96 + 32, 96)
+
+
+def test_the_branches_of_a_block_are_added_before_the_last_relu() -> None:
+    block = ResidualBlock(2, 3)
+    kinds = [[type(layer).__name__ for layer in branch.children()] for branch in (block.net, block.downsample)]
+    assert kinds == [
+        ["SparseConv3d", "BatchNorm1d", "ReLU", "SparseConv3d", "BatchNorm1d"],
+        ["SparseConv3d", "BatchNorm1d"],
+    ]
+    assert not list(ResidualBlock(3, 3).downsample.children())
 
 
 def test_every_weight_is_used() -> None:

@@ -1,6 +1,7 @@
 """The 3D objective: which terms run, what they leave alone, and that inference keeps the network only."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.config.training_3d import (
     ContrastiveConfig,
+    FOVMixConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
     MinkUNetConfig,
@@ -18,6 +21,7 @@ from ignet.config.training_3d import (
 )
 from ignet.data.features.pca import Classifier
 from ignet.data.lidar.batches import Batch
+from ignet.devices import step_generator
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import one_way_contrastive, prototypes
@@ -26,9 +30,19 @@ from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
 from ignet.train.distributed import Ranks
-from ignet.train.needs import needs_teacher, standardizes
+from ignet.train.needs import (
+    checkpoints_2d,
+    needs_correspondence,
+    needs_features,
+    needs_teacher,
+    standardizes,
+    uses_unlabelled,
+)
 from ignet.train.objective import Objective3D
+from ignet.train.terms.base import Term
+from ignet.train.terms.baseline import Consistency, CrossEntropy, Lovasz
 from ignet.train.terms.contrastive import Contrastive
+from ignet.train.terms.registry import active_terms
 
 BACKBONE = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
 FULL = Train3DConfig(
@@ -258,6 +272,10 @@ def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> N
     classes, known = term.classes(labels, labels == 255, logits)
     assert classes[:3].tolist() == [7, 2, 2]
     assert known.tolist() == [True, True, False, False]
+    certain = Contrastive(
+        FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 1})})
+    )
+    assert certain.classes(labels[1:2], labels[1:2] == 255, torch.eye(19)[2:3] * 200)[1].tolist() == [True]
 
 
 def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
@@ -268,15 +286,86 @@ def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
     assert term.anchors(torch.zeros(5, dtype=torch.bool), keys, Ranks()).tolist() == []
 
 
-@pytest.mark.parametrize(
-    ("teacher", "contrastive", "needed"), [(0.0, 0.0, False), (0.3, 0.0, True), (0.0, 0.3, True), (0.3, 0.3, True)]
-)
-def test_who_needs_the_teacher_s_view(teacher: float, contrastive: float, needed: bool) -> None:
-    changes = {
-        "mean_teacher": MeanTeacherConfig(weight=teacher),
-        "contrastive": FULL.contrastive.model_copy(update={"weight": contrastive}),
+@dataclass(frozen=True)
+class OfTwo(Ranks):
+    """The second of two processes; the first one has ``others``, by their number of axes, and two points."""
+
+    rank: int = 1
+    size: int = 2
+    others: tuple[torch.Tensor, ...] = ()
+    counts: list[int] = field(default_factory=list)
+
+    def gather(self, own: torch.Tensor) -> torch.Tensor:
+        return torch.cat([*(each for each in self.others if each.ndim == own.ndim), own])
+
+    def local_offset(self, count: int) -> tuple[int, int]:
+        return 2, 2 + count
+
+    def mean(self, own: torch.Tensor, count: int | torch.Tensor) -> torch.Tensor:
+        self.counts.append(int(count))
+        return own
+
+
+def test_anchors_have_the_smallest_keys_of_all_processes() -> None:
+    term = Contrastive(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
+    keys, candidates = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3]), torch.tensor([False, True, True, True, True])
+    for others, expected in (((0.1, 0.4), [2]), ((0.05, 0.1), []), ((0.7, 0.8), [2, 4]), ((), [2, 4])):
+        assert term.anchors(candidates, keys, OfTwo(others=(torch.tensor(others),))).tolist() == expected
+    assert term.anchors(torch.arange(5) == 3, keys, OfTwo()).tolist() == [3]
+    forward: Any = SimpleNamespace(seed=3, step=5, batch=SimpleNamespace(labels=keys), points=keys, ranks=OfTwo())
+    assert term._keys(forward).tolist() == step_generator(3, 5, 1).random(7)[2:].tolist()
+
+
+def test_the_terms_of_one_process_of_two() -> None:
+    logits, taught = torch.rand(6, 19), torch.rand(6, 19)
+    labels, unlabelled = torch.tensor([0, 1, 255, 3, 255, 5]), torch.tensor([0, 0, 1, 0, 1, 0], dtype=torch.bool)
+    others = (torch.rand(3, 19).softmax(1), torch.tensor([1, 5, 7]))
+    ranks = OfTwo(others=others)
+    forward: Any = SimpleNamespace(logits=logits, teacher_logits=taught, unlabelled=unlabelled, ranks=ranks)
+    forward.batch = SimpleNamespace(labels=labels)
+    everyone = (torch.cat([others[0], logits.softmax(1)[~unlabelled]]), torch.cat([others[1], labels[~unlabelled]]))
+    assert Lovasz(FULL)(forward).item() == pytest.approx(lovasz_softmax(*everyone).item(), rel=1e-6)
+    assert CrossEntropy(FULL)(forward).item() == pytest.approx(
+        F.cross_entropy(logits, labels, ignore_index=255).item(), rel=1e-6
+    )
+    assert Consistency(FULL)(forward).item() == pytest.approx(consistency(logits, taught, unlabelled).item(), rel=1e-6)
+    assert ranks.counts == [4, 2]
+
+
+def test_weights_and_ramps_of_the_terms() -> None:
+    class Own(Term):
+        name = "own"
+
+    assert Own(FULL).weight == 0 and Own(FULL.model_copy(update={"terms": {"own": 0.5}})).weight == 0.5
+    assert {term.ramp for term in active_terms(FULL)} == {0}
+    off = FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"weight": 0, "ramp": 9})})
+    assert Contrastive(off).ramp == 0
+    assert Objective3D(build_network(BACKBONE), SUPERVISED, "torch").seed == 0
+
+
+def test_what_each_part_of_the_method_needs() -> None:
+    asked = (uses_unlabelled, needs_teacher, needs_features, needs_correspondence)
+    cases: dict[str, tuple[dict[str, Any], set[Callable]]] = {
+        "labels alone": ({}, set()),
+        "mean teacher": ({"mean_teacher": MeanTeacherConfig(weight=0.3)}, {uses_unlabelled, needs_teacher}),
+        "guidance": (
+            {"image_guidance": FULL.image_guidance},
+            {uses_unlabelled, needs_features, needs_correspondence},
+        ),
+        "contrastive": ({"contrastive": FULL.contrastive}, {uses_unlabelled, needs_teacher, needs_correspondence}),
+        "FOVMix": ({"fovmix": FOVMixConfig(probability=0.5)}, {needs_correspondence}),
     }
-    assert needs_teacher(FULL.model_copy(update=changes)) == needed
+    for case, (changes, expected) in cases.items():
+        settings = SUPERVISED.model_copy(update=changes)
+        assert {question for question in asked if question(settings)} == expected, case
+
+
+def test_checkpoints_that_a_2d_training_reads() -> None:
+    distance = {"weight": 1.0, "weights": "b"}
+    assert checkpoints_2d(Pretrain2DConfig()) == checkpoints_2d(Adapt2DConfig()) == []
+    assert checkpoints_2d(Pretrain2DConfig(network={"weights": "a"})) == ["a"]
+    assert checkpoints_2d(Pretrain2DConfig(network={"weights": "a"}, feature_distance=distance)) == ["a", "b"]
+    assert checkpoints_2d(Adapt2DConfig(feature_distance=distance)) == ["b"]
 
 
 def test_ramp_scales_the_contrastive_loss() -> None:

@@ -20,7 +20,9 @@ from ignet.config.training_2d import (
 from ignet.data.images.dataset import random_factor
 from ignet.devices import autocast
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
-from ignet.models.segformer import build_segmenter
+from ignet.models.segformer import FrozenTeacher, build_segmenter, content_hash
+from ignet.train.distributed import Ranks
+from ignet.train.imagenet_distance import FeatureDistance
 from ignet.train.masking import mask_patches
 from ignet.train.run import TrainingRun
 
@@ -98,6 +100,21 @@ def test_distance_without_cells_is_zero_with_a_graph() -> None:
     assert distance == 0 and features.grad is not None
     with pytest.raises(ValueError, match="expected"):
         feature_distance(features, torch.rand(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool))
+
+
+def test_the_feature_distance_weighs_that_to_the_imagenet_encoder(tmp_path) -> None:
+    checkpoint(19).save_pretrained(tmp_path)
+    settings = FeatureDistanceConfig(weight=0.5, weights=str(tmp_path))
+    encoder = build_segmenter(SegformerConfig(weights=str(tmp_path))).eval()
+    distance = FeatureDistance(settings, build_segmenter(SegformerConfig(weights=str(tmp_path))), Ranks())
+    images, deep, labels = torch.rand(1, 3, 64, 64), torch.rand(1, 16, 2, 2), torch.full((1, 64, 64), 13)
+    labels[:, :32] = 0  # no thing
+    with torch.no_grad():
+        apart = (deep - encoder(images).deep).norm(dim=1)[:, 1].mean()
+    assert distance(images, deep, labels).item() == pytest.approx(0.5 * apart.item(), rel=1e-4)
+    assert bool(distance) and distance.content == content_hash(FrozenTeacher(encoder))
+    off = FeatureDistance(FeatureDistanceConfig(), encoder, Ranks())
+    assert not off and off.content == ""
 
 
 # --- masks, scales, numbers ---------------------------------------------------

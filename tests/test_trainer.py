@@ -1,5 +1,10 @@
 """The update step on two parameters, and the adaptation's objective, by hand."""
 
+import json
+from argparse import Namespace
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,12 +13,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ignet.config.optimizer import OptimizerConfig
-from ignet.config.training_2d import Adapt2DConfig, SegformerConfig
+from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.models.segformer import build_segmenter
 from ignet.train.adaptation import AdaptationObjective
+from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
+from ignet.train.finished import identity_of
+from ignet.train.outputs import NOTE
+from ignet.train.pretraining import PretrainingObjective
 from ignet.train.schedule import linear_decay
-from ignet.train.trainer import Objective, Trainer, last_metrics
+from ignet.train.trainer import Objective, StageTraining, Trainer, last_metrics
+
+
+@dataclass(frozen=True)
+class Counting(Ranks):
+    """One process that notes how many points each mean is over."""
+
+    counts: list[int] = field(default_factory=list)
+
+    def mean(self, own: Tensor, count: int | Tensor) -> Tensor:
+        self.counts.append(int(count))
+        return super().mean(own, count)
 
 
 class Two(nn.Module):
@@ -80,9 +100,53 @@ def test_the_update_step(decay_all: bool, clip: float | None) -> None:
     assert trainer.parts.keys() == {"objective", "optimizer", "scheduler"}
 
 
+def test_without_a_factor_the_head_learns_as_fast_as_the_encoder() -> None:
+    assert [group["lr"] for group in Trainer(Slope(), SETTINGS, linear_decay).optimizer.param_groups] == [0.05, 0.05]
+
+
+def test_what_a_stage_s_training_does_with_its_arguments(tmp_path: Path) -> None:
+    written: list[tuple[Path, dict]] = []
+    args = Namespace(state=tmp_path / "state", curves=tmp_path / "tensorboard", checkpoint_every=7.0, workers=0)
+    args.out, args.metrics, args.curves_csv = (tmp_path / name for name in ("w.safetensors", "m.json", "c.csv"))
+    args.max_minutes, args.job_start = 600.0, 4e9
+
+    def write_settings(path: Path, **facts: Any) -> None:
+        path.write_text("settings")
+        written.append((path, facts))
+
+    stage: Any = SimpleNamespace(args=args, write_settings=write_settings)
+
+    def train(ranks: Ranks) -> StageTraining:
+        return StageTraining(stage, "abc", Trainer(Slope(), SETTINGS, linear_decay, ranks))
+
+    def save(path: Path) -> None:
+        path.write_text("weights")
+
+    train(Ranks(rank=1)).export(save)
+    assert not list(tmp_path.iterdir()) and not written
+    ranks = Ranks()
+    with train(ranks) as training:
+        assert (training.checkpoint_every, training.ranks) == (7.0, ranks) and training.ranks is ranks
+        assert 4e9 < training.deadline <= 4e9 + 36000
+        training.fit([float(number) for number in range(10)])  # type: ignore[arg-type]
+        training.export(save, {"scans": 3}, engine="torch")
+    assert [row["scale"] for row in training.history] == [*range(10)] and "learning_rate" in training.history[0]
+    metrics = json.loads(args.metrics.read_text())
+    assert metrics == {"last_loss": training.history[-1]["loss"], "last_scale": 9.0, "scans": 3}
+    assert args.out.read_text() == "weights" and identity_of(args.out) == "abc"
+    assert len(args.curves_csv.read_text().splitlines()) == 11 and list(args.curves.iterdir())
+    assert written == [(tmp_path / "w.settings.json", {"processes": [1], "engine": "torch"})]
+    assert (args.state / "abc" / NOTE).is_file()
+    with train(ranks) as again:
+        again.fit([0.0] * 10)  # type: ignore[arg-type]
+        again.export(save)
+    assert json.loads(args.metrics.read_text()) == {"last_loss": metrics["last_loss"], "last_scale": 9.0}
+
+
 def test_last_metrics_are_means_over_a_tenth_of_the_steps() -> None:
     history = [{"step": float(step), "loss": float(step), "learning_rate": 1.0} for step in range(29)]
     assert last_metrics(history) == {"last_loss": 27.5}
+    assert last_metrics([*history, {"step": 29.0, "loss": 29.0, "learning_rate": 1.0}]) == {"last_loss": 28.0}
     assert last_metrics(history[:3]) == {"last_loss": 2.0}
 
 
@@ -101,7 +165,8 @@ def test_the_adaptation_s_terms_by_hand() -> None:
         return torch.tensor(0.25)
 
     compared: list[tuple[Tensor, ...]] = []
-    objective = AdaptationObjective(network, settings, (of_source, of_target), distance)  # type: ignore[arg-type]
+    ranks = Counting()
+    objective = AdaptationObjective(network, settings, (of_source, of_target), distance, ranks)  # type: ignore[arg-type]
     source = (torch.rand(2, 3, 32, 32), torch.randint(0, 19, (2, 32, 32)))
     scribbles = torch.full((2, 32, 32), 255)
     scribbles[:, 10] = 7
@@ -125,10 +190,20 @@ def test_the_adaptation_s_terms_by_hand() -> None:
         "masked": cross_entropy(on_masked, labels, of_target),  # every pixel is sure enough, so q is 1
     }
     assert {name: float(losses[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
+    assert ranks.counts == [2 * 32 * 32, 2 * 32 * 32, 2 * 32, 2 * 32 * 32]  # labelled pixels
     total = 0.5 * losses["source"] + 0.7 * losses["mix"] + 1.3 * losses["scribble"] + 0.3 * losses["masked"] + 0.25
     of_student = (source[0], outputs[1].deep.chunk(4)[0], source[1])
     assert all(torch.equal(one, other) for one, other in zip(*compared, of_student, strict=True))
     assert float(losses["loss"]) == pytest.approx(float(total), rel=1e-5) and float(losses["q"]) == 1
+
+    sure = taught.softmax(1).amax(1)
+    objective.settings = settings.model_copy(update={"confidence": float(sure.median())})
+    doubtful, last = objective(0, source, target), outputs[-1].logits.chunk(4)[3]
+    share = (sure >= sure.median()).float().mean((1, 2))
+    trust = torch.where(scribbles != 255, 1.0, share[:, None, None])
+    each = F.cross_entropy(last, labels, reduction="none") * of_target[labels] * trust
+    assert float(doubtful["q"]) == pytest.approx(float(share.mean())) and 0.4 < float(share.mean()) < 0.6
+    assert float(doubtful["masked"]) == pytest.approx(float(each.mean()), rel=1e-4)
     losses["loss"].backward()
     assert all(weight.grad is not None for weight in objective.student.parameters())
     assert not any(weight.requires_grad or weight.grad is not None for weight in objective.teacher.parameters())
@@ -147,3 +222,25 @@ def test_without_supervision_scribbles_count_nothing() -> None:
     losses = objective(0, batch, batch)
     assert losses["scribble"] > 0
     assert float(losses["loss"]) == pytest.approx(float(losses["source"] + losses["mix"]), rel=1e-6)
+
+
+def test_the_pretraining_s_loss_by_hand() -> None:
+    network = build_segmenter(SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=12))
+    images, labels, outputs = torch.rand(2, 3, 32, 32), torch.randint(0, 19, (2, 32, 32)), []
+    labels[:, 5:] = 255
+    network.register_forward_hook(lambda _, __, output: outputs.append(output))
+    settings, ranks, compared = Pretrain2DConfig(batch=2), Counting(), []
+
+    def distance(*values: Tensor) -> Tensor:
+        compared.append(values)
+        return torch.tensor(0.25)
+
+    plain = PretrainingObjective(network, settings)(0, (images, labels))
+    both = PretrainingObjective(network, settings, distance, ranks)(0, (images, labels))  # type: ignore[arg-type]
+    first, second = (float(F.cross_entropy(output.logits, labels, ignore_index=255)) for output in outputs)
+    assert plain.keys() == {"loss"} and float(plain["loss"]) == pytest.approx(first, rel=1e-5)
+    assert {name: float(value) for name, value in both.items()} == pytest.approx(
+        {"loss": second + 0.25, "feature_distance": 0.25}, rel=1e-5
+    )
+    assert ranks.counts == [2 * 5 * 32]
+    assert all(torch.equal(*pair) for pair in zip(*compared, (images, outputs[1].deep, labels), strict=True))

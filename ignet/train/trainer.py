@@ -132,7 +132,7 @@ class StageTraining(TrainingRun):
         log.info("wrote %s", args.out)
 
 
-def parameter_groups(student: nn.Module, settings: OptimizerConfig, head_factor: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(student: nn.Module, settings: OptimizerConfig, head_factor: float) -> list[dict[str, Any]]:
     """The optimiser's groups: all parameters of one learning rate and one weight decay.
 
     Norms and biases are the parameters with one axis.

@@ -9,10 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 from tiny_state import finish
 
 from ignet.data.formats import kitti
 from ignet.world.files import number_of
+
+# no test depends on how busy the machine is
+settings.register_profile("any-speed", deadline=None)
+settings.load_profile("any-speed")
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_CALIBRATION = kitti.Calibration(

@@ -63,7 +63,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_own_results_and_shared_ones_lie_apart(first: Path) -> None:
     stages = {path.name for path in (first / "results" / "a").iterdir()}
-    assert {"train_3d", "predictions", "evaluate", "shared"} <= stages
+    assert {"train_3d", "predict", "evaluate", "shared"} <= stages
     assert not {"world", "projection", "pretrain_2d", "adapt_2d", "features", "evaluate_2d"} & stages
     weights = first / "results" / "a" / "shared" / "adapt_2d" / "adapted" / "model.safetensors"
     assert weights.is_file() and weights.resolve().is_relative_to(first / "results" / "shared" / "adapt_2d")

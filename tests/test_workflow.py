@@ -71,7 +71,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
         "compare/table.md",
         "compare/table.tex",
         "compare/curves.png",
-        "figures/data.png",
+        "data.png",
         "report/index.html",
         "dataset/manifest.csv",
     ):
@@ -123,7 +123,6 @@ def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finish
         "predict",
         "--weights",
         weights,
-        "--scan",
         copy,
         "--out",
         tmp_path / "alone.label",
@@ -216,7 +215,7 @@ def test_report_is_one_page_that_needs_no_network(
         "gains.csv",
         "curves.png",
         "summary.txt",
-        "figures_data.png",
+        "data.png",
         "_above.png",
         "report/index.html",
     ):

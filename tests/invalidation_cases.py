@@ -272,7 +272,7 @@ CODE = {
     ),
     "a comment in the rules": CodeChange("workflow/rules/training_3d.smk", append("\n# a remark\n"), NOTHING),
     "resources in the rules": CodeChange(
-        "workflow/rules/training_3d.smk", replace('mem_mb=memory("predict")', "mem_mb=4000"), NOTHING
+        "workflow/rules/training_3d.smk", replace('**asked("predict")', "mem_mb=4000"), NOTHING
     ),
     "where jobs find scribbles": CodeChange(
         "workflow/rules/common.smk",

@@ -56,7 +56,7 @@ def planned(
     cases = [
         (item.originalname, item.callspec.params["case"])
         for item in request.session.items
-        if "planned" in item.fixturenames
+        if "planned" in item.fixturenames and item.path == Path(__file__)
     ]
     folders = {case: tmp_path_factory.mktemp("case") / "copy" for case in cases}
     wanted: dict[tuple[str, str], tuple[Path, tuple[str, ...]]] = {}

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.scan_values import check_live_scan, scan_doubts
-from ignet.data.label_sets.label_set import IGNORE
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
 from ignet.log import log, progress
@@ -115,24 +114,23 @@ def predict_files(network: Segmenter, pairs: Pairs, reading: Reading) -> Summary
     summary = Summary(np.zeros(len(network.classes), np.int64))
     start = time.monotonic()
 
-    def read(pair: tuple[Path, Path]) -> NDArray[np.float32] | IgnetError:
+    def read(pair: tuple[Path, Path]) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | IgnetError:
         try:
             points = read_points(pair[0], reading.remission_field)
-            check_live_scan(points, reading.remission_scale)
-            return points
+            return points, check_live_scan(points, reading.remission_scale)
         except IgnetError as error:
             return error if error.path else error.at(pair[0])
 
     with ThreadPoolExecutor(2) as pool:
-        for (scan, target), points in progress(_ahead(pool, read, pairs), "scan", len(pairs)):
-            if isinstance(points, IgnetError):
-                summary.faults.append(points)
-                log.error("%s", points)
+        for (scan, target), found in progress(_ahead(pool, read, pairs), "scan", len(pairs)):
+            if isinstance(found, IgnetError):
+                summary.faults.append(found)
+                log.error("%s", found)
                 continue
+            points, there = found
             began = time.monotonic()
-            prediction = network.predict(points, reading.remission_scale)
+            prediction = network.segment(points, there, reading.remission_scale)
             summary.seconds.append(time.monotonic() - began)
-            there = prediction.labels != IGNORE
             for _, doubt in scan_doubts(points[there], reading.remission_scale):
                 log.warning("doubt: %s", doubt.at(scan))
             write_prediction(target, points, prediction, network.label_set)

@@ -135,8 +135,6 @@ def write_prediction(path: Path, points: NDArray[np.float32], prediction: Predic
         write_array(temporary, data)
 
 
-WRITERS = ("label", "npy", "ply")
-
 _PLY_TYPE = [
     *((axis, "<f4") for axis in "xyz"),
     *((color, "u1") for color in ("red", "green", "blue")),

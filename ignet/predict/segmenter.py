@@ -69,12 +69,19 @@ class Segmenter:
         Raises:
             IgnetError: another shape, or values that no scan can have (`ignet.data.formats.scan_values`).
         """
-        values = np.array(points, np.float32)
+        values = np.asarray(points, np.float32)
         if values.ndim != 2 or values.shape[1] != 4:
             raise IgnetError(f"points: found shape {values.shape}", "(N, 4): x, y, z [m], remission")
         there = check_live_scan(values, remission_scale) if len(values) else np.zeros(0, bool)
-        values[:, 3] /= remission_scale
-        return Prediction(*predict_live_scan(self._network, self._backbone, self.engine, values, there, self.device))
+        return self.segment(values, there, remission_scale)
+
+    def segment(
+        self, points: NDArray[np.float32], there: NDArray[np.bool_], remission_scale: float = 1.0
+    ) -> Prediction:
+        """Segment a scan that was checked: as `predict`, with ``there`` of `check_live_scan`."""
+        scaled = points.copy()
+        scaled[:, 3] /= remission_scale
+        return Prediction(*predict_live_scan(self._network, self._backbone, self.engine, scaled, there, self.device))
 
 
 def load(path: Path | str, device: str = "auto", engine: str = "auto") -> Segmenter:

@@ -78,8 +78,8 @@ class Term:
     Attributes:
         name: in the curves, and in ``train_3d.terms``.
         needs: decides what is loaded, whether the teacher predicts, and which scans are drawn.
-        section: key of the section of ``train_3d`` with the term's weight, and its ramp-up where it has one; ``terms``
-            holds weights by the terms' names.
+        section: key of ``train_3d`` that is the term's weight, or its section with the weight and, where it has one,
+            the ramp-up; ``terms`` holds weights by the terms' names.
         weight: in the sum; 0: the term is off, and needs nothing.
         ramp: steps over which the weight rises linearly from 0.
     """
@@ -91,7 +91,7 @@ class Term:
     def __init__(self, settings: "Train3DConfig") -> None:
         self.settings = settings
         own = getattr(settings, self.section)
-        self.weight: float = own.get(self.name, 0.0) if isinstance(own, dict) else own.weight
+        self.weight: float = own.get(self.name, 0.0) if isinstance(own, dict) else getattr(own, "weight", own)
         self.ramp: int = getattr(own, "ramp", 0) if self.weight else 0
 
     def head(self, inputs: int, stored: StoredFeatures | None) -> "nn.Module | None":

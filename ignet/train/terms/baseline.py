@@ -31,9 +31,6 @@ class Lovasz(Term):
 
     name, section = "lovasz", "lovasz_weight"
 
-    def __init__(self, settings: "Train3DConfig") -> None:
-        self.settings, self.weight, self.ramp = settings, settings.lovasz_weight, 0
-
     def __call__(self, forward: Forward) -> "Tensor":
         """No sum over points, so each process needs the labelled points of all: their errors are sorted together."""
         from ignet.losses.lovasz import lovasz_softmax

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
+from snakemake_command import snakemake_command
 
 from ignet.files.atomic import write_json
 
@@ -80,17 +81,7 @@ class Workflow:
     def __init__(self, folder: Path, config: Path, *arguments: str, cores: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"start-{len(list(folder.glob('start-*.txt'))):03d}.txt"
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            ROOT / "Snakefile",
-            "--directory",
-            folder,
-            "--configfile",
-            config,
-        ]
+        command = snakemake_command(folder, "--configfile", config)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self.log.open("w") as file:
             self.process = subprocess.Popen(

@@ -4,11 +4,11 @@ check."""
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from snakemake_command import snakemake_command
 from tiny_state import CONFIG, ROOT, names, plans
 
 TEST_PREDICTIONS = "predict/full/seed0/sequences/11/predictions"
@@ -72,17 +72,7 @@ def test_nothing_that_waits_for_a_failed_check_runs(
     tmp_path: Path, data: tuple[str, ...], make_tree: Callable[..., Path]
 ) -> None:
     os.truncate(tmp_path / "data/sequences/08/labels/000001.label", 7)
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        tmp_path,
-        "--configfile",
-        CONFIG,
-    ]
+    command = snakemake_command(tmp_path, "--configfile", CONFIG)
     command += [
         "--cores",
         "2",

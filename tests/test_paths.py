@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.cli import parse_config
+from snakemake_command import snakemake_command
 
 from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
@@ -31,18 +32,7 @@ NO_WORDS = {"threads", "resources.launcher"}
 
 
 def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "2",
-        *arguments,
-    ]
+    command = snakemake_command(folder, "--cores", "2", *arguments)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from snakemake_command import snakemake_command
 from tiny_state import first_plans
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -81,18 +82,7 @@ def all_rates(jobs: list[Scheduled], experiment: ExperimentConfig, device: str) 
 
 def snakemakes_jobs(folder: Path, config: Path, *changes: str) -> dict[str, int]:
     """Jobs by rule that Snakemake would run."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "2",
-        "--dry-run",
-    ]
+    command = snakemake_command(folder, "--cores", "2", "--dry-run")
     command += ["--configfile", config, *(["--config", *changes] if changes else [])]
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]

@@ -16,6 +16,7 @@ import snakemake.api  # before the modules below, which cannot be loaded without
 from snakemake.io import IOFile
 from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
+from snakemake_command import snakemake_command
 from tiny_state import CONFIG, ROOT, names, plans
 
 from ignet.config.folder import one_spelling
@@ -161,17 +162,7 @@ def test_every_spelling_and_place_gives_the_same_plan(tiny_finished: Path, tmp_p
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--configfile",
-        CONFIG,
-    ]
+    command = snakemake_command(folder, "--configfile", CONFIG)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*map(str, command), *arguments], capture_output=True, text=True, check=False, env=environment

@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from snakemake_command import snakemake_command
 
 ROOT = Path(__file__).parents[1]
 SHARED = "shared=results/shared"
@@ -18,17 +18,7 @@ NEW_RUN = {"dataset_check": 3, "train_3d": 1, "predict": 1, "evaluate": 1}
 
 def snakemake(folder: Path, *arguments: str, root: Path = ROOT, cache: Path | None = None) -> str:
     """Run the workflow of ``root`` in ``folder``; returns all that it says."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        root / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "2",
-    ]
+    command = snakemake_command(folder, "--cores", "2", project=root)
     command += ["--configfile", root / "config" / "tiny.yaml", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     environment.pop("SNAKEMAKE_OUTPUT_CACHE", None)

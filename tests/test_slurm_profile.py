@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake_command import snakemake_command
 
 from ignet.config.base import validate
 from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig, job_gpus, job_memory, job_runtime
@@ -26,17 +27,7 @@ LIMIT = '${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$I
 
 
 def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--dry-run",
-        "--printshellcmds",
-    ]
+    command = snakemake_command(folder, "--dry-run", "--printshellcmds")
     command += ["--configfile", ROOT / "config" / "tiny.yaml", "--profile", PROFILE, *arguments]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 

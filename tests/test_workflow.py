@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from invalidation_cases import SETTINGS
+from snakemake_command import snakemake_command
 from tiny_state import CONFIG, ROOT, names, plan, plans
 
 from ignet.files.atomic import read_weights
@@ -22,17 +23,7 @@ from ignet.workflow.schedule import read_schedule
 
 
 def snakemake(folder: Path, *arguments: str, config: Path = CONFIG) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "2",
-    ]
+    command = snakemake_command(folder, "--cores", "2")
     command += ["--configfile", config, *arguments]
     return subprocess.run(
         [str(part) for part in command],
@@ -71,7 +62,7 @@ def test_every_artifact_is_there(finished: Path) -> None:
         "compare/table.md",
         "compare/table.tex",
         "compare/curves.png",
-        "data.png",
+        "figures/data.png",
         "report/index.html",
         "dataset/manifest.csv",
     ):

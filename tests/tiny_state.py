@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from snakemake_command import snakemake_command
+
 from ignet.workflow.dag import Plan, make_plan, read_plan
 
 ROOT = Path(__file__).parents[1]
@@ -75,17 +77,7 @@ def finish(folder: Path, *arguments: str, config: Path = CONFIG) -> Path:
             # folders are what the rules declare with directory(): of all outputs those without a suffix
             path.mkdir(parents=True) if not path.suffix else path.parent.mkdir(parents=True, exist_ok=True)
             path.touch() if path.suffix else None
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--configfile",
-        config,
-    ]
+    command = snakemake_command(folder, "--configfile", config)
     done = subprocess.run(
         [str(part) for part in (*command, *arguments, "--touch", "--forceall", "--cores", "1")],
         capture_output=True,

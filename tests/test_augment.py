@@ -63,7 +63,7 @@ class TestRandomView:
             view = random_view(scan(), np.random.default_rng(seed))
             assert np.array_equal(view, random_view(scan(), np.random.default_rng(seed), 180, True, 0, 0))
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.integers(0, 2**32))
     def test_teacher_view_is_rigid_up_to_mirroring(self, seed):
         points = scan(40)
@@ -71,7 +71,7 @@ class TestRandomView:
         np.testing.assert_allclose(distances(view), distances(points), atol=1e-4)
         assert np.array_equal(view[:, 2:], points[:, 2:])
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.integers(0, 2**32))
     def test_scale_is_one_factor_within_its_range(self, seed):
         points = scan(40)

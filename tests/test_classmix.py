@@ -53,7 +53,7 @@ def test_classmix_by_hand():
     torch.testing.assert_close(mixed_weight, torch.tensor([[3.0, 0.2], [5.0, 0.4]]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1))
 def test_each_pixel_comes_whole_from_one_side(seed):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -73,7 +73,6 @@ def test_predicting_nothing_is_a_miss_not_a_dropped_point():
     assert iou(confusion_matrix(truth, np.array([0, 0, 255, 255], np.uint8), 1))[0] == 0.5
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_agrees_with_the_definition(pair):
     truth, predicted = pair
@@ -82,7 +81,6 @@ def test_agrees_with_the_definition(pair):
     assert mean_iou_official(confusion) == pytest.approx(benchmark_mean_iou(truth, predicted, CLASSES))
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_counts_add_up(pair):
     truth, predicted = pair
@@ -95,7 +93,6 @@ def test_counts_add_up(pair):
     assert ((values >= 0) & (values <= 1) | np.isnan(values)).all()
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_stacked_matrices_give_stacked_figures(pair):
     confusion = confusion_matrix(*pair, CLASSES)

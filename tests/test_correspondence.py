@@ -32,14 +32,14 @@ def seen(points: np.ndarray, cell: int, tolerance: float) -> np.ndarray:
     return visible(projected(points), WIDTH, HEIGHT, cell, tolerance)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scenes, cells, tolerances)
 def test_what_is_occluded_occludes_nothing(points: np.ndarray, cell: int, tolerance: float) -> None:
     mask = seen(points, cell, tolerance)
     assert seen(points[mask], cell, tolerance).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scenes, cells, tolerances, tolerances)
 def test_a_larger_tolerance_hides_no_more(points: np.ndarray, cell: int, one: float, other: float) -> None:
     low, high = sorted((one, other))
@@ -47,14 +47,14 @@ def test_a_larger_tolerance_hides_no_more(points: np.ndarray, cell: int, one: fl
     assert (seen(points, cell, 1e6) == projected(points).inside).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scenes, cells, tolerances, st.randoms(use_true_random=False))
 def test_the_order_of_the_points_does_not_matter(points: np.ndarray, cell: int, tolerance: float, random) -> None:
     order = np.array(random.sample(range(len(points)), len(points)))
     np.testing.assert_array_equal(seen(points[order], cell, tolerance), seen(points, cell, tolerance)[order])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scenes, cells, tolerances)
 def test_one_more_point_changes_its_own_cell_alone(points: np.ndarray, cell: int, tolerance: float) -> None:
     before = seen(points[1:], cell, tolerance)
@@ -64,7 +64,7 @@ def test_one_more_point_changes_its_own_cell_alone(points: np.ndarray, cell: int
     assert (place[1:][before & ~after] == place[0]).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scenes, st.floats(0.1, 10), cells, tolerances)
 def test_pixels_and_order_do_not_depend_on_the_unit(
     points: np.ndarray, unit: float, cell: int, tolerance: float

@@ -100,7 +100,7 @@ class TestOneFrustum:
         assert mixed.feature_of.tolist() == [-1, -1, -1, 0] and mixed.feature.tolist() == [[2, 2]]
         assert mixed.sector == b.sector
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(sectors, sectors, st.integers(0, 80), st.integers(0, 80), st.integers(0, 1000))
     def test_conserves(self, sector_a, sector_b, points_a, points_b, seed):
         a, b = sample(0, points_a, sector_a, seed), sample(1, points_b, sector_b, seed)
@@ -137,7 +137,7 @@ class TestOneFrustum:
 
 
 class TestManyFrusta:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.integers(2, 4), st.floats(-3, 3), st.floats(0.1, np.pi / 2 - 1e-6), st.integers(0, 1000))
     def test_conserves_and_is_disjoint(self, frusta, low, width, seed):
         sector = (low, low + width)
@@ -216,7 +216,7 @@ class TestCheckDisjoint:
         with pytest.raises(ValueError, match="229 degrees overlap"):
             check_disjoint([(0.0, 4.0), (2.0, 3.0)])
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0.01, 3)), min_size=1, max_size=5))
     def test_agrees_with_sampling_the_circle(self, drawn):
         circle = np.linspace(-np.pi, np.pi, 3600, endpoint=False)

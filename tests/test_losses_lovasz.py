@@ -50,7 +50,7 @@ class TestLovaszSoftmax:
         labels = torch.randint(0, 5, (40,))
         assert lovasz_softmax(torch.nn.functional.one_hot(labels, 5).float(), labels).item() == 0
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.data())
     def test_agrees_with_the_definition(self, data):
         points = data.draw(st.integers(1, 12))

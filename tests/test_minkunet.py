@@ -271,7 +271,7 @@ def test_predict_scan(engine: str) -> None:
     assert empty[0].shape == empty[1].shape == (0,) and empty[0].dtype == np.uint8
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 1000))
 def test_prediction_follows_the_points(seed: int) -> None:
     """The points in another order get the same classes in that order, where no voxel holds two of them."""

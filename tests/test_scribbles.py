@@ -97,7 +97,7 @@ def test_clear_by_hand() -> None:
     np.testing.assert_array_equal(clear_of_others(xyz, labels, 0.0), labels != IGNORE)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.floats(0.05, 1.5))
 def test_clear_equals_brute_force(seed: int, margin: float) -> None:
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
@@ -58,7 +58,6 @@ def test_boundary_of_an_empty_scan():
     assert boundary_points(np.zeros((0, 4), np.float32), np.zeros(0, np.uint8)).shape == (0,)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.floats(0.05, 1.5))
 def test_boundary_agrees_with_all_pairs(count, seed, radius):
     rng = np.random.default_rng(seed)

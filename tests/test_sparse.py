@@ -193,7 +193,7 @@ def test_bitwise_repeatable(convolution: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6))
 def test_rows_follow_the_caller(engine: str, seed: int) -> None:
     """Another order of the same voxels gives the same results in that order."""

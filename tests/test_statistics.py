@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ignet.evaluate.confusion import mean_iou_occurring, mean_iou_official
@@ -55,7 +55,6 @@ def test_resampled_miou_by_hand():
     assert np.isnan(miou(np.zeros((3, 2, 3), np.int64))) and miou(np.zeros((3, 2, 3), np.int64), "official") == 0
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_weights_are_repeated_scans(seed):
     rng = np.random.default_rng(seed)

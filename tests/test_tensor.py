@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -47,7 +47,6 @@ def test_count_cells_by_hand():
     assert counts[0, 1].tolist() == [[1, 0, 0], [0, 0, 1]] and counts[2, 0].tolist() == [[0, 1, 0], [0, 1, 0]]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 80), st.integers(0, 2**32 - 1))
 def test_every_slice_is_what_counting_it_alone_gives(points, seed):
     truth, predicted, slices = random_scan(np.random.default_rng(seed), points, 4)

@@ -8,8 +8,7 @@ _MAKE_ROOM = "make room on the disk of {folder}, or set results to a folder on a
 _OPEN_UP = "make {folder} writable, or set results to a folder that is"
 _NO_LOCKS = (
     "the file system of {folder} has no locks, without which two workflows would write into each other's files; "
-    "mount it with locks "
-    "(Lustre: flock, NFS: without nolock), or set results to a folder on another one"
+    "mount it with locks (Lustre: flock, NFS: without nolock), or set results to a folder on another one"
 )
 _REMEDIES = {
     errno.ENOSPC: _MAKE_ROOM,

@@ -15,8 +15,7 @@ def _sequence_names(values: Any) -> Any:
     if numbers := [value for value in values if not isinstance(value, str)]:
         raise ValueError(
             f"expected names in quotes, such as ['00', '08']: without them {numbers[0]!r} is no text, for YAML reads "
-            "00 as the number 0 "
-            "and 010 as 8"
+            "00 as the number 0 and 010 as 8"
         )
     if wrong := [value for value in values if not is_name(value)]:
         raise ValueError(
@@ -37,8 +36,7 @@ class DatasetConfig(Section):
     root: DataFolder | None = Field(
         None,
         description="folder that holds sequences/; null: the embedded world is made; required: to be named on the "
-        "command line, else the "
-        "experiment is refused. Never written to.",
+        "command line, else the experiment is refused. Never written to.",
     )
     train_sequences: SequenceNames = Field(("00", "01", "02"), min_length=1, description="sequences to train on")
     val_sequences: SequenceNames = Field(
@@ -47,8 +45,7 @@ class DatasetConfig(Section):
     scribbles: Literal["dataset", "simulated"] = Field(
         "dataset",
         description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense "
-        "labels (our choice, "
-        "for trees without scribbles)",
+        "labels (our choice, for trees without scribbles)",
     )
 
     require_all_scans: bool = Field(

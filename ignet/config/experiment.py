@@ -49,8 +49,7 @@ class ExperimentConfig(Section):
     shared: OutputFolder | None = Field(
         None,
         description="folder for results that experiments with the same settings share (world, projection, scribbles, "
-        "2D networks, "
-        "features, 2D evaluation), each under the hash of what it comes from; null: all below results",
+        "2D networks, features, 2D evaluation), each under the hash of what it comes from; null: all below results",
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="seeds of every run that does not name its own")
     dataset: DatasetConfig = DatasetConfig()
@@ -176,10 +175,8 @@ class ExperimentConfig(Section):
             frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
             raise IgnetError(
                 f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with "
-                "labels that the run's "
-                f"labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an adaptation with "
-                f"labelled_frames {allowed} or "
-                "supervision none"
+                f"labels that the run's labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an "
+                f"adaptation with labelled_frames {allowed} or supervision none"
             )
 
 

@@ -34,8 +34,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in lines:
                 raise _RefusedError(
                     f"line {line}: found the key '{key.value}' a second time, after line {lines[key.value]}, "
-                    "expected each once, for YAML "
-                    "drops the first; remove one, or give it another name"
+                    "expected each once, for YAML drops the first; remove one, or give it another name"
                 )
             lines[key.value] = line
         return node

@@ -214,14 +214,12 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
     supervision: Literal["none", "scribbles", "dense"] = Field(
         "scribbles",
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected "
-        "dense labels, "
-        "a ceiling that the method may not use",
+        "dense labels, a ceiling that the method may not use",
     )
     labelled_frames: LabelledPercent | None = Field(
         None,
         description="per cent of the training frames whose labels may be used, as in train_3d; half of the target "
-        "images are then labelled "
-        "ones (our choice); null: all frames have labels",
+        "images are then labelled ones (our choice); null: all frames have labels",
     )
     source_weight: float = Field(1.0, ge=0, description="weight of the source cross-entropy")
     mix_weight: float = Field(1.0, ge=0, description="weight of the cross-entropy on the mixed image")
@@ -233,24 +231,20 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         ge=0,
         le=1,
         description="e: the cross-entropies weigh class c by f_c^-e, where f_c is its share of the projected labels, "
-        "with the mean 1 over "
-        "them; 0: all alike, as in DAFormer (our choice)",
+        "with the mean 1 over them; 0: all alike, as in DAFormer (our choice)",
     )
     class_weight_domain: Literal["target", "each"] = Field(
         "target",
         description="whose f_c: target: that of the projected labels, for all pixels; each: source pixels are "
-        "weighed by the source's "
-        "shares, target pixels by the projected labels'. Take each where labelled frames are few: a class of one "
-        "label would weigh "
-        "source pixels fifty-fold (our choice)",
+        "weighed by the source's shares, target pixels by the projected labels'. Take each where labelled frames are "
+        "few: a class of one label would weigh source pixels fifty-fold (our choice)",
     )
     target_rare_class_temperature: float | None = Field(
         0.1,
         gt=0,
         description="T by which target images are chosen for a class of their labels, as rare_class_temperature for "
-        "the source; "
-        "every second crop is then placed over a label of it; null: images and crops at random, as in DAFormer "
-        "(our choice)",
+        "the source; every second crop is then placed over a label of it; null: images and crops at random, as in "
+        "DAFormer (our choice)",
     )
     mix_jitter: float = Field(
         0.2,
@@ -295,8 +289,7 @@ class FeatureConfig(Section):
         None,
         ge=20,
         description="channels to keep, by principal components (our choice); 20 of them keep the mean and what the "
-        "2D network's 19 classes "
-        "depend on, so fewer cannot do; null: all, as they are",
+        "2D network's 19 classes depend on, so fewer cannot do; null: all, as they are",
     )
     basis_frames: int = Field(
         64,

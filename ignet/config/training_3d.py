@@ -21,9 +21,8 @@ class LocalContextConfig(Section):
         ((20, 40), (10, 20), (5, 10)),
         min_length=1,
         max_length=8,
-        description="number of rings and of sectors of each level; the first is the finest, and multiples of "
-        "all others "
-        "(ScribbleKITTI: 20 40, 10 20, 5 10)",
+        description="number of rings and of sectors of each level; the first is the finest, and multiples of all "
+        "others (ScribbleKITTI: 20 40, 10 20, 5 10)",
     )
     radius: float = Field(
         50.0, gt=0, description="metres: inner edge of what lies beyond the last ring (ScribbleKITTI: 50)"
@@ -33,8 +32,7 @@ class LocalContextConfig(Section):
         ge=0,
         le=1,
         description="share of the training samples without it, so that the network can predict from the scan alone "
-        "(our choice; "
-        "ScribbleKITTI: 0, for a network that labels training scans only)",
+        "(our choice; ScribbleKITTI: 0, for a network that labels training scans only)",
     )
 
     @model_validator(mode="after")
@@ -112,11 +110,9 @@ class ImageGuidanceConfig(Section):
     weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
     loss: Literal["cosine", "smooth_l1", "l2", "classifier_kl", "probe_kl"] = Field(
         "probe_kl",
-        description="what L_img is; cosine, smooth_l1, l2: a distance of features; classifier_kl: "
-        "KL divergence of what the 2D network's frozen classifier makes of both "
-        "features; probe_kl: KL "
-        "divergence of the 3D network's classes from those that a probe reads from the stored feature (both "
-        "our choice)",
+        description="what L_img is; cosine, smooth_l1, l2: a distance of features; classifier_kl: KL divergence of "
+        "what the 2D network's frozen classifier makes of both features; probe_kl: KL divergence of the 3D network's "
+        "classes from those that a probe reads from the stored feature (both our choice)",
     )
     standardize: bool = Field(
         False,
@@ -201,8 +197,7 @@ class AugmentConfig(Section):
         ge=0,
         le=180,
         description="degrees: largest rotation about z (ScribbleKITTI: 45; a network that need not learn every "
-        "direction of driving gets "
-        "farther in few steps)",
+        "direction of driving gets farther in few steps)",
     )
     flip: bool = Field(True, description="mirror x and y, each with probability 1/2")
     scale: float = Field(
@@ -221,8 +216,7 @@ class Train3DConfig(OptimizerConfig):
     labelled_frames: LabelledPercent | None = Field(
         None,
         description="per cent of the training scans that have labels (the published lists, else a like draw); the "
-        "others train the losses "
-        "that need none; null: all have labels",
+        "others train the losses that need none; null: all have labels",
     )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field(
@@ -267,8 +261,7 @@ class Train3DConfig(OptimizerConfig):
         if self.supervision == "pseudo" and self.labelled_frames:
             raise ValueError(
                 f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take "
-                "supervision 'dense' "
-                "or 'scribbles', or leave labelled_frames out"
+                "supervision 'dense' or 'scribbles', or leave labelled_frames out"
             )
         return self
 
@@ -277,8 +270,7 @@ class Train3DConfig(OptimizerConfig):
         if self.labelled_frames and uses_unlabelled(self) and self.batch == 1:
             raise ValueError(
                 f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no "
-                "label at all; "
-                "take an even batch, half of which is labelled"
+                "label at all; take an even batch, half of which is labelled"
             )
         return self
 

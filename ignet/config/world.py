@@ -13,11 +13,9 @@ class WorldConfig(Section):
     preset: Literal["residential", "avenue"] = Field(
         "residential",
         description="street, look and sensors of the target: `residential` (narrow bending street with parking and "
-        "gardens in low sun; "
-        "HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street of two lanes a "
-        "direction, tall closed "
-        "fronts, much traffic on a grey day; HDL-32E's beam angles mounted higher, a camera of 74 degrees); one "
-        "source set for all",
+        "gardens in low sun; HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street "
+        "of two lanes a direction, tall closed fronts, much traffic on a grey day; HDL-32E's beam angles mounted "
+        "higher, a camera of 74 degrees); one source set for all",
     )
     seed: int = Field(0, ge=0, description="seed of the whole world")
     frames: int = Field(16, ge=1, description="frames in each target sequence")

@@ -32,8 +32,7 @@ def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) ->
     ):
         raise ValueError(
             f"found student {tuple(student_logits.shape)}, teacher {tuple(teacher_logits.shape)} and mask "
-            f"{tuple(mask.shape)}, "
-            "expected (N, C), (N, C) and (N,)"
+            f"{tuple(mask.shape)}, expected (N, C), (N, C) and (N,)"
         )
     if mask.dtype != torch.bool:
         raise ValueError(f"mask is {mask.dtype}, expected torch.bool")

@@ -71,8 +71,7 @@ def update_prototypes(old: Tensor, seen: Tensor, new: Tensor, count: Tensor, mom
     if new.shape != old.shape or seen.shape != old.shape[:1] or count.shape != old.shape[:1]:
         raise ValueError(
             f"found old {tuple(old.shape)}, new {tuple(new.shape)}, seen {tuple(seen.shape)} and count "
-            f"{tuple(count.shape)}, "
-            "expected (C, D) twice and (C,) twice"
+            f"{tuple(count.shape)}, expected (C, D) twice and (C,) twice"
         )
     now = count > 0
     averaged = torch.where(seen[:, None], momentum * old + (1 - momentum) * new, new)
@@ -135,8 +134,7 @@ def contrastive(z: Tensor, classes: Tensor, prototypes: Tensor, seen: Tensor, te
     if z.ndim != 2 or classes.shape != z.shape[:1] or prototypes.shape != (*seen.shape, z.shape[1]):
         raise ValueError(
             f"found z {tuple(z.shape)}, classes {tuple(classes.shape)}, prototypes {tuple(prototypes.shape)} and "
-            f"seen {tuple(seen.shape)}, "
-            "expected (n, D), (n,), (C, D) and (C,)"
+            f"seen {tuple(seen.shape)}, expected (n, D), (n,), (C, D) and (C,)"
         )
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}, expected more than 0")

@@ -35,8 +35,7 @@ def class_guidance(predicted: Tensor, target: Tensor, weight: Tensor, bias: Tens
     if predicted.ndim != 2 or target.shape != predicted.shape or weight.shape != (len(bias), predicted.shape[1]):
         raise ValueError(
             f"found predicted {tuple(predicted.shape)}, target {tuple(target.shape)}, weight {tuple(weight.shape)} "
-            "and bias "
-            f"{tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
+            f"and bias {tuple(bias.shape)}, expected (n, D) twice, (C, D) and (C,)"
         )
     weight, bias = weight.detach().to(predicted.dtype), bias.detach().to(predicted.dtype)
     ours, theirs = (F.linear(features, weight, bias) for features in (predicted, target.to(predicted.dtype)))

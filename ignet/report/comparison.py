@@ -169,9 +169,8 @@ def _check_same_points(name: str, tensor: ConfusionTensor, first: str, expected:
         return
     raise IgnetError(
         f"{name} was evaluated on {tensor.counts.sum()} points of {len(tensor.frames)} scans, {first} on "
-        f"{expected.counts.sum()} of "
-        f"{len(expected.frames)}, or in other slices or with other labels; evaluate both on the same sequences, "
-        "labels and ranges"
+        f"{expected.counts.sum()} of {len(expected.frames)}, or in other slices or with other labels; evaluate both "
+        "on the same sequences, labels and ranges"
     )
 
 

@@ -73,8 +73,7 @@ def interval_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[s
     """What the intervals of the shown runs are."""
     notes = [
         f"[low, high]: 95 % interval of a paired bootstrap ({draws} draws) over the seeds that both runs have and "
-        f"the {runs.scans} scans; "
-        f"{SCANS}; each interval stands for itself, no correction for their number"
+        f"the {runs.scans} scans; {SCANS}; each interval stands for itself, no correction for their number"
     ]
     if single := [run for run in shown if len(runs.seeds(run)) == 1]:
         notes.append(

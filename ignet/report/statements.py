@@ -164,9 +164,8 @@ def _headline(runs: Comparison, method: str, baseline: str, reference: str) -> l
     if difference and (ours := mean[0]) and (theirs := mean[1]):
         sentences.append(
             f"With {_count(difference.seeds, 'seed')} and {_count(difference.frames, 'scan')}, {method} reaches a "
-            "benchmark mIoU of "
-            f"{ours.mean:.1f} % and {baseline} {theirs.mean:.1f} %: a difference of {_range(difference)} points, "
-            f"{_meaning(difference)}."
+            f"benchmark mIoU of {ours.mean:.1f} % and {baseline} {theirs.mean:.1f} %: a difference of "
+            f"{_range(difference)} points, {_meaning(difference)}."
         )
     if relative := _relative(runs, method, reference):
         share = f"{relative.value:.1f} % (95 % interval {relative.low:.1f} to {relative.high:.1f} %)"

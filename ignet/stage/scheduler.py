@@ -87,6 +87,5 @@ def check_places(program: str, paths: Iterable[str], arguments: Iterable[str] = 
         if any(character in argument for character in "$`\\") or ("'" in argument and '"' in argument):
             raise IgnetError(
                 f"--config {argument}: expected no $ ` \\ and one kind of quotes at most, since it is handed on to "
-                "the jobs of a cluster; "
-                "put it into an experiment file"
+                "the jobs of a cluster; put it into an experiment file"
             )

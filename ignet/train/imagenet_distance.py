@@ -29,9 +29,8 @@ class FeatureDistance:
             if list(reference.shape.hidden_sizes) != list(model.shape.hidden_sizes):
                 raise IgnetError(
                     f"feature_distance.weights '{settings.weights}': found an encoder of "
-                    f"{list(reference.shape.hidden_sizes)} channels, "
-                    f"expected {list(model.shape.hidden_sizes)} as the network that is trained; take the checkpoint "
-                    "that it began with"
+                    f"{list(reference.shape.hidden_sizes)} channels, expected {list(model.shape.hidden_sizes)} as "
+                    "the network that is trained; take the checkpoint that it began with"
                 )
             self._reference = FrozenTeacher(reference).to(next(model.parameters()).device)
 

@@ -77,8 +77,7 @@ def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
     if free < batches * size:
         raise IgnetError(
             f"{SHARED_MEMORY}: found {free:,} bytes free, expected {batches * size:,} for {batches} batches of "
-            f"{size:,} bytes "
-            f"on their way from {workers} loader processes; {_REMEDY}"
+            f"{size:,} bytes on their way from {workers} loader processes; {_REMEDY}"
         )
 
 

@@ -95,8 +95,7 @@ def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, s
     if unknown := sorted(set(sequences) - set(SEMANTICKITTI_FRAMES)):
         raise IgnetError(
             f"dataset.root {root}: no such folder, and sequences {unknown} are none of SemanticKITTI's, whose "
-            "lengths are known; "
-            "give the folder that holds sequences/"
+            "lengths are known; give the folder that holds sequences/"
         )
     note = (
         f"target: {root} is not there, so the published lengths of SemanticKITTI's sequences, {KITTI_POINTS:,} "

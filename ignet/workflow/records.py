@@ -17,8 +17,7 @@ FOLDER = "records"
 
 REMEDY = (
     f"put the folder '{FOLDER}' of these results back, or make it again (--forcerun RULE, or remove it), or take it "
-    "as made with the "
-    "settings, code and data of now (--touch)"
+    "as made with the settings, code and data of now (--touch)"
 )
 """What to do about an output without a record."""
 

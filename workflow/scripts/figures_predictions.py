@@ -85,8 +85,7 @@ def check_correspondence(
     if (found.points, found.width, found.height) != expected:
         raise IgnetError(
             f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected "
-            f"{expected[0]} and "
-            f"{expected[1]} x {expected[2]}; run the stage projection again"
+            f"{expected[0]} and {expected[1]} x {expected[2]}; run the stage projection again"
         )
 
 

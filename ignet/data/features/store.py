@@ -202,8 +202,7 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
         if teacher is not None and network != teacher:
             raise IgnetError(
                 f"{store.path}: holds features of the 2D network {network[:12]}, expected those of {teacher[:12]}, "
-                "which this run names; "
-                f"{remedy}"
+                f"which this run names; {remedy}"
             )
         if network != first.attributes.get("network", "unknown"):
             raise IgnetError(

@@ -100,8 +100,7 @@ def _fault(points: np.ndarray, voxel: float) -> IgnetError:
     found = ", ".join(f"{value:g}" for value in points[broken, :3])
     return IgnetError(
         f"point {broken} of the scan: found x, y, z = {found}, expected finite values within "
-        f"{COORDINATE_LIMIT * voxel:g} m; "
-        "check the scan file, or use larger voxels"
+        f"{COORDINATE_LIMIT * voxel:g} m; check the scan file, or use larger voxels"
     )
 
 

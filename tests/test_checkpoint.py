@@ -68,6 +68,35 @@ def test_damaged_newest_is_named_and_the_previous_is_used(
     assert f"{tmp_path / NEWEST}: not a whole checkpoint" in caplog.text
 
 
+def test_whether_one_was_restored_is_said(tmp_path: Path) -> None:
+    assert restore_newest(tmp_path, "a", {}, lambda _: None) is False
+    save(tmp_path, 1)
+    assert restore_newest(tmp_path, "a", {}, lambda _: None) is True
+
+
+def test_one_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(tmp_path, 1)
+    assert load_newest(tmp_path, "b") is None
+    assert f"{tmp_path / NEWEST}: a checkpoint of other settings" in caplog.text
+
+
+class Marker:
+    """Leaves a file where something unpickles it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save({"identity": "a", "step": 1, "x": Marker(tmp_path / "ran")}, tmp_path / NEWEST)
+    assert load_newest(tmp_path, "a") is None
+    assert f"{tmp_path / NEWEST}: not a whole checkpoint" in caplog.text
+    assert not (tmp_path / "ran").exists()
+
+
 def test_two_damaged_ones_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path, 1, 2)
     damage(tmp_path / NEWEST, "cut")

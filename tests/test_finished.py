@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from ignet.train.finished import FOLDER, KEPT, allow_restoring, identity_of, note_identity, restore_finished, set_aside
+from ignet.files.atomic import read_json
+from ignet.log import log
+from ignet.train.finished import (
+    FOLDER,
+    KEPT,
+    allow_restoring,
+    identity_of,
+    note_identity,
+    restore_finished,
+    set_aside,
+    take_back,
+)
 from ignet.workflow.set_aside import set_trainings_aside
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -62,6 +73,49 @@ def test_an_unfinished_training_is_not_set_aside(tmp_path: Path, damage: str) ->
     outputs = train(tmp_path / "run", "good")
     (tmp_path / "run" / damage).unlink()
     assert set_aside(tmp_path / "state", outputs) is None and not (tmp_path / "state").exists()
+
+
+def test_the_weights_say_which_training_it_was_wherever_the_other_outputs_lie(tmp_path: Path) -> None:
+    state, outputs = tmp_path / "state", train(tmp_path / "run", "good")
+    (tmp_path / "tables").mkdir()
+    elsewhere = [outputs[0], *(path.rename(tmp_path / "tables" / path.name) for path in outputs[1:])]
+    folder = set_aside(state, elsewhere)
+    assert folder is not None and read_json(folder / "set_aside.json")["output"] == "../run/model.safetensors"
+    remove(elsewhere)
+    assert restore_finished(state, "good", elsewhere) and all(path.is_file() for path in elsewhere)
+
+
+def test_one_that_cannot_be_removed_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    for number in range(KEPT):
+        folder = set_aside(state, train(tmp_path / "run", f"id{number}"))
+        assert folder is not None
+        os.utime(folder / "set_aside.json", (number, number))
+    rmdir, refused = os.rmdir, []
+
+    def refuse(path: Any, **options: Any) -> None:
+        if Path(path).name == FOLDER:
+            refused.append(path)
+            raise PermissionError(13, "Permission denied", path)
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    assert set_aside(state, train(tmp_path / "run", "last")) == state / "last" / FOLDER and refused
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_the_main_process_alone_takes_back_and_all_know_it(
+    tmp_path: Path, main: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "propagate", True)
+    caplog.set_level("INFO")
+    outputs = train(tmp_path / "run", "good")
+    set_aside(tmp_path / "state", outputs)
+    remove(outputs)
+    args: Any = SimpleNamespace(state=tmp_path / "state", out=outputs[0], metrics=outputs[1], curves_csv=outputs[2])
+    ranks: Any = SimpleNamespace(main=main, any=lambda own: (own, "of any"))
+    assert take_back(args, "good", ranks) == (main, "of any")
+    assert outputs[0].exists() == main and (f"took back {outputs[0]}" in caplog.text) == main
 
 
 def test_an_incomplete_folder_is_not_taken_back(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ignet.losses.contrastive import prototypes
-from ignet.models.heads import GuidanceHead, ProjectionHead, PrototypeMemory
+from ignet.models.heads import FrozenClassifier, GuidanceHead, ProjectionHead, PrototypeMemory
 
 
 class TestGuidanceHead:
@@ -33,6 +34,14 @@ class TestProjectionHead:
         assert torch.allclose(F.normalize(raw, dim=1), head(features))
 
 
+class TestFrozenClassifier:
+    def test_holds_its_values_as_buffers_that_move_and_are_saved_but_not_trained(self):
+        weight, bias = np.ones((3, 2), np.float32), np.zeros(3, np.float32)
+        classifier = FrozenClassifier(weight, bias)
+        assert list(classifier.state_dict()) == ["weight", "bias"] and not list(classifier.parameters())
+        assert classifier.double().weight.dtype == torch.float64 and classifier.bias.tolist() == [0, 0, 0]
+
+
 class TestPrototypeMemory:
     def test_two_steps_by_hand(self):
         memory = PrototypeMemory(3, 2, momentum=0.75)
@@ -43,12 +52,12 @@ class TestPrototypeMemory:
         assert torch.allclose(memory.prototypes, torch.tensor([[0.75, 0.25], [0.0, 0.0], [0.6, 0.8]]))
 
     def test_is_state_and_not_trained(self):
-        memory = PrototypeMemory(3, 4)
+        memory = PrototypeMemory(3, 4, 0.9)
         z = F.normalize(torch.randn(5, 4), dim=1).requires_grad_()
         classes = torch.tensor([0, 1, 1, 2, 2])
         memory.update(z, classes, torch.ones(5, dtype=torch.bool))
         assert not list(memory.parameters()) and not memory.prototypes.requires_grad
-        restored = PrototypeMemory(3, 4)
+        restored = PrototypeMemory(3, 4, 0.9)
         restored.load_state_dict(memory.state_dict())
         assert torch.equal(restored.prototypes, prototypes(z.detach(), classes, torch.ones(5, dtype=torch.bool), 3)[0])
         assert restored.seen.all() and restored.seen.dtype == torch.bool

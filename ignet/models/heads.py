@@ -82,7 +82,7 @@ class PrototypeMemory(nn.Module):
     prototypes: Tensor
     seen: Tensor
 
-    def __init__(self, classes: int, channels: int, momentum: float = 0.9) -> None:
+    def __init__(self, classes: int, channels: int, momentum: float) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("prototypes", torch.zeros(classes, channels))

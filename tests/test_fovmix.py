@@ -215,6 +215,9 @@ class TestCheckDisjoint:
         check_disjoint([(3.0, -3.0), (0.0, 1.0)])  # counter-clockwise over pi
         with pytest.raises(ValueError, match="229 degrees overlap"):
             check_disjoint([(0.0, 4.0), (2.0, 3.0)])
+        check_disjoint([(-0.5, -0.4), (2 * np.pi - 0.3, 2 * np.pi - 0.2)])  # more than a turn apart
+        with pytest.raises(ValueError, match="overlap"):
+            check_disjoint([(-0.5, -0.4), (2 * np.pi - 0.45, 2 * np.pi - 0.2)])
 
     @settings(max_examples=100)
     @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0.01, 3)), min_size=1, max_size=5))

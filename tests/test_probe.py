@@ -50,7 +50,35 @@ def test_is_frozen_and_a_function_of_the_seed_alone() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("value", [0.0, 3.1])
+def test_the_recipe_by_hand() -> None:
+    """Three steps of AdamW on 5000 points, written out: 2048, 2048 and 904 of them, each point once."""
+    rng = np.random.default_rng(3)
+    features, labels = rng.normal(5, 2, (5000, 3)).astype(np.float32), (rng.random(5000) < 0.1).astype(np.int64)
+    probe = fit_probe(features, labels, 2, 4, 3, 7)
+    torch.manual_seed(7)
+    expected = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(expected.parameters(), lr=0.003, betas=(0.9, 0.999), weight_decay=0.001)
+    x, y = torch.from_numpy((features - features.mean(0)) / features.std(0)), torch.from_numpy(labels)
+    rarity = torch.tensor([1 / np.mean(labels == 0) ** 0.5, 1 / np.mean(labels == 1) ** 0.5], dtype=torch.float32)
+    for chosen in torch.randperm(5000).split(2048):
+        each = torch.nn.functional.cross_entropy(expected(x[chosen]), y[chosen], reduction="none")
+        loss = (each * rarity[y[chosen]]).sum() / rarity[y[chosen]].sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for one, other in zip(probe.layers.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-5, atol=1e-6)
+    torch.testing.assert_close(probe.deviation, torch.from_numpy(features.std(0)))
+
+
+def test_a_channel_of_tiny_values_is_as_good_as_any() -> None:
+    features, labels = ring_and_middle()
+    features = (features - [100, 0]).astype(np.float32) * np.float32(1e-9)
+    predicted = fit_probe(features, labels, 7, 32, 200, 0)(torch.from_numpy(features)).argmax(1)
+    assert (predicted.numpy() == labels).mean() > 0.98
+
+
+@pytest.mark.parametrize("value", [0.0, 3.1, 30000.1])
 def test_a_channel_that_is_constant_where_labels_are_is_not_blown_up_elsewhere(value: float) -> None:
     features, labels = ring_and_middle()
     features[:, 1] = value

@@ -95,6 +95,14 @@ def test_equal_predictions_give_equal_bytes(scans: Path, predictions: Path, writ
     assert (tmp_path / "again.zip").read_bytes() == written.read_bytes()
 
 
+def test_unpacked_anywhere_it_can_be_read_and_no_time_is_in_it(written: Path) -> None:
+    with zipfile.ZipFile(written) as file:
+        for entry in file.infolist():
+            mode = 0o40755 if entry.is_dir() else 0o100644
+            assert (entry.create_system, oct(entry.external_attr >> 16)) == (3, oct(mode)), entry.filename
+            assert (entry.external_attr & 0xFFFF, entry.date_time) == (0x10 * entry.is_dir(), (1980, 1, 1, 0, 0, 0))
+
+
 def without(*prefixes: str) -> Callable[[str, bytes], list[tuple[str, bytes]]]:
     return lambda name, data: [] if name in prefixes else [(name, data)]
 
@@ -122,10 +130,14 @@ FAULTS = [
     (first_label(put(0)), [f"{LABELS[0]}: found id 0 on 3 points"]),
     (first_label(put(99)), ["found id 99 on 3 points"]),
     (first_label(put(300)), ["found id 300 on 3 points"]),
+    (
+        first_label(lambda labels: np.arange(400, dtype="<u4") + 300),
+        [f"id {', '.join(map(str, range(300, 308)))} on 400"],
+    ),
     (first_label(lambda labels: np.arange(400, dtype="<u4") % 19 + 1), ["may be train ids"]),
     (
         lambda name, data: [(name, data), (f"__MACOSX/{name}", b"")] if name == LABELS[0] else [(name, data)],
-        ["found '__MACOSX/"],
+        ["found __MACOSX/sequences/11/predictions/000000.label, expected nothing but"],
     ),
     (lambda name, data: [(name.replace("21", "22"), data)], None),
     (lambda name, data: [(f"mine/{name}", data)], None),
@@ -198,11 +210,18 @@ def test_scans_must_be_there(scans: Path, monkeypatch: pytest.MonkeyPatch) -> No
         IgnetError, match=r"found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_od"
     ):
         scans_of(scans, None)
+    monkeypatch.setattr(submission, "TEST_SCANS", {"11": 1})
+    beyond = r"found 2 scans, 000001.bin beyond the benchmark's, expected 1, .*; remove what is too much"
+    with pytest.raises(IgnetError, match=beyond):
+        scans_of(scans, None)
+    monkeypatch.setattr(submission, "TEST_SCANS", {"11": 2})
+    assert scans_of(scans, None) == {"11": {"000000": 400, "000001": 400}}
     with pytest.raises(IgnetError, match="no such sequence"):
         scans_of(scans, ["12"])
-    path = kitti.scan_path(scans, "11", "000001")
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(IgnetError, match=r"000001\.bin: found 6399 bytes"):
+    for name in ("000000", "000001"):
+        path = kitti.scan_path(scans, "11", name)
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IgnetError, match=r"000000\.bin: found 6399 bytes"):
         scans_of(scans, SEQUENCES)
 
 

@@ -162,9 +162,9 @@ def _name_faults(path: Path, entries: Sequence[str], scans: Scans) -> list[str]:
     ]
     unknown = sorted({name for name in entries if not name.endswith("/")} - files - {DESCRIPTION})
     if unknown:
-        found = f"found '{unknown[0]}'" + (f" and {len(unknown) - 1} more files" if len(unknown) > 1 else "")
         faults.append(
-            f"{path}: {found}, expected nothing but sequences/NN/predictions/NNNNNN.label of the scans; leave them out"
+            f"{path}: found {named(unknown)}, expected nothing but sequences/NN/predictions/NNNNNN.label of the scans; "
+            "leave them out"
         )
     return faults
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from ignet.config.base import merge, read_yaml
-from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids, read_scan, scan_path
 from ignet.data.formats.source_images import SourceDataset
@@ -37,6 +37,7 @@ from ignet.errors import IgnetError
 from ignet.models.sparse.engine import ENGINES, minkowski_fault
 from ignet.models.sparse.voxels import voxelize
 from ignet.workflow.costs import TABLE, Rate, merge_rates, read_rates, write_rates
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.sizes import minkunet_work, occupied_voxels, segformer_work
 from ignet.workflow.work import adapt_load, pretrain_load, train_3d_load
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import snakemake.api
 import snakemake.cli  # noqa: F401  loaded for the processes that are split off
 
-from ignet.config.experiment import load_experiment  # noqa: F401
 from ignet.stage.identity import code_hash
 from ignet.workflow import dag
+from ignet.workflow.experiment import load_experiment  # noqa: F401
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 

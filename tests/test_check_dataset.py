@@ -15,13 +15,13 @@ from PIL import Image
 from spoilt_data import DEEP, SPOILT, calibration, remove
 
 from ignet.cli.main import main
-from ignet.config.experiment import load_experiment
 from ignet.data.check import headers, tree
 from ignet.data.check.dataset import check_dataset, describe, wanted_at, wanted_of
 from ignet.data.check.faults import Fault
 from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
 from ignet.data.formats.official import DOWNLOADS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
+from ignet.workflow.experiment import load_experiment
 
 FRAMES, POINTS = {"00": 3, "01": 5, "08": 4}, {"00": 400, "01": 500, "08": 300}
 TRAIN, VAL = frozenset({"scans", "images", "labels", "scribbles"}), frozenset({"scans", "images", "labels"})

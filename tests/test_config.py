@@ -7,11 +7,12 @@ import pytest
 from pydantic import BaseModel
 
 from ignet.config.base import RENAMED, merge, read_yaml, validate
-from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import Train3DConfig
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_correspondence, needs_features
 from ignet.train.terms.contrastive import Contrastive
+from ignet.workflow.experiment import load_experiment
 
 CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
 FOLDER = CONFIGS[0].parent

@@ -17,7 +17,6 @@ from test_stages_2d import NETWORK, write_source
 from two_processes import CASES
 
 from ignet.config.execution import ExecutionConfig, job_processes
-from ignet.config.experiment import load_experiment
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.lidar.batches import TrainingSamples
 from ignet.data.lidar.lidar_dataset import ScanSource
@@ -28,6 +27,7 @@ from ignet.models.segformer import load_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
+from ignet.workflow.experiment import load_experiment
 
 TESTS = Path(__file__).parent
 SCRIPTS = TESTS.parent / "workflow" / "scripts"

@@ -20,9 +20,9 @@ from test_own_sensor import write_object_frame
 
 from ignet.cli.main import make_parser
 from ignet.config.base import merge, read_yaml
-from ignet.config.experiment import load_experiment
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.models.segmentor3d import build_network, save_network
+from ignet.workflow.experiment import load_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from tiny_state import first_plans
 
-from ignet.config.experiment import load_experiment
 from ignet.data.features.pca import Basis, Classifier
 from ignet.data.features.store import FeatureWriter
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.tensor import ConfusionTensor, write_tensor
 from ignet.report.published import published_table
 from ignet.workflow.costs import TABLE, read_rates
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.facts import data_facts
 from ignet.workflow.plan import make_plan
 

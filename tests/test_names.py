@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ignet.config.experiment import load_experiment
 from ignet.data.check.dataset import check_dataset, describe, wanted_at
 from ignet.data.check.tree_names import sort_names, spellings
 from ignet.data.formats import kitti
@@ -20,6 +19,7 @@ from ignet.errors import IgnetError
 from ignet.evaluate.predictions import foreign_ids
 from ignet.evaluate.submission import scans_of
 from ignet.files.names import in_order, is_name, is_run, scan_of
+from ignet.workflow.experiment import load_experiment
 from ignet.world.files import number_of
 
 SEQUENCES = ("drive_A", "2013_05_28_drive_0002_sync")

@@ -16,10 +16,10 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake_command import snakemake_command
 
-from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
 from ignet.stage.scheduler import check_places
 from ignet.stage.script import Stage
+from ignet.workflow.experiment import load_experiment
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))

@@ -17,7 +17,7 @@ from tiny_state import first_plans
 from torch.utils.flop_counter import FlopCounterMode
 
 from ignet.config.execution import GPU_STAGES
-from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
 from ignet.errors import IgnetError
@@ -26,6 +26,7 @@ from ignet.models.segformer import build_segmenter
 from ignet.models.segmentor3d import build_network
 from ignet.workflow.costs import GPUS, UTILISATION, Rate, cost, merge_rates, read_rates, write_rates
 from ignet.workflow.dag import Plan as Jobs
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.facts import SEMANTICKITTI_FRAMES, data_facts
 from ignet.workflow.plan import CPU, GPU, Plan, list_schedule, make_plan, paths
 from ignet.workflow.plan_text import plan_text

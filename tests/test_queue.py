@@ -13,8 +13,8 @@ import pytest
 import yaml
 from tiny_state import CONFIG, plans
 
-from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.planned import KEPT, Planned, refuse_unplanned, take_plan, write_plan
 
 ROOT = Path(__file__).parents[1]

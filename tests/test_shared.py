@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ignet.config.base import merge, read_yaml
-from ignet.config.experiment import ExperimentConfig, load_experiment
+from ignet.config.experiment import ExperimentConfig
 from ignet.errors import IgnetError
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.shared_results import find_artifacts, link_artifacts
 
 CONFIG = Path(__file__).parents[1] / "config"

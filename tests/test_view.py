@@ -18,7 +18,6 @@ from tiny_state import CONFIG
 from ignet.cli.main import main
 from ignet.cli.view import latest
 from ignet.config.base import read_yaml
-from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
 from ignet.train.curves import Curves
@@ -26,6 +25,7 @@ from ignet.view.curves import as_curve, events_folder
 from ignet.view.server import make_server
 from ignet.view.status import Status
 from ignet.workflow.costs import read_rates
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.facts import data_facts
 from ignet.workflow.progress import DONE, RUNNING, STOPPED, WAITING, is_locked, job_progress, look
 from ignet.workflow.schedule import FILE, Scheduled, read_schedule, record_schedule

@@ -90,8 +90,8 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml
-    from ignet.config.experiment import load_experiment
     from ignet.data.check.dataset import wanted_of
+    from ignet.workflow.experiment import load_experiment
 
     name = " ".join(map(str, files))
     experiment = load_experiment(reduce(merge, map(read_yaml, files)), name)

@@ -26,9 +26,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def _plan(args: argparse.Namespace) -> int:
     from ignet.config.base import read_yaml
-    from ignet.config.experiment import load_experiment
     from ignet.workflow.costs import TABLE, read_rates
     from ignet.workflow.dag import first_plan
+    from ignet.workflow.experiment import load_experiment
     from ignet.workflow.facts import data_facts
     from ignet.workflow.plan import make_plan
     from ignet.workflow.plan_text import plan_text

@@ -11,8 +11,8 @@ from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_
 
 from ignet.config.base import Section, merge, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
-from ignet.config.evaluation import CompareConfig, Control, EvaluateConfig, FiguresConfig, PredictConfig, Statement
-from ignet.config.execution import ExecutionConfig, job_processes
+from ignet.config.evaluation import CompareConfig, EvaluateConfig, FiguresConfig, PredictConfig
+from ignet.config.execution import ExecutionConfig
 from ignet.config.folder import OutputFolder
 from ignet.config.projection import ProjectionConfig
 from ignet.config.report import ReportConfig
@@ -22,7 +22,6 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
 from ignet.errors import IgnetError
 from ignet.files.names import is_run
-from ignet.train.needs import needs_features
 
 SOURCE_NETWORK = "source"
 """Name of the pretrained 2D network where an adapted one may be named."""
@@ -127,13 +126,7 @@ class ExperimentConfig(Section):
         if name not in self.runs:
             raise IgnetError(f"runs: found no '{name}', expected one of {sorted(self.runs)}")
         override = {key: value for key, value in self.runs[name].items() if key != "seeds"}
-        settings = validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
-        if needs_features(settings) and settings.features not in (SOURCE_NETWORK, *self.adaptations):
-            known = [SOURCE_NETWORK, *sorted(self.adaptations)]
-            raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
-        self._check_teacher(name, settings)
-        self._check_labels_of_features(name, settings)
-        return settings
+        return validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
         """Seeds of one run: its own ``seeds``, else the experiment's.
@@ -146,115 +139,3 @@ class ExperimentConfig(Section):
             return _SEEDS.validate_python(seeds)
         except ValidationError:
             raise IgnetError(f"runs.{name}.seeds: found {seeds!r}, expected a list of whole numbers >= 0") from None
-
-    def _check_teacher(self, name: str, settings: Train3DConfig) -> None:
-        """A run that learns from another's predictions needs that run, with the same seeds, and no circle."""
-        teacher, path = settings.pseudo_labels_of, [name]
-        while teacher is not None:
-            if teacher not in self.runs or teacher in path:
-                known = sorted(set(self.runs) - set(path))
-                raise IgnetError(
-                    f"runs.{path[-1]}.pseudo_labels_of: found '{teacher}', expected another run that is no "
-                    f"successor: {known}"
-                )
-            if missing := set(self.run_seeds(name)) - set(self.run_seeds(teacher)):
-                raise IgnetError(
-                    f"runs.{name}.seeds: {sorted(missing)} are no seeds of '{teacher}', whose predictions it "
-                    "learns from"
-                )
-            path.append(teacher)
-            teacher = self.runs[teacher].get("pseudo_labels_of")
-
-    def _check_labels_of_features(self, name: str, settings: Train3DConfig) -> None:
-        """A semi-supervised run's 2D network has seen no label of a frame that the run counts as unlabelled."""
-        if settings.labelled_frames is None or not needs_features(settings) or settings.features == SOURCE_NETWORK:
-            return
-        network, allowed = self.adaptation(settings.features), settings.labelled_frames
-        seen = network.labelled_frames
-        if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
-            frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
-            raise IgnetError(
-                f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with "
-                f"labels that the run's labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an "
-                f"adaptation with labelled_frames {allowed} or supervision none"
-            )
-
-
-def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
-    """Validate a whole experiment, each adaptation and run included.
-
-    Raises:
-        IgnetError: one line that names the key, what was found and what was expected.
-    """
-    values = _with_null(values)
-    experiment = validate(ExperimentConfig, values, where)
-    for name in experiment.adaptations:
-        experiment.adaptation(name)
-    for name in experiment.runs:
-        experiment.run(name)
-        experiment.run_seeds(name)
-    runs, networks = (_set_to_null(values, key) for key in ("runs", "adaptations"))
-    _check_comparison(experiment, runs, networks)
-    _check_batches(experiment)
-    return _without_claims_about(experiment, runs, networks)
-
-
-def _set_to_null(values: dict[str, Any], key: str) -> set[str]:
-    return {name for name, value in values.get(key, {}).items() if value is None}
-
-
-def _with_null(value: Any) -> Any:
-    """Snakemake's ``--config`` hands on nested values as text.
-
-    Numbers in text are understood where a number is expected, null is not.
-    """
-    if isinstance(value, dict):
-        return {key: _with_null(part) for key, part in value.items()}
-    return None if value == "null" else value
-
-
-def _check_batches(experiment: ExperimentConfig) -> None:
-    """Processes share a batch, so each needs a part of it."""
-    batches = {"pretrain_2d": ("pretrain_2d", experiment.pretrain_2d.batch)}
-    batches |= {
-        f"adaptations.{name}": ("adapt_2d", experiment.adaptation(name).batch) for name in experiment.adaptations
-    }
-    batches |= {f"runs.{name}": ("train_3d", experiment.run(name).batch) for name in experiment.runs}
-    for where, (stage, batch) in batches.items():
-        processes = job_processes(experiment.execution, stage)
-        if batch < processes:
-            raise IgnetError(
-                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower "
-                "execution.gpus or processes"
-            )
-
-
-def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], left_out_networks: set[str]) -> None:
-    """Controls and statements name runs, or 2D networks, of the experiment, or such as were taken out of it."""
-    runs, networks = {*experiment.runs, *left_out_runs}, {SOURCE_NETWORK, *experiment.adaptations, *left_out_networks}
-    claims, controls = experiment.compare.statements, experiment.compare.controls
-    pairs: list[tuple[str, Control | Statement]] = [(f"controls.{n}", pair) for n, pair in enumerate(controls)]
-    pairs += [(f"statements.{n}", pair) for n, pair in enumerate(claims)]
-    for where, pair in pairs:
-        known = _of_its_kind(pair, runs, networks)
-        for key in ("run", "against"):
-            if (name := getattr(pair, key)) not in known:
-                raise IgnetError(f"compare.{where}.{key}: found '{name}', expected one of {sorted(known)}")
-        if pair.run == pair.against:
-            raise IgnetError(f"compare.{where}: '{pair.run}' is compared with itself; name another in 'against'")
-
-
-def _without_claims_about(experiment: ExperimentConfig, runs: set[str], networks: set[str]) -> ExperimentConfig:
-    """The experiment without the controls and statements about runs and 2D networks that were taken out of it."""
-
-    def stays(pair: Control | Statement) -> bool:
-        return not {pair.run, pair.against} & _of_its_kind(pair, runs, networks)
-
-    compare = experiment.compare
-    kept = {"controls": tuple(filter(stays, compare.controls)), "statements": tuple(filter(stays, compare.statements))}
-    return experiment.model_copy(update={"compare": compare.model_copy(update=kept)})
-
-
-def _of_its_kind(pair: Control | Statement, runs: set[str], networks: set[str]) -> set[str]:
-    """The names that a comparison draws from: some statements are about 2D networks, all else about runs."""
-    return networks if isinstance(pair, Statement) and pair.networks else runs

@@ -10,8 +10,6 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added
 from ignet.config.optimizer import OptimizerConfig
-from ignet.train.needs import uses_unlabelled
-from ignet.train.terms.registry import TERMS
 
 
 class LocalContextConfig(Section):
@@ -248,13 +246,6 @@ class Train3DConfig(OptimizerConfig):
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")
-    def _known_terms(self) -> "Train3DConfig":
-        known = sorted(kind.name for kind in TERMS if kind.section == "terms")
-        if unknown := sorted(set(self.terms) - set(known)):
-            raise ValueError(f"terms: found {unknown}, which have no key of their own here; expected of {known}")
-        return self
-
-    @model_validator(mode="after")
     def _pseudo(self) -> "Train3DConfig":
         if (self.supervision == "pseudo") != (self.pseudo_labels_of is not None):
             raise ValueError("supervision 'pseudo' and pseudo_labels_of belong together; give both or neither")
@@ -262,15 +253,6 @@ class Train3DConfig(OptimizerConfig):
             raise ValueError(
                 f"labelled_frames is {self.labelled_frames}, but pseudo-labels join the scribbles of all scans; take "
                 "supervision 'dense' or 'scribbles', or leave labelled_frames out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _mixed_batch(self) -> "Train3DConfig":
-        if self.labelled_frames and uses_unlabelled(self) and self.batch == 1:
-            raise ValueError(
-                f"labelled_frames is {self.labelled_frames} and batch is 1, so that every second step would see no "
-                "label at all; take an even batch, half of which is labelled"
             )
         return self
 

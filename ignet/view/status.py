@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ignet.config.experiment import load_experiment
 from ignet.errors import IgnetError
 from ignet.report.html.charts import chart, curve_charts, run_styles
 from ignet.report.html.costs import duration
 from ignet.view.curves import CurveReader
 from ignet.workflow.costs import read_rates
+from ignet.workflow.experiment import load_experiment
 from ignet.workflow.facts import Facts, data_facts
 from ignet.workflow.progress import DONE, RUNNING, STOPPED, Progress, look
 from ignet.workflow.schedule import Schedule, read_schedule

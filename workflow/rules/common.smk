@@ -11,7 +11,8 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from ignet.config.base import canonical_json, read_yaml
-from ignet.config.experiment import SOURCE_NETWORK, load_experiment
+from ignet.config.experiment import SOURCE_NETWORK
+from ignet.workflow.experiment import load_experiment
 from ignet.log import speak_any_locale
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ignet.errors import IgnetError
 from ignet.train.terms.base import Term
 from ignet.train.terms.baseline import Consistency, CrossEntropy, Lovasz
 from ignet.train.terms.contrastive import Contrastive
@@ -20,5 +21,12 @@ TERMS: tuple[type[Term], ...] = (
 
 
 def active_terms(settings: "Train3DConfig") -> list[Term]:
-    """The terms whose weight is above 0, in the order of `TERMS`."""
+    """The terms whose weight is above 0, in the order of `TERMS`.
+
+    Raises:
+        IgnetError: ``terms`` of the settings names one that is not there.
+    """
+    known = {kind.name for kind in TERMS if kind.section == "terms"}
+    if unknown := sorted(settings.terms.keys() - known):
+        raise IgnetError(f"terms: found {unknown}, which have no key of their own here; expected of {sorted(known)}")
     return [term for term in (kind(settings) for kind in TERMS) if term.weight > 0]

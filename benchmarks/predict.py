@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_3d import BackboneConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.predict.folder import Reading, predict_files
 from ignet.predict.point_files import read_points, write_prediction
@@ -27,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = BackboneConfig(voxel=args.voxel)
-        save_network(folder / "model.safetensors", build_network(settings), settings, "torch")
+        save_network(folder / "model.safetensors", build_network(settings, label_set=SEMANTICKITTI), settings, "torch")
         network = load(folder, args.device)
         pairs = [(folder / f"{n}.bin", folder / "out" / f"{n}.label") for n in range(args.scans)]
         for scan, _ in pairs:

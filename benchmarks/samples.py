@@ -36,6 +36,7 @@ from ignet.data.formats.kitti import (
     scan_path,
     scribble_path,
 )
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar import batches as dataset
 from ignet.data.lidar import lidar_dataset as scan_source
 from ignet.data.lidar.batches import TrainingSamples
@@ -139,12 +140,12 @@ def main() -> None:
         few_labels(root, frames, Path(name))
         mix, counts = FOVMixConfig(probability=1.0), []
         for words, context in (("without", None), ("with", LocalContextConfig(dropout=0.0))):
-            source = ScanSource(root, frames, "scribbles", Path(name), files)
+            source = ScanSource(root, frames, "scribbles", Path(name), files, label_set=SEMANTICKITTI)
             samples = TrainingSamples(
                 source,
                 1,
                 0,
-                collate_for(MinkUNetConfig(voxel=options.voxel, local_context=context)),
+                collate_for(MinkUNetConfig(voxel=options.voxel, local_context=context), label_set=SEMANTICKITTI),
                 mix,
                 AugmentConfig(),
                 label_dropout=context and context.dropout,

@@ -15,6 +15,7 @@ import torch
 from sparse_engines import milliseconds, synthetic_scan
 
 from ignet.config.training_3d import MinkUNetConfig, Train3DConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device
 from ignet.models.segmentor3d import build_network
@@ -60,7 +61,7 @@ def main() -> None:
     backbone = MinkUNetConfig(stem=widths[0], encoder=tuple(widths[1:5]), decoder=tuple(widths[5:]))
     engine = resolve_engine("auto", device)
     settings = Train3DConfig(backbone=backbone, batch=arguments.batch)
-    objective = Objective3D(build_network(backbone), settings, engine, ranks=ranks).to(device)
+    objective = Objective3D(build_network(backbone, label_set=SEMANTICKITTI), settings, engine, ranks=ranks).to(device)
     compute_losses = ranks.wrap(objective)
     optimizer = torch.optim.AdamW(objective.student.parameters(), 1e-3)
     batch = make_batch(

@@ -32,6 +32,7 @@ from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids, read_scan, scan_path
 from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
 from ignet.models.sparse.engine import ENGINES, minkowski_fault
@@ -328,7 +329,7 @@ class Bench:
                 )
                 teacher = "with" if run == "ignet" else "without"
                 words = f"{self.backbone_words(settings)}, batch {settings.batch}, {teacher} teacher"
-                load = train_3d_load(settings, self.points, self.shares)
+                load = train_3d_load(settings, SEMANTICKITTI, self.points, self.shares)
                 self.rate(
                     "train_3d", lambda i, s=settings: self.train_3d(s, i), self.steps, load, "step", words, engine
                 )  # type: ignore[misc]
@@ -346,7 +347,7 @@ class Bench:
                 )
                 return self.run("predict", experiment.predict.canonical(), *where, *out, device=str(self.device))
 
-            load = minkunet_work(experiment.train_3d.backbone, self.points, self.shares)
+            load = minkunet_work(experiment.train_3d.backbone, SEMANTICKITTI, self.points, self.shares)
             self.rate("predict", predict, self.frames, load, "scan", self.backbone_words(experiment.train_3d), engine)
 
         def evaluate(i: int) -> float:

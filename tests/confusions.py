@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.evaluate.tensor import ConfusionTensor
 
 NAMES = {"range": ("0-10 m", "10+ m"), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
@@ -22,9 +22,10 @@ def tensor(car, pole=0.5, boundary=None, scans=4, sequence="08", jitter=None):
     shares += np.zeros(scans).reshape(-1, 1, 1, 1) if jitter is None else np.reshape(jitter, (-1, 1, 1, 1))
     for name, share in (("car", shares), ("pole", np.full_like(shares, pole))):
         right = np.rint(share * POINTS).astype(np.int64)
-        counts[..., SEMANTICKITTI.classes.index(name), SEMANTICKITTI.classes.index(name)] = right
-        counts[..., SEMANTICKITTI.classes.index(name), 19] = POINTS - right
-    return ConfusionTensor(tuple(f"{sequence}/{n:06d}" for n in range(scans)), NAMES, counts)
+        counts[..., LABELS.classes.index(name), LABELS.classes.index(name)] = right
+        counts[..., LABELS.classes.index(name), 19] = POINTS - right
+    frames = tuple(f"{sequence}/{n:06d}" for n in range(scans))
+    return ConfusionTensor(frames, NAMES, counts, LABELS.classes, LABELS.small_objects)
 
 
 def by_seed(runs):

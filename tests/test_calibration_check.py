@@ -12,6 +12,7 @@ from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
 from ignet.data.formats.kitti import Calibration
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.world.camera import KITTI_RIG, VAN_RIG, Rig
 
 CALIB = Path("calib.txt")
@@ -213,12 +214,15 @@ def test_the_first_scans_may_see_nothing(make_tree) -> None:
         if frame != "000003":  # not among the first scans that are looked at
             points[:, 0] = -np.abs(points[:, 0]) - 1
         points.tofile(path)
-    assert kinds(check_sequence(root, "00", ("scans", "images"), deep=False).faults) == ([], [])
+    assert kinds(check_sequence(root, "00", ("scans", "images"), deep=False, label_set=SEMANTICKITTI).faults) == (
+        [],
+        [],
+    )
     path = kitti.scan_path(root, "00", "000003")
     points = kitti.read_scan(path)
     points[:, 0] = -np.abs(points[:, 0]) - 1
     points.tofile(path)
-    (fault,) = check_sequence(root, "00", ("scans", "images"), deep=False).faults
+    (fault,) = check_sequence(root, "00", ("scans", "images"), deep=False, label_set=SEMANTICKITTI).faults
     assert fault.kind == "calibration-view" and "no point of 12 scans" in str(fault)
 
 

@@ -13,6 +13,7 @@ import pytest
 from ignet.data.check.manifest import write_manifest
 from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.formats import kitti
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
 
@@ -20,7 +21,7 @@ from ignet.files.atomic import read_json, write_json
 def check(
     root: Path, sequence: str = "00", wanted: tuple[str, ...] = ("scans", "images", "labels", "scribbles")
 ) -> SequenceReport:
-    report = check_sequence(root, sequence, wanted)
+    report = check_sequence(root, sequence, wanted, label_set=SEMANTICKITTI)
     assert not any("\n" in str(fault) for fault in report.faults)
     return report
 
@@ -125,7 +126,7 @@ def test_fingerprint_follows_content(tiny_tree: Path) -> None:
 def test_manifest_has_a_row_for_each_frame(tiny_tree: Path, tmp_path: Path) -> None:
     for sequence, role in (("08", "val"), ("00", "train")):
         write_json(tmp_path / f"{sequence}.json", {"role": role, **check(tiny_tree, sequence).as_json()})
-    write_manifest(tmp_path / "manifest.csv", [tmp_path / "08.json", tmp_path / "00.json"])
+    write_manifest(tmp_path / "manifest.csv", [tmp_path / "08.json", tmp_path / "00.json"], label_set=SEMANTICKITTI)
     with (tmp_path / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["sequence"], row["frame"], row["role"]) for row in rows] == [
@@ -152,7 +153,7 @@ def test_manifest_counts_the_scribbles_that_trainings_see(tiny_tree: Path, tmp_p
         for sequence, role, kinds in (("00", "train", wanted), ("08", "val", ("scans", "images", "labels"))):
             files.append(tmp_path / f"{sequence}.json")
             write_json(files[-1], {"role": role, **check(tiny_tree, sequence, kinds).as_json()})
-        assert write_manifest(tmp_path / "manifest.csv", files, simulated) == []
+        assert write_manifest(tmp_path / "manifest.csv", files, simulated, label_set=SEMANTICKITTI) == []
         with (tmp_path / "manifest.csv").open() as file:
             return [(row["frame"], row["scribbled"], row["scribbles"]) for row in csv.DictReader(file)]
 
@@ -185,7 +186,7 @@ def test_manifest_tells_of_doubts(make_tree: Callable[..., Path], tmp_path: Path
                 np.where(np.arange(len(raw)) % 10 == 5, raw, 0).astype("<u4").tofile(path)
         files.append(tmp_path / f"{sequence}.json")
         write_json(files[-1], {"role": "train", **check(root, sequence, ("scans", "images", "labels")).as_json()})
-    own, other = write_manifest(tmp_path / "manifest.csv", files)
+    own, other = write_manifest(tmp_path / "manifest.csv", files, label_set=SEMANTICKITTI)
     assert own.startswith(f"{root}/sequences/01/labels: found ") and "most of them in dense labels" in own
     assert other.startswith("sequences/01/labels: found ") and "as in the other sequences" in other
 
@@ -200,9 +201,9 @@ def test_manifest_of_something_else(tiny_tree: Path, tmp_path: Path) -> None:
     ):
         write_json(tmp_path / "bad.json", content)
         with pytest.raises(IgnetError, match=rf"bad\.json: .*{said}"):
-            write_manifest(tmp_path / "manifest.csv", [tmp_path / "bad.json"])
+            write_manifest(tmp_path / "manifest.csv", [tmp_path / "bad.json"], label_set=SEMANTICKITTI)
     with pytest.raises(IgnetError, match="00 is given twice"):
-        write_manifest(tmp_path / "manifest.csv", [good, good])
+        write_manifest(tmp_path / "manifest.csv", [good, good], label_set=SEMANTICKITTI)
     assert not (tmp_path / "manifest.csv").exists()
 
 
@@ -241,7 +242,7 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
 
 
 def test_real_sequences(kitti_sample: Path) -> None:
-    report = check_sequence(kitti_sample, "06", ("scans", "images", "labels"))
+    report = check_sequence(kitti_sample, "06", ("scans", "images", "labels"), label_set=SEMANTICKITTI)
     assert report.faults == []
     assert [facts.points for facts in report.frames] == [123020, 120303]
     counts = np.sum([facts.class_counts for facts in report.frames], axis=0)

@@ -22,6 +22,7 @@ from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
 from ignet.data.formats.official import DOWNLOADS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.workflow.experiment import load_experiment
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 
 FRAMES, POINTS = {"00": 3, "01": 5, "08": 4}, {"00": 400, "01": 500, "08": 300}
 TRAIN, VAL = frozenset({"scans", "images", "labels", "scribbles"}), frozenset({"scans", "images", "labels"})
@@ -40,7 +41,7 @@ def data(make_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pat
 def faults(
     root: Path, complete: bool = True, deep: bool = False, wanted: dict[str, frozenset[str]] = WANTED
 ) -> list[Fault]:
-    found = check_dataset(root, wanted, complete, deep, workers=2).faults
+    found = check_dataset(root, wanted, complete, deep, workers=2, label_set=SEMANTICKITTI).faults
     for fault in found:
         text = str(fault)
         assert "\n" not in text and ", expected " in text and "; " in text and text.startswith(str(fault.path))
@@ -53,7 +54,7 @@ def test_a_whole_dataset_has_none(data: Path) -> None:
     for deep in (False, True):
         for complete in (False, True):
             assert faults(data, complete, deep) == []
-    report = check_dataset(data, WANTED, True, True)
+    report = check_dataset(data, WANTED, True, True, label_set=SEMANTICKITTI)
     assert report.faults.doubts == []
     assert report.counts() == {"scans": 12, "images": 12, "labels": 12, "scribbles": 8}
     assert "12 scans, 12 images, 12 label files, 8 scribble files (everything read)\nno fault" in describe(report)
@@ -88,7 +89,7 @@ def test_a_deep_check_finds(
 def test_images_of_another_size_with_the_same_calibration(data: Path) -> None:
     for path in sorted((data / "sequences/01/image_2").iterdir()):
         cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (60, 30)))
-    report = check_dataset(data, WANTED)
+    report = check_dataset(data, WANTED, label_set=SEMANTICKITTI)
     assert report.faults == []
     assert [(doubt.kind, doubt.path) for doubt in report.faults.doubts] == [
         ("calibration-p2", data / "sequences/01/calib.txt")
@@ -379,9 +380,11 @@ def test_at_least_25_kinds_are_injected() -> None:
 
 
 def test_real_frames(kitti_sample: Path) -> None:
-    report = check_dataset(kitti_sample, wanted_at(kitti_sample, part=True), deep=True, workers=2)
+    report = check_dataset(
+        kitti_sample, wanted_at(kitti_sample, part=True), deep=True, workers=2, label_set=SEMANTICKITTI
+    )
     assert report.faults == report.faults.doubts == []
     assert report.counts()["scans"] == report.counts()["images"] == 18
-    found = check_dataset(kitti_sample, wanted_at(kitti_sample, part=False), complete=True)
+    found = check_dataset(kitti_sample, wanted_at(kitti_sample, part=False), complete=True, label_set=SEMANTICKITTI)
     assert sum(fault.kind == "missing" for fault in found.faults) == 27
     assert {fault.path.name for fault in found.faults if fault.kind == "no-sequence"} == {"03", "08"}

@@ -19,6 +19,7 @@ from ignet.cli.completion import SHELLS, script
 from ignet.cli.main import INTERRUPTED, NOBODY_READS, main, make_parser
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.importers.registry import LAYOUTS
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,7 +107,7 @@ def test_the_codes_of_the_page_are_those_of_the_help() -> None:
 @pytest.mark.parametrize("points", [0, 50])
 def test_predict(points: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
-    save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
+    save_network(tmp_path / "model.safetensors", build_network(settings, label_set=SEMANTICKITTI), settings, "torch")
     (np.random.default_rng(0).random((points, 4), np.float32) * np.float32([9, 9, 2, 1])).tofile(tmp_path / "scan.bin")
     paths = [tmp_path / "scan.bin", "--weights", tmp_path / "model.safetensors", "--out", tmp_path / "scan.label"]
     code = code_of("predict", *paths, "--device", "cpu", "--json")

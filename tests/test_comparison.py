@@ -1,6 +1,7 @@
 """Comparison of runs: tables, plots and verdicts against figures worked by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,12 +102,28 @@ def test_an_interval_covers_what_varies():
     assert (paired.low, paired.high) == pytest.approx([100 * 0.1 / 19] * 2)
 
 
+def test_classes_are_those_of_the_evaluation():
+    crops, small = tuple(f"crop {number}" for number in range(19)), ("crop 3",)
+    runs = Comparison([("ours", 0, replace(tensor(0.5), classes=crops, small_objects=small))], draws=100)
+    assert tuple(runs.iou("ours")[0]) == tuple(runs.points_of_class()) == crops
+    assert [row[0] for row in class_table(runs).rows] == list(crops)
+    assert slice_table(runs).notes[-1] == "small objects: crop 3"
+    without = Comparison([("ours", 0, replace(tensor(0.5), small_objects=()))], draws=100)
+    assert without.slices == runs.slices[:-1]
+    assert len(slice_table(without).notes) == 1
+    with pytest.raises(IgnetError, match="'small': not evaluated"):
+        without.miou("ours", "small")
+
+
 def test_unknown_slices_and_other_points_are_named(runs):
     with pytest.raises(IgnetError, match=r"'range:9 m': not evaluated, expected one of .*'range:0-10 m'.*'small'"):
         runs.difference("ignet", "baseline", "range:9 m")
     for other in (tensor(0.5, scans=3), tensor(0.5, sequence="09")):
         with pytest.raises(IgnetError, match=r"run b seed 3 was evaluated on .* run a seed 0 on"):
             Comparison([("a", 0, tensor(0.5)), ("b", 3, other)])
+    with pytest.raises(IgnetError, match="or with other labels"):
+        renamed = replace(tensor(0.5), classes=("bus", *LABELS.classes[1:]))
+        Comparison([("a", 0, tensor(0.5)), ("b", 3, renamed)])
     changed = tensor(0.5)
     changed.counts[0, 0, 0, 0, 0] += 1
     with pytest.raises(IgnetError, match="same sequences, labels and ranges"):

@@ -17,7 +17,7 @@ CAR, ROAD = 0, 8
 def test_from_above_left_is_left_and_forward_is_up() -> None:
     panel = Figure().subplots()
     points = np.array([[10, 4, 0, 0], [5, -2, 1, 0], [99, 0, 0, 0]], np.float32)
-    SHEET["_draw_from_above"](panel, points, np.array([CAR, ROAD, CAR], np.uint8), 20)
+    SHEET["_draw_from_above"](panel, points, np.array([CAR, ROAD, CAR], np.uint8), 20, SEMANTICKITTI)
     (dots,) = panel.collections
     assert dots.get_offsets().tolist() == [[-4, 10], [2, 5]]
     np.testing.assert_allclose(dots.get_facecolors()[:, :3], SEMANTICKITTI.colors[[CAR, ROAD]] / 255)
@@ -26,7 +26,7 @@ def test_from_above_left_is_left_and_forward_is_up() -> None:
 
 def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tree: Path) -> None:
     part = Figure().subfigures()
-    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0)
+    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0, SEMANTICKITTI)
     panels = {panel.get_xlabel().split(" ")[0]: panel for panel in part.axes}
     frame = "000001"
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", frame))
@@ -52,6 +52,6 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
 
 def test_share_of_scribbled_points_is_said(tiny_tree: Path) -> None:
     part = Figure().subfigures()
-    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0)
+    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0, SEMANTICKITTI)
     labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.scribble_path(tiny_tree, "00", "000001")), "")
     assert f"scribbles on {(labels != 255).mean():.1%} of the points" in [panel.get_xlabel() for panel in part.axes]

@@ -26,7 +26,7 @@ FRAMES = {"00": ["000000", "000001", "000002"], "03": ["000000", "000004"]}
 OFF = FOVMixConfig()
 STILL = AugmentConfig(rotation=0, flip=False, scale=0, noise=0)
 VOXEL = 0.2
-FINE = collate_for(MinkUNetConfig(voxel=1e-3))
+FINE = collate_for(MinkUNetConfig(voxel=1e-3), label_set=SEMANTICKITTI)
 
 
 class Tree:
@@ -86,7 +86,7 @@ class Tree:
             "correspondence": self.correspondence,
             "features": self.features,
         }
-        return ScanSource(self.root, **{**arguments, **changes})
+        return ScanSource(self.root, **{**arguments, **changes}, label_set=SEMANTICKITTI)
 
 
 def feature_of(remission: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def samples(
     context: LocalContextConfig | None = None,
     **more,
 ):
-    collate = collate_for(MinkUNetConfig(voxel=VOXEL, local_context=context))
+    collate = collate_for(MinkUNetConfig(voxel=VOXEL, local_context=context), label_set=SEMANTICKITTI)
     dropout = context.dropout if context else None
     return TrainingSamples(source, batch, seed, collate, fovmix, augment, label_dropout=dropout, **more)
 
@@ -152,7 +152,7 @@ class TestScanSource:
         copy = scan_path(tmp_path, "00", "000000")
         copy.parent.mkdir(parents=True)
         copy.write_bytes(scan_path(tree.root, "00", "000000").read_bytes())
-        source = ScanSource(tmp_path, {"00": ["000000"]}, "scribbles", tree.root / "drawn")
+        source = ScanSource(tmp_path, {"00": ["000000"]}, "scribbles", tree.root / "drawn", label_set=SEMANTICKITTI)
         assert np.array_equal(source.load(0).labels, tree.scribbles[0])
 
     def test_without_camera_and_features(self, tree):
@@ -226,7 +226,7 @@ class TestScanSource:
         path.parent.mkdir(parents=True)
         np.array([[1, 2, 3, 0], [np.nan, 0, 0, 0], [0, np.inf, 0, 0]], np.float32).tofile(path)
         with pytest.raises(IgnetError, match=r"000000\.bin: found 2 points that are not finite"):
-            ScanSource(tmp_path, {"00": ["000000"]}, "dense").load(0)
+            ScanSource(tmp_path, {"00": ["000000"]}, "dense", label_set=SEMANTICKITTI).load(0)
 
     def test_correspondence_of_another_scan(self, tree, tmp_path):
         with CorrespondenceWriter(tmp_path / "00.h5") as writer:
@@ -274,7 +274,16 @@ class TestScanSource:
                     copy.write_bytes(
                         path(tree.root / "drawn" if path is scribble_path else tree.root, sequence, frame).read_bytes()
                     )
-        source = ScanSource(tmp_path, FRAMES, supervision, None, tree.correspondence, tree.features, labelled=labelled)
+        source = ScanSource(
+            tmp_path,
+            FRAMES,
+            supervision,
+            None,
+            tree.correspondence,
+            tree.features,
+            labelled=labelled,
+            label_set=SEMANTICKITTI,
+        )
         assert [pool.tolist() for pool in source.pools] == [[1, 4], [0, 2, 3]]
         for number in range(5):
             sample, whole = source.load(number), tree.source(supervision=supervision).load(number)
@@ -600,7 +609,12 @@ def test_rows_of_features_are_those_of_their_points(feature_of):
 def test_real_scans(kitti_sample):
     frames = {"00": ["000000", "000009"]}
     dataset = TrainingSamples(
-        ScanSource(kitti_sample, frames, "dense"), 2, 0, collate_for(MinkUNetConfig(voxel=0.05)), OFF, AugmentConfig()
+        ScanSource(kitti_sample, frames, "dense", label_set=SEMANTICKITTI),
+        2,
+        0,
+        collate_for(MinkUNetConfig(voxel=0.05), label_set=SEMANTICKITTI),
+        OFF,
+        AugmentConfig(),
     )
     batch = dataset[0]
     assert len(batch.labels) > 200_000 and 50_000 < len(batch.student.coordinates) < len(batch.labels)

@@ -21,6 +21,7 @@ from test_own_sensor import write_object_frame
 from ignet.cli.main import make_parser
 from ignet.config.base import merge, read_yaml
 from ignet.config.training_3d import MinkUNetConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.workflow.experiment import load_experiment
 
@@ -154,7 +155,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.full(400, 40, "<u4").tofile(predictions / f"{scan.stem}.label")
     settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(
-        folder / "results/demo/train_3d/ignet/seed0/model.safetensors", build_network(settings), settings, "torch"
+        folder / "results/demo/train_3d/ignet/seed0/model.safetensors",
+        build_network(settings, label_set=SEMANTICKITTI),
+        settings,
+        "torch",
     )
     values = read_yaml(ROOT / "config" / "demo.yaml")
     (folder / "my-experiment.yaml").write_text(

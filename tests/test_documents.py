@@ -72,9 +72,9 @@ def files(tmp_path: Path) -> list[Path]:
     with FeatureWriter(tmp_path / "features.h5", 3, "int8", np.ones(3, np.float32), {}, classifier, basis) as store:
         store.add("000000", index, feature)
     names = {"range": ("0+ m",), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
-    write_tensor(
-        tmp_path / "confusion.h5", ConfusionTensor(("08/000000",), names, np.ones((1, 1, 2, 2, 19, 20), np.int64))
-    )
+    counts = np.ones((1, 1, 2, 2, 3, 4), np.int64)
+    tensor = ConfusionTensor(("08/000000",), names, counts, ("car", "road", "pole"), ("pole",))
+    write_tensor(tmp_path / "confusion.h5", tensor)
     return sorted(tmp_path.glob("*.h5"))
 
 

@@ -200,7 +200,8 @@ def features(path: Path) -> None:
 
 def tensor(path: Path) -> None:
     names = {"range": tuple("abcdefghij"), **dict(zip(AXES[1:], (("in", "out"), ("edge", "inside")), strict=True))}
-    write_tensor(path, ConfusionTensor(("08/000000",), names, rng().integers(0, 2**31, (1, 10, 2, 2, 19, 20))))
+    counts = rng().integers(0, 2**31, (1, 10, 2, 2, 19, 20))
+    write_tensor(path, ConfusionTensor(("08/000000",), names, counts, tuple("abcdefghijklmnopqrs")))
 
 
 def array(path: Path) -> None:

@@ -25,6 +25,7 @@ from ignet.data.images.dataset import (
     to_crop,
 )
 from ignet.data.images.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.train.loader import read_ahead
@@ -314,7 +315,9 @@ def target(tmp_path):
 
 
 def test_target_frames_give_the_labels_of_their_supervision(target):
-    found = {kind: TargetFrames(*target, kind).read(0)[1] for kind in ("none", "scribbles", "dense")}
+    found = {
+        kind: TargetFrames(*target, kind, label_set=SEMANTICKITTI).read(0)[1] for kind in ("none", "scribbles", "dense")
+    }
     assert {kind: np.count_nonzero(label != 255) for kind, label in found.items()} == {
         "none": 0,
         "scribbles": 1,
@@ -331,16 +334,16 @@ def test_target_frames_give_the_labels_of_their_supervision(target):
 def test_scribbles_never_read_the_dense_labels(target):
     root, projections = target
     kitti.label_path(root, "00", "000000").unlink()
-    assert TargetFrames(root, projections, "scribbles").read(0)[1][30, 10] == ROAD
+    assert TargetFrames(root, projections, "scribbles", label_set=SEMANTICKITTI).read(0)[1][30, 10] == ROAD
     with pytest.raises(IgnetError, match=r"000000\.label"):
-        TargetFrames(root, projections, "dense").read(0)
+        TargetFrames(root, projections, "dense", label_set=SEMANTICKITTI).read(0)
 
 
 @pytest.mark.parametrize("supervision", ["scribbles", "dense"])
 def test_labels_of_unlabelled_frames_are_never_used(target, supervision):
     root, projections = target
     kitti.label_path(root, "00", "000000").unlink()
-    frames = TargetFrames(root, projections, supervision, labelled=[("00", "000001")])
+    frames = TargetFrames(root, projections, supervision, labelled=[("00", "000001")], label_set=SEMANTICKITTI)
     assert (frames.read(0)[1] == 255).all()
 
 
@@ -362,11 +365,13 @@ def test_labelled_and_unlabelled_target_frames_take_turns(batch):
 
 def test_class_counts_are_those_of_the_labels_that_may_be_used(target):
     root, projections = target
-    scribbles, dense = (TargetFrames(root, projections, kind).class_counts() for kind in ("scribbles", "dense"))
+    scribbles, dense = (
+        TargetFrames(root, projections, kind, label_set=SEMANTICKITTI).class_counts() for kind in ("scribbles", "dense")
+    )
     assert scribbles.shape == dense.shape == (1, 19)
     assert (scribbles[0, ROAD], scribbles.sum()) == (1, 1)
     assert (dense[0, ROAD], dense[0, CAR], dense.sum()) == (2, 1, 3)
-    assert not TargetFrames(root, projections, "none").class_counts().any()
+    assert not TargetFrames(root, projections, "none", label_set=SEMANTICKITTI).class_counts().any()
 
 
 def test_rare_classes_of_the_target_are_drawn_and_cropped():
@@ -429,17 +434,17 @@ def test_half_of_the_target_crops_are_mirrored():
 
 def test_labels_of_another_scan_are_refused(target):
     root, projections = target
-    frames = TargetFrames(root, projections, "dense")
+    frames = TargetFrames(root, projections, "dense", label_set=SEMANTICKITTI)
     np.zeros(4, np.uint32).tofile(kitti.label_path(root, "00", "000000"))
     with pytest.raises(IgnetError, match="found 4 labels, expected 5"):
-        projected_labels(root, "00", "000000", frames.correspondence["00"].read("000000"))
+        projected_labels(root, "00", "000000", frames.correspondence["00"].read("000000"), label_set=SEMANTICKITTI)
 
 
 def test_an_image_of_another_size_is_refused(target):
     root, projections = target
     cv2.imwrite(str(kitti.image_path(root, "00", "000000")), np.zeros((41, 60, 3), np.uint8))
     with pytest.raises(IgnetError, match="found 60x41 pixels, expected 60x40"):
-        TargetFrames(root, projections, "scribbles").read(0)
+        TargetFrames(root, projections, "scribbles", label_set=SEMANTICKITTI).read(0)
 
 
 def test_target_batches_keep_pixels_and_labels_together(target):
@@ -447,7 +452,7 @@ def test_target_batches_keep_pixels_and_labels_together(target):
     image = np.full((40, 60, 3), 90, np.uint8)
     image[30, 10] = 255  # the scribbled pixel is white
     cv2.imwrite(str(kitti.image_path(root, "00", "000000")), image)
-    batches = TargetBatches(TargetFrames(root, projections, "scribbles"), SETTINGS, 3, seed=0)
+    batches = TargetBatches(TargetFrames(root, projections, "scribbles", label_set=SEMANTICKITTI), SETTINGS, 3, seed=0)
     seen = 0
     for images, labels in read_ahead(batches, range(20), 2):
         assert torch.equal(images[:, 0] == 1, labels == ROAD)

@@ -18,6 +18,7 @@ from ignet.data.formats import kitti
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.registry import LAYOUTS
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 
 
@@ -56,16 +57,22 @@ def test_points_without_a_return_are_left_out_with_their_labels(tiny_tree: Path,
     kept = np.delete(np.arange(400), [5, 9, 11])
     for number, labels in enumerate((lambda: classes.astype(np.uint32), tmp_path / "own.label")):
         out = tmp_path / f"out{number}"
-        done = convert(sensor_frames(tiny_tree, lose, labels=labels), out)
+        done = convert(sensor_frames(tiny_tree, lose, labels=labels), out, label_set=SEMANTICKITTI)
         assert (done.frames, done.without_return, done.faults, done.faults.doubts) == ({"00": 2}, 6, [], [])
         np.testing.assert_array_equal(kitti.read_labels(kitti.label_path(out, "00", "000001")), classes[kept])
         whole = kitti.scan_values(kitti.scan_path(tiny_tree, "00", "000001"))
         np.testing.assert_array_equal(kitti.read_scan(kitti.scan_path(out, "00", "000001")), whole[kept])
-        assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+        assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
     with pytest.raises(IgnetError, match="frame 000000 of monday: found 399 labels, expected 400"):
-        convert(sensor_frames(tiny_tree, labels=lambda: classes[1:].astype(np.uint32)), tmp_path / "short")
+        convert(
+            sensor_frames(tiny_tree, labels=lambda: classes[1:].astype(np.uint32)),
+            tmp_path / "short",
+            label_set=SEMANTICKITTI,
+        )
     with pytest.raises(IgnetError, match="frame 000000 of monday: found no point with a return among 400"):
-        convert(sensor_frames(tiny_tree, lambda points: points.fill(np.nan)), tmp_path / "covered")
+        convert(
+            sensor_frames(tiny_tree, lambda points: points.fill(np.nan)), tmp_path / "covered", label_set=SEMANTICKITTI
+        )
     assert not (tmp_path / "short").exists() and not (tmp_path / "covered").exists()
 
 
@@ -84,7 +91,7 @@ def test_what_passes_through_memory_is_looked_at(
     """All of it, not only the scans that the fast check reads; one line for all files."""
     out = tmp_path / "out"
     frames = sensor_frames(tiny_tree, change, labels=lambda: np.full(400, labels, np.uint32))
-    (fault,) = convert(frames, out).faults
+    (fault,) = convert(frames, out, label_set=SEMANTICKITTI).faults
     assert (fault.kind, fault.path.parent.parent, len(fault.files)) == (kind, out / "sequences/00", 2)
     assert said in str(fault)
     assert fault.path.is_file()
@@ -124,8 +131,8 @@ def test_one_verdict_for_images(
     for suffix in suffixes:
         image, out = tmp_path / f"image{suffix}", tmp_path / f"out{suffix}"
         assert cv2.imwrite(str(image), pixels)
-        convert(sensor_frames(tiny_tree, image=image), out)
-        (fault,) = check_dataset(out, wanted_at(out, part=True)).faults
+        convert(sensor_frames(tiny_tree, image=image), out, label_set=SEMANTICKITTI)
+        (fault,) = check_dataset(out, wanted_at(out, part=True), label_set=SEMANTICKITTI).faults
         assert (fault.kind, fault.files) == (kind, ("000000.png", "000001.png"))
         with pytest.raises(IgnetError) as error:
             kitti.read_image(fault.path)
@@ -135,19 +142,23 @@ def test_one_verdict_for_images(
 def test_images_that_fit_are_written_as_they_are(tiny_tree: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
     assert cv2.imwrite(str(tmp_path / "image.bmp"), pixels)
-    convert(sensor_frames(tiny_tree, image=tmp_path / "image.bmp"), tmp_path / "out")
+    convert(sensor_frames(tiny_tree, image=tmp_path / "image.bmp"), tmp_path / "out", label_set=SEMANTICKITTI)
     np.testing.assert_array_equal(
         kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels[:, :, ::-1]
     )
     np.zeros((4, 4), np.float32).tofile(tmp_path / "none.jpg")
     with pytest.raises(IgnetError, match=r"none\.jpg: cannot be read"):
-        convert(sensor_frames(tiny_tree, image=tmp_path / "none.jpg"), tmp_path / "other")
+        convert(sensor_frames(tiny_tree, image=tmp_path / "none.jpg"), tmp_path / "other", label_set=SEMANTICKITTI)
 
 
 def test_modes_of_files_follow_the_umask(tiny_tree: Path, tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        convert(sensor_frames(tiny_tree, labels=lambda: np.full(400, 40, np.uint32)), tmp_path / "out")
+        convert(
+            sensor_frames(tiny_tree, labels=lambda: np.full(400, 40, np.uint32)),
+            tmp_path / "out",
+            label_set=SEMANTICKITTI,
+        )
     finally:
         os.umask(before)
     files = [path for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")) if not path.is_symlink()]

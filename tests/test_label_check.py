@@ -11,6 +11,7 @@ from ignet.data.check.faults import Fault, Faults
 from ignet.data.check.labels import FrameLabels, label_faults, sequence_doubts
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 
 FOLDER = Path("sequences/00")
@@ -147,13 +148,15 @@ def sequence(make_tree: Callable[..., Path]) -> Path:
 
 
 def faults_of(sequence: Path, *wanted: str) -> list[Fault]:
-    return list(check_sequence(sequence.parents[1], "00", ("scans", "images", *wanted)).faults)
+    return list(check_sequence(sequence.parents[1], "00", ("scans", "images", *wanted), label_set=SEMANTICKITTI).faults)
 
 
 def test_dense_labels_in_the_place_of_scribbles(sequence: Path) -> None:
     """The three ways in which it happens, as the workflow checks a training sequence, and one file alone."""
     scribbles, labels, kept = (sequence / name for name in ("scribbles", "labels", "kept"))
-    assert kinds(check_sequence(sequence.parents[1], "00", ("scans", "images", "scribbles")).faults) == ([], [])
+    assert kinds(
+        check_sequence(sequence.parents[1], "00", ("scans", "images", "scribbles"), label_set=SEMANTICKITTI).faults
+    ) == ([], [])
     frame = scribbles / "000002.label"
     whole = frame.read_bytes()
     frame.write_bytes((labels / "000002.label").read_bytes())
@@ -179,7 +182,7 @@ def test_scribbles_of_other_classes(sequence: Path) -> None:
     for path in sorted((sequence / "scribbles").iterdir()):
         raw = np.fromfile(path, "<u4")
         np.where(raw > 0, rng.choice([40, 50, 70], len(raw)), 0).astype("<u4").tofile(path)
-    found = check_sequence(sequence.parents[1], "00", ("scans", "images", "scribbles")).faults
+    found = check_sequence(sequence.parents[1], "00", ("scans", "images", "scribbles"), label_set=SEMANTICKITTI).faults
     assert kinds(found) == ([], ["scribble-classes"])
 
 

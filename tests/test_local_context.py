@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from ignet.config.training_3d import LocalContextConfig, MinkUNetConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network
@@ -98,8 +99,10 @@ def test_off_it_is_no_part_of_a_settings_text() -> None:
 
 def test_a_view_carries_it_behind_the_other_features() -> None:
     points, labels = scan()
-    plain = collate_for(MinkUNetConfig(voxel=0.5))([points, points], None)
-    with_context = collate_for(MinkUNetConfig(voxel=0.5, local_context=SMALL))([points, points], [labels, None])
+    plain = collate_for(MinkUNetConfig(voxel=0.5), label_set=SEMANTICKITTI)([points, points], None)
+    with_context = collate_for(MinkUNetConfig(voxel=0.5, local_context=SMALL), label_set=SEMANTICKITTI)(
+        [points, points], [labels, None]
+    )
     first = int((plain.coordinates[:, 0] == 0).sum())
     assert len(plain.features) == len(plain.coordinates) == 2 * first
     assert torch.equal(with_context.features[:, :4], plain.features) and torch.equal(
@@ -111,7 +114,7 @@ def test_a_view_carries_it_behind_the_other_features() -> None:
 def test_a_network_with_it_predicts_from_the_scan_alone_and_listens_to_labels(tmp_path: Path) -> None:
     config = MinkUNetConfig(voxel=1.0, stem=4, encoder=(4, 4, 4, 4), decoder=(4, 4, 4, 4), local_context=SMALL)
     torch.manual_seed(0)
-    save_network(tmp_path / "model.safetensors", build_network(config), config, "torch")
+    save_network(tmp_path / "model.safetensors", build_network(config, label_set=SEMANTICKITTI), config, "torch")
     network, loaded, engine = load_network(tmp_path / "model.safetensors")
     assert loaded == config
     points, labels = scan()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ignet.config.training_3d import MinkUNetConfig
-from ignet.data.label_sets.label_set import load_label_set
+from ignet.data.label_sets.label_set import SEMANTICKITTI, load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
 from ignet.models.backbones.minkunet import MinkUNet, ResidualBlock, to_minkowski_names
@@ -148,7 +148,7 @@ def test_every_weight_is_used() -> None:
 
 def test_points_of_a_voxel_share_their_result() -> None:
     torch.manual_seed(0)
-    network = build_network(SMALL)
+    network = build_network(SMALL, label_set=SEMANTICKITTI)
     coordinates, features, inverse = voxels()
     logits, hidden = network(VoxelBatch(coordinates, features, inverse), "torch")
     assert logits.shape == (6000, 19) and hidden.shape == (6000, 5) == (6000, network.channels)
@@ -162,7 +162,7 @@ def test_points_of_a_voxel_share_their_result() -> None:
 
 
 def test_names_of_minkowski_modules() -> None:
-    network = build_network(SMALL)
+    network = build_network(SMALL, label_set=SEMANTICKITTI)
     state = network.state_dict()
     renamed = to_minkowski_names(state, network)
     assert len(renamed) == len(state)
@@ -204,7 +204,7 @@ def test_minkowski_modules_take_our_weights() -> None:
 @NEEDS_MINKOWSKI
 def test_a_checkpoint_serves_both_engines(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    network = build_network(SMALL)
+    network = build_network(SMALL, label_set=SEMANTICKITTI)
     coordinates, features, inverse = voxels()
     network(VoxelBatch(coordinates, features, inverse), "minkowski")
     save_network(tmp_path / "model.safetensors", network, SMALL, "minkowski")
@@ -244,7 +244,7 @@ def test_the_file_holds_what_inference_needs(tmp_path: Path) -> None:
 )
 def test_foreign_files_are_refused(tmp_path: Path, change, words: str) -> None:
     path = tmp_path / "model.safetensors"
-    save_network(path, build_network(SMALL), SMALL, "torch")
+    save_network(path, build_network(SMALL, label_set=SEMANTICKITTI), SMALL, "torch")
     state, metadata = read_weights(path)
     change(state, metadata)
     write_weights(path, state, metadata)
@@ -259,7 +259,7 @@ def test_foreign_files_are_refused(tmp_path: Path, change, words: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_predict_scan(engine: str) -> None:
     torch.manual_seed(0)
-    network = build_network(SMALL)
+    network = build_network(SMALL, label_set=SEMANTICKITTI)
     points = scan()
     ids, confidence = predict_scan(network, SMALL, engine, points, CPU)
     assert ids.dtype == np.uint8 and ids.shape == (3000,) and ids.max() < 19
@@ -276,7 +276,7 @@ def test_predict_scan(engine: str) -> None:
 def test_prediction_follows_the_points(seed: int) -> None:
     """The points in another order get the same classes in that order, where no voxel holds two of them."""
     torch.manual_seed(0)
-    network = build_network(SMALL)
+    network = build_network(SMALL, label_set=SEMANTICKITTI)
     points = scan()
     points = points[voxelize(points, SMALL.voxel)[2]]
     order = np.random.default_rng(seed).permutation(len(points))

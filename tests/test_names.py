@@ -94,7 +94,7 @@ def test_a_run_that_no_folder_can_be_called(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_letters_and_time_stamps_work(stamped: Path, run_script: Callable[..., Any], tmp_path: Path) -> None:
-    report = check_dataset(stamped, wanted_at(stamped, part=True), deep=True)
+    report = check_dataset(stamped, wanted_at(stamped, part=True), deep=True, label_set=SEMANTICKITTI)
     assert [one.sequence for one in report.sequences] == in_order(SEQUENCES)
     assert not [fault for fault in report.faults if fault.kind != "calibration-view"] and not report.notes
     assert kitti.frame_ids(stamped, "drive_A") == list(FRAMES)
@@ -118,14 +118,17 @@ def test_stray_files_are_ignored_by_all_and_said_once(tiny_tree: Path) -> None:
         "labels/Thumbs.db",
     ):
         (folder / name).write_bytes(b"{}")
-    report = check_dataset(tiny_tree, wanted_at(tiny_tree, part=True), deep=True)
+    report = check_dataset(tiny_tree, wanted_at(tiny_tree, part=True), deep=True, label_set=SEMANTICKITTI)
     assert not [fault for fault in report.faults if fault.kind != "calibration-view"]
     notes = "\n".join(report.notes)
     assert len(report.notes) == 2 and "000000 (1).bin" in notes and "DS_Store" not in notes and "Thumbs" not in notes
     assert "000000.jpg, 000000.json, overview.png" in notes and report.notes[0] in describe(report)
     assert kitti.frame_ids(tiny_tree, "00") == ["000000", "000001"]
     (folder / "image_2/000007.png").write_bytes(b"")  # as the scans are called: one of them is missing
-    assert "orphan" in {fault.kind for fault in check_dataset(tiny_tree, wanted_at(tiny_tree, part=True)).faults}
+    assert "orphan" in {
+        fault.kind
+        for fault in check_dataset(tiny_tree, wanted_at(tiny_tree, part=True), label_set=SEMANTICKITTI).faults
+    }
 
 
 def test_an_import_takes_the_scans_that_the_workflow_takes(tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_files_by_their_names() -> None:
 
 def test_no_sequence_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "sequences/notes").mkdir(parents=True)
-    (fault,) = check_dataset(tmp_path, wanted_at(tmp_path, part=True)).faults
+    (fault,) = check_dataset(tmp_path, wanted_at(tmp_path, part=True), label_set=SEMANTICKITTI).faults
     assert fault.kind == "no-sequence"
 
 

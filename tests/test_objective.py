@@ -20,6 +20,7 @@ from ignet.config.training_3d import (
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
@@ -60,8 +61,8 @@ def make_batch(seed: int = 0, count: int = 300) -> Batch:
     labels = np.where(rng.random(count) < 0.3, rng.integers(0, 19, count), 255)
     guided = np.flatnonzero(points[:, 0] > 4)
     return Batch(
-        student=collate_for(BACKBONE)([points], None),
-        teacher=collate_for(BACKBONE)([points * np.float32([-1, 1, 1, 1])], None),
+        student=collate_for(BACKBONE, label_set=SEMANTICKITTI)([points], None),
+        teacher=collate_for(BACKBONE, label_set=SEMANTICKITTI)([points * np.float32([-1, 1, 1, 1])], None),
         labels=torch.from_numpy(labels.astype(np.int64)),
         in_fov=torch.from_numpy(points[:, 0] > 4),
         guided=torch.from_numpy(guided),
@@ -72,7 +73,9 @@ def make_batch(seed: int = 0, count: int = 300) -> Batch:
 def make_objective(settings: Train3DConfig, **stored: Any) -> Objective3D:
     torch.manual_seed(0)
     stored = {"channels": 5, "classifier": None, **stored}
-    return Objective3D(build_network(settings.backbone), settings, "torch", SimpleNamespace(**stored), seed=1)
+    return Objective3D(
+        build_network(settings.backbone, label_set=SEMANTICKITTI), settings, "torch", SimpleNamespace(**stored), seed=1
+    )
 
 
 def losses(objective: Objective3D, batch: Batch) -> dict[str, torch.Tensor]:
@@ -340,7 +343,7 @@ def test_weights_and_ramps_of_the_terms() -> None:
     assert {term.ramp for term in active_terms(FULL)} == {0}
     off = FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"weight": 0, "ramp": 9})})
     assert Contrastive(off).ramp == 0
-    assert Objective3D(build_network(BACKBONE), SUPERVISED, "torch").seed == 0
+    assert Objective3D(build_network(BACKBONE, label_set=SEMANTICKITTI), SUPERVISED, "torch").seed == 0
 
 
 def test_what_each_part_of_the_method_needs() -> None:

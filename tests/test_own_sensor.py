@@ -17,6 +17,7 @@ from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.kitti_object import kitti_object, read_object_calibration
 from ignet.data.importers.registry import LAYOUTS
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.geometry import project
 from ignet.errors import IgnetError
 
@@ -108,7 +109,7 @@ def test_broken_object_calibration(tmp_path: Path, change: Callable[[str], str],
 
 def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert convert(kitti_object(object_tree), out).frames == {"00": 3, "01": 1}
+    assert convert(kitti_object(object_tree), out, label_set=SEMANTICKITTI).frames == {"00": 3, "01": 1}
     assert [kitti.frame_ids(out, sequence) for sequence in ("00", "01")] == [["000000", "000001", "000002"], ["000000"]]
     np.testing.assert_array_equal(
         kitti.read_scan(kitti.scan_path(out, "01", "000000")),
@@ -124,14 +125,14 @@ def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_pat
         ("01", "000000", "training", "000005"),
         ("00", "000002", "training", "000006"),
     ]
-    assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+    assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
 
 
 def test_labels_of_ones_own(object_tree: Path, tmp_path: Path) -> None:
     (object_tree / "training/labels").mkdir()
     for path in (object_tree / "training/velodyne").iterdir():
         np.full(400, 40, "<u4").tofile(object_tree / f"training/labels/{path.stem}.label")
-    convert(kitti_object(object_tree), tmp_path / "out")
+    convert(kitti_object(object_tree), tmp_path / "out", label_set=SEMANTICKITTI)
     assert (kitti.read_labels(kitti.label_path(tmp_path / "out", "01", "000000"), 400) == 40).all()
 
 
@@ -139,16 +140,16 @@ def test_faults_leave_nothing(object_tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "below" / "out"
     (object_tree / "training/image_2/000006.png").unlink()
     with pytest.raises(IgnetError, match=r"000006\.png: no such file"):
-        convert(kitti_object(object_tree), out)
+        convert(kitti_object(object_tree), out, label_set=SEMANTICKITTI)
     assert list(out.parent.iterdir()) == []
     with pytest.raises(IgnetError, match="found no frame"):
-        convert([], out)
+        convert([], out, label_set=SEMANTICKITTI)
     with pytest.raises(IgnetError, match=r"velodyne: found no \.bin file"):
-        convert(kitti_object(tmp_path), out)
+        convert(kitti_object(tmp_path), out, label_set=SEMANTICKITTI)
     assert list(out.parent.iterdir()) == []
     out.mkdir()
     with pytest.raises(IgnetError, match="found it there already"):
-        convert([], out)
+        convert([], out, label_set=SEMANTICKITTI)
 
 
 def test_command_line(object_tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +188,7 @@ def test_the_documented_layout(tmp_path: Path) -> None:
     np.savez(root / "calibration.npz", K=intrinsic, camera_to_lidar=np.linalg.inv(TINY_CALIBRATION.tr))
 
     out = tmp_path / "out"
-    assert convert(names["my_sensor"](root), out).frames == {"00": 2, "01": 1}
+    assert convert(names["my_sensor"](root), out, label_set=SEMANTICKITTI).frames == {"00": 2, "01": 1}
     scan = kitti.read_scan(kitti.scan_path(out, "01", "000000"))
     np.testing.assert_allclose(scan[:, :3], scans["tuesday", 0][:, :3], rtol=1e-6)
     np.testing.assert_allclose(scan[:, 3], scans["tuesday", 0][:, 3] / 255, rtol=1e-6)
@@ -200,7 +201,7 @@ def test_the_documented_layout(tmp_path: Path) -> None:
         project(scan[:1] * 0 + [x, y, z, 0], calibration.p2, calibration.tr, 64, 32).pixel[0], expected, rtol=1e-5
     )
     assert kitti.image_size(kitti.image_path(out, "00", "000000")) == (64, 32)
-    assert check_dataset(out, wanted_at(out, part=True), deep=True).faults == []
+    assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
 
 
 def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> No
     ):
         frame = SensorFrame("monday", "7", TINY_CALIBRATION, image=image, **(good | wrong))
         with pytest.raises(IgnetError, match=f"frame 7 of monday: {said}"):
-            convert([frame], tmp_path / "out")
+            convert([frame], tmp_path / "out", label_set=SEMANTICKITTI)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:

@@ -151,9 +151,10 @@ def test_versions_that_differ_are_told_apart():
 
 
 def test_confusion_chart_shows_shares_of_the_true_class():
-    confusion = np.zeros((19, 20), np.int64)
-    confusion[0, 0], confusion[0, 8], confusion[8, 19] = 3, 1, 5
-    figure = confusion_chart(confusion)
+    counts = np.zeros((19, 20), np.int64)
+    counts[0, 0], counts[0, 8], counts[8, 19] = 3, 1, 5
+    names = SEMANTICKITTI.classes
+    figure = confusion_chart(pd.DataFrame(counts, index=names, columns=[*names, "nothing"]))
     (heatmap,) = figure.data
     assert list(heatmap.x) == ["car", "road", "nothing"] and list(heatmap.y) == ["car", "road"]
     assert np.asarray(heatmap.z).tolist() == [[75, 25, 0], [0, 0, 100]]

@@ -20,6 +20,7 @@ from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segformer import build_segmenter
@@ -229,12 +230,16 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
 
 @pytest.mark.parametrize("config", [MinkUNetConfig(), MinkUNetConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
 def test_size_of_the_3d_network(config: MinkUNetConfig) -> None:
-    kernels = [p for p in build_network(config).parameters() if p.dim() > 1]
-    assert minkunet_parameters(config) == sum(p.numel() for p in build_network(config).parameters())
+    kernels = [p for p in build_network(config, label_set=SEMANTICKITTI).parameters() if p.dim() > 1]
+    assert minkunet_parameters(config, label_set=SEMANTICKITTI) == sum(
+        p.numel() for p in build_network(config, label_set=SEMANTICKITTI).parameters()
+    )
     # as many voxels at each level as points: each reaches all offsets of a kernel, but one of those between two levels
     once = sum(p.numel() // (8 if p.dim() == 3 and len(p) == 8 else 1) for p in kernels)
-    assert minkunet_work(config, 1000, {1.0: 1.0}) == pytest.approx(1000 * once)
-    assert minkunet_work(config, 1000, {0.3: 1.0, 0.6: 0.5}) < 0.8 * 1000 * once, "coarser levels hold less"
+    assert minkunet_work(config, SEMANTICKITTI, 1000, {1.0: 1.0}) == pytest.approx(1000 * once)
+    assert minkunet_work(config, SEMANTICKITTI, 1000, {0.3: 1.0, 0.6: 0.5}) < 0.8 * 1000 * once, (
+        "coarser levels hold less"
+    )
 
 
 def test_a_training_pass_costs_three_forward_passes() -> None:
@@ -249,14 +254,14 @@ def test_a_training_pass_costs_three_forward_passes() -> None:
 
     supervised = Train3DConfig(batch=4, mean_teacher=MeanTeacherConfig(weight=0))
     shares = KITTI_VOXELS
-    forward = minkunet_work(supervised.backbone, 1e5, shares)
-    assert train_3d_load(supervised, 1e5, shares) == pytest.approx(4 * 3 * forward)
-    assert train_3d_load(Train3DConfig(batch=4), 1e5, shares) == pytest.approx(4 * (3 + 1) * forward)
+    forward = minkunet_work(supervised.backbone, SEMANTICKITTI, 1e5, shares)
+    assert train_3d_load(supervised, SEMANTICKITTI, 1e5, shares) == pytest.approx(4 * 3 * forward)
+    assert train_3d_load(Train3DConfig(batch=4), SEMANTICKITTI, 1e5, shares) == pytest.approx(4 * (3 + 1) * forward)
     model, scan = (
-        build_network(supervised.backbone),
+        build_network(supervised.backbone, label_set=SEMANTICKITTI),
         np.random.default_rng(0).uniform(-8, 8, (2000, 4)).astype(np.float32),
     )
-    batch, flops = collate_for(supervised.backbone)([scan], None), []
+    batch, flops = collate_for(supervised.backbone, label_set=SEMANTICKITTI)([scan], None), []
     for learns in (False, True):
         with FlopCounterMode(display=False) as counter:
             logits, _ = model(batch, "torch")

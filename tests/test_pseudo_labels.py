@@ -105,7 +105,7 @@ def test_the_stage_writes_labels_and_its_settings(
     tiny_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backbone = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
-    network, out = build_network(backbone), tmp_path / "made/pseudo"
+    network, out = build_network(backbone, label_set=SEMANTICKITTI), tmp_path / "made/pseudo"
     for number, parameter in enumerate(network.parameters()):  # so that it is surer of one point than of another
         torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(number))
     save_network(tmp_path / "model.safetensors", network, backbone, "torch")

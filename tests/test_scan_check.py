@@ -16,6 +16,7 @@ from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.check.dataset import check_dataset, wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.lidar_dataset import ScanSource
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import evaluate
@@ -123,7 +124,7 @@ def test_returns() -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
-    save_network(tmp_path / "model.safetensors", build_network(settings), settings, "torch")
+    save_network(tmp_path / "model.safetensors", build_network(settings, label_set=SEMANTICKITTI), settings, "torch")
     return tmp_path / "model.safetensors"
 
 
@@ -162,19 +163,25 @@ def test_training(tiny_tree: Path) -> None:
     path = spoil(tiny_tree, _loud)
     frames = {"00": ["000001"]}
     with pytest.raises(IgnetError, match=f"{path}: found remission"):
-        ScanSource(tiny_tree, frames, "scribbles").load(0)
-    assert ScanSource(tiny_tree, frames, "scribbles", remission_scale=255).load(0).points[:, 3].max() <= 1
+        ScanSource(tiny_tree, frames, "scribbles", label_set=SEMANTICKITTI).load(0)
+    assert (
+        ScanSource(tiny_tree, frames, "scribbles", remission_scale=255, label_set=SEMANTICKITTI)
+        .load(0)
+        .points[:, 3]
+        .max()
+        <= 1
+    )
 
 
 def test_check(tiny_tree: Path) -> None:
     wanted = wanted_at(tiny_tree, part=True)
     path = spoil(tiny_tree, _loud, frame="000000")  # the scan that is read in any case
     for deep in (False, True):
-        (fault,) = check_dataset(tiny_tree, wanted, deep=deep).faults
+        (fault,) = check_dataset(tiny_tree, wanted, deep=deep, label_set=SEMANTICKITTI).faults
         assert (fault.kind, fault.path, fault.files) == ("remission", path, ())
         assert "remission_scale" in fault.remedy
     spoil(tiny_tree, _loud)
-    found = check_dataset(tiny_tree, wanted, deep=True, remission_scale=255).faults
+    found = check_dataset(tiny_tree, wanted, deep=True, remission_scale=255, label_set=SEMANTICKITTI).faults
     assert found == []
     assert {doubt.kind for doubt in found.doubts} == {"faint"}  # the other sequence's are 0 to 1
 
@@ -184,7 +191,7 @@ def test_check_of_a_live_sensor(tiny_tree: Path) -> None:
     path = spoil(tiny_tree, lambda points: points.__setitem__(slice(40), np.nan))
     shutil.rmtree(tiny_tree / "sequences/00/labels")  # those that are there are checked, wanted or not
     for kinds, deep in (({"scans"}, True), ({"scans", "images"}, True), ({"scans", "images"}, False)):
-        report = check_dataset(tiny_tree, {"00": frozenset(kinds)}, deep=deep)
+        report = check_dataset(tiny_tree, {"00": frozenset(kinds)}, deep=deep, label_set=SEMANTICKITTI)
         assert report.faults == []
         (doubt,) = report.faults.doubts
         assert (doubt.kind, doubt.path, doubt.found) == (
@@ -193,14 +200,16 @@ def test_check_of_a_live_sensor(tiny_tree: Path) -> None:
             "found 10% of the points without a return",
         )
         assert doubt.files == ()  # said once
-    (fault,) = check_dataset(tiny_tree, {"00": frozenset({"scans", "scribbles"})}, deep=True).faults
+    (fault,) = check_dataset(
+        tiny_tree, {"00": frozenset({"scans", "scribbles"})}, deep=True, label_set=SEMANTICKITTI
+    ).faults
     assert fault.kind == "not-finite"
 
 
 def test_evaluate(tiny_tree: Path, tmp_path: Path) -> None:
     path = spoil(tiny_tree, _beyond, frame="000000")
     with pytest.raises(IgnetError, match=f"{path}: found 1 points that are not finite"):
-        evaluate(tiny_tree, tmp_path, ["00"])
+        evaluate(tiny_tree, tmp_path, ["00"], label_set=SEMANTICKITTI)
 
 
 @pytest.mark.parametrize("script", ["projection", "scribbles", "predict", "pseudo_label"])

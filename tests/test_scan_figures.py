@@ -12,7 +12,7 @@ from ignet.errors import IgnetError
 from ignet.report.comparison import Comparison
 from ignet.report.figures import run_colors, save_figure
 from ignet.report.plots import class_figure, curve_figure, read_curves, smoothed
-from ignet.report.scan_figures import before_after, class_colors, error_colors, evenly_spaced, from_above, in_image
+from ignet.report.scan_figures import before_after, class_colors, error_colors, from_above, in_image
 
 CAR, ROAD, POLE = (LABELS.classes.index(name) for name in ("car", "road", "pole"))
 
@@ -32,19 +32,12 @@ def test_colours_by_hand():
     assert error_colors(truth, predicted).tolist() == [[185] * 3, [214, 20, 20], [225] * 3, [214, 20, 20]]
 
 
-def test_evenly_spaced():
-    frames = [f"{n:06d}" for n in range(10)]
-    assert evenly_spaced(frames, 1) == ["000005"]
-    assert evenly_spaced(frames, 2) == ["000002", "000007"]
-    assert evenly_spaced(frames, 10) == evenly_spaced(frames, 99) == frames
-    assert evenly_spaced([], 2) == []
-
-
 def test_from_above_places_points_and_names_only_classes_that_occur():
     points = np.array([[10, 4, -1, 0], [0, -8, 2, 0], [3, 1, 0, 0], [80, 0, 0, 0]], np.float32)
     truth = np.array([CAR, ROAD, 255, CAR], np.uint8)
     wrong = np.array([CAR, POLE, POLE, CAR], np.uint8)
-    figure = from_above(points, truth, [("a", truth), ("b", wrong), ("c", wrong)], (-0.7, 0.7), "title", extent=20)
+    runs = [("a", truth), ("b", wrong), ("c", wrong)]
+    figure = from_above(points, truth, runs, (-0.7, 0.7), LABELS, "title", extent=20)
     panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
     # of three labelled points one is wrong
     assert list(panels) == ["labels", "a", "b", "c", "a: 0.0% wrong", "b: 33.3% wrong", "c: 33.3% wrong"]
@@ -66,7 +59,7 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
 @pytest.mark.parametrize("runs", [1, 2, 5, 8])
 def test_from_above_has_a_place_for_every_run(runs):
     points, ids = np.zeros((1, 4), np.float32), np.zeros(1, np.uint8)
-    figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], (-0.7, 0.7), "title")
+    figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], (-0.7, 0.7), LABELS, "title")
     drawn = [panel.get_title() for panel in figure.axes if panel.collections]
     assert sorted(drawn) == sorted(
         ["labels", *(f"{n}" for n in range(runs)), *(f"{n}: 0.0% wrong" for n in range(runs))]
@@ -76,7 +69,8 @@ def test_from_above_has_a_place_for_every_run(runs):
 def test_points_in_the_image():
     image = np.full((20, 60, 3), 90, np.uint8)
     pixel, truth = np.array([[5, 6], [50, 10], [30, 3]], np.float32), np.array([CAR, 255, ROAD], np.uint8)
-    figure = in_image(image, pixel, truth, [("run", np.array([CAR, POLE, POLE], np.uint8))], "title", "a remark")
+    runs = [("run", np.array([CAR, POLE, POLE], np.uint8))]
+    figure = in_image(image, pixel, truth, runs, LABELS, "title", "a remark")
     labels, run = figure.axes[:2]
     assert labels.collections[0].get_offsets().tolist() == [[5, 6], [30, 3]]
     assert run.get_title() == "run: 50.0% wrong" and len(run.collections[0].get_offsets()) == 3
@@ -104,7 +98,8 @@ def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):
     ids = np.zeros(2, np.uint8)
     for name in ("a", "b"):
         save_figure(
-            tmp_path / f"{name}.png", from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), "title")
+            tmp_path / f"{name}.png",
+            from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), LABELS, "title"),
         )
     assert imread(tmp_path / "a.png").shape[1] == 1600
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -40,7 +40,7 @@ def _nearest_other(points: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> 
 @pytest.mark.parametrize("fraction", [0.03, 0.08, 0.2])
 def test_share_agreement_and_margin(fraction: float) -> None:
     points, labels, instances = _street(np.random.default_rng(1))
-    scribbles = simulate_scribbles(points, labels, instances, fraction, 0.3, np.random.default_rng(0))
+    scribbles = simulate_scribbles(points, labels, instances, fraction, 0.3, np.random.default_rng(0), label_set=LABELS)
     drawn = np.flatnonzero(scribbles != IGNORE)
     assert scribbles.dtype == np.uint8 and scribbles.shape == labels.shape
     assert len(drawn) / len(points) == pytest.approx(fraction, abs=0.003)
@@ -54,7 +54,8 @@ def test_small_objects_get_their_share_and_no_more() -> None:
     class."""
     points, labels, instances = _street(np.random.default_rng(1))
     drawn = [
-        simulate_scribbles(points, labels, instances, 0.03, 0.3, np.random.default_rng(seed)) for seed in range(60)
+        simulate_scribbles(points, labels, instances, 0.03, 0.3, np.random.default_rng(seed), label_set=LABELS)
+        for seed in range(60)
     ]
     labelled = np.array(
         [[(scribbles[labels == label] != IGNORE).sum() for label in (ROAD, CAR, POLE)] for scribbles in drawn]
@@ -71,7 +72,7 @@ def test_scribbles_are_lines() -> None:
         [rng.uniform(-20, 20, 8000), rng.uniform(-4, 4, 8000), np.zeros(8000), np.zeros(8000)], axis=1
     ).astype(np.float32)
     labels = np.full(8000, ROAD, np.uint8)
-    drawn = points[simulate_scribbles(points, labels, np.zeros(8000, int), 0.08, 0.3, rng) != IGNORE]
+    drawn = points[simulate_scribbles(points, labels, np.zeros(8000, int), 0.08, 0.3, rng, label_set=LABELS) != IGNORE]
     assert np.ptp(drawn[:, 0]) > 35
     # slices of 2 m across the road: the covered width is a small part of its 8 m
     for low in range(-18, 18, 6):
@@ -83,7 +84,8 @@ def test_scribbles_are_lines() -> None:
 def test_repeatable_and_seeded() -> None:
     points, labels, instances = _street(np.random.default_rng(3))
     draws = [
-        simulate_scribbles(points, labels, instances, 0.08, 0.3, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        simulate_scribbles(points, labels, instances, 0.08, 0.3, np.random.default_rng(seed), label_set=LABELS)
+        for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0] != draws[2]).any()
@@ -110,7 +112,7 @@ def test_clear_equals_brute_force(seed: int, margin: float) -> None:
 def test_segments() -> None:
     xyz = np.array([[0, 0, 0], [1, 0, 0], [30, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float64)
     labels = np.array([ROAD, ROAD, ROAD, CAR, CAR, IGNORE], np.uint8)
-    found = segments(xyz, labels, np.array([0, 0, 0, 4, 9, 3]))
+    found = segments(xyz, labels, np.array([0, 0, 0, 4, 9, 3]), label_set=LABELS)
     assert found[0] == found[1] and len({found[0], found[2], found[3], found[4]}) == 4
     assert found[5] == -1 and set(found[:5]) == {0, 1, 2, 3}
 
@@ -119,23 +121,37 @@ def test_nothing_labelled_and_no_points() -> None:
     points = np.zeros((5, 4), np.float32)
     nothing = np.full(5, IGNORE, np.uint8)
     np.testing.assert_array_equal(
-        simulate_scribbles(points, nothing, np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0)), nothing
+        simulate_scribbles(points, nothing, np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0), label_set=LABELS),
+        nothing,
     )
-    assert len(simulate_scribbles(points[:0], nothing[:0], np.zeros(0, int), 0.08, 0.3, np.random.default_rng(0))) == 0
+    assert (
+        len(
+            simulate_scribbles(
+                points[:0], nothing[:0], np.zeros(0, int), 0.08, 0.3, np.random.default_rng(0), label_set=LABELS
+            )
+        )
+        == 0
+    )
 
 
 def test_an_instance_counts_within_its_raw_class() -> None:
     """Car 7 stands, moving-car 7 drives: two objects of one class."""
     raw = np.repeat(np.array([10 | 7 << 16, 252 | 7 << 16, 10], "u4"), 5)
     xyz = np.zeros((15, 3))
-    segment = segments(xyz, LABELS.to_train_ids(raw), kitti.instance_ids(raw))
+    segment = segments(xyz, LABELS.to_train_ids(raw), kitti.instance_ids(raw), label_set=LABELS)
     np.testing.assert_array_equal(segment, np.repeat([0, 1, 2], 5))
 
 
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="5 points, 4 labels"):
         simulate_scribbles(
-            np.zeros((5, 4), np.float32), np.zeros(4, np.uint8), np.zeros(5, int), 0.08, 0.3, np.random.default_rng(0)
+            np.zeros((5, 4), np.float32),
+            np.zeros(4, np.uint8),
+            np.zeros(5, int),
+            0.08,
+            0.3,
+            np.random.default_rng(0),
+            label_set=LABELS,
         )
 
 
@@ -145,7 +161,9 @@ def test_real_scan(kitti_sample: Path, sequence: str) -> None:
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, frame))
     raw = kitti.read_labels(kitti.label_path(kitti_sample, sequence, frame), len(points))
     labels = LABELS.to_train_ids(raw)
-    scribbles = simulate_scribbles(points, labels, kitti.instance_ids(raw), 0.08, 0.3, np.random.default_rng(0))
+    scribbles = simulate_scribbles(
+        points, labels, kitti.instance_ids(raw), 0.08, 0.3, np.random.default_rng(0), label_set=LABELS
+    )
     drawn = np.flatnonzero(scribbles != IGNORE)
     assert len(drawn) / len(points) == pytest.approx(0.08, abs=0.02)
     np.testing.assert_array_equal(scribbles[drawn], labels[drawn])

@@ -21,4 +21,6 @@ def test_each_once_and_in_order():
 def test_middles_of_equally_long_parts() -> None:
     assert middles(["00", "01", "02", "03"], 2) == ["01", "03"]
     assert middles(["00", "01"], 9) == ["00", "01"]
-    assert middles(["00", "01"], 0) == []
+    assert middles(["00", "01"], 0) == middles([], 2) == []
+    assert middles(range(10), 2) == [2, 7]
+    assert middles(range(10), 1) == [5]

@@ -43,7 +43,7 @@ def predictions(scans: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def written(scans: Path, predictions: Path, tmp_path: Path) -> Path:
     """A whole submission."""
-    write_submission(tmp_path / "out" / "submission.zip", predictions, scans_of(scans, SEQUENCES))
+    write_submission(tmp_path / "out" / "submission.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     return tmp_path / "out" / "submission.zip"
 
 
@@ -85,13 +85,13 @@ def test_written_as_the_benchmark_wants_it(scans: Path, predictions: Path, writt
             assert file.read(name) == (predictions / name).read_bytes()
         file.extractall(written.parent / "unpacked")
     assert (written.parent / "unpacked" / LABELS[0]).stat().st_mode & 0o777 >= 0o600
-    assert check_submission(written, scans_of(scans, SEQUENCES)) == []
+    assert check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI) == []
 
 
 def test_equal_predictions_give_equal_bytes(scans: Path, predictions: Path, written: Path, tmp_path: Path) -> None:
     for path in predictions.rglob("*.label"):
         path.touch()
-    write_submission(tmp_path / "again.zip", predictions, scans_of(scans, SEQUENCES))
+    write_submission(tmp_path / "again.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     assert (tmp_path / "again.zip").read_bytes() == written.read_bytes()
 
 
@@ -146,7 +146,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("change", "expected"), FAULTS)
 def test_every_fault_is_found(scans: Path, written: Path, change: Callable, expected: list[str] | None) -> None:
-    faults = check_submission(rewritten(written, change), scans_of(scans, SEQUENCES))
+    faults = check_submission(rewritten(written, change), scans_of(scans, SEQUENCES), SEMANTICKITTI)
     assert not any("\n" in fault for fault in faults)
     if expected is None:
         assert len(faults) > 3
@@ -157,13 +157,16 @@ def test_every_fault_is_found(scans: Path, written: Path, change: Callable, expe
 
 
 def test_moving_classes_and_instances_count(scans: Path, written: Path) -> None:
-    assert check_submission(rewritten(written, first_label(put(252 | 5 << 16))), scans_of(scans, SEQUENCES)) == []
+    assert (
+        check_submission(rewritten(written, first_label(put(252 | 5 << 16))), scans_of(scans, SEQUENCES), SEMANTICKITTI)
+        == []
+    )
 
 
 def test_an_entry_twice(scans: Path, written: Path) -> None:
     with zipfile.ZipFile(written, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr(LABELS[0], file.read(LABELS[0]))
-    (fault,) = check_submission(written, scans_of(scans, SEQUENCES))
+    (fault,) = check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     assert f"found '{LABELS[0]}' 2 times" in fault
 
 
@@ -173,7 +176,7 @@ def test_a_damaged_file(scans: Path, written: Path) -> None:
         place = file.getinfo(LABELS[2]).header_offset + 100
     data[place : place + 20] = bytes(20)
     written.write_bytes(data)
-    (fault,) = check_submission(written, scans_of(scans, SEQUENCES))
+    (fault,) = check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     assert f"{LABELS[2]}: cannot be unpacked" in fault
 
 
@@ -181,14 +184,14 @@ def test_not_a_zip_file(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"nothing")
     for name in ("a.zip", "b.zip"):
         with pytest.raises(IgnetError, match=rf"{name}: cannot be read .* expected a zip file"):
-            check_submission(tmp_path / name, scans_of(scans, SEQUENCES))
+            check_submission(tmp_path / name, scans_of(scans, SEQUENCES), SEMANTICKITTI)
 
 
 def test_name_ends_in_zip(scans: Path, predictions: Path, written: Path, tmp_path: Path) -> None:
     with pytest.raises(IgnetError, match=r"a\.tar: found no \.zip"):
-        write_submission(tmp_path / "a.tar", predictions, scans_of(scans, SEQUENCES))
+        write_submission(tmp_path / "a.tar", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     written.rename(tmp_path / "a.ZIPPED")
-    assert "rename it" in check_submission(tmp_path / "a.ZIPPED", scans_of(scans, SEQUENCES))[0]
+    assert "rename it" in check_submission(tmp_path / "a.ZIPPED", scans_of(scans, SEQUENCES), SEMANTICKITTI)[0]
 
 
 def test_faulty_predictions_leave_nothing(scans: Path, predictions: Path, tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ def test_faulty_predictions_leave_nothing(scans: Path, predictions: Path, tmp_pa
     np.zeros(400, "<u4").tofile(predictions / LABELS[3])
     (tmp_path / "out").mkdir()
     with pytest.raises(RefusedError) as error:
-        write_submission(tmp_path / "out" / "a.zip", predictions, scans_of(scans, SEQUENCES))
+        write_submission(tmp_path / "out" / "a.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
     assert [LABELS[0] in error.value.faults[0], "found id 0 on 400 points" in error.value.faults[1]] == [True, True]
     assert len(error.value.faults) == 2 and "found 2 faults" in str(error.value)
     assert list((tmp_path / "out").iterdir()) == []

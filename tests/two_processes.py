@@ -23,6 +23,7 @@ from ignet.config.training_3d import (
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device
 from ignet.models.backbones.registry import collate_for
@@ -78,7 +79,7 @@ def make_batch(step: int, scans: range, unlabelled: bool) -> Batch:
 
 
 def view(clouds: list[np.ndarray]) -> VoxelBatch:
-    made = collate_for(BACKBONE)(clouds, None)
+    made = collate_for(BACKBONE, label_set=SEMANTICKITTI)(clouds, None)
     return replace(made, features=made.features.double())
 
 
@@ -86,7 +87,7 @@ def make_objective(settings: Train3DConfig, ranks: Ranks) -> Objective3D:
     torch.manual_seed(0)
     # in float64, rounding cannot carry a value over the kink of a ReLU, where the gradient jumps; losses and projection
     # are float32 always
-    network = build_network(settings.backbone).double()
+    network = build_network(settings.backbone, label_set=SEMANTICKITTI).double()
     classifier = Classifier(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.zeros(4, np.float32))
     stored = SimpleNamespace(channels=5, classifier=classifier)
     objective = Objective3D(network, settings, "torch", stored, ranks=ranks)

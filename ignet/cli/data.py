@@ -69,8 +69,8 @@ def _check(args: argparse.Namespace) -> int:
     else:
         root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
         remission_scale, label_set = args.remission_scale, args.label_set
-    options = complete, args.deep, args.jobs, remission_scale, load_label_set(label_set)
-    report = check_dataset(root, wanted, *options)
+    options = complete, args.deep, args.jobs, remission_scale
+    report = check_dataset(root, wanted, *options, label_set=load_label_set(label_set))
     if source:
         report.source = check_source(Path(source.root), source.layout, args.deep, args.jobs)
         report.faults += report.source.faults
@@ -191,6 +191,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--predictions", type=Path, help="folder that holds sequences/NN/predictions/*.label")
     parser.add_argument("--out", type=Path, help="zip file to write")
     parser.add_argument("--description", type=Path, help="text that goes along as description.txt")
+    parser.add_argument("--label-set", default="semantickitti", help="of the predictions: name or YAML file")
     parser.add_argument("--check", type=Path, metavar="FILE", help="check this zip file; write nothing")
     parser.add_argument(
         "--sequences",
@@ -203,20 +204,26 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(args: argparse.Namespace) -> int:
+    from ignet.data.label_sets.label_set import load_label_set
     from ignet.evaluate.submission import RefusedError, check_submission, scans_of, write_submission
 
     if args.check is None and not (args.predictions and args.out):
         raise IgnetError("submit: found no --predictions and --out, expected both, or --check FILE")
     if args.check and (args.predictions or args.out or args.description):
         raise IgnetError("submit: found --check beside options of writing, expected one or the other")
+    if args.label_set != "semantickitti" and not args.sequences:
+        raise IgnetError(
+            f"submit: found --label-set {args.label_set} and no --sequences",
+            "the sequences to pack: the benchmark's 11 to 21 are SemanticKITTI's alone",
+        )
     start_logging()
-    scans = scans_of(args.dataset, args.sequences)
+    scans, label_set = scans_of(args.dataset, args.sequences), load_label_set(args.label_set)
     file = args.check or args.out
     try:
-        if args.check and (faults := check_submission(args.check, scans)):
+        if args.check and (faults := check_submission(args.check, scans, label_set)):
             raise RefusedError(args.check, faults)
         if args.out:
-            write_submission(args.out, args.predictions, scans, args.description)
+            write_submission(args.out, args.predictions, scans, label_set, args.description)
     except RefusedError as error:
         if args.json:
             print(json.dumps({"file": str(file), "ready": False, "faults": error.faults}, indent=2))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import confusion_matrix, iou, mean_iou_official
 from ignet.evaluate.predictions import read_predictions
@@ -34,7 +34,7 @@ class BenchmarkCounts:
         frames: number of scans that were counted.
     """
 
-    def __init__(self, label_set: LabelSet = SEMANTICKITTI) -> None:
+    def __init__(self, label_set: LabelSet) -> None:
         shape = (len(label_set), len(label_set) + 1)
         self.label_set, self.frames = label_set, 0
         self.whole, self.distance = np.zeros(shape, np.int64), np.zeros((len(DISTANCES), *shape), np.int64)
@@ -87,9 +87,7 @@ def benchmark_metrics(confusion: NDArray[np.int64], classes: Sequence[str]) -> d
     }
 
 
-def evaluate(
-    dataset: Path, predictions: Path, sequences: list[str], label_set: LabelSet = SEMANTICKITTI
-) -> dict[str, Any]:
+def evaluate(dataset: Path, predictions: Path, sequences: list[str], label_set: LabelSet) -> dict[str, Any]:
     """The benchmark's metrics of a folder of predictions, as :meth:`BenchmarkCounts.metrics`.
 
     Args:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.label_set import LabelSet
 from ignet.evaluate.confusion import summary
 from ignet.evaluate.tensor import ConfusionTensor
 from ignet.files.atomic import atomic
 
 
-def metrics(tensor: ConfusionTensor, label_set: LabelSet) -> dict[str, Any]:
+def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
     """Figures over all points, over every slice and over the small-object classes, as JSON can hold them.
 
     Returns:
@@ -23,12 +22,12 @@ def metrics(tensor: ConfusionTensor, label_set: LabelSet) -> dict[str, Any]:
         scans.
     """
     slices = {
-        axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), label_set.classes)} for name in names]
+        axis: [{"name": name, **summary(tensor.slice(axis, name).sum(axis=0), tensor.classes)} for name in names]
         for axis, names in tensor.names.items()
     }
-    whole = summary(tensor.whole().sum(axis=0), label_set.classes)
-    small = [whole["iou"][name] for name in label_set.small_objects if whole["points_of_class"][name]]
-    small_objects = {"classes": label_set.small_objects, "miou_occurring": float(np.mean(small)) if small else None}
+    whole = summary(tensor.whole().sum(axis=0), tensor.classes)
+    small = [whole["iou"][name] for name in tensor.small_objects if whole["points_of_class"][name]]
+    small_objects = {"classes": tensor.small_objects, "miou_occurring": float(np.mean(small)) if small else None}
     return whole | {"slices": slices, "small_objects": small_objects, "frames": len(tensor.frames)}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ignet.data.check.faults import named, number_of
 from ignet.data.formats.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.errors import IgnetError, reason_of
 from ignet.evaluate.predictions import foreign_ids
 from ignet.files.atomic import atomic
@@ -89,13 +89,16 @@ def _check_names(folder: Path, scans: Collection[str], count: int) -> None:
     )
 
 
-def write_submission(path: Path, predictions: Path, scans: Scans, description: Path | None = None) -> None:
+def write_submission(
+    path: Path, predictions: Path, scans: Scans, label_set: LabelSet, description: Path | None = None
+) -> None:
     """Write the zip file and check it before it gets its name; equal predictions give equal bytes.
 
     Args:
         path: the file, which must end in ``.zip``.
         predictions: folder that holds ``sequences/NN/predictions/NNNNNN.label``, uint32 raw ids.
         scans: of :func:`scans_of`.
+        label_set: of the predictions.
         description: a text that goes along as ``description.txt``.
 
     Raises:
@@ -115,22 +118,23 @@ def write_submission(path: Path, predictions: Path, scans: Scans, description: P
                 file.writestr(_entry(folder), b"")
             for name, points in progress(list(_labels(scans)), "packed scan"):
                 data, fault = _read(predictions / name)
-                fault = fault or _fault_of(f"{predictions / name}", data, points)
+                fault = fault or _fault_of(f"{predictions / name}", data, points, label_set)
                 if fault:
                     faults.append(fault)
                 else:
                     _add(file, name, data)
-        faults = faults or check_submission(temporary, scans)
+        faults = faults or check_submission(temporary, scans, label_set)
         if faults:
             raise RefusedError(path, faults)
 
 
-def check_submission(path: Path, scans: Scans) -> list[str]:
+def check_submission(path: Path, scans: Scans, label_set: LabelSet) -> list[str]:
     """Every reason, one line each, why the benchmark would refuse a zip file or count its points as misses.
 
     Args:
         path: the zip file.
         scans: of :func:`scans_of`.
+        label_set: of the predictions.
 
     Raises:
         IgnetError: there is no such file, or it is no zip file.
@@ -139,7 +143,8 @@ def check_submission(path: Path, scans: Scans) -> list[str]:
     try:
         with zipfile.ZipFile(path) as file:
             entries = [entry.filename for entry in file.infolist()]
-            return faults + _name_faults(path, entries, scans) + list(_content_faults(path, file, set(entries), scans))
+            faults += _name_faults(path, entries, scans)
+            return [*faults, *_content_faults(path, file, set(entries), scans, label_set)]
     except (OSError, zipfile.BadZipFile) as error:
         raise IgnetError(
             f"{path}: cannot be read ({error}), expected a zip file; write it again with ignet submit"
@@ -169,7 +174,9 @@ def _name_faults(path: Path, entries: Sequence[str], scans: Scans) -> list[str]:
     return faults
 
 
-def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans: Scans) -> Iterator[str]:
+def _content_faults(
+    path: Path, file: zipfile.ZipFile, entries: set[str], scans: Scans, label_set: LabelSet
+) -> Iterator[str]:
     """What is wrong with the label files."""
     for name, points in progress(list(_labels(scans)), "checked scan"):
         where = f"{path}: {name}"
@@ -179,14 +186,14 @@ def _content_faults(path: Path, file: zipfile.ZipFile, entries: set[str], scans:
             )
             continue
         try:
-            fault = _fault_of(where, file.read(name), points)
+            fault = _fault_of(where, file.read(name), points, label_set)
         except (RuntimeError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             fault = f"{where}: cannot be unpacked ({error}), expected a whole file; write the zip again"
         if fault:
             yield fault
 
 
-def _fault_of(where: str, data: bytes, points: int) -> str | None:
+def _fault_of(where: str, data: bytes, points: int, label_set: LabelSet) -> str | None:
     """What is wrong with one label file."""
     if len(data) != LABEL_BYTES * points:
         return (
@@ -194,17 +201,16 @@ def _fault_of(where: str, data: bytes, points: int) -> str | None:
             "points; predict it again"
         )
     raw = np.frombuffer(data, "<u4").astype(np.uint32)
-    if fault := foreign_ids(raw, SEMANTICKITTI):
+    if fault := foreign_ids(raw, label_set):
         return f"{where}: {fault}; predict it again"
     classes, counts = np.unique(raw & 0xFFFF, return_counts=True)
-    wrong = ~SEMANTICKITTI.is_raw_id(classes)
-    wrong[~wrong] = SEMANTICKITTI.to_train_ids(classes[~wrong]) == IGNORE
+    wrong = ~label_set.is_raw_id(classes)
+    wrong[~wrong] = label_set.to_train_ids(classes[~wrong]) == IGNORE
     if not wrong.any():
         return None
     ids, number = ", ".join(map(str, classes[wrong][:8])), counts[wrong].sum()
-    return (
-        f"{where}: found id {ids} on {number} points, expected raw ids of the 19 classes, and never 0; predict it again"
-    )
+    expected = f"raw ids of the {len(label_set)} classes, and never 0"
+    return f"{where}: found id {ids} on {number} points, expected {expected}; predict it again"
 
 
 def _folders(scans: Scans) -> Iterator[str]:

@@ -6,7 +6,7 @@ every slice, every cross-slice and the whole are sums over its axes, and a boots
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -19,7 +19,7 @@ from ignet.files.hdf5 import create_hdf5
 
 AXES = ("range", "camera", "boundary")
 LAYOUT = "confusion"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,19 @@ class ConfusionTensor:
         names: names of the slices of each axis, in the order of ``AXES``.
         counts: int64 (F, R, 2, 2, C, C + 1): scan, distance bin, camera coverage, boundary or interior, true class,
             predicted class; the last column counts "predicted nothing".
+        classes: C names.
+        small_objects: names of those of small or thin objects.
     """
 
     frames: tuple[str, ...]
     names: dict[str, tuple[str, ...]]
     counts: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    small_objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        classes = self.counts.shape[-2] if self.counts.ndim > 1 else 0
-        expected = (len(self.frames), *(len(self.names.get(axis, ())) for axis in AXES), classes, classes + 1)
+        sizes, classes = (len(self.names.get(axis, ())) for axis in AXES), len(self.classes)
+        expected = (len(self.frames), *sizes, classes, classes + 1)
         if tuple(self.names) != AXES or self.counts.shape != expected:
             raise ValueError(
                 f"counts of shape {self.counts.shape}, expected {expected} for the axes {', '.join(self.names)}"
@@ -112,13 +116,17 @@ def join(tensors: Sequence[ConfusionTensor]) -> ConfusionTensor:
     """Pool the frames of one or more tensors, such as of the folds of a cross-validation, one after the other.
 
     Raises:
-        IgnetError: the slices or the number of classes differ, or a frame is in two of them.
+        IgnetError: the slices or the classes differ, or a frame is in two of them.
     """
     first = tensors[0]
     for tensor in tensors[1:]:
-        if tensor.names != first.names or tensor.counts.shape[1:] != first.counts.shape[1:]:
-            found = f"found slices {tensor.names}, expected {first.names} as in the first"
-            raise IgnetError(f"joined evaluations: {found}; evaluate all with the same ranges")
+        if tensor.names != first.names or tensor.classes != first.classes:
+            found, expected = ({**each.names, "classes": each.classes} for each in (tensor, first))
+            raise IgnetError(
+                f"joined evaluations: found slices {found}",
+                f"{expected} as in the first",
+                "evaluate all with the same ranges and label set",
+            )
     frames = tuple(frame for tensor in tensors for frame in tensor.frames)
     (name, count), *_ = [*Counter(frames).most_common(1), ("", 0)]
     if count > 1:
@@ -126,15 +134,15 @@ def join(tensors: Sequence[ConfusionTensor]) -> ConfusionTensor:
             f"joined evaluations: found frame {name} {count} times, expected each once; join folds that share no "
             "sequence"
         )
-    return ConfusionTensor(frames, first.names, np.concatenate([tensor.counts for tensor in tensors]))
+    return replace(first, frames=frames, counts=np.concatenate([tensor.counts for tensor in tensors]))
 
 
 def write_tensor(path: Path, tensor: ConfusionTensor) -> None:
     """Write a tensor as HDF5, atomically; equal content gives equal bytes.
 
     Datasets: ``counts`` in the smallest unsigned integer that holds them, a compressed chunk for each frame;
-        ``frames``; and the
-    names of the slices of each axis, ``names/range`` and so on. Attributes: ``layout``, ``version``.
+    ``frames``, ``classes`` and ``small_objects``; and the names of the slices of each axis, ``names/range`` and so on.
+    Attributes: ``layout``, ``version``.
     """
     counts = tensor.counts.astype(np.min_scalar_type(int(tensor.counts.max(initial=0))))
     with atomic(path) as temporary, create_hdf5(temporary) as (file, _):
@@ -142,9 +150,9 @@ def write_tensor(path: Path, tensor: ConfusionTensor) -> None:
         file.create_dataset(
             "counts", data=counts, chunks=chunks, compression="gzip" if chunks else None, shuffle=bool(chunks)
         )
-        file["frames"] = np.array(tensor.frames, "S")
-        for axis, names in tensor.names.items():
-            file[f"names/{axis}"] = np.array(names, "S")
+        texts = {"frames": tensor.frames, "classes": tensor.classes, "small_objects": tensor.small_objects}
+        for name, values in (texts | {f"names/{axis}": names for axis, names in tensor.names.items()}).items():
+            file[name] = np.array([value.encode() for value in values], "S")
         file.attrs["layout"], file.attrs["version"] = LAYOUT, VERSION
 
 
@@ -164,13 +172,14 @@ def read_tensor(path: Path) -> ConfusionTensor:
             if found != (LAYOUT, VERSION):
                 raise _fault(path, f"found layout {found[0]} version {found[1]}")
             names = {axis: _texts(file[f"names/{axis}"]) for axis in AXES}
-            return ConfusionTensor(_texts(file["frames"]), names, file["counts"][:].astype(np.int64))
+            counts, classes, small = file["counts"][:].astype(np.int64), file["classes"], file["small_objects"]
+            return ConfusionTensor(_texts(file["frames"]), names, counts, _texts(classes), _texts(small))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _fault(path, f"cannot be read ({error})") from None
 
 
 def _texts(dataset: h5py.Dataset) -> tuple[str, ...]:
-    return tuple(text.decode() for text in dataset[:])
+    return tuple(text.decode() for text in dataset[:].tolist())
 
 
 def _fault(path: Path, found: str) -> IgnetError:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ignet.config.base import validate
 from ignet.config.training_3d import BackboneConfig
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet, parse_label_set
+from ignet.data.label_sets.label_set import IGNORE, LabelSet, parse_label_set
 from ignet.data.lidar.network_input import Input
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights
@@ -20,7 +20,7 @@ from ignet.models.sparse.engine import Engine
 class Network3D(nn.Module):
     """A backbone and a linear classifier: all that inference needs. Train-only heads live outside of it."""
 
-    def __init__(self, backbone: nn.Module, channels: int, label_set: LabelSet = SEMANTICKITTI):
+    def __init__(self, backbone: nn.Module, channels: int, label_set: LabelSet):
         """Take a `ignet.models.backbones.registry.Backbone` the width of its features, and the classes."""
         super().__init__()
         self.backbone = backbone
@@ -43,7 +43,7 @@ class Network3D(nn.Module):
         return (logits, hidden) if row is None else (logits.index_select(0, row), hidden.index_select(0, row))
 
 
-def build_network(config: BackboneConfig, label_set: LabelSet = SEMANTICKITTI) -> Network3D:
+def build_network(config: BackboneConfig, label_set: LabelSet) -> Network3D:
     """A network with fresh weights, drawn from torch's global generator."""
     backbone = BACKBONES[config.name].build(config, len(label_set))
     return Network3D(backbone, backbone.channels, label_set)

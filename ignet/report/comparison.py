@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import iou
 from ignet.evaluate.statistics import Confusions, Estimate, Mean, difference, difference_of_differences, miou, ratio
@@ -16,9 +15,8 @@ from ignet.evaluate.tensor import AXES, ConfusionTensor, read_tensor
 
 WHOLE = "all"
 SMALL = "small"
-"""The slice of the small-object classes: all points, mean over ``small_objects``."""
+"""The slice of the small-object classes: all points, mean over ``small_objects``; only where there are such classes."""
 
-_SMALL_IDS = tuple(SEMANTICKITTI.classes.index(name) for name in SEMANTICKITTI.small_objects)
 _NAMES = {WHOLE: "all points", SMALL: "small objects"}
 
 
@@ -36,7 +34,7 @@ class Comparison:
         seed: of the bootstrap; the same for all intervals, so that equal input gives equal intervals.
 
     Raises:
-        IgnetError: the tensors count other scans, slices or labels than the first one.
+        IgnetError: the tensors count other scans, slices, labels or classes than the first one.
     """
 
     def __init__(self, tensors: Iterable[tuple[str, int, ConfusionTensor]], draws: int = 2000, seed: int = 0) -> None:
@@ -52,7 +50,9 @@ class Comparison:
             raise IgnetError("comparison: found no evaluated run, expected at least one")
         self.scans = len(first[1].frames)
         self.runs = tuple(self._parts[WHOLE])
-        self.slices = (*self._parts, SMALL)
+        self.classes, self.small_objects = first[1].classes, first[1].small_objects
+        self._small = tuple(self.classes.index(name) for name in self.small_objects)
+        self.slices = (*self._parts, *([SMALL] if self._small else []))
 
     def seeds(self, run: str, other: str | None = None) -> tuple[int, ...]:
         """Seeds of a run, those only that ``other`` has too; none of a run that is not there."""
@@ -62,11 +62,11 @@ class Comparison:
     def points(self, where: str = WHOLE) -> int:
         """Labelled points of a slice."""
         points = self._class_points(where)
-        return int(points[list(_SMALL_IDS)].sum() if where == SMALL else points.sum())
+        return int(points[list(self._small)].sum() if where == SMALL else points.sum())
 
     def points_of_class(self) -> dict[str, int]:
         """Labelled points of each class."""
-        return {name: int(count) for name, count in zip(SEMANTICKITTI.classes, self._class_points(WHOLE), strict=True)}
+        return {name: int(count) for name, count in zip(self.classes, self._class_points(WHOLE), strict=True)}
 
     def miou(self, run: str, where: str = WHOLE, mean: Mean | None = None) -> dict[int, float | None]:
         """mIoU by seed."""
@@ -77,7 +77,7 @@ class Comparison:
         """IoU of each class by seed; None where a class occurs neither in the labels nor in the predictions."""
         parts = self._confusions(run, WHOLE)
         return {
-            seed: dict(zip(SEMANTICKITTI.classes, map(_percent, iou(part.sum(axis=0))), strict=True))
+            seed: dict(zip(self.classes, map(_percent, iou(part.sum(axis=0))), strict=True))
             for seed, part in parts.items()
         }
 
@@ -98,7 +98,7 @@ class Comparison:
         """IoU of one class: ``run`` minus ``against``."""
         if not self.seeds(run, against) or not self.points_of_class()[name]:
             return None
-        options: dict[str, Any] = {"mean": "occurring", "classes": (SEMANTICKITTI.classes.index(name),)}
+        options: dict[str, Any] = {"mean": "occurring", "classes": (self.classes.index(name),)}
         return _finite(
             difference(self._confusions(run, WHOLE), self._confusions(against, WHOLE), **options, **self._options)
         )
@@ -108,7 +108,7 @@ class Comparison:
         if not self.seeds(run, against):
             return None
         parts = (self._confusions(name, place) for place in (where, than) for name in (run, against))
-        classes, classes_than = (_SMALL_IDS if place == SMALL else None for place in (where, than))
+        classes, classes_than = (self._small if place == SMALL else None for place in (where, than))
         return _finite(
             difference_of_differences(
                 *parts, mean="occurring", classes=classes, classes_than=classes_than, **self._options
@@ -125,10 +125,9 @@ class Comparison:
         )
 
     def _confusions(self, run: str, where: str) -> Confusions:
-        name = WHOLE if where == SMALL else where
-        if name not in self._parts:
+        if where not in self.slices:
             raise IgnetError(f"slice '{where}': not evaluated, expected one of {list(self.slices)}")
-        return self._parts[name][run]
+        return self._parts[WHOLE if where == SMALL else where][run]
 
     def _class_points(self, where: str) -> NDArray[np.int64]:
         return next(iter(self._confusions(self.runs[0], where).values())).sum(axis=(0, 2))
@@ -136,7 +135,7 @@ class Comparison:
     def _mean(self, where: str, mean: Mean | None) -> dict[str, Any]:
         return {
             "mean": mean or ("official" if where == WHOLE else "occurring"),
-            "classes": _SMALL_IDS if where == SMALL else None,
+            "classes": self._small if where == SMALL else None,
         }
 
 
@@ -164,8 +163,8 @@ def _marginals(tensor: ConfusionTensor) -> dict[str, NDArray[np.int64]]:
 
 
 def _check_same_points(name: str, tensor: ConfusionTensor, first: str, expected: ConfusionTensor) -> None:
-    same_scans = tensor.frames == expected.frames and tensor.names == expected.names
-    if same_scans and np.array_equal(tensor.counts.sum(axis=-1), expected.counts.sum(axis=-1)):
+    same = all(getattr(tensor, key) == getattr(expected, key) for key in ("frames", "names", "classes"))
+    if same and np.array_equal(tensor.counts.sum(axis=-1), expected.counts.sum(axis=-1)):
         return
     raise IgnetError(
         f"{name} was evaluated on {tensor.counts.sum()} points of {len(tensor.frames)} scans, {first} on "

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.files.atomic import atomic
 
 WIDTH = 1600
@@ -45,12 +46,13 @@ def run_lines(names: Sequence[str]) -> dict[str, str]:
     return {name: ("-", "--", ":", "-.")[number // 10 % 4] for number, name in enumerate(names)}
 
 
-def class_legend(ids: NDArray[np.uint8], names: Sequence[str], palette: NDArray[np.uint8]) -> list[Line2D]:
+def class_legend(ids: NDArray[np.uint8], label_set: LabelSet) -> list[Line2D]:
     """Legend entries of the classes that occur among ``ids``, in the order of the classes."""
-    present = [number for number in np.unique(ids).tolist() if number < len(names)]
-    return [dot(names[number], tuple((palette[number] / 255).tolist())) for number in present]
+    present = [number for number in np.unique(ids).tolist() if number < len(label_set)]
+    return [dot(label_set.classes[number], label_set.colors[number]) for number in present]
 
 
-def dot(label: str, color: str | tuple[float, float, float]) -> Line2D:
-    """Legend entry of points of one colour."""
-    return Line2D([], [], linestyle="", marker="o", markersize=9, mfc=color, mec="0.4", mew=0.5, label=label)
+def dot(label: str, color: Sequence[int] | NDArray[np.uint8]) -> Line2D:
+    """Legend entry of points of one colour, RGB 0..255."""
+    face = tuple((np.asarray(color) / 255).tolist())
+    return Line2D([], [], linestyle="", marker="o", markersize=9, mfc=face, mec="0.4", mew=0.5, label=label)

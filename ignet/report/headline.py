@@ -16,11 +16,11 @@ from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
 from ignet.report.runs import (
     BENCHMARK,
-    BENCHMARK_NOTE,
     HELD_OUT_NOTE,
     NETWORKS_NOTE,
     OCCURRING,
     SCANS,
+    benchmark_note,
     run_table,
     signed_cell,
     spread_notes,
@@ -116,7 +116,7 @@ def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) 
         f"[low, high]: 95 % interval of a paired bootstrap ({names.draws} draws) over the seeds that both "
         f"runs have and the scans; {SCANS}"
     )
-    notes = (BENCHMARK_NOTE, *dict.fromkeys(each), interval)
+    notes = (*dict.fromkeys(map(benchmark_note, experiments.values())), *dict.fromkeys(each), interval)
     if POOLED in experiments:
         notes += (f"{POOLED}: their scans together; a seed stands for one network of each fold",)
     return make_table("Headline rows, % on the validation sequences", ("experiment", *table.columns), rows, notes)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ignet.report.comparison import Comparison
 from ignet.report.published import SEMI_FIGURES, SHARES
-from ignet.report.runs import BENCHMARK_NOTE
+from ignet.report.runs import benchmark_note
 from ignet.report.tables import Cell, Spread, Table, make_table, spread
 
 ALL = 100
@@ -38,7 +38,7 @@ def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
     ]
     rows += [(method, source, *figures, None) for method, figures, source in SEMI_FIGURES]
     notes = (
-        BENCHMARK_NOTE,
+        benchmark_note(runs),
         f"{OURS}: {runs.scans} validation scans of its own dataset, comparable only where that is SemanticKITTI with "
         "the published lists",
         "published figures: SemanticKITTI, val; not measured by this project",

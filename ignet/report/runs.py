@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ignet.config.evaluation import CompareConfig, Control
-from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.evaluate.statistics import Estimate
 from ignet.report.comparison import WHOLE, Comparison, slice_name
 from ignet.report.tables import Cell, Interval, Table, make_table, spread
 
 BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
-BENCHMARK_NOTE = f"{BENCHMARK}: the mean over all 19 classes, where a class that does not occur counts as 0"
 NETWORKS_NOTE = f"{OCCURRING}: at the pixels that labelled points project to, over the 2D classes that these have"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
 HELD_OUT_NOTE = "source on source images that its training did not see: mIoU (classes that occur)"
@@ -42,11 +40,17 @@ def run_table(runs: Comparison, names: CompareConfig) -> Table:
         f"difference to {names.baseline}",
     )
     notes = (
-        BENCHMARK_NOTE,
+        benchmark_note(runs),
         *spread_notes(runs, names.draws, runs.runs),
         *_missing_notes(runs, names.reference, names.baseline),
     )
     return make_table("Runs, % on the validation sequences", columns, rows, notes)
+
+
+def benchmark_note(runs: Comparison) -> str:
+    """What ``BENCHMARK`` is."""
+    classes = len(runs.classes)
+    return f"{BENCHMARK}: the mean over all {classes} classes, where a class that does not occur counts as 0"
 
 
 def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple[Cell, ...]:
@@ -122,7 +126,7 @@ def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> 
     )
     shown = tuple(dict.fromkeys(name for control in controls for name in (control.run, control.against)))
     notes = (
-        BENCHMARK_NOTE,
+        benchmark_note(runs),
         "means over the seeds that both runs have",
         *(spread_notes(runs, draws, shown) if shown else ()),
     )
@@ -147,7 +151,7 @@ def gain_table(runs: Comparison, names: CompareConfig) -> Table:
     for where in runs.slices:
         gains = [signed_cell(runs.difference(run, names.baseline, where, "occurring")) for run in columns]
         rows.append((slice_name(where), runs.points(where), *gains))
-    notes = (_OCCURRING_NOTE, _small_note(), *_gain_notes(runs, columns, names))
+    notes = (*_slice_notes(runs), *_gain_notes(runs, columns, names))
     return make_table(
         f"Gain over {names.baseline} by slice, {OCCURRING} in percentage points",
         ("slice", "points", *columns),
@@ -184,7 +188,7 @@ def class_table(runs: Comparison) -> Table:
     ious, points = {run: runs.iou(run) for run in runs.runs}, runs.points_of_class()
     rows = [
         (name, points[name], *(spread(seed[name] for seed in ious[run].values()) for run in runs.runs))
-        for name in SEMANTICKITTI.classes
+        for name in runs.classes
     ]
     note = "empty: the class occurs neither in the labels nor in the predictions"
     return make_table("IoU of each class, %", ("class", "points", *runs.runs), rows, (note,))
@@ -197,9 +201,7 @@ def slice_table(runs: Comparison) -> Table:
         for where in runs.slices
         if where != WHOLE
     ]
-    return make_table(
-        f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), rows, (_OCCURRING_NOTE, _small_note())
-    )
+    return make_table(f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), rows, _slice_notes(runs))
 
 
 def training_words(kind: str) -> str:
@@ -246,5 +248,6 @@ def signed_cell(estimate: Estimate | None) -> Interval | None:
     return interval_cell(estimate, "+")
 
 
-def _small_note() -> str:
-    return f"small objects: {', '.join(SEMANTICKITTI.small_objects)}"
+def _slice_notes(runs: Comparison) -> tuple[str, ...]:
+    small = [f"small objects: {', '.join(runs.small_objects)}"] if runs.small_objects else []
+    return _OCCURRING_NOTE, *small

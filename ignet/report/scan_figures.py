@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, colorize
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet, colorize
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure
 
 Named = Sequence[tuple[str, NDArray[np.uint8]]]
@@ -29,6 +29,7 @@ def from_above(
     target: NDArray[np.uint8],
     predictions: Named,
     sector: tuple[float, float],
+    label_set: LabelSet,
     title: str,
     extent: float = 50.0,
     note: str = "",
@@ -39,10 +40,11 @@ def from_above(
 
     Args:
         points: float32 (N, >= 3), x forward, y left, z up in metres.
-        target: uint8 (N,), LiDAR train ids, 255 for none.
+        target: uint8 (N,), train ids, 255 for none.
         predictions: names and train ids (N,), at least one.
         sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the
             back.
+        label_set: names and colours of the classes.
         title: of the figure.
         extent: metres drawn on each side of the sensor.
         note: remark below the figure.
@@ -60,18 +62,15 @@ def from_above(
         _draw_scan(panel, points[order], colors[order], sector, extent)
         panel.set_title(name, fontsize=13)
 
-    draw(axes[0, 0], "labels", class_colors(target, SEMANTICKITTI.colors))
+    draw(axes[0, 0], "labels", class_colors(target, label_set.colors))
     for number, (name, predicted) in enumerate(predictions, start=1):
         block, column = divmod(number, columns)
-        draw(axes[2 * block, column], name, class_colors(predicted, SEMANTICKITTI.colors))
+        draw(axes[2 * block, column], name, class_colors(predicted, label_set.colors))
         share = _share_wrong(target, predicted)
         draw(axes[2 * block + 1, column], f"{name}: {share}", error_colors(target, predicted))
     shown = np.concatenate([target, *(predicted for _, predicted in predictions)])
-    handles = [
-        *class_legend(shown, SEMANTICKITTI.classes, SEMANTICKITTI.colors),
-        dot("no label", _unit(UNLABELLED_COLOR)),
-    ]
-    handles += [dot("right", _unit(RIGHT_COLOR)), dot("wrong", _unit(WRONG_COLOR))]
+    dots = {"no label": UNLABELLED_COLOR, "right": RIGHT_COLOR, "wrong": WRONG_COLOR}
+    handles = [*class_legend(shown, label_set), *(dot(*each) for each in dots.items())]
     scale = f"{2 * extent:g} m x {2 * extent:g} m, forward is up; grey sector: camera"
     axes[1, 0].legend(handles=handles, loc="center", ncols=2, title=scale, **BOX)
     _caption(figure, title, note)
@@ -83,6 +82,7 @@ def in_image(
     pixel: NDArray[np.float32],
     target: NDArray[np.uint8],
     predictions: Named,
+    label_set: LabelSet,
     title: str,
     note: str = "",
 ) -> Figure:
@@ -91,8 +91,9 @@ def in_image(
     Args:
         image: uint8 (H, W, 3) RGB.
         pixel: float32 (n, 2), column and row of the visible points.
-        target: uint8 (n,), LiDAR train ids of these points, 255 for none.
+        target: uint8 (n,), train ids of these points, 255 for none.
         predictions: names and train ids (n,).
+        label_set: names and colours of the classes.
         title: of the figure.
         note: remark below the figure.
     """
@@ -102,15 +103,10 @@ def in_image(
     ]
     figure, axes = _image_panels(image, len(panels))
     for panel, (name, ids) in zip(axes, panels, strict=False):
-        _draw_points(panel, image, pixel, ids, SEMANTICKITTI.colors)
+        _draw_points(panel, image, pixel, ids, label_set)
         panel.set_title(name, fontsize=12)
     shown = np.concatenate([ids for _, ids in panels])
-    figure.legend(
-        handles=class_legend(shown, SEMANTICKITTI.classes, SEMANTICKITTI.colors),
-        loc="outside lower center",
-        ncols=8,
-        **BOX,
-    )
+    figure.legend(handles=class_legend(shown, label_set), loc="outside lower center", ncols=8, **BOX)
     _caption(figure, title, note)
     return figure
 
@@ -125,27 +121,20 @@ def before_after(
 ) -> Figure:
     """The camera image, its labelled points, and the segmentation by each 2D network.
 
-    Args:
-        image: uint8 (H, W, 3) RGB.
-        pixel: float32 (n, 2), column and row of the labelled points.
-        target: uint8 (n,), Cityscapes train ids of these points, 255 for none.
-        predictions: names of networks and Cityscapes train ids (H, W).
-        title: of the figure.
-        note: remark below the figure.
+    Args as of `in_image`, but ``target`` holds Cityscapes train ids, and each of ``predictions`` those of all pixels,
+    uint8 (H, W).
     """
     figure, axes = _image_panels(image, len(predictions) + 2)
     axes[0].imshow(image)
     axes[0].set_title("image", fontsize=12)
-    _draw_points(axes[1], image, pixel, target, CITYSCAPES.colors)
+    _draw_points(axes[1], image, pixel, target, CITYSCAPES)
     axes[1].set_title("labels of the points, as Cityscapes classes", fontsize=12)
     columns, rows = np.rint(pixel).astype(np.int64).T
     for panel, (name, predicted) in zip(axes[2:], predictions, strict=False):
         panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES.colors)).astype(np.uint8))
         panel.set_title(f"{name}: {_share_wrong(target, predicted[rows, columns])}", fontsize=12)
     shown = np.concatenate([target, *(predicted.ravel() for _, predicted in predictions)])
-    figure.legend(
-        handles=class_legend(shown, CITYSCAPES.classes, CITYSCAPES.colors), loc="outside lower center", ncols=8, **BOX
-    )
+    figure.legend(handles=class_legend(shown, CITYSCAPES), loc="outside lower center", ncols=8, **BOX)
     _caption(figure, title, note)
     return figure
 
@@ -162,12 +151,6 @@ def error_colors(target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDA
     colors = np.where((target == predicted)[:, None], RIGHT_COLOR, WRONG_COLOR).astype(np.uint8)
     colors[target == IGNORE] = UNLABELLED_COLOR
     return colors
-
-
-def evenly_spaced(frames: Sequence[str], count: int) -> list[str]:
-    """At most ``count`` of the frames: the middles of equally long parts of the sequence."""
-    count = min(count, len(frames))
-    return [frames[int((part + 0.5) * len(frames) / count)] for part in range(count)]
 
 
 def _share_wrong(target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str:
@@ -204,11 +187,11 @@ def _draw_points(
     image: NDArray[np.uint8],
     pixel: NDArray[np.float32],
     ids: NDArray[np.uint8],
-    palette: NDArray[np.uint8],
+    label_set: LabelSet,
 ) -> None:
     panel.imshow(_faded(image))
     known = ids != IGNORE
-    panel.scatter(pixel[known, 0], pixel[known, 1], s=5, c=palette[ids[known]] / 255, marker="o", linewidths=0)
+    panel.scatter(pixel[known, 0], pixel[known, 1], s=5, c=label_set.colors[ids[known]] / 255, marker="o", linewidths=0)
     panel.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
 
 
@@ -233,7 +216,3 @@ def _caption(figure: Figure, title: str, note: str) -> None:
     figure.suptitle(title, fontsize=15)
     if note:
         figure.supxlabel(note, fontsize=10, color="0.35", x=0.995, ha="right")
-
-
-def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    return color[0] / 255, color[1] / 255, color[2] / 255

@@ -8,6 +8,7 @@ import numpy as np
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import BackboneConfig
+from ignet.data.label_sets.label_set import LabelSet
 
 if TYPE_CHECKING:  # networks are built only where a plan asks for their size
     from torch import Tensor, nn
@@ -48,17 +49,17 @@ def segformer_work(config: SegformerConfig, pixels: float) -> float:
     return counter.get_total_flops() / 2
 
 
-def minkunet_parameters(config: BackboneConfig) -> int:
+def minkunet_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
     """Parameters of a MinkUNet and its classifier."""
-    return _parameters(_minkunet(config))
+    return _parameters(_minkunet(config, label_set))
 
 
-def minkunet_work(config: BackboneConfig, points: float, shares: Shares) -> float:
+def minkunet_work(config: BackboneConfig, label_set: LabelSet, points: float, shares: Shares) -> float:
     """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours were occupied.
 
     ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours.
     """
-    return _minkunet_work(config, points, tuple(shares.items()))
+    return _minkunet_work(config, label_set, points, tuple(shares.items()))
 
 
 def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
@@ -74,7 +75,9 @@ def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
 
 
 @cache
-def _minkunet_work(config: BackboneConfig, points: float, shares: tuple[tuple[float, float], ...]) -> float:
+def _minkunet_work(
+    config: BackboneConfig, label_set: LabelSet, points: float, shares: tuple[tuple[float, float], ...]
+) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -99,7 +102,7 @@ def _minkunet_work(config: BackboneConfig, points: float, shares: tuple[tuple[fl
             self.work += offsets * kernel[0].numel() * self.rows(min(in_stride, out_stride))
             return torch.empty(self.rows(out_stride), kernel.shape[2], device="meta")
 
-    network, geometry = _minkunet(config), Counted()
+    network, geometry = _minkunet(config, label_set), Counted()
     features = torch.empty(geometry.rows(1), next(network.parameters()).shape[1], device="meta")
     inverse = torch.empty(round(points), dtype=torch.int64, device="meta")
     batch = VoxelBatch(geometry.coordinates(1), features, inverse)
@@ -119,13 +122,13 @@ def _segformer(config: SegformerConfig) -> "nn.Module":
 
 
 @cache
-def _minkunet(config: BackboneConfig) -> "nn.Module":
+def _minkunet(config: BackboneConfig, label_set: LabelSet) -> "nn.Module":
     import torch
 
     from ignet.models.segmentor3d import build_network
 
     with torch.device("meta"):
-        return build_network(config).eval()
+        return build_network(config, label_set).eval()
 
 
 def _parameters(network: "nn.Module") -> int:

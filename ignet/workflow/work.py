@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfig, SegformerConfig
 from ignet.config.training_3d import Train3DConfig
+from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
 from ignet.workflow.schedule import Scheduled
@@ -69,9 +70,10 @@ def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
     return settings.batch * (3 * BACKWARD + 1) * segformer_work(network, crop_pixels(settings))
 
 
-def train_3d_load(settings: Train3DConfig, points: float, voxels: Shares) -> float:
+def train_3d_load(settings: Train3DConfig, label_set: LabelSet, points: float, voxels: Shares) -> float:
     """Multiply-adds of one step of a 3D training; the teacher takes one forward pass where a loss asks for it."""
-    return settings.batch * (BACKWARD + needs_teacher(settings)) * minkunet_work(settings.backbone, points, voxels)
+    forward = minkunet_work(settings.backbone, label_set, points, voxels)
+    return settings.batch * (BACKWARD + needs_teacher(settings)) * forward
 
 
 class Workload:
@@ -80,6 +82,7 @@ class Workload:
     def __init__(self, experiment: ExperimentConfig, facts: Facts) -> None:
         self.experiment, self.facts = experiment, facts
         self.network = experiment.pretrain_2d.network
+        self.label_set = load_label_set(experiment.dataset.labels)
 
     def units(self, job: Scheduled) -> tuple[Work, ...]:
         """The work of one job."""
@@ -111,11 +114,11 @@ class Workload:
                 return (self._images(rule, frames),)
             case "train_3d":
                 run = experiment.run(wildcards["run"])
-                load = train_3d_load(run, facts.points, facts.voxels)
+                load = train_3d_load(run, self.label_set, facts.points, facts.voxels)
                 return (Work(rule, run.steps, load, run.backbone.engine),)
             case "predict" | "pseudo_label":
                 backbone, engine = experiment.run(wildcards["run"]).backbone, experiment.predict.engine
-                load = minkunet_work(backbone, facts.points, facts.voxels)
+                load = minkunet_work(backbone, self.label_set, facts.points, facts.voxels)
                 scans = frames if rule == "predict" else train
                 return (Work("predict", scans, load, backbone.engine if engine == "same" else engine),)
             case "evaluate":
@@ -155,7 +158,7 @@ class Workload:
                 )
             case "train_3d":
                 settings = self.experiment.run(job.wildcards["run"])
-                return _training(minkunet_parameters(settings.backbone), settings.steps)
+                return _training(minkunet_parameters(settings.backbone, self.label_set), settings.steps)
         return {}
 
     def _images(self, stage: str, images: int) -> Work:

@@ -74,6 +74,7 @@ def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) ->
         config.scribble_fraction,
         config.scribble_margin,
         drive.scribble_rng(frame),
+        SEMANTICKITTI,
     )
     write_array(folder / "scribbles" / f"{name}.label", SEMANTICKITTI.to_raw_ids(scribbles).astype("<u4"))
     write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)

@@ -110,6 +110,7 @@ rule figures_data:
     params:
         settings=canonical_json(EXPERIMENT.figures.identity("frames")),
         code=code("figures_data.py"),
+        label_set=LABEL_SET,
         places=places("SOURCE", "TARGET", "SCRIBBLES"),
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
@@ -119,7 +120,7 @@ rule figures_data:
         "Contact sheet of the data"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_data.py --settings {params.settings:q}"
-        " --code {params.code:q}"
+        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
         " --device cpu --source {PLACES[IGNET_SOURCE]:q}"
         " --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
         " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
@@ -153,6 +154,7 @@ rule figures_predictions:
     params:
         settings=EXPERIMENT.figures.canonical(),
         code=code("figures_predictions.py"),
+        label_set=LABEL_SET,
         places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("scans", "images", "labels", "calibration"), DATA.val_sequences),
         predictions=[f"{run}={RESULTS}/predict/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
@@ -163,7 +165,7 @@ rule figures_predictions:
         "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_predictions.py --settings {params.settings:q} --code {params.code:q}"
-        " --device cpu"
+        " --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
         " --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q} --predictions {params.predictions:q}"
         " --projection {PLACES[IGNET_PROJECTION_VAL]:q}"
@@ -202,6 +204,7 @@ rule report:
     params:
         settings=EXPERIMENT.report.canonical(),
         code=code("report.py"),
+        label_set=LABEL_SET,
         places=places("RESULTS", "SHARED", "TARGET", "SCRIBBLES"),
         assets=assets_hash(),
         data=fingerprint(
@@ -223,7 +226,7 @@ rule report:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q}"
-        " --assets {params.assets:q} --device cpu"
+        " --assets {params.assets:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
         " --results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}"
         " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}"
         " --val {params.val:q} {params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q}"

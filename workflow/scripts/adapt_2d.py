@@ -39,7 +39,9 @@ def open_target(args: argparse.Namespace, settings: Adapt2DConfig, projections: 
     split = labelled_scans(frames, settings.labelled_frames)
     if split:
         log.info("%s", split)
-    return TargetFrames(args.dataset, projections, settings.supervision, split and split.scans, args.label_set)
+    return TargetFrames(
+        args.dataset, projections, settings.supervision, split and split.scans, label_set=args.label_set
+    )
 
 
 def class_weights(source: SourceDataset, target: TargetFrames, settings: Adapt2DConfig) -> tuple[Tensor, Tensor]:

@@ -47,7 +47,7 @@ def main() -> None:
         True,
         args.threads or 1,
         settings.remission_scale,
-        args.label_set,
+        label_set=args.label_set,
     )
     for line in lines_of(report.faults):
         print(line, file=sys.stderr)

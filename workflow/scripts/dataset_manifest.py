@@ -29,7 +29,7 @@ def main() -> None:
     )
     args, settings = stage.start()
     simulated = args.scribbles if settings.scribbles == "simulated" else None
-    doubts = write_manifest(args.out, args.sequences, simulated, args.label_set)
+    doubts = write_manifest(args.out, args.sequences, simulated, label_set=args.label_set)
     for doubt in doubts:
         log.warning("%s", doubt)
     if args.doubts:

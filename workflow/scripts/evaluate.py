@@ -73,8 +73,9 @@ def main() -> None:
         raise IgnetError(
             f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels"
         )
-    tensor = ConfusionTensor(tuple(f"{sequence}/{frame}" for sequence, frame in frames), names, counts)
-    figures = metrics(tensor, label_set) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
+    scans = tuple(f"{sequence}/{frame}" for sequence, frame in frames)
+    tensor = ConfusionTensor(scans, names, counts, label_set.classes, label_set.small_objects)
+    figures = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
     write_tensor(args.tensor, tensor)
     write_confusion(args.confusion, tensor.whole().sum(axis=0), label_set.classes)
     write_json(args.out, figures)

@@ -15,11 +15,12 @@ from matplotlib.figure import SubFigure
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, colorize
+from ignet.data.label_sets.label_set import ARGUMENT, CITYSCAPES, IGNORE, LabelSet, colorize
+from ignet.data.lidar.spacing import middles
 from ignet.data.projection.geometry import project
 from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
-from ignet.report.scan_figures import UNLABELLED_COLOR, class_colors, evenly_spaced
+from ignet.report.scan_figures import UNLABELLED_COLOR, class_colors
 from ignet.stage.script import Stage, command
 
 _SOURCE_COLUMNS = 4
@@ -37,12 +38,12 @@ def main() -> None:
     stage.add(
         "--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's"
     )
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="PNG to make")
     args, settings = stage.start()
 
     source = SourceDataset(args.source, args.layout)
-    numbers = [int(name) for name in evenly_spaced([str(i) for i in range(len(source))], _SOURCE_COLUMNS)]
-    pictures = [source.read(number) for number in numbers]
+    pictures = [source.read(number) for number in middles(range(len(source)), _SOURCE_COLUMNS)]
     height, width = pictures[0][0].shape[:2]
     source_height = 2 * WIDTH / _SOURCE_COLUMNS * height / width + 60
 
@@ -53,16 +54,13 @@ def main() -> None:
     shown = np.unique(np.concatenate([labels.ravel() for _, labels in pictures]))
     # closer than the report's pictures, because scribbles are thin
     extent = 0.6 * settings.extent
-    parts[1].legend(handles=class_legend(shown, CITYSCAPES.classes, CITYSCAPES.colors), loc="center", ncols=10, **BOX)
+    parts[1].legend(handles=class_legend(shown, CITYSCAPES), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
     classes = [
-        _draw_sequence(part, args.target, scribbles, name, extent)
+        _draw_sequence(part, args.target, scribbles, name, extent, args.label_set)
         for part, name in zip(parts[2:-1], args.sequences, strict=True)
     ]
-    handles = [
-        *class_legend(np.concatenate(classes), SEMANTICKITTI.classes, SEMANTICKITTI.colors),
-        dot("no label", _unit(UNLABELLED_COLOR)),
-    ]
+    handles = [*class_legend(np.concatenate(classes), args.label_set), dot("no label", UNLABELLED_COLOR)]
     parts[-1].legend(handles=handles, loc="center", ncols=10, **BOX)
     save_figure(args.out, figure)
 
@@ -77,13 +75,15 @@ def _draw_source(part: SubFigure, pictures: list[tuple[np.ndarray, np.ndarray]],
         column[1].imshow(colorize(labels, CITYSCAPES.colors))
 
 
-def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: str, extent: float) -> np.ndarray:
+def _draw_sequence(
+    part: SubFigure, root: Path, scribble_root: Path, sequence: str, extent: float, label_set: LabelSet
+) -> np.ndarray:
     """Draw the middle frame; returns the classes that occur in it."""
     frames = kitti.frame_ids(root, sequence)
-    (frame,) = evenly_spaced(frames, 1)
+    (frame,) = middles(frames, 1)
     points = kitti.read_positions(kitti.scan_path(root, sequence, frame))
-    labels = _read(kitti.label_path(root, sequence, frame), len(points))
-    scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points))
+    labels = _read(kitti.label_path(root, sequence, frame), len(points), label_set)
+    scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points), label_set)
     image = kitti.read_image(kitti.image_path(root, sequence, frame))
     calibration = kitti.read_calibration(kitti.calibration_path(root, sequence))
     projected = project(points, calibration.p2, calibration.tr, image.shape[1], image.shape[0])
@@ -97,51 +97,42 @@ def _draw_sequence(part: SubFigure, root: Path, scribble_root: Path, sequence: s
         panel.set_yticks([])
     axes["i"].imshow(image)
     seen = projected.inside & (labels != IGNORE)
-    _draw_pixels(axes["p"], image, projected.pixel[seen], labels[seen])
+    _draw_pixels(axes["p"], image, projected.pixel[seen], label_set.colors[labels[seen]])
     axes["p"].set_xlabel(
         f"points in the image ({projected.inside.mean():.0%} of the scan) with their labels", fontsize=11
     )
-    _draw_from_above(axes["a"], points, labels, extent)
+    _draw_from_above(axes["a"], points, labels, extent, label_set)
     axes["a"].set_xlabel(f"labels, {2 * extent:g} m x {2 * extent:g} m, forward is up", fontsize=11)
-    _draw_from_above(axes["b"], points, scribbles, extent)
+    _draw_from_above(axes["b"], points, scribbles, extent, label_set)
     drawn = (scribbles != IGNORE).mean()
     axes["b"].set_xlabel(f"scribbles on {drawn:.1%} of the points" if drawn else "no scribbles", fontsize=11)
     return np.unique(labels)
 
 
-def _read(path: Path, points: int) -> np.ndarray:
+def _read(path: Path, points: int, label_set: LabelSet) -> np.ndarray:
     """Train ids of a label file; nothing but 255 where there is none."""
     return (
-        SEMANTICKITTI.to_train_ids(kitti.read_labels(path, points), str(path))
+        label_set.to_train_ids(kitti.read_labels(path, points), str(path))
         if path.exists()
         else np.full(points, IGNORE, np.uint8)
     )
 
 
-def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, labels: np.ndarray) -> None:
+def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, colors: np.ndarray) -> None:
     panel.imshow((255 - 0.45 * (255 - image.mean(axis=2, keepdims=True).repeat(3, axis=2))).astype(np.uint8))
-    panel.scatter(pixel[:, 0], pixel[:, 1], s=2.5, c=SEMANTICKITTI.colors[labels] / 255, linewidths=0)
+    panel.scatter(pixel[:, 0], pixel[:, 1], s=2.5, c=colors / 255, linewidths=0)
     panel.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
 
 
-def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent: float) -> None:
+def _draw_from_above(panel: Axes, points: np.ndarray, labels: np.ndarray, extent: float, label_set: LabelSet) -> None:
     near = (np.abs(points[:, :2]) <= extent).all(axis=1)
     order = np.flatnonzero(near)[
         np.lexsort((points[near, 2], labels[near] != IGNORE))
     ]  # labelled over unlabelled, high over low
-    panel.scatter(
-        -points[order, 1],
-        points[order, 0],
-        s=1.4,
-        c=class_colors(labels[order], SEMANTICKITTI.colors) / 255,
-        linewidths=0,
-    )
+    colors = class_colors(labels[order], label_set.colors) / 255
+    panel.scatter(-points[order, 1], points[order, 0], s=1.4, c=colors, linewidths=0)
     panel.plot(0, 0, marker="+", markersize=9, color="black")
     panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
-
-
-def _unit(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    return color[0] / 255, color[1] / 255, color[2] / 255
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
-from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.data.label_sets.label_set import ARGUMENT
+from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
@@ -17,7 +18,7 @@ from ignet.log import log, progress
 from ignet.models.segformer import FrozenTeacher, load_segmenter
 from ignet.report.arguments import name_and_path
 from ignet.report.figures import save_figure
-from ignet.report.scan_figures import before_after, evenly_spaced, from_above, in_image
+from ignet.report.scan_figures import before_after, from_above, in_image
 from ignet.stage.script import Stage, command
 
 
@@ -36,10 +37,11 @@ def main() -> None:
     stage.add("--projection", type=Path, required=True, help="folder of the correspondences, NN.h5")
     stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
     stage.add("--scribbles-note", default="", help="a remark on the scribbles that the runs were trained with")
+    stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="folder of the figures")
     args, settings = stage.start()
 
-    predictions = dict(map(name_and_path, args.predictions))
+    label_set, predictions = args.label_set, dict(map(name_and_path, args.predictions))
     networks = {
         name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)
     }
@@ -47,8 +49,7 @@ def main() -> None:
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
         chosen += [
-            (sequence, frame, correspondence.read(frame))
-            for frame in evenly_spaced(correspondence.frames, settings.frames)
+            (sequence, frame, correspondence.read(frame)) for frame in middles(correspondence.frames, settings.frames)
         ]
 
     for sequence, frame, found in progress(chosen, "drawn frame"):
@@ -56,21 +57,24 @@ def main() -> None:
         image = read_image(image_path(args.dataset, sequence, frame))
         check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
         labels = label_path(args.dataset, sequence, frame)
-        truth = SEMANTICKITTI.to_train_ids(read_labels(labels, len(points)), str(labels))
+        truth = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
         predicted = [
-            (run, read_predictions(folder, sequence, frame, len(points), SEMANTICKITTI))
+            (run, read_predictions(folder, sequence, frame, len(points), label_set))
             for run, folder in predictions.items()
         ]
         seen = [(run, ids[found.index]) for run, ids in predicted]
         segmented = [(name, predict_image(model, image, args.device)) for name, model in networks.items()]
 
         title, name, note = f"sequence {sequence}, frame {frame}", f"{sequence}_{frame}", args.scribbles_note
-        above = from_above(points, truth, predicted, found.sector, f"From above, {title}", settings.extent, note)
+        heading, extent = f"From above, {title}", settings.extent
+        above = from_above(points, truth, predicted, found.sector, label_set, heading, extent, note)
         save_figure(args.out / f"{name}_above.png", above)
-        overlay = in_image(image, found.pixel, truth[found.index], seen, f"Points that the camera sees, {title}", note)
+        visible = truth[found.index]
+        heading = f"Points that the camera sees, {title}"
+        overlay = in_image(image, found.pixel, visible, seen, label_set, heading, note)
         save_figure(args.out / f"{name}_image.png", overlay)
         if segmented:
-            street = SEMANTICKITTI.to_camera_ids(truth[found.index])
+            street = label_set.to_camera_ids(visible)
             panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
             save_figure(args.out / f"{name}_networks_2d.png", panels)
     stage.write_settings(args.out / "settings.json")

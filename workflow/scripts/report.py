@@ -6,6 +6,7 @@ from pathlib import Path
 from ignet.config.base import validate
 from ignet.config.evaluation import CompareConfig
 from ignet.config.report import ReportConfig
+from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 from ignet.log import log
@@ -67,6 +68,7 @@ def main() -> None:
         "--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two"
     )
     stage.add("--note", default="", help="a remark on the data")
+    stage.add("--label-set", **ARGUMENT)
     stage.add(
         "--assets",
         help="identity of the page's scripts and styles that this job was planned with; refused if they have changed",
@@ -85,7 +87,7 @@ def main() -> None:
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
     predictions = {run: results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
     models = {name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in networks.items()}
-    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.features_of)
+    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.label_set, args.features_of)
     frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
     colors = feature_colors(frames)
 
@@ -124,6 +126,7 @@ def main() -> None:
         sections,
         (frame_json(frame, colors, config) for frame in frames),
         {"options": options},
+        args.label_set,
     )
     stage.write_settings(
         args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames]

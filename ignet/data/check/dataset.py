@@ -23,7 +23,7 @@ from ignet.data.formats.official import (
     TRAIN_SEQUENCES,
     VAL_SEQUENCES,
 )
-from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import reason_of
 from ignet.files.names import in_order, is_name
 
@@ -81,7 +81,8 @@ def check_dataset(
     deep: bool = False,
     workers: int = 1,
     remission_scale: float = 1.0,
-    label_set: LabelSet = SEMANTICKITTI,
+    *,
+    label_set: LabelSet,
 ) -> DatasetReport:
     """Collect all faults of a dataset; raises none of them.
 
@@ -105,8 +106,8 @@ def check_dataset(
             Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download)
         )
     for sequence, kinds in wanted.items():
-        options = complete, deep, workers, remission_scale, label_set
-        report.sequences.append(check_sequence(root, sequence, kinds, *options))
+        options = complete, deep, workers, remission_scale
+        report.sequences.append(check_sequence(root, sequence, kinds, *options, label_set=label_set))
     trees = [one.tree for one in report.sequences]
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)

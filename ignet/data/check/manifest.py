@@ -9,7 +9,7 @@ import numpy as np
 
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.formats import kitti
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, read_json
 from ignet.files.names import natural
@@ -21,7 +21,7 @@ _LISTS = ("frames", "points", "labelled", "image_sizes", "class_counts")
 
 
 def write_manifest(
-    path: Path, sequences: Sequence[Path], simulated: Path | None = None, label_set: LabelSet = SEMANTICKITTI
+    path: Path, sequences: Sequence[Path], simulated: Path | None = None, *, label_set: LabelSet
 ) -> list[str]:
     """Write the rows of all sequences, in the order of their names, atomically.
 

@@ -19,7 +19,7 @@ from ignet.data.check.tree import SequenceTree, read_tree
 from ignet.data.formats import kitti
 from ignet.data.formats.official import KINDS
 from ignet.data.formats.scan_values import SCAN_KINDS, returns, scan_doubts, scan_faults
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.projection.geometry import project
 from ignet.log import progress
 
@@ -114,7 +114,8 @@ def check_sequence(
     deep: bool = True,
     workers: int = 1,
     remission_scale: float = 1.0,
-    label_set: LabelSet = SEMANTICKITTI,
+    *,
+    label_set: LabelSet,
 ) -> SequenceReport:
     """Collect all faults of a sequence; raises none of them.
 

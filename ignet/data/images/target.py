@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels
 from ignet.data.formats.splits import Scan, pools
-from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 
@@ -35,7 +35,8 @@ class TargetFrames:
         projections: dict[str, Path],
         supervision: Literal["none", "scribbles", "dense"],
         labelled: Collection[Scan] | None = None,
-        label_set: LabelSet = SEMANTICKITTI,
+        *,
+        label_set: LabelSet,
     ) -> None:
         self.root, self.supervision, self.label_set = root, supervision, label_set
         self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
@@ -75,7 +76,7 @@ class TargetFrames:
 
 
 def projected_labels(
-    root: Path, sequence: str, frame: str, points: FrameCorrespondence, label_set: LabelSet = SEMANTICKITTI
+    root: Path, sequence: str, frame: str, points: FrameCorrespondence, label_set: LabelSet
 ) -> NDArray[np.uint8]:
     """Dense labels of a frame's visible points: uint8 (n,), Cityscapes ids, 255 where the class has none.
 

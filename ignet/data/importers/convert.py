@@ -17,7 +17,7 @@ from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns
 from ignet.data.importers.frame import SensorFrame
-from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, write_array
 from ignet.log import progress
@@ -43,7 +43,7 @@ class Converted:
     linked: int = 0
 
 
-def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet = SEMANTICKITTI) -> Converted:
+def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Converted:
     """Write a tree; it gets its name when it is whole.
 
     A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are

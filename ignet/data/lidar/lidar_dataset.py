@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ignet.data.features.store import FeatureStore, channel_statistics, check_stores
 from ignet.data.formats.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.formats.splits import Scan, pools
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.fovmix import Sample
 from ignet.data.lidar.spacing import spaced
 from ignet.data.projection.correspondence import Correspondence
@@ -64,7 +64,8 @@ class ScanSource:
         teacher: str | None = None,
         verify: bool = True,
         remission_scale: float = 1.0,
-        label_set: LabelSet = SEMANTICKITTI,
+        *,
+        label_set: LabelSet,
     ) -> None:
         self.scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
         if not self.scans:

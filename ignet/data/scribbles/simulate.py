@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.scribbles.borders import clear_of_others
 
 _SURFACE_CELL, _CELL = 2.5, 0.8  # metres: points of one class in touching cells belong together
@@ -24,7 +24,7 @@ def simulate_scribbles(
     fraction: float,
     margin: float,
     rng: np.random.Generator,
-    label_set: LabelSet = SEMANTICKITTI,
+    label_set: LabelSet,
 ) -> NDArray[np.uint8]:
     """Draw scribbles on one scan.
 
@@ -72,7 +72,7 @@ def segments(
     xyz: NDArray[np.float64],
     labels: NDArray[np.uint8],
     instances: NDArray[np.integer],
-    label_set: LabelSet = SEMANTICKITTI,
+    label_set: LabelSet,
 ) -> NDArray[np.int64]:
     """Number of the object or connected patch of each point: int64 (N,), 0..S-1, and -1 where a point has no class.
 

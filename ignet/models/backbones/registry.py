@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ignet.config.training_3d import BackboneConfig, MinkUNetConfig
-from ignet.data.label_sets.label_set import SEMANTICKITTI, LabelSet
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.models.backbones import minkunet
 from ignet.models.sparse.engine import Engine
@@ -54,6 +54,6 @@ BACKBONES = {
 }
 
 
-def collate_for(config: BackboneConfig, label_set: LabelSet = SEMANTICKITTI) -> Collate:
+def collate_for(config: BackboneConfig, label_set: LabelSet) -> Collate:
     """What makes the input of the network with these settings."""
     return partial(BACKBONES[config.name].collate, config=config, classes=len(label_set))

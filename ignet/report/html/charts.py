@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.spacing import spaced
 from ignet.report.plots import Curve, logged, smoothed
 from ignet.report.tables import Table
@@ -106,25 +105,25 @@ def class_chart(
     )
 
 
-def confusion_chart(confusion: NDArray[np.int64]) -> go.Figure:
+def confusion_chart(confusion: pd.DataFrame) -> go.Figure:
     """Shares of each true class that were taken for each class, in per cent.
 
     Classes that occur on neither side are left out.
 
     Args:
-        confusion: int64 (C, C + 1), true class by predicted class; the last column is nothing.
+        confusion: counts, a row for each true class and a column for each predicted one; the last one is nothing.
     """
-    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    all_counts = confusion.to_numpy(np.int64)
+    true, predicted = all_counts.sum(axis=1), all_counts.sum(axis=0)
     classes = np.flatnonzero((true > 0) | (predicted[:-1] > 0))
-    columns = np.append(classes, len(SEMANTICKITTI.classes)) if predicted[-1] else classes
-    counts = confusion[np.ix_(classes, columns)]
+    columns = np.append(classes, len(true)) if predicted[-1] else classes
+    counts = all_counts[np.ix_(classes, columns)]
     shares = 100 * counts / np.maximum(true[classes], 1)[:, None]
-    names = [*SEMANTICKITTI.classes, "nothing"]
     heatmap = go.Heatmap(
         z=shares.round(2),
         customdata=counts,
-        x=[names[n] for n in columns],
-        y=[names[n] for n in classes],
+        x=confusion.columns[columns].tolist(),
+        y=confusion.index[classes].tolist(),
         zmin=0,
         zmax=100,
         # clear at 0, so that it fits a light page and a dark one

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.images.target import check_size, nearest_pixels
-from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
+from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
@@ -33,6 +34,7 @@ class Sources:
         projection: folder of each sequence's correspondence file.
         predictions: of each run, the folder that holds ``sequences/NN/predictions``.
         networks: 2D networks to segment the images with.
+        label_set: of labels, scribbles and predictions.
         features: that of them whose features are shown; '' for none.
     """
 
@@ -41,6 +43,7 @@ class Sources:
     projection: Mapping[str, Path]
     predictions: Mapping[str, Path]
     networks: Mapping[str, FrozenTeacher]
+    label_set: LabelSet
     features: str = ""
 
 
@@ -53,6 +56,7 @@ class Frame:
         points: float32 (N, 3), metres.
         image: uint8 (H, W, 3), not enlarged or reduced.
         found: the points that the camera sees.
+        street: uint8 (n,), Cityscapes ids of their labels, 255 for none; None: the scan has no labels.
         layers: uint8 (N,) each: ``truth``, ``scribble`` and ``run:NAME`` where they are there.
         segmented: Cityscapes ids, uint8 (H, W), by 2D network.
         features: float16 (h, w, D), of the one network whose features are shown; none: there is no such network.
@@ -65,7 +69,8 @@ class Frame:
     points: NDArray[np.float32]
     image: NDArray[np.uint8]
     found: FrameCorrespondence
-    layers: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    layers: dict[str, NDArray[np.uint8]]
+    street: NDArray[np.uint8] | None
     segmented: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     features: NDArray[np.float16] | None = None
     point_features: NDArray[np.float32] | None = None
@@ -83,8 +88,8 @@ def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> l
     """
     chosen = []
     for number, (sequence, frames) in enumerate(sequences):
-        share = min(count // len(sequences) + (number < count % len(sequences)), len(frames))
-        chosen += [(sequence, frames[int((part + 0.5) * len(frames) / share)]) for part in range(share)]
+        share = count // len(sequences) + (number < count % len(sequences))
+        chosen += [(sequence, frame) for frame in middles(frames, share)]
     return chosen
 
 
@@ -119,7 +124,9 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
             raise IgnetError(
                 f"{where}: found {len(points)} points, expected {found.points} as in its projection; run that again"
             )
-        frame = Frame(sequence, name, role, points, image, found, _layers(sources, sequence, name, role, len(points)))
+        layers = _layers(sources, sequence, name, role, len(points))
+        street = sources.label_set.to_camera_ids(layers["truth"])[found.index] if "truth" in layers else None
+        frame = Frame(sequence, name, role, points, image, found, layers, street)
         for network, model in sources.networks.items():
             _segment(frame, network, model, network == sources.features, device)
         frames.append(frame)
@@ -151,9 +158,7 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfi
             "gaps": packed(np.diff(frame.found.index, prepend=0).astype(np.int32)),
             "pixel": packed(np.rint(16 * frame.found.pixel.T).clip(0, 65535).astype(np.uint16)),
             "scribble": packed(frame.found.scribble),
-            "street": packed(SEMANTICKITTI.to_camera_ids(frame.layers["truth"])[frame.found.index])
-            if "truth" in frame.layers
-            else None,
+            "street": None if frame.street is None else packed(frame.street),
         },
         "image": {"width": width, "height": height, "data": jpeg(_reduced(frame.image, scale), settings.image_quality)},
         "networks": {name: _network_json(frame, ids, scale) for name, ids in frame.segmented.items()},
@@ -171,12 +176,12 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
     layers = {}
     # labels of validation scans must be there; those of training scans and scribbles are shown where they are
     if role == "val" or labels.exists():
-        layers["truth"] = SEMANTICKITTI.to_train_ids(kitti.read_labels(labels, points), str(labels))
+        layers["truth"] = sources.label_set.to_train_ids(kitti.read_labels(labels, points), str(labels))
     if scribbles.exists():
-        layers["scribble"] = SEMANTICKITTI.to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
+        layers["scribble"] = sources.label_set.to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
     if role == "val":
         layers |= {
-            f"run:{run}": read_predictions(folder, sequence, frame, points, SEMANTICKITTI)
+            f"run:{run}": read_predictions(folder, sequence, frame, points, sources.label_set)
             for run, folder in sources.predictions.items()
         }
     return layers
@@ -195,21 +200,20 @@ def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bo
 def _shares_wrong(frame: Frame) -> dict[str, float]:
     """Share of the labelled points that each run gets wrong."""
     target = frame.layers.get("truth")
-    if target is None or not (target != 255).any():
+    if target is None or not (target != IGNORE).any():
         return {}
     runs = {name: ids for name, ids in frame.layers.items() if name.startswith("run:")}
-    return {name.removeprefix("run:"): float((ids != target)[target != 255].mean()) for name, ids in runs.items()}
+    return {name.removeprefix("run:"): float((ids != target)[target != IGNORE].mean()) for name, ids in runs.items()}
 
 
 def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:
     size = (round(ids.shape[1] * scale), round(ids.shape[0] * scale))
     reduced = np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES.colors)}
-    if "truth" in frame.layers:
-        street = SEMANTICKITTI.to_camera_ids(frame.layers["truth"])[frame.found.index]
+    if frame.street is not None:
         columns, rows = nearest_pixels(frame.found.pixel, frame.found.width, frame.found.height)
-        known = street != 255
-        values["wrong"] = float((ids[rows, columns] != street)[known].mean()) if known.any() else None
+        known = frame.street != IGNORE
+        values["wrong"] = float((ids[rows, columns] != frame.street)[known].mean()) if known.any() else None
     return values
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
+from ignet.data.label_sets.label_set import CITYSCAPES, LabelSet
 from ignet.files.atomic import atomic
 from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
@@ -42,6 +41,7 @@ def write_page(
     sections: Sequence[Section],
     frames: Iterable[Mapping[str, Any]],
     extra: Mapping[str, Any],
+    label_set: LabelSet,
 ) -> None:
     """Write the report, atomically.
 
@@ -52,10 +52,11 @@ def write_page(
         sections: in their order.
         frames: scans as ``ignet.report.html.frames.frame_json`` gives them; each is taken when it is written.
         extra: what else the scripts read, by name.
+        label_set: names and colours of the points' classes.
     """
     classes = {
-        "lidar": _palette(SEMANTICKITTI.classes, SEMANTICKITTI.colors),
-        "street": _palette(CITYSCAPES.classes, CITYSCAPES.colors),
+        "lidar": _palette(label_set),
+        "street": _palette(CITYSCAPES),
     }
     charts = {f"{section.id}/{name}": figure for section in sections for name, figure in section.charts.items()}
     page = (
@@ -103,5 +104,6 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _palette(names: Sequence[str], colors: NDArray[Any]) -> list[dict[str, Any]]:
-    return [{"name": name, "color": color} for name, color in zip(names, colors.tolist(), strict=True)]
+def _palette(label_set: LabelSet) -> list[dict[str, Any]]:
+    colors = label_set.colors.tolist()
+    return [{"name": name, "color": color} for name, color in zip(label_set.classes, colors, strict=True)]

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ignet.config.evaluation import CompareConfig
 from ignet.report.html.charts import (
@@ -115,11 +113,11 @@ def classes(tables: Tables, names: CompareConfig, runs: Sequence[str]) -> Sectio
     return section
 
 
-def confusion(matrices: Mapping[str, NDArray[np.int64]], first: str) -> Section:
+def confusion(matrices: Mapping[str, pd.DataFrame], first: str) -> Section:
     """What each class was taken for; one chart a run, of which one is seen."""
     order = sorted(matrices, key=lambda run: run != first)
     text = "Share of the points of each true class that a run took for each class; all seeds together."
-    charts = {run: chart(confusion_chart(matrices[run])) for run in order if matrices[run].any()}
+    charts = {run: chart(confusion_chart(matrices[run])) for run in order if matrices[run].to_numpy().any()}
     return Section("confusion", "Confusion matrix", [text], charts=charts, widget="choice", data="run")
 
 
@@ -174,8 +172,6 @@ def scans(tables: Tables, networks: Sequence[str], features: str, explained: flo
     return [images, above, viewer]
 
 
-def read_confusions(files: Mapping[str, Sequence[Path]]) -> dict[str, NDArray[np.int64]]:
-    """Confusion matrices (C, C + 1) of ``confusion.csv`` files, summed over the seeds of each run."""
-    return {
-        run: sum(pd.read_csv(path, index_col=0).to_numpy(np.int64) for path in paths) for run, paths in files.items()
-    }
+def read_confusions(files: Mapping[str, Sequence[Path]]) -> dict[str, pd.DataFrame]:
+    """Confusion matrices with the classes' names, of ``confusion.csv`` files, summed over the seeds of each run."""
+    return {run: sum(pd.read_csv(path, index_col=0, na_filter=False) for path in paths) for run, paths in files.items()}

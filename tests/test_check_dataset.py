@@ -21,8 +21,8 @@ from ignet.data.check.faults import Fault
 from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
 from ignet.data.formats.official import DOWNLOADS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
-from ignet.workflow.experiment import load_experiment
 from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.workflow.experiment import load_experiment
 
 FRAMES, POINTS = {"00": 3, "01": 5, "08": 4}, {"00": 400, "01": 500, "08": 300}
 TRAIN, VAL = frozenset({"scans", "images", "labels", "scribbles"}), frozenset({"scans", "images", "labels"})

@@ -67,6 +67,19 @@ def test_gtav_grey_palette_and_colours_are_the_same_labels(tmp_path: Path) -> No
         assert (labels.dtype, labels.tolist()) == (np.uint8, TRAIN)
 
 
+def test_all_colours_of_cityscapes_and_gta_v_s_second_static(tmp_path: Path) -> None:
+    ids = [raw for raw in CITYSCAPES.raw_colors if raw > 3]  # the first ones are black as well
+    colors = [*(CITYSCAPES.raw_colors[raw] for raw in ids), (20, 20, 20)]
+    path = gtav(tmp_path)
+    image(tmp_path / "images/00001.png", (1, len(colors)))
+    label(path, np.array([colors], np.uint8))
+    expected = [*CITYSCAPES.to_train_ids(np.array(ids)), 255]
+    assert SourceDataset(tmp_path, "gtav").read(0)[1][0].tolist() == expected
+    label(path, np.array([[*colors[1:], (20, 20, 21)]], np.uint8))
+    with pytest.raises(IgnetError, match=r"unknown label colour \(20, 20, 21\)"):
+        SourceDataset(tmp_path, "gtav").read(0)
+
+
 def test_gtav_train_id_variant_wins(tmp_path: Path) -> None:
     label(gtav(tmp_path), IDS)
     label(tmp_path / "labels/00001_labelTrainIds.png", np.array([[18, 0, 255], [7, 8, 9]], np.uint8))

@@ -10,43 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ignet.data.formats.kitti import read_image
-from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, UNKNOWN
 from ignet.errors import IgnetError
 from ignet.log import progress
 
-_UNKNOWN = 254
-_CITYSCAPES_IGNORED_IDS = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    9,
-    10,
-    14,
-    15,
-    16,
-    18,
-    29,
-    30,
-    34,
-    255,
-)  # 34: GTA-V's number for licence plates (-1)
-_IGNORED_COLORS = (
-    (0, 0, 0),  # void, static
-    (20, 20, 20),  # GTA-V's variant of static
-    (111, 74, 0),  # dynamic
-    (81, 0, 81),  # ground
-    (250, 170, 160),  # parking
-    (230, 150, 140),  # rail track
-    (180, 165, 180),  # guard rail
-    (150, 100, 100),  # bridge
-    (150, 120, 90),  # tunnel
-    (0, 0, 90),  # caravan
-    (0, 0, 110),  # trailer
-)
+_STATIC = (20, 20, 20)
+"""GTA-V's second colour of static things, beside Cityscapes' black."""
+
 _SYNTHIA_IDS: dict[int, str] = {
     1: "sky",
     2: "building",
@@ -68,20 +38,16 @@ _SYNTHIA_IDS: dict[int, str] = {
 _SYNTHIA_IGNORED_IDS = (0, 13, 14, 16, 18, 20, 22)  # void, parking, road work, terrain, truck, train, lane marking
 
 
-def _id_table(train_ids: dict[int, int], ignored: tuple[int, ...]) -> NDArray[np.uint8]:
-    table = np.full(65536, _UNKNOWN, np.uint8)
-    table[list(ignored)] = IGNORE
-    for label, train in train_ids.items():
-        table[label] = train
+def _id_table(train_ids: dict[int, int]) -> NDArray[np.uint8]:
+    table = np.full(65536, UNKNOWN, np.uint8)
+    table[list(train_ids)] = list(train_ids.values())
     return table
 
 
-_CITYSCAPES_TABLE = _id_table(
-    {int(label): train for train, label in enumerate(CITYSCAPES.raw_ids)}, _CITYSCAPES_IGNORED_IDS
-)
-_TRAIN_TABLE = _id_table({train: train for train in range(19)}, (IGNORE,))
+_TRAIN_TABLE = _id_table({**{train: train for train in range(len(CITYSCAPES))}, IGNORE: IGNORE})
 _SYNTHIA_TABLE = _id_table(
-    {label: CITYSCAPES.classes.index(name) for label, name in _SYNTHIA_IDS.items()}, _SYNTHIA_IGNORED_IDS
+    dict.fromkeys(_SYNTHIA_IGNORED_IDS, IGNORE)
+    | {label: CITYSCAPES.classes.index(name) for label, name in _SYNTHIA_IDS.items()}
 )
 
 Pair = tuple[Path, Path]
@@ -145,10 +111,9 @@ class SourceDataset:
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
         """Pixels of each class in each image, int64 (len, 19): one pass over all labels."""
-        counts = np.zeros((len(self), 19), np.int64)
-        for number, (_, label_file) in enumerate(progress(self.pairs, "counting source labels")):
-            counts[number] = np.bincount(self._read_labels(label_file).ravel(), minlength=256)[:19]
-        return counts
+        files = progress([labels for _, labels in self.pairs], "counting source labels")
+        counts = [np.bincount(self._read_labels(file).ravel(), minlength=256)[: len(CITYSCAPES)] for file in files]
+        return np.stack(counts)
 
 
 def read_cityscapes_labels(path: Path) -> NDArray[np.uint8]:
@@ -163,9 +128,8 @@ def read_cityscapes_labels(path: Path) -> NDArray[np.uint8]:
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise _unreadable(path, str(error)) from None
     if mode in ("P", "L", "I;16", "I"):
-        return _map(
-            path, values.astype(np.int64), _TRAIN_TABLE if _is_train_ids(path) else _CITYSCAPES_TABLE, "label id"
-        )
+        table = _TRAIN_TABLE if _is_train_ids(path) else CITYSCAPES.train_ids
+        return _map(path, values.astype(np.int64), table, "label id")
     if mode in ("RGB", "RGBA"):
         return _from_colors(path, values[:, :, :3])
     raise _unreadable(path, f"pixel format {mode}")
@@ -192,9 +156,9 @@ def read_synthia_labels(path: Path) -> NDArray[np.uint8]:
 
 def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
     train = table[np.clip(ids, 0, 65535)]
-    train[(ids < 0) | (ids > 65535)] = _UNKNOWN
-    if (train == _UNKNOWN).any():
-        found = ", ".join(str(value) for value in np.unique(ids[train == _UNKNOWN])[:8])
+    train[(ids < 0) | (ids > 65535)] = UNKNOWN
+    if (train == UNKNOWN).any():
+        found = ", ".join(str(value) for value in np.unique(ids[train == UNKNOWN])[:8])
         raise IgnetError(
             f"found unknown {what} {found}", "the layout's own", "check source.layout, or unpack it again", path=path
         )
@@ -204,8 +168,9 @@ def _map(path: Path, ids: NDArray[np.int64], table: NDArray[np.uint8], what: str
 def _from_colors(path: Path, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     packed = _pack(colors)
     values, inverse = np.unique(packed, return_inverse=True)
-    known = {int(color): train for train, color in enumerate(_pack(CITYSCAPES.colors))}
-    known.update({int(color): IGNORE for color in _pack(np.array(_IGNORED_COLORS))})
+    ids, known_colors = zip(*CITYSCAPES.raw_colors.items(), strict=True)
+    known = dict(zip(_pack(np.array(known_colors)).tolist(), CITYSCAPES.train_ids[list(ids)].tolist(), strict=True))
+    known[int(_pack(np.array(_STATIC)))] = IGNORE
     if unknown := [int(value) for value in values if int(value) not in known]:
         found = ", ".join(f"({value >> 16}, {value >> 8 & 255}, {value & 255})" for value in unknown[:4])
         raise IgnetError(

@@ -21,7 +21,9 @@ from ignet.errors import IgnetError
 IGNORE = 255
 """Train id of a point without a class."""
 
-_UNKNOWN = 254
+UNKNOWN = 254
+"""In `LabelSet.train_ids`: a raw id that the label set does not define."""
+
 _FOLDER = Path(__file__).parent
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -59,6 +61,7 @@ class LabelSet:
         small_objects: names of the classes of small or thin objects.
         surfaces: names of the classes that reach far, such as roads, whose points scribbles join over wider gaps.
         text: the file's values as JSON, from which `parse_label_set` makes an equal label set.
+        train_ids: uint8 (65536,), by raw id: 0..K-1, 255 where it is ignored, 254 where it is not defined.
     """
 
     name: str
@@ -70,7 +73,7 @@ class LabelSet:
     small_objects: tuple[str, ...]
     surfaces: tuple[str, ...]
     text: str
-    _train_ids: NDArray[np.uint8] = field(repr=False)
+    train_ids: NDArray[np.uint8] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -82,7 +85,7 @@ class LabelSet:
 
     def is_raw_id(self, raw: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
         """Which raw ids, each 0..65535, the label set defines."""
-        return self._train_ids[raw] != _UNKNOWN
+        return self.train_ids[raw] != UNKNOWN
 
     def to_train_ids(self, raw: NDArray[np.unsignedinteger], where: str = "labels") -> NDArray[np.uint8]:
         """Train ids of raw labels.
@@ -98,8 +101,8 @@ class LabelSet:
             IgnetError: a raw id that the label set does not define.
         """
         ids = np.asarray(raw) & 0xFFFF
-        train = self._train_ids[ids]
-        unknown = train == _UNKNOWN
+        train = self.train_ids[ids]
+        unknown = train == UNKNOWN
         if unknown.any():
             names = [str(value) for value in np.unique(ids[unknown])]
             listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
@@ -196,7 +199,7 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
     check("color_map", "no colour of raw id", uncolored, "one of each raw id in learning_map_inv, as blue, green, red")
     classes = tuple(file.class_names.get(each, file.labels[inverse[each]]) for each in kept)
     check("class_names", "twice the class", [each for each in classes if classes.count(each) > 1], "different names")
-    if not 2 <= len(classes) < _UNKNOWN:
+    if not 2 <= len(classes) < UNKNOWN:
         raise IgnetError(f"learning_ignore: found {len(classes)} classes that are trained", "2 to 253", path=where)
 
     wrong = [each for each in file.class_names if each not in kept]
@@ -209,7 +212,7 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
     strange = [each for each in file.camera_map.values() if each is not None and each not in camera]
     check("camera_map", "2D class", strange, f"one of {', '.join(camera)}, or null")
 
-    train_ids = np.full(65536, _UNKNOWN, np.uint8)
+    train_ids = np.full(65536, UNKNOWN, np.uint8)
     for raw, each in file.learning_map.items():
         train_ids[raw] = kept.index(each) if each in kept else IGNORE
     streets = [file.camera_map.get(each) for each in classes]
@@ -223,7 +226,7 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
         small_objects=file.small_objects,
         surfaces=file.surfaces,
         text=canonical_json(file.identity("content", "name", "split")),
-        _train_ids=train_ids,
+        train_ids=train_ids,
     )
 
 

@@ -189,6 +189,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"camera_map": OWN["camera_map"] | {"water": "lake"}}, "camera_map: found 2D class lake, expected one of road"),
     ({"camera_map": {"grass": "terrain"}}, "camera_map: found nothing about tree"),
     ({"colours": {}}, "unknown key 'colours'"),
+    ({"learning_map": OWN["learning_map"] | {0: 10}}, "learning_map: found a class or nothing for raw id 0"),
+    (
+        {key: {k: v for k, v in OWN[key].items() if k} for key in ("labels", "learning_map")},
+        "found a class or nothing for raw id 0, expected an ignored",
+    ),
 ]
 
 

@@ -195,6 +195,13 @@ def _build(file: LabelSetFile, name: str, where: str) -> LabelSet:
     check("learning_ignore", "nothing about learning id", unknown, "true or false for each one in learning_map")
     foreign = [each for each in kept if file.learning_map.get(inverse.get(each, -1)) != each]
     check("learning_map_inv", "no raw id that learning_map maps to", foreign, "one for each learning id")
+    labelled = [] if file.learning_ignore.get(file.learning_map.get(0, -1)) else [0]
+    check(
+        "learning_map",
+        "a class or nothing for raw id",
+        labelled,
+        "an ignored one: it stands for points without a label",
+    )
     uncolored = [inverse[each] for each in kept if inverse[each] not in colors]
     check("color_map", "no colour of raw id", uncolored, "one of each raw id in learning_map_inv, as blue, green, red")
     classes = tuple(file.class_names.get(each, file.labels[inverse[each]]) for each in kept)

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import torch
 
-from ignet.data.features.pca import Basis, Classifier, Moments, fit_basis
+from ignet.data.features.pca import PCA, Classifier, Moments, fit_pca
 from ignet.data.features.store import FeatureStore, FeatureWriter, int8_scale
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
@@ -49,12 +49,12 @@ def read_features(results: Path, network: str, frames: int) -> tuple[Frames, Cla
     return found, made.classifier
 
 
-def write(path: Path, frames: Frames, dtype: str, classifier: Classifier, basis: Basis | None) -> FeatureStore:
+def write(path: Path, frames: Frames, dtype: str, classifier: Classifier, pca: PCA | None) -> FeatureStore:
     """A store of the frames."""
-    coded = {frame: (index, basis.reduce(feature) if basis else feature) for frame, (index, feature) in frames.items()}
+    coded = {frame: (index, pca.reduce(feature) if pca else feature) for frame, (index, feature) in frames.items()}
     channels = next(iter(coded.values()))[1].shape[1]
     scale = int8_scale([feature for _, feature in coded.values()]) if dtype == "int8" else None
-    with FeatureWriter(path, channels, dtype, scale, {}, classifier, basis) as writer:
+    with FeatureWriter(path, channels, dtype, scale, {}, classifier, pca) as writer:
         for frame, (index, feature) in coded.items():
             writer.add(frame, index, feature)
     return FeatureStore(path)
@@ -74,7 +74,7 @@ def loss_of(store: FeatureStore, frames: Frames, classifier: Classifier) -> dict
     rows = []
     for frame, (_, full) in frames.items():
         read = store.read(frame)[1]
-        restored = store.basis.restore(read) if store.basis else read
+        restored = store.pca.restore(read) if store.pca else read
         cosine = (full * restored).sum(1) / np.maximum(
             np.linalg.norm(full, axis=1) * np.linalg.norm(restored, axis=1), 1e-9
         )
@@ -87,15 +87,15 @@ def loss_of(store: FeatureStore, frames: Frames, classifier: Classifier) -> dict
     return dict(zip(("cosine", "kl", "other"), mean.tolist(), strict=True))
 
 
-def codings(frames: Frames, classifier: Classifier, channels: list[int]) -> list[tuple[str, str, Basis | None]]:
+def codings(frames: Frames, classifier: Classifier, channels: list[int]) -> list[tuple[str, str, PCA | None]]:
     """Names, number formats and bases to compare."""
     moments = Moments(len(classifier.weight[0]))
     for _, feature in frames.values():
         moments.add(feature)
-    found: list[tuple[str, str, Basis | None]] = [(dtype, dtype, None) for dtype in ("float32", "float16", "int8")]
+    found: list[tuple[str, str, PCA | None]] = [(dtype, dtype, None) for dtype in ("float32", "float16", "int8")]
     for count in channels:
-        found.append((f"int8, {count} channels", "int8", fit_basis(moments, count, classifier)))
-        found.append((f"int8, {count} channels, plain PCA", "int8", fit_basis(moments, count)))
+        found.append((f"int8, {count} channels", "int8", fit_pca(moments, count, classifier)))
+        found.append((f"int8, {count} channels, plain PCA", "int8", fit_pca(moments, count)))
     return found
 
 
@@ -139,7 +139,7 @@ def read_plain(path: Path, frames: list[str]) -> None:
 
 
 def speeds(
-    folder: Path, frames: Frames, classifier: Classifier, kinds: list[tuple[str, str, Basis | None]], step_ms: float
+    folder: Path, frames: Frames, classifier: Classifier, kinds: list[tuple[str, str, PCA | None]], step_ms: float
 ) -> list[str]:
     """Rows of a table: bytes, time to write, time to read a scan in random order, time of a training step."""
     order = np.random.default_rng(1).permutation(list(frames)).tolist()
@@ -170,9 +170,9 @@ def speeds(
         lambda: read_plain(path, order),
         None,
     )
-    for name, dtype, basis in kinds:
+    for name, dtype, pca in kinds:
         path = folder / "store.h5"
-        spent = milliseconds(lambda p=path, d=dtype, b=basis: write(p, frames, d, classifier, b), 1)  # type: ignore[misc]
+        spent = milliseconds(lambda p=path, d=dtype, b=pca: write(p, frames, d, classifier, b), 1)  # type: ignore[misc]
         stores = [FeatureStore(path, verify) for verify in (True, False)]
         checked, unchecked = ((lambda s=store: [s.read(frame) for frame in order]) for store in stores)  # type: ignore[misc]
         row(name, path, spent, checked, unchecked)
@@ -218,8 +218,8 @@ def main() -> None:
     lines += ["| coding | 1 - cosine | KL of classes, nats | other class, % |", "|---|---:|---:|---:|"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for coding, dtype, basis in kinds:
-            lost = loss_of(write(folder / "coded.h5", frames, dtype, classifier, basis), frames, classifier)
+        for coding, dtype, pca in kinds:
+            lost = loss_of(write(folder / "coded.h5", frames, dtype, classifier, pca), frames, classifier)
             lines.append(f"| {coding} | {lost['cosine']:.2e} | {lost['kl']:.2e} | {100 * lost['other']:.3f} |")
         wide = spread(frames, PAPER_POINTS, PAPER_CHANNELS, options.scans)
         weight = np.random.default_rng(2).normal(size=(19, PAPER_CHANNELS)).astype(np.float32)

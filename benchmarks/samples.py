@@ -39,8 +39,8 @@ from ignet.data.formats.kitti import (
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar import batches as dataset
 from ignet.data.lidar import lidar_dataset as scan_source
-from ignet.data.lidar.batches import TrainingSamples
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.batches import BatchDataset
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
@@ -48,7 +48,7 @@ from ignet.models.backbones import minkunet
 from ignet.models.backbones.registry import collate_for
 
 PARTS = (
-    (scan_source.ScanSource, "load"),
+    (scan_source.LidarDataset, "load"),
     (dataset, "fovmix"),
     (dataset, "random_view"),
     (minkunet, "voxelize"),
@@ -100,7 +100,7 @@ def timed(spent: dict[str, float]) -> Iterator[None]:
             setattr(where, name, work)
 
 
-def measure(samples: TrainingSamples, pairs: int) -> dict[str, float]:
+def measure(samples: BatchDataset, pairs: int) -> dict[str, float]:
     """Median milliseconds of a pair, in all and by part, over the pairs after the first one."""
     rows = defaultdict(list)
     for step in range(pairs + 1):
@@ -140,8 +140,8 @@ def main() -> None:
         few_labels(root, frames, Path(name))
         mix, counts = FOVMixConfig(probability=1.0), []
         for words, context in (("without", None), ("with", LocalContextConfig(dropout=0.0))):
-            source = ScanSource(root, frames, "scribbles", Path(name), files, label_set=SEMANTICKITTI)
-            samples = TrainingSamples(
+            source = LidarDataset(root, frames, "scribbles", Path(name), files, label_set=SEMANTICKITTI)
+            samples = BatchDataset(
                 source,
                 1,
                 0,

@@ -88,9 +88,9 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     ),
     "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
     "features": ("features={dtype: float16}", FEATURES),
-    # the networks that guide are 'adapted' and 'half'; each gets a basis of its own
+    # the networks that guide are 'adapted' and 'half'; each gets a PCA of its own
     "features: fewer channels": ("features={channels: 20}", each("features_pca", "adapted", "half") | FEATURES),
-    "features: frames of the basis, where there is none": ("features={basis_frames: 5}", NOTHING),
+    "features: frames of the PCA, where there is none": ("features={pca_frames: 5}", NOTHING),
     "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),

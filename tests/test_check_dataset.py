@@ -16,7 +16,7 @@ from spoilt_data import DEEP, SPOILT, calibration, remove
 
 from ignet.cli.main import main
 from ignet.data.check import headers, tree
-from ignet.data.check.dataset import check_dataset, describe, wanted_at, wanted_of
+from ignet.data.check.dataset import check_dataset, describe, wanted_at, wanted_files
 from ignet.data.check.faults import Fault
 from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
@@ -275,11 +275,11 @@ def test_what_an_experiment_must_find(data: Path) -> None:
         "dataset": {"root": str(data), "train_sequences": ["00"], "val_sequences": ["08"]},
     }
     runs: dict[str, Any] = {"runs": {"one": {"supervision": "scribbles"}}, "adaptations": {"adapted": {}}}
-    assert wanted_of(load_experiment(common | runs, "test")) == {"00": {"scans", "images", "scribbles"}, "08": VAL}
+    assert wanted_files(load_experiment(common | runs, "test")) == {"00": {"scans", "images", "scribbles"}, "08": VAL}
     dense = {"runs": {"one": {"supervision": "dense"}}, "adaptations": {"adapted": {}}}
-    assert wanted_of(load_experiment(common | dense, "test"))["00"] == TRAIN
+    assert wanted_files(load_experiment(common | dense, "test"))["00"] == TRAIN
     simulated = common | {"dataset": common["dataset"] | {"scribbles": "simulated"}}
-    assert wanted_of(load_experiment(simulated | runs, "test"))["00"] == VAL
+    assert wanted_files(load_experiment(simulated | runs, "test"))["00"] == VAL
 
 
 def run(*arguments: object) -> int:

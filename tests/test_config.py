@@ -437,6 +437,7 @@ def test_a_key_that_was_renamed_says_what_to_write_now(owner: str, old: str) -> 
         "Pretrain2DConfig": "pretrain_2d",
         "Adapt2DConfig": "adapt_2d",
         "Train3DConfig": "train_3d",
+        "FeatureConfig": "features",
         "ImageGuidanceConfig": "train_3d.image_guidance",
         "ReportConfig": "report",
     }

@@ -13,8 +13,8 @@ from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 from ignet.data.lidar import batches as training_data
 from ignet.data.lidar import lidar_dataset
-from ignet.data.lidar.batches import Batch, TrainingSamples
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.batches import Batch, BatchDataset
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
@@ -78,7 +78,7 @@ class Tree:
         self.seen.append(seen)
         return seen
 
-    def source(self, **changes) -> ScanSource:
+    def source(self, **changes) -> LidarDataset:
         arguments = {
             "frames": FRAMES,
             "supervision": "scribbles",
@@ -86,7 +86,7 @@ class Tree:
             "correspondence": self.correspondence,
             "features": self.features,
         }
-        return ScanSource(self.root, **{**arguments, **changes}, label_set=SEMANTICKITTI)
+        return LidarDataset(self.root, **{**arguments, **changes}, label_set=SEMANTICKITTI)
 
 
 def feature_of(remission: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ def tree(tmp_path_factory) -> Tree:
 
 
 def samples(
-    source: ScanSource,
+    source: LidarDataset,
     batch: int = 2,
     seed: int = 0,
     fovmix: FOVMixConfig = OFF,
@@ -109,7 +109,7 @@ def samples(
 ):
     collate = collate_for(MinkUNetConfig(voxel=VOXEL, local_context=context), label_set=SEMANTICKITTI)
     dropout = context.dropout if context else None
-    return TrainingSamples(source, batch, seed, collate, fovmix, augment, label_dropout=dropout, **more)
+    return BatchDataset(source, batch, seed, collate, fovmix, augment, label_dropout=dropout, **more)
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
@@ -152,7 +152,7 @@ class TestScanSource:
         copy = scan_path(tmp_path, "00", "000000")
         copy.parent.mkdir(parents=True)
         copy.write_bytes(scan_path(tree.root, "00", "000000").read_bytes())
-        source = ScanSource(tmp_path, {"00": ["000000"]}, "scribbles", tree.root / "drawn", label_set=SEMANTICKITTI)
+        source = LidarDataset(tmp_path, {"00": ["000000"]}, "scribbles", tree.root / "drawn", label_set=SEMANTICKITTI)
         assert np.array_equal(source.load(0).labels, tree.scribbles[0])
 
     def test_without_camera_and_features(self, tree):
@@ -226,7 +226,7 @@ class TestScanSource:
         path.parent.mkdir(parents=True)
         np.array([[1, 2, 3, 0], [np.nan, 0, 0, 0], [0, np.inf, 0, 0]], np.float32).tofile(path)
         with pytest.raises(IgnetError, match=r"000000\.bin: found 2 points that are not finite"):
-            ScanSource(tmp_path, {"00": ["000000"]}, "dense", label_set=SEMANTICKITTI).load(0)
+            LidarDataset(tmp_path, {"00": ["000000"]}, "dense", label_set=SEMANTICKITTI).load(0)
 
     def test_correspondence_of_another_scan(self, tree, tmp_path):
         with CorrespondenceWriter(tmp_path / "00.h5") as writer:
@@ -274,7 +274,7 @@ class TestScanSource:
                     copy.write_bytes(
                         path(tree.root / "drawn" if path is scribble_path else tree.root, sequence, frame).read_bytes()
                     )
-        source = ScanSource(
+        source = LidarDataset(
             tmp_path,
             FRAMES,
             supervision,
@@ -295,14 +295,14 @@ class TestOrder:
     @pytest.mark.parametrize("batch", [1, 2, 3, 7])
     def test_every_scan_comes_once_an_epoch(self, tree, batch):
         dataset = samples(tree.source(), batch)
-        drawn = [scan for step in range(20) for scan in dataset.scans_of(step)]
+        drawn = [scan for step in range(20) for scan in dataset.scan_indices(step)]
         for epoch in range(len(drawn) // 5):
             assert sorted(drawn[5 * epoch : 5 * epoch + 5]) == [0, 1, 2, 3, 4]
 
     def test_epochs_and_seeds_differ(self, tree):
         dataset = samples(tree.source(), 5)
-        assert len({tuple(dataset.scans_of(step)) for step in range(10)}) > 5
-        assert dataset.scans_of(0) != samples(tree.source(), 5, seed=1).scans_of(0)
+        assert len({tuple(dataset.scan_indices(step)) for step in range(10)}) > 5
+        assert dataset.scan_indices(0) != samples(tree.source(), 5, seed=1).scan_indices(0)
 
 
 LABELLED = [("00", "000002"), ("03", "000000")]
@@ -313,7 +313,7 @@ class TestLabelledAndUnlabelled:
     @pytest.mark.parametrize("batch", [1, 2, 3, 4])
     def test_take_turns(self, tree, batch):
         dataset = samples(tree.source(labelled=LABELLED), batch)
-        steps = [dataset.scans_of(step) for step in range(24)]
+        steps = [dataset.scan_indices(step) for step in range(24)]
         drawn = [scan for scans in steps for scan in scans]
         assert [scan in LABELLED_NUMBERS for scan in drawn] == [place % 2 == 0 for place in range(len(drawn))]
         if batch % 2 == 0:
@@ -321,7 +321,7 @@ class TestLabelledAndUnlabelled:
 
     def test_each_kind_has_its_epochs(self, tree):
         dataset = samples(tree.source(labelled=LABELLED), 2)
-        drawn = np.array([dataset.scans_of(step) for step in range(60)])
+        drawn = np.array([dataset.scan_indices(step) for step in range(60)])
         assert (np.sort(drawn[:, 0].reshape(-1, 2), axis=1) == [2, 3]).all()
         assert (np.sort(drawn[:, 1].reshape(-1, 3), axis=1) == [0, 1, 4]).all()
         assert (
@@ -337,9 +337,9 @@ class TestLabelledAndUnlabelled:
     def test_a_function_of_seed_and_step(self, tree):
         one, other = (samples(tree.source(labelled=LABELLED), 2, seed=seed) for seed in (0, 1))
         again = samples(tree.source(labelled=LABELLED), 2)
-        forward = [one.scans_of(step) for step in range(12)]
-        assert forward == [again.scans_of(step) for step in reversed(range(12))][::-1]
-        assert forward != [other.scans_of(step) for step in range(12)]
+        forward = [one.scan_indices(step) for step in range(12)]
+        assert forward == [again.scan_indices(step) for step in reversed(range(12))][::-1]
+        assert forward != [other.scan_indices(step) for step in range(12)]
 
     def test_all_labelled_is_the_order_without_a_split(self, tree):
         everything = [(sequence, frame) for sequence, frames in FRAMES.items() for frame in frames]
@@ -349,7 +349,7 @@ class TestLabelledAndUnlabelled:
     def test_batches_hold_the_labels_of_the_labelled_scans_alone(self, tree):
         dataset = samples(tree.source(labelled=LABELLED), 2)
         for step in range(4):
-            batch, (first, second) = dataset[step], dataset.scans_of(step)
+            batch, (first, second) = dataset[step], dataset.scan_indices(step)
             expected = np.concatenate([tree.scribbles[first], np.full(len(tree.points[second]), 255)])
             assert np.array_equal(batch.labels, expected)
             assert len(batch.guided) == len(tree.seen[first][::2]) + len(tree.seen[second][::2])
@@ -377,7 +377,7 @@ class TestBatch:
 
     def test_points_labels_and_features_belong_together(self, tree):
         dataset = samples(tree.source(), 2)
-        batch, scans = dataset[4], dataset.scans_of(4)
+        batch, scans = dataset[4], dataset.scan_indices(4)
         points = np.concatenate([tree.points[scan] for scan in scans])
         assert np.array_equal(batch.labels, np.concatenate([tree.scribbles[scan] for scan in scans]))
         assert np.array_equal(batch.feature, feature_of(points[batch.guided, 3]))
@@ -385,7 +385,7 @@ class TestBatch:
 
     def test_voxels_hold_their_points(self, tree):
         dataset = samples(tree.source(), 2)
-        batch, scans = dataset[4], dataset.scans_of(4)
+        batch, scans = dataset[4], dataset.scan_indices(4)
         points = np.concatenate([tree.points[scan] for scan in scans])
         number = np.repeat([0, 1], [len(tree.points[scan]) for scan in scans])
         for view in (batch.student, batch.teacher):
@@ -405,10 +405,10 @@ class TestBatch:
 
     def test_teacher_view_is_rigid_and_student_view_is_scaled(self, tree):
         # voxels this small hold one point each, so that the input features are the points of the view
-        dataset = TrainingSamples(tree.source(), 1, 0, FINE, OFF, AugmentConfig(scale=0.05, noise=0))
+        dataset = BatchDataset(tree.source(), 1, 0, FINE, OFF, AugmentConfig(scale=0.05, noise=0))
         for step in range(4):
             batch = dataset[step]
-            length = np.linalg.norm(tree.points[dataset.scans_of(step)[0]][:, :3], axis=1)
+            length = np.linalg.norm(tree.points[dataset.scan_indices(step)[0]][:, :3], axis=1)
             ratio = [
                 view.features[view.inverse][:, :3].norm(dim=1).numpy() / length
                 for view in (batch.teacher, batch.student)
@@ -417,16 +417,16 @@ class TestBatch:
             assert np.ptp(ratio[1]) < 1e-4 < abs(ratio[1].mean() - 1) <= 0.05 + 1e-4
 
     def test_noise_reaches_the_student_alone(self, tree):
-        dataset = TrainingSamples(
+        dataset = BatchDataset(
             tree.source(), 1, 0, FINE, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
         )
-        batch, points = dataset[0], tree.points[dataset.scans_of(0)[0]]
+        batch, points = dataset[0], tree.points[dataset.scan_indices(0)[0]]
         shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
         assert not shift[0].any() and 0.04 < shift[1].std() < 0.06
 
     def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
         turned = AugmentConfig(rotation=180, flip=False, scale=0, noise=0)
-        dataset = TrainingSamples(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, OFF, turned)
+        dataset = BatchDataset(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, OFF, turned)
         angles = []
         for batch in (dataset[0], dataset[1]):
             for view in (batch.student, batch.teacher):
@@ -456,7 +456,7 @@ class TestFOVMix:
     def test_mixes_sectors_of_other_scans(self, tree):
         dataset = samples(tree.source(supervision="dense"), 1, fovmix=FOVMixConfig(probability=1.0))
         for step in range(5):
-            (base,) = dataset.scans_of(step)
+            (base,) = dataset.scan_indices(step)
             batch = dataset[step]
             outside = (~in_sector(tree.points[base], *np.float32(SECTOR))).sum()
             inside = [in_sector(points, *np.float32(SECTOR)).sum() for points in tree.points]
@@ -465,7 +465,7 @@ class TestFOVMix:
 
     def test_labels_and_features_travel(self, tree):
         # remission, which no view changes, tells each point's origin; voxels this small hold one point each
-        dataset = TrainingSamples(tree.source(), 2, 0, FINE, FOVMixConfig(probability=1.0, frusta=4), STILL)
+        dataset = BatchDataset(tree.source(), 2, 0, FINE, FOVMixConfig(probability=1.0, frusta=4), STILL)
         batch = dataset[1]
         assert len(batch.student.coordinates) == len(batch.labels)
         remission = batch.student.features[batch.student.inverse][:, -1].double().numpy()
@@ -563,7 +563,7 @@ class TestLocalContext:
         source = tree.source(labelled=[("00", "000000")], supervision="dense")
         dataset = samples(source, 2, context=LocalContextConfig(dropout=0.0))
         batch = dataset[0]
-        unlabelled = [b for b, scan in enumerate(dataset.scans_of(0)) if scan != 0]
+        unlabelled = [b for b, scan in enumerate(dataset.scan_indices(0)) if scan != 0]
         assert unlabelled and not any(
             batch.student.features[batch.student.coordinates[:, 0] == b, 4:].any() for b in unlabelled
         )
@@ -608,8 +608,8 @@ def test_rows_of_features_are_those_of_their_points(feature_of):
 
 def test_real_scans(kitti_sample):
     frames = {"00": ["000000", "000009"]}
-    dataset = TrainingSamples(
-        ScanSource(kitti_sample, frames, "dense", label_set=SEMANTICKITTI),
+    dataset = BatchDataset(
+        LidarDataset(kitti_sample, frames, "dense", label_set=SEMANTICKITTI),
         2,
         0,
         collate_for(MinkUNetConfig(voxel=0.05), label_set=SEMANTICKITTI),

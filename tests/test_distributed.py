@@ -19,8 +19,8 @@ from two_processes import CASES
 from ignet.config.execution import ExecutionConfig, job_processes
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.lidar.batches import TrainingSamples
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.batches import BatchDataset
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
 from ignet.models.backbones.registry import collate_for
@@ -331,7 +331,7 @@ def test_a_fault_ends_all_processes_with_one_line(tmp_path: Path, faulty: list[s
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
     settings = load_experiment({"results": "r", "runs": {"a": {}}}, "x").train_3d
-    source = ScanSource(
+    source = LidarDataset(
         make_tree(frames=4), {"00": [f"{i:06d}" for i in range(4)]}, "scribbles", label_set=SEMANTICKITTI
     )
     common = (
@@ -343,8 +343,8 @@ def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
         settings.augment,
         True,
     )
-    whole = TrainingSamples(*common)[1]
-    parts = [TrainingSamples(*common, Ranks(rank, size).local_slice(3))[1] for rank in range(size)]
+    whole = BatchDataset(*common)[1]
+    parts = [BatchDataset(*common, Ranks(rank, size).local_slice(3))[1] for rank in range(size)]
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
     for view in ("student", "teacher"):
         features = torch.cat([getattr(part, view).features for part in parts])

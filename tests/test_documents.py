@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_state import first_plans
 
-from ignet.data.features.pca import Basis, Classifier
+from ignet.data.features.pca import PCA, Classifier
 from ignet.data.features.store import FeatureWriter
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.tensor import ConfusionTensor, write_tensor
@@ -68,8 +68,8 @@ def files(tmp_path: Path) -> list[Path]:
     with CorrespondenceWriter(tmp_path / "projection.h5") as writer:
         writer.add("000000", frame)
     classifier = Classifier(np.zeros((19, 4), np.float32), np.zeros(19, np.float32))
-    basis = Basis(np.zeros(4, np.float32), np.eye(3, 4, dtype=np.float32))
-    with FeatureWriter(tmp_path / "features.h5", 3, "int8", np.ones(3, np.float32), {}, classifier, basis) as store:
+    pca = PCA(np.zeros(4, np.float32), np.eye(3, 4, dtype=np.float32))
+    with FeatureWriter(tmp_path / "features.h5", 3, "int8", np.ones(3, np.float32), {}, classifier, pca) as store:
         store.add("000000", index, feature)
     names = {"range": ("0+ m",), "camera": ("in-FOV", "out-of-FOV"), "boundary": ("boundary", "interior")}
     counts = np.ones((1, 1, 2, 2, 3, 4), np.int64)

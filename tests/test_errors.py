@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 
-from ignet.data.check.faults import fault_of
+from ignet.data.check.faults import as_fault
 from ignet.errors import IgnetError
 
 
@@ -29,6 +29,6 @@ def test_the_line_holds_the_fields_that_are_given_and_survives_another_process()
 
 def test_a_fault_takes_the_fields_and_names_another_file_than_its_own():
     error = IgnetError("found x, expected by nobody", "y; or z", "do w", path="a")
-    fault = fault_of(error, "kind", Path("a"))
+    fault = as_fault(error, "kind", Path("a"))
     assert (fault.found, fault.expected, fault.remedy) == ("found x, expected by nobody", "y; or z", "do w")
-    assert fault_of(error, "kind", Path("b")).found == "a: found x, expected by nobody"
+    assert as_fault(error, "kind", Path("b")).found == "a: found x, expected by nobody"

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ignet.data.features.pca import Basis, Classifier
+from ignet.data.features.pca import PCA, Classifier
 from ignet.data.features.store import FeatureStore, FeatureWriter, channel_statistics, check_stores, int8_scale
 from ignet.errors import IgnetError
 
@@ -252,11 +252,9 @@ def test_a_changed_point_number_is_found_too(tmp_path: Path) -> None:
         FeatureStore(path).read("000000")
 
 
-def test_stores_of_another_teacher_or_basis_are_refused(tmp_path: Path) -> None:
-    def store(name: str, network: str, basis: Basis | None = None, channels: int = 2) -> FeatureStore:
-        with FeatureWriter(
-            tmp_path / name, channels, "float32", attributes={"network": network}, basis=basis
-        ) as writer:
+def test_stores_of_another_teacher_or_pca_are_refused(tmp_path: Path) -> None:
+    def store(name: str, network: str, pca: PCA | None = None, channels: int = 2) -> FeatureStore:
+        with FeatureWriter(tmp_path / name, channels, "float32", attributes={"network": network}, pca=pca) as writer:
             writer.add("000000", np.arange(2, dtype=np.int32), np.ones((2, channels), np.float32))
         return FeatureStore(tmp_path / name)
 
@@ -270,12 +268,12 @@ def test_stores_of_another_teacher_or_basis_are_refused(tmp_path: Path) -> None:
         check_stores([one, same], "2" * 64)
     with pytest.raises(IgnetError, match=r"c\.h5: holds features of another 2D network than .*a\.h5"):
         check_stores([one, other])
-    turned = Basis(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[[1, 0]])
-    straight = Basis(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[:2])
+    turned = PCA(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[[1, 0]])
+    straight = PCA(np.zeros(3, np.float32), np.eye(3, dtype=np.float32)[:2])
     based, rebased = store("d.h5", "1" * 64, straight), store("e.h5", "1" * 64, turned)
     check_stores([based, store("f.h5", "1" * 64, straight)])
     for pair in ([based, rebased], [one, based], [based, one]):
-        with pytest.raises(IgnetError, match="another basis"):
+        with pytest.raises(IgnetError, match="another PCA"):
             check_stores(pair)
     with pytest.raises(IgnetError, match="different numbers of channels"):
         check_stores([one, store("g.h5", "1" * 64, channels=3)])

@@ -15,8 +15,8 @@ from ignet.train.finished import (
     FOLDER,
     KEPT,
     allow_restoring,
-    identity_of,
     note_identity,
+    read_identity,
     restore_finished,
     set_aside,
     take_back,
@@ -54,7 +54,7 @@ def test_what_was_set_aside_comes_back_for_its_identity_alone(tmp_path: Path) ->
     remove(outputs)
     assert restore_finished(state, "good", outputs)
     assert [(tmp_path / "run" / name).read_text() for name in NAMES] == [f"{name} of good" for name in NAMES]
-    assert identity_of(outputs[0]) == "good"
+    assert read_identity(outputs[0]) == "good"
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -194,5 +194,5 @@ def test_every_training_looks_for_its_finished_result() -> None:
         assert re.search(asked, text)
         # before any data are opened
         before = text[text.index("def main") : text.index("take_back(args")]
-        assert not re.search(r"(SourceDataset|ScanSource|open_target)\(", before)
+        assert not re.search(r"(SourceDataset|LidarDataset|open_target)\(", before)
         assert "training.export(" in text

@@ -17,7 +17,7 @@ from ignet.data.check.dataset import check_dataset, wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import evaluate
 from ignet.models.segmentor3d import build_network, save_network
@@ -163,9 +163,9 @@ def test_training(tiny_tree: Path) -> None:
     path = spoil(tiny_tree, _loud)
     frames = {"00": ["000001"]}
     with pytest.raises(IgnetError, match=f"{path}: found remission"):
-        ScanSource(tiny_tree, frames, "scribbles", label_set=SEMANTICKITTI).load(0)
+        LidarDataset(tiny_tree, frames, "scribbles", label_set=SEMANTICKITTI).load(0)
     assert (
-        ScanSource(tiny_tree, frames, "scribbles", remission_scale=255, label_set=SEMANTICKITTI)
+        LidarDataset(tiny_tree, frames, "scribbles", remission_scale=255, label_set=SEMANTICKITTI)
         .load(0)
         .points[:, 3]
         .max()

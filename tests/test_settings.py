@@ -20,7 +20,7 @@ SELECTORS = {
     "Section": {"unread", "identity", "canonical", "read", "_read"},
     "DatasetConfig": {"of_check", "sequences"},
     "WorldConfig": {"of_source", "of_target"},
-    "FeatureConfig": {"of_store", "of_basis"},
+    "FeatureConfig": {"store_identity", "pca_identity"},
     # the values of one of several: what the identity holds
     "ExperimentConfig": {"adaptation", "run", "run_seeds", "_check_teacher", "_check_labels_of_features"},
 }
@@ -106,8 +106,8 @@ def test_what_is_not_read_is_left_out() -> None:
         Train3DConfig().read()["backbone"]["local_context"] is None
         and "temperature" not in Train3DConfig().read()["contrastive"]
     )
-    assert FeatureConfig().of_store() == {"dtype": "int8", "calibration_frames": 8}
-    assert FeatureConfig(channels=32, dtype="float16").of_basis() == {"channels": 32, "basis_frames": 64}
+    assert FeatureConfig().store_identity() == {"dtype": "int8", "calibration_frames": 8}
+    assert FeatureConfig(channels=32, dtype="float16").pca_identity() == {"channels": 32, "pca_frames": 64}
 
 
 @pytest.mark.parametrize("section", [Train3DConfig, Adapt2DConfig, FeatureConfig])

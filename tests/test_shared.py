@@ -42,7 +42,7 @@ def keys(settings: ExperimentConfig) -> dict[str, str]:
         ({"evaluate_2d": {"images": 1}}, {"evaluate_2d/adapted", "evaluate_2d/source"}),
         ({"features": {"dtype": "float16"}}, {"features/adapted", "features/source"}),
         ({"features": {"channels": 32}}, {"features/adapted", "features/source"}),
-        ({"features": {"basis_frames": 3}}, set()),
+        ({"features": {"pca_frames": 3}}, set()),
         ({"adapt_2d": {"confidence": 0.5}}, LEARNT),
         ({"adaptations": {"adapted": {"supervision": "none"}}}, LEARNT),
         ({"pretrain_2d": {"seed": 1}}, {"pretrain_2d"} | LEARNT | FROM_SOURCE),
@@ -60,7 +60,7 @@ def test_a_setting_moves_what_it_leads_to_and_nothing_else(changes: dict, expect
     assert {name for name in before if before[name] != after[name]} == expected
 
 
-def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
+def test_a_pca_belongs_to_a_network_and_to_the_training_sequences() -> None:
     base = {"features": {"channels": 32}}
     before, both = (
         keys(experiment(**base)),
@@ -69,7 +69,7 @@ def test_a_basis_belongs_to_a_network_and_to_the_training_sequences() -> None:
     assert both <= set(before)
     for changes, expected in (
         ({"features": {"channels": 40}}, both),
-        ({"features": {"channels": 32, "basis_frames": 9}}, both),
+        ({"features": {"channels": 32, "pca_frames": 9}}, both),
         ({"features": {"channels": 32, "dtype": "float16"}}, {"features/adapted", "features/source"}),
         ({**base, "dataset": {"train_sequences": ["00"]}}, LEARNT | both),
         ({**base, "adapt_2d": {"confidence": 0.5}}, LEARNT | {"features_pca/adapted"}),

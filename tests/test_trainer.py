@@ -18,7 +18,7 @@ from ignet.models.segformer import build_segmenter
 from ignet.train.adaptation import AdaptationObjective
 from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
-from ignet.train.finished import identity_of
+from ignet.train.finished import read_identity
 from ignet.train.outputs import NOTE
 from ignet.train.pretraining import PretrainingObjective
 from ignet.train.schedule import linear_decay
@@ -133,7 +133,7 @@ def test_what_a_stage_s_training_does_with_its_arguments(tmp_path: Path) -> None
     assert [row["scale"] for row in training.history] == [*range(10)] and "learning_rate" in training.history[0]
     metrics = json.loads(args.metrics.read_text())
     assert metrics == {"last_loss": training.history[-1]["loss"], "last_scale": 9.0, "scans": 3}
-    assert args.out.read_text() == "weights" and identity_of(args.out) == "abc"
+    assert args.out.read_text() == "weights" and read_identity(args.out) == "abc"
     assert len(args.curves_csv.read_text().splitlines()) == 11 and list(args.curves.iterdir())
     assert written == [(tmp_path / "w.settings.json", {"processes": [1], "engine": "torch"})]
     assert (args.state / "abc" / NOTE).is_file()

@@ -54,7 +54,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from ignet.data.check.dataset import check_dataset, describe, wanted_at
-    from ignet.data.check.faults import lines_of
+    from ignet.data.check.faults import format_faults
     from ignet.data.check.source import check_source
     from ignet.data.label_sets.label_set import load_label_set
 
@@ -79,7 +79,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.as_json(), indent=2))
     else:
-        for line in lines_of(report.faults):
+        for line in format_faults(report.faults):
             print(line)
         print(describe(report))
     return 1 if report.faults else 0
@@ -90,7 +90,7 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml
-    from ignet.data.check.dataset import wanted_of
+    from ignet.data.check.dataset import wanted_files
     from ignet.workflow.experiment import load_experiment
 
     name = " ".join(map(str, files))
@@ -101,7 +101,7 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
             "checked there"
         )
     source = experiment.source if experiment.source.root else None
-    return Path(experiment.dataset.root), wanted_of(experiment), experiment.dataset, source
+    return Path(experiment.dataset.root), wanted_files(experiment), experiment.dataset, source
 
 
 def positive(text: str) -> float:
@@ -128,7 +128,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from ignet.data.check.dataset import check_dataset, wanted_at
-    from ignet.data.check.faults import lines_of
+    from ignet.data.check.faults import format_faults
     from ignet.data.importers.convert import convert
     from ignet.data.importers.registry import LAYOUTS
     from ignet.data.label_sets.label_set import load_label_set
@@ -158,7 +158,7 @@ def _import(args: argparse.Namespace) -> int:
             f"{done.linked} files are links, of which a few scans were read; ignet check {args.out} --part --deep "
             "reads all"
         )
-    for line in lines_of(faults):
+    for line in format_faults(faults):
         print(line)
     return 1 if faults else 0
 

@@ -42,6 +42,7 @@ RENAMED = {
     ("Adapt2DConfig", "class_weight"): "class_weight_power",
     ("Adapt2DConfig", "class_weight_of"): "class_weight_domain",
     ("Train3DConfig", "warmup"): "warmup_steps, a number of steps instead of a share of them",
+    ("FeatureConfig", "basis_frames"): "pca_frames",
     ("ImageGuidanceConfig", "distance"): "loss, with classifier_kl for 'classes' and probe_kl for 'labels'",
     ("ExperimentConfig", "page"): "report, whose frames are validation_frames now and whose extent is radius",
     ("ReportConfig", "frames"): "frames of the section figures",

@@ -291,7 +291,7 @@ class FeatureConfig(Section):
         description="channels to keep, by principal components (our choice); 20 of them keep the mean and what the "
         "2D network's 19 classes depend on, so fewer cannot do; null: all, as they are",
     )
-    basis_frames: int = Field(
+    pca_frames: int = Field(
         64,
         ge=1,
         description="frames, evenly spaced over the training sequences, from which the components are fitted; with "
@@ -299,19 +299,17 @@ class FeatureConfig(Section):
     )
 
     def unread(self) -> frozenset[str]:
-        """Only int8 has scales, and only fewer channels have a basis."""
-        of_scales, of_basis = (
-            {"calibration_frames"} if self.dtype != "int8" else set(),
-            {"basis_frames"} if self.channels is None else set(),
-        )
-        return frozenset(of_scales | of_basis)
+        """Only int8 has scales, and only fewer channels take a PCA."""
+        scales = set() if self.dtype == "int8" else {"calibration_frames"}
+        pca = {"pca_frames"} if self.channels is None else set()
+        return frozenset(scales | pca)
 
-    def of_store(self) -> dict[str, Any]:
-        """What the store itself depends on; the components are a result of their own."""
-        return self.identity("basis_frames")
+    def store_identity(self) -> dict[str, Any]:
+        """What the store itself depends on; the PCA is a result of its own."""
+        return self.identity("pca_frames")
 
-    def of_basis(self) -> dict[str, Any]:
-        """What the components depend on."""
+    def pca_identity(self) -> dict[str, Any]:
+        """What the PCA depends on."""
         return self.identity("dtype", "calibration_frames")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ignet.data.check.faults import named, number_of
+from ignet.data.check.faults import count_phrase, named
 from ignet.data.formats.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
@@ -43,7 +43,7 @@ class RefusedError(IgnetError):
 
     def __init__(self, path: Path, faults: Sequence[str]) -> None:
         super().__init__(
-            f"{path}: found {number_of(faults)}, expected none in a submission; fix them and write it again"
+            f"{path}: found {count_phrase(faults)}, expected none in a submission; fix them and write it again"
         )
         self.faults = list(faults)
 

@@ -94,7 +94,7 @@ def _deviation(features: Tensor) -> Tensor:
 
 def _batches(count: int, steps: int) -> list[Tensor]:
     """Points of each step: all of them once, in a new order, before any comes again."""
-    found: list[Tensor] = []
-    while len(found) < steps:
-        found += torch.randperm(count).split(_BATCH)
-    return found[:steps]
+    batches: list[Tensor] = []
+    while len(batches) < steps:
+        batches += torch.randperm(count).split(_BATCH)
+    return batches[:steps]

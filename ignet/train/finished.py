@@ -42,7 +42,7 @@ def note_identity(weights: Path, identity: str) -> None:
         temporary.write_text(identity, encoding="ascii")
 
 
-def identity_of(weights: Path) -> str | None:
+def read_identity(weights: Path) -> str | None:
     """Identity of the training that made some weights; none where nothing readable says so."""
     try:
         found = identity_file(weights).read_text(encoding="ascii")
@@ -65,7 +65,7 @@ def set_aside(state: Path, outputs: Sequence[Path], again: bool = False) -> Path
     Raises:
         IgnetError: the folder cannot be written to.
     """
-    identity, files = identity_of(outputs[0]), _all_files(outputs)
+    identity, files = read_identity(outputs[0]), _all_files(outputs)
     if identity is None or not all(path.is_file() for path in files):
         return None
     folder, output = state / identity / FOLDER, os.path.relpath(outputs[0], state)

@@ -73,7 +73,7 @@ def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
     free = shutil.disk_usage(SHARED_MEMORY).free
     if free >= batches * AMPLE:
         return
-    size = _bytes_of(samples[steps[0]])
+    size = _byte_size(samples[steps[0]])
     if free < batches * size:
         raise IgnetError(
             f"{SHARED_MEMORY}: found {free:,} bytes free, expected {batches * size:,} for {batches} batches of "
@@ -154,7 +154,7 @@ def _into_shared_memory(sample: Any) -> Any:
     return converted
 
 
-def _bytes_of(sample: Any) -> int:
+def _byte_size(sample: Any) -> int:
     """Bytes of all tensors of a sample in shared memory, each in pages of its own."""
     page = os.sysconf("SC_PAGE_SIZE")
     return sum(-(-tensor.untyped_storage().nbytes() // page) * page for tensor in _tensors(default_convert(sample)))

@@ -66,7 +66,7 @@ class Artifacts:
         projection: correspondence by role, ``train`` (with scribbles) and ``val``; a sequence may have another role
             elsewhere.
         networks: pretrained and adapted 2D networks, by name.
-        bases: principal components of the features by 2D network, where stores have fewer channels; else none.
+        pca: principal components of the features by 2D network, where stores have fewer channels; else none.
         features: feature stores by 2D network.
         evaluations: 2D evaluations by 2D network.
     """
@@ -76,7 +76,7 @@ class Artifacts:
     scribbles: Artifact
     projection: dict[str, Artifact]
     networks: dict[str, Artifact]
-    bases: dict[str, Artifact]
+    pca: dict[str, Artifact]
     features: dict[str, Artifact]
     evaluations: dict[str, Artifact]
 
@@ -88,7 +88,7 @@ class Artifacts:
             "pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact
             for name, artifact in self.networks.items()
         }
-        named |= {f"features_pca/{name}": artifact for name, artifact in self.bases.items()}
+        named |= {f"features_pca/{name}": artifact for name, artifact in self.pca.items()}
         named |= {f"features/{name}": artifact for name, artifact in self.features.items()}
         named |= {f"evaluate_2d/{name}": artifact for name, artifact in self.evaluations.items()}
         # a user's dataset, and scribbles that come with the scans, have no folder of their own
@@ -125,14 +125,12 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     for name in experiment.adaptations:
         networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name), **learnt})
 
-    fitted = {"settings": experiment.features.of_basis(), "dataset": target, "projection": projection["train"]}
+    fitted = {"settings": experiment.features.pca_identity(), "dataset": target, "projection": projection["train"]}
     fitted["sequences"] = data.train_sequences
-    bases = {name: Artifact("features_pca", {**fitted, "network": network}) for name, network in networks.items()}
-    bases = bases if experiment.features.channels else {}
-    stored = {"settings": experiment.features.of_store(), "dataset": target, "projection": projection["train"]}
-    based = {
-        name: {"network": network, **({"basis": bases[name]} if bases else {})} for name, network in networks.items()
-    }
+    pca = {name: Artifact("features_pca", {**fitted, "network": network}) for name, network in networks.items()}
+    pca = pca if experiment.features.channels else {}
+    stored = {"settings": experiment.features.store_identity(), "dataset": target, "projection": projection["train"]}
+    based = {name: {"network": network, **({"pca": pca[name]} if pca else {})} for name, network in networks.items()}
     judged = {
         "settings": experiment.evaluate_2d,
         "dataset": target,
@@ -146,7 +144,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         scribbles=scribbles,
         projection=projection,
         networks=networks,
-        bases=bases,
+        pca=pca,
         features={name: Artifact("features", {**stored, **based[name]}) for name in networks},
         evaluations={
             name: Artifact("evaluate_2d", {**judged, "network": network}) for name, network in networks.items()

@@ -109,7 +109,7 @@ class Workload:
             case "evaluate_2d":
                 return (self._images(rule, val),)
             case "features_pca":
-                return (self._images("features", min(experiment.features.basis_frames, train)),)
+                return (self._images("features", min(experiment.features.pca_frames, train)),)
             case "features":
                 return (self._images(rule, frames),)
             case "train_3d":

@@ -76,7 +76,7 @@ def features_folder(network):
 def features_pca(network):
     """Principal components of a 2D network's features, where stores have fewer channels."""
     return (
-        [f"{SHARED}/features_pca/{key_of(ARTIFACTS.bases, network)}/pca.safetensors"]
+        [f"{SHARED}/features_pca/{key_of(ARTIFACTS.pca, network)}/pca.safetensors"]
         if EXPERIMENT.features.channels
         else []
     )

@@ -136,10 +136,10 @@ rule evaluate_2d:
 rule features_pca:
     input:
         target_folders(DATA.train_sequences),
-        network=lambda w: network_file(named(ARTIFACTS.bases, w.network)),
+        network=lambda w: network_file(named(ARTIFACTS.pca, w.network)),
         projection=projections(DATA.train_sequences),
     output:
-        basis=f"{SHARED}/features_pca/{{network}}/pca.safetensors",
+        pca=f"{SHARED}/features_pca/{{network}}/pca.safetensors",
         settings=f"{SHARED}/features_pca/{{network}}/pca.settings.json",
     log:
         f"{SHARED}/logs/features_pca/{{network}}.log",
@@ -152,9 +152,9 @@ rule features_pca:
     resources:
         **asked("features_pca"),
         device=EXECUTION.device,
-        network=lambda w: named(ARTIFACTS.bases, w.network),
+        network=lambda w: named(ARTIFACTS.pca, w.network),
     params:
-        settings=canonical_json(EXPERIMENT.features.of_basis()),
+        settings=canonical_json(EXPERIMENT.features.pca_identity()),
         code=code("features_pca.py"),
         places=places("TARGET", "PROJECTION"),
         data=fingerprint(("images",), DATA.train_sequences),
@@ -167,7 +167,7 @@ rule features_pca:
         " --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q}"
-        " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.basis:q} > {log:q} 2>&1"
+        " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.pca:q} > {log:q} 2>&1"
 
 
 rule features:
@@ -175,7 +175,7 @@ rule features:
         lambda w: target_folders([w.sequence]),
         network=lambda w: network_file(named(ARTIFACTS.features, w.network)),
         projection=lambda w: projections([w.sequence]),
-        basis=lambda w: features_pca(named(ARTIFACTS.features, w.network)),
+        pca=lambda w: features_pca(named(ARTIFACTS.features, w.network)),
     output:
         features=f"{SHARED}/features/{{network}}/{{sequence}}.h5",
         settings=f"{SHARED}/features/{{network}}/{{sequence}}.settings.json",
@@ -192,7 +192,7 @@ rule features:
         **asked("features"),
         device=EXECUTION.device,
     params:
-        settings=canonical_json(EXPERIMENT.features.of_store()),
+        settings=canonical_json(EXPERIMENT.features.store_identity()),
         code=code("features.py"),
         places=places("TARGET"),
         sequence=lambda w: w.sequence,
@@ -204,7 +204,7 @@ rule features:
         " --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequence {wildcards.sequence:q}"
-        " --projection {input.projection:q} --basis {input.basis:q} --out {output.features:q} > {log:q} 2>&1"
+        " --projection {input.projection:q} --pca {input.pca:q} --out {output.features:q} > {log:q} 2>&1"
 
 
 if CACHED:

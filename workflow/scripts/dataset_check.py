@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
 from ignet.data.check.dataset import present_kinds
-from ignet.data.check.faults import lines_of, number_of
+from ignet.data.check.faults import count_phrase, format_faults
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import ARGUMENT
@@ -49,13 +49,13 @@ def main() -> None:
         settings.remission_scale,
         label_set=args.label_set,
     )
-    for line in lines_of(report.faults):
+    for line in format_faults(report.faults):
         print(line, file=sys.stderr)
     for note in report.tree.notes:
         log.info("%s", note)
     if report.faults:
         raise IgnetError(
-            f"{args.dataset}: sequence {args.sequence} has {number_of(report.faults)}, each on its own line above; "
+            f"{args.dataset}: sequence {args.sequence} has {count_phrase(report.faults)}, each on its own line above; "
             "fix them all"
         )
 

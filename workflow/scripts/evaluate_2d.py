@@ -11,7 +11,7 @@ from ignet.config.training_2d import Evaluate2DConfig
 from ignet.data.formats.kitti import image_path, read_image
 from ignet.data.images.target import check_size, nearest_pixels, projected_labels
 from ignet.data.label_sets.label_set import ARGUMENT
-from ignet.data.lidar.spacing import spaced
+from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
@@ -44,7 +44,7 @@ def main() -> None:
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
-        shown = spaced(len(correspondence.frames), settings.images)
+        shown = evenly_spaced_indices(len(correspondence.frames), settings.images)
         for number, frame in enumerate(progress(correspondence.frames, f"image of sequence {sequence}")):
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)

@@ -1,6 +1,6 @@
 """Feature extraction: the frozen 2D network's feature at every visible point of one sequence, in one HDF5 file.
 
-Whole images, no augmentation; bilinear at each point's sub-pixel position. With a basis, its coordinates of each
+Whole images, no augmentation; bilinear at each point's sub-pixel position. With a PCA, its coordinates of each
 feature are stored.
 """
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.data.features.pca import read_basis
+from ignet.data.features.pca import read_pca
 from ignet.data.features.store import FeatureWriter, int8_scale
 from ignet.data.label_sets.label_set import CITYSCAPES
-from ignet.data.lidar.spacing import spaced
+from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash
@@ -30,36 +30,38 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequence", required=True, help="the sequence")
     stage.add("--projection", type=Path, required=True, help="its correspondence file")
-    stage.add("--basis", type=Path, nargs="?", help="what features_pca wrote, where features.channels is set")
+    stage.add("--pca", type=Path, nargs="?", help="what features_pca wrote, where features.channels is set")
     stage.add("--out", type=Path, required=True, help="feature store to write (HDF5)")
     args, settings = stage.start()
 
     network, correspondence = PointFeatures(args.network, args.dataset, args.device), Correspondence(args.projection)
     name = file_hash(args.network)
-    if (settings.channels is None) != (args.basis is None):
+    if (settings.channels is None) != (args.pca is None):
         raise IgnetError(
-            f"--basis {args.basis}: expected a file where features.channels is set, and only there; it is "
+            f"--pca {args.pca}: expected a file where features.channels is set, and only there; it is "
             f"{settings.channels}"
         )
-    basis = read_basis(args.basis, name) if args.basis else None
-    if basis and len(basis.components) != settings.channels:
+    pca = read_pca(args.pca, name) if args.pca else None
+    if pca and len(pca.components) != settings.channels:
         raise IgnetError(
-            f"{args.basis}: found {len(basis.components)} components, expected {settings.channels}; run "
-            "features_pca again"
+            f"{args.pca}: found {len(pca.components)} components, expected {settings.channels}; run features_pca again"
         )
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
         for frame, index, feature in network.of(args.sequence, correspondence, progress(frames, what)):
-            yield frame, index, basis.reduce(feature) if basis else feature
+            yield frame, index, pca.reduce(feature) if pca else feature
 
     scale = None
     if settings.dtype == "int8":
-        chosen = [correspondence.frames[i] for i in spaced(len(correspondence.frames), settings.calibration_frames)]
+        chosen = [
+            correspondence.frames[i]
+            for i in evenly_spaced_indices(len(correspondence.frames), settings.calibration_frames)
+        ]
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
     attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES.classes)}
     channels = settings.channels or network.channels
-    with FeatureWriter(args.out, channels, settings.dtype, scale, attributes, network.classifier, basis) as writer:
+    with FeatureWriter(args.out, channels, settings.dtype, scale, attributes, network.classifier, pca) as writer:
         for frame, index, feature in features(correspondence.frames, "frame"):
             writer.add(frame, index, feature)
     stage.write_settings(args.out.with_suffix(".settings.json"))

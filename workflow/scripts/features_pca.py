@@ -1,6 +1,6 @@
 """PCA of a 2D network's features over frames of the training sequences, for stores of fewer channels.
 
-One basis a network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences;
+One PCA per network, so that the channels of all sequences mean the same. Frames are evenly spaced over all sequences;
 every visible point of them counts.
 """
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.data.features.pca import Moments, fit_basis, write_basis
-from ignet.data.lidar.spacing import spaced
+from ignet.data.features.pca import Moments, fit_pca, write_pca
+from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash
@@ -27,7 +27,7 @@ def main() -> None:
     stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
     stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
     stage.add("--projection", type=Path, required=True, help="folder of their correspondence files NN.h5")
-    stage.add("--out", type=Path, required=True, help="basis to write (safetensors)")
+    stage.add("--out", type=Path, required=True, help="PCA to write (safetensors)")
     args, settings = stage.start()
 
     network = PointFeatures(args.network, args.dataset, args.device)
@@ -38,10 +38,10 @@ def main() -> None:
         )
     files = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
     frames = [(sequence, frame) for sequence, file in files.items() for frame in file.frames]
-    chosen = spaced(len(frames), settings.basis_frames)
+    chosen = evenly_spaced_indices(len(frames), settings.pca_frames)
 
     moments = Moments(network.channels)
-    for sequence, frame in progress([frames[i] for i in chosen], "frame for the components"):
+    for sequence, frame in progress([frames[i] for i in chosen], "frame for the PCA"):
         for _, _, feature in network.of(sequence, files[sequence], [frame]):
             moments.add(feature)
     if not moments.count:
@@ -49,10 +49,10 @@ def main() -> None:
             f"{args.projection}: found no visible point in {len(chosen)} frames, expected some; run the rule "
             "project again"
         )
-    basis = fit_basis(moments, settings.channels, network.classifier)
+    pca = fit_pca(moments, settings.channels, network.classifier)
     total, kept = (
         np.trace(moments.covariance),
-        np.einsum("kd,de,ke->", basis.components, moments.covariance, basis.components),
+        np.einsum("kd,de,ke->", pca.components, moments.covariance, pca.components),
     )
     log.info(
         "%d of %d channels keep %.2f %% of the variance",
@@ -60,7 +60,7 @@ def main() -> None:
         network.channels,
         100 * kept / max(total, 1e-30),
     )
-    write_basis(args.out, basis, file_hash(args.network))
+    write_pca(args.out, pca, file_hash(args.network))
     stage.write_settings(
         args.out.with_suffix(".settings.json"), variance_kept=float(kept / max(total, 1e-30)), points=moments.count
     )

@@ -10,8 +10,8 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids
 from ignet.data.formats.splits import Scan, labelled_scans
 from ignet.data.label_sets.label_set import ARGUMENT
-from ignet.data.lidar.batches import TrainingSamples
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.batches import BatchDataset
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.devices import seed_everything
 from ignet.files.atomic import file_hash
 from ignet.files.names import Sequences
@@ -40,9 +40,9 @@ def find_frames(args: argparse.Namespace, settings: Train3DConfig) -> tuple[dict
     return frames if uses_unlabelled(settings) else split.only(frames), split.scans
 
 
-def make_samples(source: ScanSource, settings: Train3DConfig, seed: int, ranks: Ranks) -> TrainingSamples:
+def make_samples(source: LidarDataset, settings: Train3DConfig, seed: int, ranks: Ranks) -> BatchDataset:
     """The batches of all steps, this process's part of each."""
-    return TrainingSamples(
+    return BatchDataset(
         source,
         settings.batch,
         seed,
@@ -94,7 +94,7 @@ def main() -> None:
     read = {"labelled": labelled, "teacher": teacher, "verify": args.verify, "cache": True, **remissions}
     read["label_set"] = args.label_set
     labels, standardize = (settings.supervision, args.labels), standardizes(settings)
-    source = ScanSource(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
+    source = LidarDataset(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
     network = build_network(settings.backbone, args.label_set)
     objective = Objective3D(network, settings, engine, source, args.seed, ranks).to(args.device)
     with StageTraining(stage, identity, Trainer(objective, settings, one_cycle, ranks)) as training:

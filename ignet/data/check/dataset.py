@@ -9,7 +9,7 @@ from typing import Any
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.check.calibration import copied_doubts
-from ignet.data.check.faults import Fault, Faults, downloads_of, number_of
+from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.check.source import SourceReport
@@ -68,7 +68,7 @@ class DatasetReport:
             "doubts": [doubt.as_json() for doubt in self.faults.doubts],
             "downloads": [
                 {"archive": name, "faults": count, "where": DOWNLOADS.get(name)}
-                for name, count in downloads_of(self.faults).items()
+                for name, count in count_downloads(self.faults).items()
             ],
             "notes": self.notes,
         }
@@ -126,7 +126,7 @@ def check_dataset(
     return report
 
 
-def wanted_of(experiment: ExperimentConfig) -> Wanted:
+def wanted_files(experiment: ExperimentConfig) -> Wanted:
     """What an experiment reads of each of its sequences."""
     data = experiment.dataset
     supervisions: set[str] = {experiment.run(name).supervision for name in experiment.runs}
@@ -208,7 +208,7 @@ def _root_fault(root: Path) -> Fault | None:
 
 def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
     """Archives that lie in the dataset and would fix a fault, but were never unpacked."""
-    needed = downloads_of(faults)
+    needed = count_downloads(faults)
     for folder in (root, root.parent):
         for name in sorted(set(_entries(folder)) & set(needed)):
             found, remedy = (
@@ -292,11 +292,11 @@ def describe(report: DatasetReport) -> str:
             f"{report.source.root}: {report.source.pairs:,} pairs of source images and labels ({report.source.layout})"
         )
     lines += report.notes
-    doubts = f", {number_of(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
+    doubts = f", {count_phrase(report.faults.doubts, 'doubt')}" if report.faults.doubts else ""
     if not report.faults:
         return "\n".join([*lines, f"no fault{doubts}"])
-    lines.append(number_of(report.faults) + doubts)
-    downloads = downloads_of(report.faults)
+    lines.append(count_phrase(report.faults) + doubts)
+    downloads = count_downloads(report.faults)
     if downloads:
         lines.append("downloads that fix them:")
         lines += [f"  {name}  ({DOWNLOADS.get(name, 'its publisher')}): {count}" for name, count in downloads.items()]

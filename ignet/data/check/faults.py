@@ -90,7 +90,7 @@ class Faults(list[Fault]):
         try:
             yield
         except (IgnetError, OSError) as error:
-            self.append(fault_of(error, kind, path, download))
+            self.append(as_fault(error, kind, path, download))
 
 
 def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
@@ -103,7 +103,7 @@ def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
     return list(found.values())
 
 
-def fault_of(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:
+def as_fault(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:
     """The fault that an error of reading a file tells of."""
     if isinstance(error, OSError):
         remedy = _REMEDIES.get(type(error), "fix the link or the disk")
@@ -118,12 +118,12 @@ _REMEDIES: dict[type[OSError], str] = {
 }
 
 
-def number_of(faults: Sequence[object], noun: str = "fault") -> str:
+def count_phrase(faults: Sequence[object], noun: str = "fault") -> str:
     """How many there are, in words."""
     return f"1 {noun}" if len(faults) == 1 else f"{len(faults)} {noun}s"
 
 
-def lines_of(faults: Faults) -> Iterator[str]:
+def format_faults(faults: Faults) -> Iterator[str]:
     """Every fault, then every doubt, in one line each; a doubt says that it is one."""
     yield from map(str, faults)
     yield from (f"doubt: {doubt}" for doubt in faults.doubts)
@@ -135,7 +135,7 @@ def named(files: Sequence[str], most: int = 3) -> str:
     return ", ".join(files[:most]) + more
 
 
-def downloads_of(faults: Sequence[Fault]) -> dict[str, int]:
+def count_downloads(faults: Sequence[Fault]) -> dict[str, int]:
     """Number of faults that each archive fixes, the most first."""
     counts: dict[str, int] = {}
     for fault in faults:

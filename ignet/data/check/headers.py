@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ignet.data.check.calibration import calibration_faults
-from ignet.data.check.faults import Fault, fault_of
+from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.tree import SequenceTree, alike
 from ignet.data.formats import kitti, png
 from ignet.data.formats.official import CALIBRATION, KINDS
@@ -45,7 +45,7 @@ def _header(path: Path) -> tuple[int, int] | Fault:
             file.seek(-min(png.END_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
             end = file.read()
     except OSError as error:
-        return fault_of(error, "unreadable", path, download)
+        return as_fault(error, "unreadable", path, download)
     if header is None:
         size = path.stat().st_size
         return Fault("image-format", path, f"found {size} bytes that are no PNG", "a PNG image", again, download)
@@ -53,7 +53,7 @@ def _header(path: Path) -> tuple[int, int] | Fault:
         found = f"found {path.stat().st_size} bytes that are no whole image"
         return Fault("image-cut", path, found, "a PNG to its end", f"unpacking was stopped: {again}", download)
     for kind, fault in png.pixel_faults(header):
-        return fault_of(fault, kind, path, download)
+        return as_fault(fault, kind, path, download)
     return header.width, header.height
 
 

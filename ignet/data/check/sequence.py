@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.check.calibration import view_faults
-from ignet.data.check.faults import Faults, fault_of
+from ignet.data.check.faults import Faults, as_fault
 from ignet.data.check.headers import check_calibration, check_images
 from ignet.data.check.labels import FrameLabels, label_faults
 from ignet.data.check.tree import SequenceTree, read_tree
@@ -157,9 +157,9 @@ def judge_scan(path: Path, points: NDArray[np.float32], remission_scale: float =
     there = returns(points) if live else None
     valid = points if there is None or not there.any() else points[there]
     download = KINDS["scans"].download
-    faults = Faults(fault_of(error, kind, path, download) for kind, error in scan_faults(valid, remission_scale))
+    faults = Faults(as_fault(error, kind, path, download) for kind, error in scan_faults(valid, remission_scale))
     if not faults:
-        faults.doubts += [fault_of(error, kind, path, download) for kind, error in scan_doubts(points, remission_scale)]
+        faults.doubts += [as_fault(error, kind, path, download) for kind, error in scan_doubts(points, remission_scale)]
     return faults
 
 

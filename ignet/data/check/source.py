@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ignet.data.check.faults import Fault, fault_of
+from ignet.data.check.faults import Fault, as_fault
 from ignet.data.formats.kitti import image_size
 from ignet.data.formats.source_images import SourceDataset
 from ignet.errors import IgnetError
@@ -40,14 +40,14 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> SourceRep
     try:
         source = SourceDataset(root, layout)
     except IgnetError as error:
-        return SourceReport(root, layout, 0, [fault_of(error, "source-pairs", root)])
+        return SourceReport(root, layout, 0, [as_fault(error, "source-pairs", root)])
 
     def sizes(number: int) -> Fault | None:
         image, label = source.pairs[number]
         try:
             found, expected = image_size(label), image_size(image)
         except IgnetError as error:
-            return fault_of(error, "source-image", label)
+            return as_fault(error, "source-image", label)
         if found == expected:
             return None
         width, height = expected
@@ -58,7 +58,7 @@ def check_source(root: Path, layout: str, deep: bool, workers: int) -> SourceRep
         try:
             source.read(number)
         except (IgnetError, OSError) as error:
-            return fault_of(error, "source-image", source.pairs[number][1])
+            return as_fault(error, "source-image", source.pairs[number][1])
         return None
 
     with ThreadPoolExecutor(workers) as pool:

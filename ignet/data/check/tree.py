@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ignet.data.check.faults import Fault, Faults, fault_of, named
+from ignet.data.check.faults import Fault, Faults, as_fault, named
 from ignet.data.check.tree_names import shape, sort_names, spellings
 from ignet.data.formats import kitti
 from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES
@@ -133,7 +133,7 @@ def _is_there(tree: SequenceTree) -> bool:
         )
         return False
     except OSError as error:
-        tree.faults.append(fault_of(error, "unreadable", tree.folder))
+        tree.faults.append(as_fault(error, "unreadable", tree.folder))
         return False
     return True
 
@@ -158,7 +158,7 @@ def _list(tree: SequenceTree, kind: str) -> None:
         tree.faults.append(_missing(folder, "folder-name", "no-folder", expected, download))
         return
     except OSError as error:
-        tree.faults.append(fault_of(error, "unreadable", folder, download))
+        tree.faults.append(as_fault(error, "unreadable", folder, download))
         return
     tree.sizes[kind] = {}
     _add_misnamed(tree, kind, [entry.name for entry in found])

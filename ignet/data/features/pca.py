@@ -28,7 +28,7 @@ class Classifier(NamedTuple):
     bias: NDArray[np.float32]
 
 
-class Basis(NamedTuple):
+class PCA(NamedTuple):
     """K orthonormal directions in the space of D channels, and the point that they start from.
 
     Attributes:
@@ -65,7 +65,7 @@ class Basis(NamedTuple):
 
 
 class Moments:
-    """Sums from which a basis is fitted, float64; frames are added one after the other."""
+    """Sums from which a PCA is fitted, float64; frames are added one after the other."""
 
     def __init__(self, channels: int) -> None:
         """Args: channels: D."""
@@ -89,7 +89,7 @@ class Moments:
         return self.products / max(self.count, 1) - np.outer(self.mean, self.mean)
 
 
-def fit_basis(moments: Moments, channels: int, classifier: Classifier | None = None) -> Basis:
+def fit_pca(moments: Moments, channels: int, classifier: Classifier | None = None) -> PCA:
     """Fit ``channels`` directions that keep the mean, the classifier's rows and then the largest variance.
 
     Args:
@@ -115,7 +115,7 @@ def fit_basis(moments: Moments, channels: int, classifier: Classifier | None = N
     directions = np.linalg.qr(np.vstack([span, rest]).T)[0].T
     components = _principal(directions @ covariance @ directions.T) @ directions
     largest = components[np.arange(channels), np.abs(components).argmax(axis=1)]
-    return Basis(moments.mean.astype(np.float32), (components * np.sign(largest)[:, None]).astype(np.float32))
+    return PCA(moments.mean.astype(np.float32), (components * np.sign(largest)[:, None]).astype(np.float32))
 
 
 def _row_space(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,29 +131,29 @@ def _principal(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.eigh((covariance + covariance.T) / 2)[1].T[::-1]
 
 
-def write_basis(path: Path, basis: Basis, network: str) -> None:
-    """Write a basis as safetensors, atomically.
+def write_pca(path: Path, pca: PCA, network: str) -> None:
+    """Write a PCA as safetensors, atomically.
 
     Args:
         path: the file.
-        basis: what to write.
+        pca: what to write.
         network: hash of the 2D network that it was fitted to.
     """
     import torch
 
-    tensors = {name: torch.from_numpy(values.copy()) for name, values in basis._asdict().items()}
+    tensors = {name: torch.from_numpy(values.copy()) for name, values in pca._asdict().items()}
     write_weights(path, tensors, {"network": network})
 
 
-def read_basis(path: Path, network: str) -> Basis:
-    """Read what `write_basis` wrote.
+def read_pca(path: Path, network: str) -> PCA:
+    """Read what `write_pca` wrote.
 
     Raises:
-        IgnetError: the file is missing, is no basis, or belongs to another network than the one with hash ``network``.
+        IgnetError: the file is missing, is no PCA, or belongs to another network than the one with hash ``network``.
     """
     tensors, metadata = read_weights(path)
     remedy = "run the rule features_pca again"
-    if set(tensors) != set(Basis._fields):
+    if set(tensors) != set(PCA._fields):
         raise IgnetError(
             f"{path}: found {', '.join(sorted(tensors)) or 'nothing'}, expected mean and components of features; "
             f"{remedy}"
@@ -163,4 +163,4 @@ def read_basis(path: Path, network: str) -> Basis:
         raise IgnetError(
             f"{path}: was fitted to the 2D network {found}, expected {network[:12]}, the one in use; {remedy}"
         )
-    return Basis(**{name: tensor.numpy() for name, tensor in tensors.items()})
+    return PCA(**{name: tensor.numpy() for name, tensor in tensors.items()})

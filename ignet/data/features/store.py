@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.features.pca import Basis, Classifier
+from ignet.data.features.pca import PCA, Classifier
 from ignet.errors import IgnetError
 from ignet.files.ragged import Column, FlatReader, FlatWriter
 
@@ -54,7 +54,7 @@ class FeatureWriter(FlatWriter):
         scale: NDArray[np.float32] | None = None,
         attributes: dict[str, str] | None = None,
         classifier: Classifier | None = None,
-        basis: Basis | None = None,
+        pca: PCA | None = None,
     ) -> None:
         """Open a new store for writing.
 
@@ -65,7 +65,7 @@ class FeatureWriter(FlatWriter):
         scale: float32 (D,) for int8 (see `int8_scale`), else None.
         attributes: strings that are kept with it: teacher hash, settings, classes.
         classifier: the 2D network's own last layer, which turns its features into logits.
-        basis: where what is added are `Basis.reduce`'s coordinates; it is kept with the file.
+        pca: where what is added are `PCA.reduce`'s coordinates; it is kept with the file.
 
         Raises:
             ValueError: an unknown dtype, or a scale that does not fit it.
@@ -84,9 +84,9 @@ class FeatureWriter(FlatWriter):
             dtype,
             np.ones(channels, np.float32) if scale is None else np.asarray(scale, np.float32),
         )
-        self._offset_of_rows = np.zeros(channels, np.float32) if basis is None else basis.offset
+        self._offset_of_rows = np.zeros(channels, np.float32) if pca is None else pca.offset
         self._sums = np.zeros((2, channels))
-        self._classifier, self._basis = classifier, basis
+        self._classifier, self._pca = classifier, pca
 
     def add(self, frame: str, index: NDArray[np.int32], feature: NDArray[np.float32]) -> None:
         """Add one frame: point numbers (n,) and their features, float32 (n, D).
@@ -120,8 +120,8 @@ class FeatureWriter(FlatWriter):
         self._file[_MOMENTS] = self._sums
         if self._classifier is not None:
             self._file[_WEIGHT], self._file[_BIAS] = self._classifier
-        if self._basis is not None:
-            self._file[_MEAN], self._file[_COMPONENTS] = self._basis
+        if self._pca is not None:
+            self._file[_MEAN], self._file[_COMPONENTS] = self._pca
 
 
 class FeatureStore(FlatReader):
@@ -133,7 +133,7 @@ class FeatureStore(FlatReader):
         moments: float64 (2, D), each channel's sum and sum of squares over all points, as they are read.
         points: how many those are.
         classifier: the layer that turns what is read into the 2D network's logits, or None where the file holds none.
-        basis: whose coordinates of the 2D network's features are read, or None: the features themselves.
+        pca: whose coordinates of the 2D network's features are read, or None: the features themselves.
         attributes: the writer's strings.
     """
 
@@ -152,10 +152,10 @@ class FeatureStore(FlatReader):
         super()._check(file, (*names, _SCALE, _MOMENTS))
         self._scale: NDArray[np.float32] = file[_SCALE][:]
         self.moments: NDArray[np.float64] = file[_MOMENTS][:]
-        self.basis = Basis(file[_MEAN][:], file[_COMPONENTS][:]) if _MEAN in file else None
+        self.pca = PCA(file[_MEAN][:], file[_COMPONENTS][:]) if _MEAN in file else None
         classifier = Classifier(file[_WEIGHT][:], file[_BIAS][:]) if _WEIGHT in file else None
-        self.classifier = self.basis.compose(classifier) if self.basis and classifier else classifier
-        self._shift = None if self.basis is None else self.basis.offset
+        self.classifier = self.pca.compose(classifier) if self.pca and classifier else classifier
+        self._shift = None if self.pca is None else self.pca.offset
         self.points, self.channels = (int(size) for size in file["feature"].shape)
         self.dtype = str(file["feature"].dtype)
 
@@ -192,7 +192,7 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
         teacher: hash of the 2D network that must have made them; None: any, but the same.
 
     Raises:
-        IgnetError: two were made by different 2D networks, with different settings, or in different bases; or another
+        IgnetError: two were made by different 2D networks, with different settings, or with different PCAs; or another
             one than ``teacher``.
     """
     remedy = "run the rule features again for all sequences"
@@ -213,10 +213,10 @@ def check_stores(stores: Sequence[FeatureStore], teacher: str | None = None) -> 
             raise IgnetError(
                 f"features: found different numbers of channels or formats ({found}), expected one; {remedy}"
             )
-        if (store.basis is None) != (first.basis is None) or (
-            store.basis and first.basis and not np.array_equal(store.basis.components, first.basis.components)
+        if (store.pca is None) != (first.pca is None) or (
+            store.pca and first.pca and not np.array_equal(store.pca.components, first.pca.components)
         ):
             raise IgnetError(
-                f"{store.path}: its channels have another basis than those of {first.path}, expected one for all; "
+                f"{store.path}: its channels have another PCA than those of {first.path}, expected one for all; "
                 f"{remedy}"
             )

@@ -54,8 +54,8 @@ class TargetFrames:
 
     def class_counts(self) -> NDArray[np.int64]:
         """Projected labels of each class that may be used, int64 (frames, 19)."""
-        found = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
-        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES)) for ids in found])
+        labels = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
+        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES)) for ids in labels])
 
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""

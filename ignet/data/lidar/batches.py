@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from ignet.config.training_3d import AugmentConfig, FOVMixConfig
 from ignet.data.lidar.augment import random_view
 from ignet.data.lidar.fovmix import Sample, fovmix, turn_sectors
-from ignet.data.lidar.lidar_dataset import ScanSource
+from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
@@ -51,7 +51,7 @@ class Batch:
         return Batch(self.student.to(device), teacher, *rest)
 
 
-class TrainingSamples(Dataset[Batch]):
+class BatchDataset(Dataset[Batch]):
     """Map-style dataset whose item number s is the batch of step s, a function of (seed, s) alone.
 
     Use it with ``DataLoader(samples, batch_size=None, sampler=range(start, steps), num_workers=...)``. Every scan comes
@@ -59,7 +59,7 @@ class TrainingSamples(Dataset[Batch]):
     unlabelled scans take turns, and each kind has its own epochs.
 
     Args:
-        source: where scans come from.
+        dataset: where scans come from.
         batch: scans a step.
         seed: of the order, of the mixing and of the views.
         collate: makes the backbone's input of scans and of labels that may be known.
@@ -70,12 +70,12 @@ class TrainingSamples(Dataset[Batch]):
         label_dropout: share of the samples whose labels ``collate`` is not told; none: of all.
 
     Raises:
-        IgnetError: FOVMix is on and the source has no correspondence.
+        IgnetError: FOVMix is on and the dataset has no correspondence.
     """
 
     def __init__(
         self,
-        source: ScanSource,
+        dataset: LidarDataset,
         batch: int,
         seed: int,
         collate: Collate,
@@ -85,29 +85,29 @@ class TrainingSamples(Dataset[Batch]):
         part: slice | None = None,
         label_dropout: float | None = None,
     ) -> None:
-        if fovmix.probability > 0 and not source.has_camera:
+        if fovmix.probability > 0 and not dataset.has_camera:
             raise IgnetError(
                 "fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the "
                 "rule projection"
             )
-        self.source, self.batch, self.seed, self.collate = source, batch, seed, collate
+        self.dataset, self.batch, self.seed, self.collate = dataset, batch, seed, collate
         self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
         self.part, self.label_dropout = range(batch)[part or slice(None)], label_dropout
 
-    def scans_of(self, step: int) -> list[int]:
-        """Numbers of the scans that step ``step`` starts from, before mixing."""
-        turns = [divmod(step * self.batch + b, len(self.source.pools)) for b in range(self.batch)]
-        places = [(kind, *divmod(turn, len(self.source.pools[kind]))) for turn, kind in turns]
+    def scan_indices(self, step: int) -> list[int]:
+        """Indices of the scans that step ``step`` starts from, before mixing."""
+        turns = [divmod(step * self.batch + b, len(self.dataset.pools)) for b in range(self.batch)]
+        places = [(kind, *divmod(turn, len(self.dataset.pools[kind]))) for turn, kind in turns]
         orders = {(kind, epoch): self._order(kind, epoch) for kind, epoch, _ in places}
         return [int(orders[kind, epoch][place]) for kind, epoch, place in places]
 
     def _order(self, kind: int, epoch: int) -> NDArray[np.int64]:
-        pool = self.source.pools[kind]
+        pool = self.dataset.pools[kind]
         return pool[step_generator(self.seed, epoch, (_ORDER, _ORDER_UNLABELLED)[kind]).permutation(len(pool))]
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of one step, or this process's part of it, on the CPU."""
-        scans = self.scans_of(step)
+        scans = self.scan_indices(step)
         samples = [self._mixed(scans[b], step_generator(self.seed, step, _MIX, b)) for b in self.part]
         starts = np.cumsum([0, *(len(sample) for sample in samples)])
         guided = [np.flatnonzero(sample.feature_of >= 0) for sample in samples]
@@ -124,12 +124,12 @@ class TrainingSamples(Dataset[Batch]):
         )
 
     def _mixed(self, scan: int, rng: np.random.Generator) -> Sample:
-        base = self.source.load(scan)
+        base = self.dataset.load(scan)
         if rng.random() >= self.fovmix.probability:
             return base
-        others = np.delete(np.arange(len(self.source)), scan) if len(self.source) > 1 else np.array([scan])
+        others = np.delete(np.arange(len(self.dataset)), scan) if len(self.dataset) > 1 else np.array([scan])
         donors = rng.choice(others, self.fovmix.frusta, replace=len(others) < self.fovmix.frusta)
-        mixed = [self.source.load(int(donor)) for donor in donors]
+        mixed = [self.dataset.load(int(donor)) for donor in donors]
         try:
             return fovmix(
                 base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed

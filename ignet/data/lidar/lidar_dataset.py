@@ -12,14 +12,14 @@ from ignet.data.formats.kitti import label_path, read_labels, read_scan, scan_pa
 from ignet.data.formats.splits import Scan, pools
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.fovmix import Sample
-from ignet.data.lidar.spacing import spaced
+from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 
 CACHE_BYTES = 1 << 30
 
 
-class ScanSource:
+class LidarDataset:
     """Scans with the labels, the camera's view and the 2D features that a training may see.
 
     Args:
@@ -80,9 +80,9 @@ class ScanSource:
         self.labels_root = self.dataset_root if labels_root is None else Path(labels_root)
         self._correspondence = self._features = None
         if correspondence is not None:
-            self._correspondence = {s: Correspondence(_of(correspondence, s, "correspondence")) for s in frames}
+            self._correspondence = {s: Correspondence(_require(correspondence, s, "correspondence")) for s in frames}
         if features is not None:
-            self._features = {s: FeatureStore(_of(features, s, "feature"), verify) for s in frames}
+            self._features = {s: FeatureStore(_require(features, s, "feature"), verify) for s in frames}
             check_stores(list(self._features.values()), teacher)
         for files in (self._correspondence, self._features):
             for sequence, file in (files or {}).items():
@@ -135,7 +135,7 @@ class ScanSource:
         """
         pool = self.pools[0]
         parts = []
-        for i in pool[spaced(len(pool), most)]:
+        for i in pool[evenly_spaced_indices(len(pool), most)]:
             sample = self.load(int(i))
             both = np.flatnonzero((sample.feature_of >= 0) & (sample.labels != IGNORE))
             parts.append((sample.feature[sample.feature_of[both]], sample.labels[both]))
@@ -183,7 +183,7 @@ class ScanSource:
         return self.label_set.to_train_ids(read_labels(path, count), str(path))
 
 
-def _of(files: Mapping[str, Path], sequence: str, kind: str) -> Path:
+def _require(files: Mapping[str, Path], sequence: str, kind: str) -> Path:
     if sequence not in files:
         raise IgnetError(
             f"sequence {sequence}: found no {kind} file, expected one for each sequence that is trained on"

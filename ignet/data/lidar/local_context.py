@@ -43,14 +43,14 @@ def add_local_context(
     before, width = features.shape[1], features.shape[1] + context_channels(config, classes)
     labelled = np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels != IGNORE)
     if labels is None or not len(labelled):
-        found = np.zeros((len(rows), width), np.float32)
+        inputs = np.zeros((len(rows), width), np.float32)
     else:
         # one table of the finest cells with all levels in a row, so that each point is looked up once
         table = np.zeros((config.levels[0][0] * config.levels[0][1], width), np.float32)
         table[:, before:] = _histograms(_cells(points, labelled, config), labels[labelled], config, classes)
-        found = table.take(_cells(points, rows, config), axis=0)
-    found[:, :before] = features
-    return found
+        inputs = table.take(_cells(points, rows, config), axis=0)
+    inputs[:, :before] = features
+    return inputs
 
 
 def _histograms(
@@ -59,13 +59,13 @@ def _histograms(
     """Histograms of all levels for each cell of the finest one, float32 (cells, levels x classes)."""
     rings, sectors = config.levels[0]
     counts = np.bincount(cells * number + labels, minlength=rings * sectors * number).reshape(rings, sectors, number)
-    found = []
+    histograms = []
     for few_rings, few_sectors in config.levels:
         inside = (rings // few_rings, sectors // few_sectors)
         coarse = counts.reshape(few_rings, inside[0], few_sectors, inside[1], number).sum(axis=(1, 3))
         shares = coarse / np.maximum(coarse.sum(axis=-1, keepdims=True), 1)
-        found.append(shares.repeat(inside[0], axis=0).repeat(inside[1], axis=1).reshape(-1, number))
-    return np.hstack(found).astype(np.float32)
+        histograms.append(shares.repeat(inside[0], axis=0).repeat(inside[1], axis=1).reshape(-1, number))
+    return np.hstack(histograms).astype(np.float32)
 
 
 def _cells(points: NDArray[np.float32], rows: NDArray[np.int64], config: LocalContextConfig) -> NDArray[np.int64]:

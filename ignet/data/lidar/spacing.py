@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 
-def spaced(count: int, most: int) -> NDArray[np.int64]:
+def evenly_spaced_indices(count: int, most: int) -> NDArray[np.int64]:
     """Indices of up to ``most`` of ``count`` things in a row, int64, rising, evenly spaced.
 
     The first and the last are among them, where two fit.

@@ -44,15 +44,15 @@ class CorrespondenceWriter(FlatWriter):
         """Args: path: the file to make. attributes: strings that are kept with it."""
         super().__init__(path, LAYOUT, _SCANS, _COLUMNS, attributes)
 
-    def add(self, frame: str, found: FrameCorrespondence) -> None:
+    def add(self, frame: str, points: FrameCorrespondence) -> None:
         """Add one frame.
 
         Raises:
             IgnetError: no scan can be called that, or it was added before.
             ValueError: the arrays differ in length.
         """
-        facts = {"points": found.points, "size": (found.width, found.height), "sector": found.sector}
-        self.append(frame, facts, {"index": found.index, "pixel": found.pixel, "scribble": found.scribble})
+        facts = {"points": points.points, "size": (points.width, points.height), "sector": points.sector}
+        self.append(frame, facts, {"index": points.index, "pixel": points.pixel, "scribble": points.scribble})
 
 
 class Correspondence(FlatReader):

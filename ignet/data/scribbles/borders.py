@@ -46,8 +46,8 @@ def _near_other_classes(place: NDArray[np.float64], label: NDArray[np.uint8], ra
     around_lowest, around_highest = lowest.copy(), highest.copy()
     for offset in product((-1, 0, 1), repeat=3):
         step = (offset[0] * extent[1] + offset[1]) * extent[2] + offset[2]
-        found = np.searchsorted(cells, cells + step).clip(max=len(cells) - 1)
-        here = cells[found] == cells + step
-        around_lowest[here] = np.minimum(around_lowest[here], lowest[found[here]])
-        around_highest[here] = np.maximum(around_highest[here], highest[found[here]])
+        neighbour = np.searchsorted(cells, cells + step).clip(max=len(cells) - 1)
+        here = cells[neighbour] == cells + step
+        around_lowest[here] = np.minimum(around_lowest[here], lowest[neighbour[here]])
+        around_highest[here] = np.maximum(around_highest[here], highest[neighbour[here]])
     return (around_lowest < around_highest)[inverse]

@@ -95,9 +95,9 @@ def segments(
             cell -= cell.min(axis=0)
             grid = np.zeros(cell.max(axis=0) + 1, bool)
             grid[cell[:, 0], cell[:, 1]] = True
-            joined, found = ndimage.label(grid, structure=np.ones((3, 3)))
-            segment[patches] = count + joined[cell[:, 0], cell[:, 1]] - 1
-            count += found
+            components, number = ndimage.label(grid, structure=np.ones((3, 3)))
+            segment[patches] = count + components[cell[:, 0], cell[:, 1]] - 1
+            count += number
     return segment
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ignet.data.lidar.spacing import spaced
+from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.report.plots import Curve, logged, smoothed
 from ignet.report.tables import Table
 
@@ -167,7 +167,7 @@ def _curve(curves: Sequence[Curve], name: str, run: str, style: tuple[str, str],
     if not drawn:
         return []
     steps, values = drawn
-    kept = spaced(len(steps), points)
+    kept = evenly_spaced_indices(len(steps), points)
     steps, values = steps[kept].astype(int), _digits(values[:, kept])
     common: dict[str, Any] = {"legendgroup": run, "name": run, "mode": "lines"}
     line = {"color": style[0], "dash": style[1], "width": 1.5}

@@ -24,7 +24,7 @@ class Need(StrEnum):
 
 
 class StoredFeatures(Protocol):
-    """What a term may ask of the feature store; a `ScanSource` gives it."""
+    """What a term may ask of the feature store; a `LidarDataset` gives it."""
 
     channels: int
     classifier: "Classifier | None"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ignet.data.features.pca import Basis, Classifier, Moments, fit_basis, read_basis, write_basis
+from ignet.data.features.pca import PCA, Classifier, Moments, fit_pca, read_pca, write_pca
 from ignet.data.features.store import FeatureStore, FeatureWriter, int8_scale
 from ignet.errors import IgnetError
 from ignet.losses.guidance import class_guidance, guidance
@@ -35,8 +35,8 @@ def logits(feature: np.ndarray, classifier: Classifier) -> np.ndarray:
     return feature.astype(np.float64) @ classifier.weight.T + classifier.bias
 
 
-def coordinates(basis: Basis, feature: np.ndarray) -> np.ndarray:
-    return basis.reduce(feature) + basis.offset
+def coordinates(pca: PCA, feature: np.ndarray) -> np.ndarray:
+    return pca.reduce(feature) + pca.offset
 
 
 def test_moments_of_parts_are_those_of_all() -> None:
@@ -47,44 +47,44 @@ def test_moments_of_parts_are_those_of_all() -> None:
 
 @pytest.mark.parametrize("channels", [6, 12, 39, 40])
 def test_rows_are_orthonormal_and_sorted_by_variance(channels: int) -> None:
-    basis = fit_basis(moments(features()), channels, CLASSIFIER)
-    np.testing.assert_allclose(basis.components @ basis.components.T, np.eye(channels), atol=1e-5)
-    assert (np.diff(basis.reduce(features()).var(axis=0)) <= 1e-6).all()
+    pca = fit_pca(moments(features()), channels, CLASSIFIER)
+    np.testing.assert_allclose(pca.components @ pca.components.T, np.eye(channels), atol=1e-5)
+    assert (np.diff(pca.reduce(features()).var(axis=0)) <= 1e-6).all()
 
 
 @pytest.mark.parametrize("channels", [6, 12])
 def test_logits_and_mean_are_kept_whatever_is_left_out(channels: int) -> None:
     """Also for features that the components were not fitted to."""
-    basis, unseen = fit_basis(moments(features()), channels, CLASSIFIER), features(500, seed=9)
-    kept, full = logits(coordinates(basis, unseen), basis.compose(CLASSIFIER)), logits(unseen, CLASSIFIER)
+    pca, unseen = fit_pca(moments(features()), channels, CLASSIFIER), features(500, seed=9)
+    kept, full = logits(coordinates(pca, unseen), pca.compose(CLASSIFIER)), logits(unseen, CLASSIFIER)
     np.testing.assert_allclose(kept, full, atol=1e-4)
-    np.testing.assert_allclose(basis.components.T @ basis.offset, basis.mean, atol=1e-5)
-    plain = fit_basis(moments(features()), channels)
+    np.testing.assert_allclose(pca.components.T @ pca.offset, pca.mean, atol=1e-5)
+    plain = fit_pca(moments(features()), channels)
     assert np.abs(logits(coordinates(plain, unseen), plain.compose(CLASSIFIER)) - full).max() > 0.1
 
 
 def test_without_a_classifier_it_is_principal_component_analysis() -> None:
     data = features()
-    basis = fit_basis(moments(data), 7)
+    pca = fit_pca(moments(data), 7)
     centred = data.astype(np.float64) - data.astype(np.float64).mean(axis=0)
     expected = np.linalg.svd(centred, full_matrices=False)[2][:7]
-    np.testing.assert_allclose(np.abs((basis.components * expected).sum(axis=1)), 1, atol=1e-6)
-    error = ((basis.restore(coordinates(basis, data)) - data) ** 2).sum(axis=1).mean()
+    np.testing.assert_allclose(np.abs((pca.components * expected).sum(axis=1)), 1, atol=1e-6)
+    error = ((pca.restore(coordinates(pca, data)) - data) ** 2).sum(axis=1).mean()
     assert error == pytest.approx(np.linalg.eigvalsh(moments(data).covariance)[: D - 7].sum(), rel=1e-3)
 
 
 def test_all_channels_lose_nothing() -> None:
-    basis, data = fit_basis(moments(features()), D, CLASSIFIER), features(100)
-    np.testing.assert_allclose(basis.restore(coordinates(basis, data)), data, atol=1e-5)
+    pca, data = fit_pca(moments(features()), D, CLASSIFIER), features(100)
+    np.testing.assert_allclose(pca.restore(coordinates(pca, data)), data, atol=1e-5)
 
 
 def test_the_guidance_losses_are_those_of_the_full_features() -> None:
-    """A prediction in the basis is judged as the same prediction among all channels."""
-    basis, target = fit_basis(moments(features()), 30, CLASSIFIER), features(300, seed=4)
-    guess = basis.restore(coordinates(basis, features(300, seed=5)))
-    full, reduced = (torch.from_numpy(x) for x in (guess, coordinates(basis, guess)))
-    t_full, t_reduced = torch.from_numpy(target), torch.from_numpy(coordinates(basis, target))
-    weights = [tuple(torch.from_numpy(x) for x in c) for c in (CLASSIFIER, basis.compose(CLASSIFIER))]
+    """A prediction in the pca is judged as the same prediction among all channels."""
+    pca, target = fit_pca(moments(features()), 30, CLASSIFIER), features(300, seed=4)
+    guess = pca.restore(coordinates(pca, features(300, seed=5)))
+    full, reduced = (torch.from_numpy(x) for x in (guess, coordinates(pca, guess)))
+    t_full, t_reduced = torch.from_numpy(target), torch.from_numpy(coordinates(pca, target))
+    weights = [tuple(torch.from_numpy(x) for x in c) for c in (CLASSIFIER, pca.compose(CLASSIFIER))]
     assert class_guidance(reduced, t_reduced, *weights[1]) == pytest.approx(
         class_guidance(full, t_full, *weights[0]).item(), rel=1e-4
     )
@@ -92,7 +92,7 @@ def test_the_guidance_losses_are_those_of_the_full_features() -> None:
 
 
 def test_fitting_is_deterministic_and_signs_are_settled() -> None:
-    one, two = (fit_basis(moments(features()), 10, CLASSIFIER) for _ in range(2))
+    one, two = (fit_pca(moments(features()), 10, CLASSIFIER) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
     assert (one.components[np.arange(10), np.abs(one.components).argmax(axis=1)] > 0).all()
 
@@ -100,32 +100,32 @@ def test_fitting_is_deterministic_and_signs_are_settled() -> None:
 @pytest.mark.parametrize("channels", [5, 41])
 def test_too_few_and_too_many_channels(channels: int) -> None:
     with pytest.raises(ValueError, match="expected 6 to 40"):
-        fit_basis(moments(features()), channels, CLASSIFIER)
+        fit_pca(moments(features()), channels, CLASSIFIER)
 
 
-def test_a_basis_comes_back_and_belongs_to_its_network(tmp_path: Path) -> None:
-    basis = fit_basis(moments(features()), 8, CLASSIFIER)
+def test_a_pca_comes_back_and_belongs_to_its_network(tmp_path: Path) -> None:
+    pca = fit_pca(moments(features()), 8, CLASSIFIER)
     for name in ("a", "b"):
-        write_basis(tmp_path / name, basis, "1" * 64)
+        write_pca(tmp_path / name, pca, "1" * 64)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert all(np.array_equal(x, y) for x, y in zip(read_basis(tmp_path / "a", "1" * 64), basis, strict=True))
+    assert all(np.array_equal(x, y) for x, y in zip(read_pca(tmp_path / "a", "1" * 64), pca, strict=True))
     with pytest.raises(IgnetError, match="was fitted to the 2D network 1{12}, expected 2{12}.*features_pca"):
-        read_basis(tmp_path / "a", "2" * 64)
+        read_pca(tmp_path / "a", "2" * 64)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("int8", 0.05), ("float16", 1e-2), ("float32", 1e-4)])
-def test_a_store_in_a_basis_gives_coordinates_and_the_classifier_for_them(
+def test_a_store_in_a_pca_gives_coordinates_and_the_classifier_for_them(
     tmp_path: Path, dtype: str, tolerance: float
 ) -> None:
-    basis, data = fit_basis(moments(features()), 12, CLASSIFIER), features(200, seed=6)
-    reduced = basis.reduce(data)
+    pca, data = fit_pca(moments(features()), 12, CLASSIFIER), features(200, seed=6)
+    reduced = pca.reduce(data)
     scale = int8_scale([reduced]) if dtype == "int8" else None
-    with FeatureWriter(tmp_path / "00.h5", 12, dtype, scale, classifier=CLASSIFIER, basis=basis) as writer:
+    with FeatureWriter(tmp_path / "00.h5", 12, dtype, scale, classifier=CLASSIFIER, pca=pca) as writer:
         writer.add("000000", np.arange(200, dtype=np.int32), reduced)
     store = FeatureStore(tmp_path / "00.h5")
     found = store.read("000000")[1]
-    np.testing.assert_allclose(found, coordinates(basis, data), atol=tolerance)
-    assert store.classifier is not None and store.basis is not None
-    assert all(np.array_equal(a, b) for a, b in zip(store.basis, basis, strict=True))
+    np.testing.assert_allclose(found, coordinates(pca, data), atol=tolerance)
+    assert store.classifier is not None and store.pca is not None
+    assert all(np.array_equal(a, b) for a, b in zip(store.pca, pca, strict=True))
     np.testing.assert_allclose(logits(found, store.classifier), logits(data, CLASSIFIER), atol=40 * tolerance)
     np.testing.assert_allclose(store.moments[0] / 200, found.mean(axis=0), atol=1e-4)

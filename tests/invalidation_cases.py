@@ -50,6 +50,7 @@ SECOND_SEEDS = {job for run in RUNS for job in runs(run, seed=1)} | {"pseudo_lab
 NEW_VALIDATION = (
     each("world_target", "09") | looked_at("09") | projected("09") | each("predict", *(f"{run} 0 09" for run in RUNS))
 )
+TESTED = NEW_VALIDATION | each("evaluate_test", *(f"{run} 0" for run in RUNS)) | {"compare", "report"}
 NEW_VALIDATION |= EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT
 NEW_TRAINING = (
     each("world_target", "02")
@@ -68,6 +69,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "world: sensors of the target": ("world={azimuths: 200}", ALL_BUT_SOURCE),
     "world: seed": ("world={seed: 5}", EVERYTHING),
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
+    "dataset: test sequences": ('dataset={test_sequences: ["09"]}', TESTED),
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
     "dataset: must the sequences be whole": (

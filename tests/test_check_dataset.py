@@ -280,6 +280,8 @@ def test_what_an_experiment_must_find(data: Path) -> None:
     assert wanted_files(load_experiment(common | dense, "test"))["00"] == TRAIN
     simulated = common | {"dataset": common["dataset"] | {"scribbles": "simulated"}}
     assert wanted_files(load_experiment(simulated | runs, "test"))["00"] == VAL
+    tested = common | {"dataset": common["dataset"] | {"test_sequences": ["09"]}}
+    assert wanted_files(load_experiment(tested | runs, "test"))["09"] == VAL
 
 
 def run(*arguments: object) -> int:

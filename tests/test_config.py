@@ -336,6 +336,8 @@ def test_merge_keeps_its_arguments() -> None:
         ({"runs": {}}, ["runs"]),
         ({"adaptations": {"source": {}}}, ["source"]),
         ({"dataset": {"train_sequences": ["08"]}}, ["08", "val_sequences"]),
+        ({"dataset": {"test_sequences": ["00"]}}, ["00", "train_sequences and in test_sequences", "training data"]),
+        ({"dataset": {"test_sequences": ["08"]}}, ["08", "val_sequences and in test_sequences", "no test"]),
         (
             {"compare": {"controls": [{"run": "z", "against": "a", "text": "t"}]}},
             ["compare.controls.0.run", "'z'", "['a', 'b']"],

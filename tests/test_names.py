@@ -74,7 +74,7 @@ def test_names_are_sorted_as_people_count() -> None:
         (["x.settings"], "x.settings"),
     ],
 )
-@pytest.mark.parametrize("key", ["train_sequences", "val_sequences"])
+@pytest.mark.parametrize("key", ["train_sequences", "val_sequences", "test_sequences"])
 def test_sequences_of_an_experiment(key: str, sequences: list[Any], said: str) -> None:
     values = {
         "results": "r",

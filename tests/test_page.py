@@ -64,6 +64,11 @@ def test_the_table_of_sequences_says_whose_scribbles_trainings_see(tmp_path):
     assert sequences.notes == ("simulated scribbles: 00",)
     assert [text for text, _ in sequences.cells[2]] == ["08", "validation", "2", "2,000", "95.0", "-", "64 x 32"]
     assert [text for text, _ in classes.cells[0]] == ["car", "200", "5.26", "100", "5.26"]
+    text = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(text.replace("01,000001,train", "01,000001,test"))
+    sequences, classes = data(tmp_path / "manifest.csv", tmp_path / "sheet.png", 80, []).tables
+    assert classes.columns[-2:] == ("test, points", "test, %")
+    assert [text for text, _ in classes.cells[0]] == ["car", "150", "5.26", "100", "5.26", "50", "5.26"]
 
 
 # --- parts --------------------------------------------------------------------

@@ -227,6 +227,17 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     for path in out.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
+    # test sequences get a table of their own; what stood there before stays as it is
+    run_stage(
+        monkeypatch, "compare.py", "--confusions", *files, "--test-confusions", files[1], *arguments, tmp_path / "t"
+    )
+    assert (tmp_path / "t/table.md").read_bytes() == (out / "table.md").read_bytes()
+    text = (tmp_path / "t/test.md").read_text()
+    assert text.startswith("### Runs, % on the test sequences")
+    assert [row["run"] for row in csv.DictReader((tmp_path / "t/test.csv").open())] == ["full"]
+    assert "on the test sequences" in (tmp_path / "t/summary.txt").read_text()
+    assert json.loads((tmp_path / "t/tables.json").read_text())["test"]["rows"][0][0] == "full"
+
     # a second dataset's figures do not belong into the same table
     other = read_tensor(tmp_path / "full" / "confusion.h5")
     other.counts[0, 0, 0, 0, 0, 0] += 1

@@ -1,5 +1,6 @@
 """Where the target dataset lies and how it is split."""
 
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -42,6 +43,11 @@ class DatasetConfig(Section):
     val_sequences: SequenceNames = Field(
         ("08",), min_length=1, description="sequences to evaluate on, never trained on"
     )
+    test_sequences: SequenceNames = Field(
+        (),
+        description="labelled sequences that no choice was made on: all runs are evaluated on them too, in a table of "
+        "its own; named at the end, they train nothing again",
+    )
     scribbles: Literal["dataset", "simulated"] = Field(
         "dataset",
         description="dataset: sequences/NN/scribbles as published by ScribbleKITTI; simulated: drawn from the dense "
@@ -76,22 +82,24 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _disjoint(self) -> "DatasetConfig":
-        both = sorted(set(self.train_sequences) & set(self.val_sequences))
-        if both:
-            raise ValueError(
-                f"sequences {both} are in train_sequences and in val_sequences; a network is never evaluated on its "
-                "training data"
-            )
+        for first, second in combinations(("train_sequences", "val_sequences", "test_sequences"), 2):
+            if both := sorted(set(getattr(self, first)) & set(getattr(self, second))):
+                why = (
+                    "a network is never evaluated on its training data"
+                    if first == "train_sequences"
+                    else "what choices were made on is no test"
+                )
+                raise ValueError(f"sequences {both} are in {first} and in {second}; {why}")
         return self
 
     def of_check(self) -> dict[str, Any]:
         """What the check of one sequence depends on; where the dataset lies and which other sequences it has is not."""
-        return self.identity("root", "train_sequences", "val_sequences", "labels")
+        return self.identity("root", "train_sequences", "val_sequences", "test_sequences", "labels")
 
     @property
     def sequences(self) -> tuple[str, ...]:
         """All sequences, in natural order."""
-        return tuple(in_order([*self.train_sequences, *self.val_sequences]))
+        return tuple(in_order([*self.train_sequences, *self.val_sequences, *self.test_sequences]))
 
 
 class ScribbleConfig(Section):

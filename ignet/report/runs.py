@@ -27,7 +27,7 @@ SUPERVISION = {
 """In words: how a 2D network was trained."""
 
 
-def run_table(runs: Comparison, names: CompareConfig) -> Table:
+def run_table(runs: Comparison, names: CompareConfig, split: str = "validation") -> Table:
     """One row a run: seeds, scans, mIoU, mIoU relative to the reference run, and the difference to the baseline."""
     rows = tuple(_run_row(runs, run, names.reference, names.baseline) for run in runs.runs)
     columns = (
@@ -44,7 +44,7 @@ def run_table(runs: Comparison, names: CompareConfig) -> Table:
         *spread_notes(runs, names.draws, runs.runs),
         *_missing_notes(runs, names.reference, names.baseline),
     )
-    return make_table("Runs, % on the validation sequences", columns, rows, notes)
+    return make_table(f"Runs, % on the {split} sequences", columns, rows, notes)
 
 
 def benchmark_note(runs: Comparison) -> str:

@@ -14,7 +14,14 @@ WIDTH = 100
 """Columns of text."""
 
 
-def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig, shares: Table | None = None) -> str:
+def run_summary(
+    runs: Table,
+    networks: Table,
+    words: str,
+    names: CompareConfig,
+    shares: Table | None = None,
+    test: Table | None = None,
+) -> str:
     """The table of all runs, narrowed, that of the 2D networks, and what they say.
 
     Args:
@@ -23,13 +30,14 @@ def run_summary(runs: Table, networks: Table, words: str, names: CompareConfig, 
         words: of ``paragraph``.
         names: which runs are the reference and the baseline.
         shares: of ``share_table``, where runs have unlabelled scans.
+        test: of ``run_table``, where there are test sequences.
     """
     columns = headline_columns(names)
     for name in ("experiment", "scans"):  # one experiment, whose scans the notes name
         del columns[name]
     by_share = [shares.only({name: name for name in shares.columns if name != "source"})] if shares else []
     narrow = networks.only({name: "mIoU (occurring)" if name == OCCURRING else name for name in networks.columns})
-    return as_text([runs.only(columns), *by_share, narrow], words)
+    return as_text([runs.only(columns), *([test.only(columns)] if test else []), *by_share, narrow], words)
 
 
 def headline_columns(names: CompareConfig) -> dict[str, str]:

@@ -88,9 +88,8 @@ class Workload:
         """The work of one job."""
         facts, experiment, rule, wildcards = self.facts, self.experiment, job.rule, job.wildcards
         frames = facts.frames.get(wildcards.get("sequence", ""), 0)
-        train, val = (
-            facts.count(each) for each in (experiment.dataset.train_sequences, experiment.dataset.val_sequences)
-        )
+        data = experiment.dataset
+        train, val, test = map(facts.count, (data.train_sequences, data.val_sequences, data.test_sequences))
         source_labels = Work("count_labels", facts.source_images, facts.source_pixels)
         match rule:
             case "world_source":
@@ -121,8 +120,8 @@ class Workload:
                 load = minkunet_work(backbone, self.label_set, facts.points, facts.voxels)
                 scans = frames if rule == "predict" else train
                 return (Work("predict", scans, load, backbone.engine if engine == "same" else engine),)
-            case "evaluate":
-                return (Work(rule, val, facts.points),)
+            case "evaluate" | "evaluate_test":
+                return (Work("evaluate", val if rule == "evaluate" else test, facts.points),)
         return (Work(rule, 1, 1),)
 
     def disk(self, job: Scheduled) -> dict[str, float]:

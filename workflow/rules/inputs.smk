@@ -178,7 +178,7 @@ def records():
     networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
     networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
     networks += [f"features/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
-    runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", "evaluate") for run in EXPERIMENT.runs]
+    runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", *EVALUATIONS) for run in EXPERIMENT.runs]
     last = ["dataset_check", "dataset_manifest", "figures_projection", "figures_data", "figures_predictions", "compare"]
     return list(dict.fromkeys([*shared, PRETRAINED, *networks, *runs, *last]))
 
@@ -195,10 +195,15 @@ def run_files(pattern):
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]
 
 
+# rules of evaluations, of the validation first
+EVALUATIONS = ["evaluate", *(["evaluate_test"] if DATA.test_sequences else [])]
+
+
 def role(sequence):
-    """What a sequence is read for: only of training and validation sequences more than the scans."""
-    return "train" if sequence in DATA.train_sequences else "val" if sequence in DATA.val_sequences else "test"
+    """What a sequence is read for: of ``other`` ones, which a prediction is asked for, nothing but the scans."""
+    splits = {"train": DATA.train_sequences, "val": DATA.val_sequences, "test": DATA.test_sequences}
+    return next((name for name, sequences in splits.items() if sequence in sequences), "other")
 
 
-CHECKED = dict.fromkeys(("val", "test"), ("scans", "images", "labels", "calibration"))
+CHECKED = dict.fromkeys(("val", "test", "other"), ("scans", "images", "labels", "calibration"))
 CHECKED["train"] = (*CHECKED["val"], *scribble_kinds())

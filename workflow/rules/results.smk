@@ -36,8 +36,34 @@ rule evaluate:
         " --tensor {output.tensor:q} > {log:q} 2>&1"
 
 
+if DATA.test_sequences:
+
+    use rule evaluate as evaluate_test with:
+        input:
+            target_folders(DATA.test_sequences),
+            predictions=lambda w: expand(PREDICTIONS, run=w.run, seed=w.seed, sequence=DATA.test_sequences),
+            projection=projections(DATA.test_sequences),
+        output:
+            metrics=f"{RESULTS}/evaluate_test/{{run}}/seed{{seed}}/metrics.json",
+            confusion=f"{RESULTS}/evaluate_test/{{run}}/seed{{seed}}/confusion.csv",
+            tensor=f"{RESULTS}/evaluate_test/{{run}}/seed{{seed}}/confusion.h5",
+        log:
+            f"{RESULTS}/logs/evaluate_test/{{run}}/seed{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/evaluate_test/{{run}}/seed{{seed}}.tsv"
+        params:
+            data=fingerprint(("scans", "labels"), DATA.test_sequences),
+            sequences=DATA.test_sequences,
+        message:
+            "Evaluation of '{wildcards.run}', seed {wildcards.seed}, on the test sequences"
+
+
+TEST_TENSORS = run_files(rules.evaluate_test.output.tensor) if DATA.test_sequences else []
+
+
 rule compare:
     input:
+        [file.partition("=")[2] for file in TEST_TENSORS],
         confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
@@ -58,6 +84,7 @@ rule compare:
         multiext(f"{RESULTS}/compare/statements", ".md", ".json"),
         f"{RESULTS}/compare/tables.json",
         multiext(f"{RESULTS}/compare/labelled_frames", ".csv", ".md", ".tex") if labelled_frames() else [],
+        multiext(f"{RESULTS}/compare/test", ".csv", ".md", ".tex") if TEST_TENSORS else [],
         ablation_plot=report(f"{RESULTS}/compare/ablation.png", caption="../report/ablation_plot.rst", category="Plots"),
         gains_plot=report(f"{RESULTS}/compare/gains.png", caption="../report/gains_plot.rst", category="Plots"),
         curves_plot=report(f"{RESULTS}/compare/curves.png", caption="../report/curves_plot.rst", category="Plots"),
@@ -81,6 +108,7 @@ rule compare:
         metrics_2d=[f"{network}={evaluation_2d(network)}" for network in NETWORKS_2D],
         supervision_2d=[f"{network}={supervision_2d(network)}" for network in NETWORKS_2D],
         labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
+        test=["--test-confusions", *TEST_TENSORS] if TEST_TENSORS else [],
     message:
         "Tables, plots and verdicts over all runs"
     shell:
@@ -88,7 +116,7 @@ rule compare:
         " --device cpu"
         " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}"
         " --supervision-2d {params.supervision_2d:q}"
-        " --metrics-source {input.metrics_source:q} {params.labelled_frames:q}"
+        " --metrics-source {input.metrics_source:q} {params.labelled_frames:q} {params.test:q}"
         " --out {PLACES[IGNET_RESULTS]:q}/compare > {log:q} 2>&1"
 
 
@@ -115,7 +143,7 @@ rule figures_data:
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
         layout=EXPERIMENT.source.layout,
-        sequences=[*DATA.train_sequences, *DATA.val_sequences],
+        sequences=[*DATA.train_sequences, *DATA.val_sequences, *DATA.test_sequences],
     message:
         "Contact sheet of the data"
     shell:

@@ -38,6 +38,9 @@ def main() -> None:
     stage.add(
         "--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run"
     )
+    stage.add(
+        "--test-confusions", nargs="*", default=[], metavar="RUN:SEED=FILE", help="the same of the test sequences"
+    )
     stage.add("--curves", nargs="*", default=[], metavar="RUN:SEED=FILE", help="curves.csv of each trained run")
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
     stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
@@ -78,6 +81,9 @@ def main() -> None:
     by_share = share_table(runs, dict(map(name_and_number, args.labelled_frames))) if args.labelled_frames else None
     if by_share:
         tables["labelled_frames"] = by_share
+    if args.test_confusions:
+        test = read_comparison(by_run(args.test_confusions), settings.draws, settings.seed)
+        tables["test"] = run_table(test, settings, "test")
     for name, each in tables.items():
         write_table(args.out, name, each)
     tables["statements"] = statement_table(findings)
@@ -91,7 +97,7 @@ def main() -> None:
     if curves:
         save_figure(args.out / "curves.png", curve_figure(curves))
 
-    summary = run_summary(table, networks, words, settings, by_share)
+    summary = run_summary(table, networks, words, settings, by_share, tables.get("test"))
     write_text(args.out / "summary.txt", summary)
     stage.write_settings(args.out / "settings.json")
     log.info("tables and plots of %d runs in %s", len(runs.runs), args.out)

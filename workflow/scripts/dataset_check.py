@@ -19,7 +19,7 @@ from ignet.log import log
 from ignet.stage.script import Stage, command
 
 _ROLES = (
-    "val needs dense labels, train what its scribbles come from, and of test what is there beside the scans "
+    "val and test need dense labels, train what its scribbles come from, and of other what is there beside the scans "
     "must be whole"
 )
 
@@ -29,7 +29,7 @@ def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
     stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
     stage.add("--sequence", required=True, help="sequence to check, such as 08")
-    stage.add("--role", choices=("train", "val", "test"), required=True, help=_ROLES)
+    stage.add("--role", choices=("train", "val", "test", "other"), required=True, help=_ROLES)
     stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="JSON of the frames' facts")
     args, settings = stage.start()
@@ -37,7 +37,7 @@ def main() -> None:
     published = settings.scribbles == "dataset"
     scribbled = args.role == "train" and published
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
-    if args.role == "test":
+    if args.role == "other":
         wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))
     report = check_sequence(
         args.dataset,

@@ -134,7 +134,7 @@ def wanted_files(experiment: ExperimentConfig) -> Wanted:
     train = {"scans", "images", "scribbles" if data.scribbles == "dataset" else "labels"}
     train |= {"labels"} if "dense" in supervisions else set()
     val = {"scans", "images", "labels"}
-    return {sequence: frozenset(val if sequence in data.val_sequences else train) for sequence in data.sequences}
+    return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
 
 
 def wanted_at(root: Path, part: bool) -> Wanted:

@@ -18,6 +18,7 @@ from ignet.report.tables import Table, make_table
 
 _SHEET_WIDTH = 1400
 _COUNT = "{:,}".format
+_ROLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def data(manifest: Path, sheet: Path, quality: int, notes: Sequence[str]) -> Section:
@@ -92,7 +93,7 @@ def _sequences(records: pd.DataFrame) -> Table:
     shares = counts.div(counts["points"].clip(lower=1), axis=0) * 100
     columns = {
         "sequence": counts.index,
-        "role": first["role"].replace({"train": "training", "val": "validation"}),
+        "role": first["role"].replace(_ROLES),
         "frames": groups.size(),
         "points": counts["points"],
         "labelled, %": shares["labelled"],
@@ -108,14 +109,11 @@ def _sequences(records: pd.DataFrame) -> Table:
 
 
 def _class_counts(records: pd.DataFrame) -> Table:
-    counts = (
-        records.groupby("role")[[name for name in records if name not in COLUMNS]]
-        .sum()
-        .reindex(["train", "val"], fill_value=0)
-        .T
-    )
+    roles = {role: words for role, words in _ROLES.items() if role != "test" or role in set(records["role"])}
+    sums = records.groupby("role")[[name for name in records if name not in COLUMNS]].sum()
+    counts = sums.reindex(list(roles), fill_value=0).T
     columns: dict[str, object] = {"class": counts.index}
-    for role, words in (("train", "training"), ("val", "validation")):
+    for role, words in roles.items():
         columns[f"{words}, points"] = counts[role]
         columns[f"{words}, %"] = 100 * counts[role] / max(counts[role].sum(), 1)
     formats = {name: "{:.2f}".format if name.endswith("%") else _COUNT for name in list(columns)[1:]}

@@ -66,7 +66,7 @@ def headline(tables: Tables, names: CompareConfig, words: str) -> Section:
     )
     if difference:
         section.charts["difference"] = chart(difference)
-    more = [tables[name] for name in ("statements", "labelled_frames") if name in tables]
+    more = [tables[name] for name in ("test", "statements", "labelled_frames") if name in tables]
     section.tables += [table for table in more if len(table.frame)]
     return section
 

@@ -178,7 +178,9 @@ def records():
     networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
     networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
     networks += [f"features/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
-    runs = [f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", *EVALUATIONS) for run in EXPERIMENT.runs]
+    runs = [
+        f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", *EVALUATIONS) for run in EXPERIMENT.runs
+    ]
     last = ["dataset_check", "dataset_manifest", "figures_projection", "figures_data", "figures_predictions", "compare"]
     return list(dict.fromkeys([*shared, PRETRAINED, *networks, *runs, *last]))
 

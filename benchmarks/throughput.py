@@ -307,7 +307,7 @@ class Bench:
 
         def evaluate(i: int) -> float:
             where = ("--sequences", (FEW, MORE)[i], "--projection", folder / "projection")
-            out = ("--out", folder / "2d.json", "--pictures", folder / "2d-pictures")
+            out = ("--out", folder / "2d.json", "--figures", folder / "2d-figures")
             return self.run(
                 "evaluate_2d", experiment.evaluate_2d.canonical(), *weights, *target, *where, *out, device=device
             )

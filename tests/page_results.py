@@ -143,6 +143,6 @@ def _compare(results: Path, controls: Sequence[dict[str, str]]) -> None:
     curves = [f"{run}:0={results}/train_3d/{run}/seed0/curves.csv" for run in RUNS]
     metrics = [f"{name}={path.with_name('metrics.json')}" for name, path in networks(results).items()]
     statements = [{"text": "ignet is better", "run": "ignet", "against": "baseline"}]
-    settings = json.dumps({"draws": 100, "statements": statements, "controls": list(controls)})
+    settings = json.dumps({"bootstrap_samples": 100, "statements": statements, "controls": list(controls)})
     more = ("--curves", *curves, "--metrics-2d", *metrics, "--out", results / "compare")
     run_stage("compare.py", "--settings", settings, "--confusions", *files, *more)

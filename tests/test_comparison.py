@@ -36,7 +36,7 @@ TENSORS = {
     "two_way": {1: tensor(0.5, boundary=0.7), 2: tensor(0.6, boundary=0.8)},
 }
 NAMES = CompareConfig.model_validate(
-    {"controls": [{"run": "two_way", "against": "ignet", "text": "two-way contrast"}], "draws": 200},
+    {"controls": [{"run": "two_way", "against": "ignet", "text": "two-way contrast"}], "bootstrap_samples": 200},
 )
 NETWORKS = {
     "source": {"miou": 0.1, "miou_occurring": 0.25, "accuracy": 0.5},
@@ -46,7 +46,7 @@ NETWORKS = {
 
 @pytest.fixture(scope="module")
 def runs():
-    return Comparison(by_seed(TENSORS), draws=200)
+    return Comparison(by_seed(TENSORS), samples=200)
 
 
 def rows_of(table):
@@ -93,7 +93,7 @@ def test_differences_by_hand(runs):
 def test_an_interval_covers_what_varies():
     jitter = np.array([-0.2, -0.1, 0.1, 0.2])
     runs = Comparison(
-        [("a", 0, tensor(0.5, jitter=jitter)), ("b", 0, tensor(0.4)), ("c", 0, tensor(0.6, jitter=jitter))], draws=500
+        [("a", 0, tensor(0.5, jitter=jitter)), ("b", 0, tensor(0.4)), ("c", 0, tensor(0.6, jitter=jitter))], samples=500
     )
     varied = runs.difference("a", "b")
     assert varied.low < 0 < varied.value < varied.high and varied.value == pytest.approx(100 * 0.1 / 19)
@@ -104,11 +104,11 @@ def test_an_interval_covers_what_varies():
 
 def test_classes_are_those_of_the_evaluation():
     crops, small = tuple(f"crop {number}" for number in range(19)), ("crop 3",)
-    runs = Comparison([("ours", 0, replace(tensor(0.5), classes=crops, small_objects=small))], draws=100)
+    runs = Comparison([("ours", 0, replace(tensor(0.5), classes=crops, small_objects=small))], samples=100)
     assert tuple(runs.iou("ours")[0]) == tuple(runs.points_of_class()) == crops
     assert [row[0] for row in class_table(runs).rows] == list(crops)
     assert slice_table(runs).notes[-1] == "small objects: crop 3"
-    without = Comparison([("ours", 0, replace(tensor(0.5), small_objects=()))], draws=100)
+    without = Comparison([("ours", 0, replace(tensor(0.5), small_objects=()))], samples=100)
     assert without.slices == runs.slices[:-1]
     assert len(slice_table(without).notes) == 1
     with pytest.raises(IgnetError, match="'small': not evaluated"):
@@ -148,7 +148,7 @@ def test_run_table_by_hand(runs):
     assert ignet["difference to baseline"] == exactly(20 / 19) and baseline["difference to baseline"] is None
     assert full["difference to baseline"] == exactly(70 / 19)
     assert any("'ignet': it shares no seed with 'full'" in note for note in table.notes)
-    assert any("200 draws" in note and "4 scans" in note for note in table.notes)
+    assert any("200 samples" in note and "4 scans" in note for note in table.notes)
     assert any(note.startswith("one seed only (full)") for note in table.notes)
     head, first = to_csv(table).splitlines()[:2]
     assert head.endswith("relative to full,relative to full low,relative to full high,difference to baseline,"
@@ -157,21 +157,21 @@ def test_run_table_by_hand(runs):
 
 
 def test_run_table_without_reference_baseline_and_spread():
-    runs = Comparison([("ours", 0, tensor(0.5))], draws=100)
+    runs = Comparison([("ours", 0, tensor(0.5))], samples=100)
     table = run_table(runs, NAMES)
     row = rows_of(table)["ours"]
     assert row["relative to full"] is None and row["difference to baseline"] is None
     assert any("'full' is not among the runs" in note for note in table.notes)
     assert any("'baseline' is not among the runs" in note for note in table.notes)
     assert not any("±" in text for text in (to_markdown(table), to_latex(table)))
-    zero = Comparison([("full", 0, tensor(0.0, 0.0)), ("ours", 0, tensor(0.5))], draws=100)
+    zero = Comparison([("full", 0, tensor(0.0, 0.0)), ("ours", 0, tensor(0.5))], samples=100)
     table = run_table(zero, NAMES)
     assert [row["relative to full"] for row in rows_of(table).values()] == [None, None]
     assert any("has an mIoU of 0" in note for note in table.notes)
 
 
 def test_control_table_takes_common_seeds(runs):
-    (row,) = rows_of(control_table(runs, NAMES.controls, NAMES.draws)).values()
+    (row,) = rows_of(control_table(runs, NAMES.controls, NAMES.bootstrap_samples)).values()
     assert row["seeds"] == 2 and row["against"] == "ignet" and row["what it changes"] == "two-way contrast"
     # seed 7 of ignet has no partner
     assert row["mIoU of the other"] == (pytest.approx(100 * 1.25 / 19), pytest.approx(100 * np.sqrt(0.005) / 19))
@@ -271,7 +271,7 @@ def test_statements(runs):
 
 
 def test_the_relative_figure_stands_in_the_paragraph(runs):
-    names = CompareConfig(method="baseline", baseline="full", draws=200)
+    names = CompareConfig(method="baseline", baseline="full", bootstrap_samples=200)
     words = paragraph([], runs, names)
     # over the one seed that both have, not over all three
     assert "baseline reaches a benchmark mIoU of 4.7 % and full 8.4 %: a difference of -3.7" in words

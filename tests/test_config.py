@@ -442,6 +442,7 @@ def test_a_key_that_was_renamed_says_what_to_write_now(owner: str, old: str) -> 
         "FeatureConfig": "features",
         "ImageGuidanceConfig": "train_3d.image_guidance",
         "ReportConfig": "report",
+        "CompareConfig": "compare",
     }
     key = f"{sections[owner]}.{old}" if owner in sections else old
     values: dict = {}

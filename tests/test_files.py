@@ -17,7 +17,7 @@ import torch
 from ignet.data.features.store import FeatureWriter
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.errors import IgnetError
-from ignet.evaluate.segmentation2d import write_picture
+from ignet.evaluate.segmentation2d import write_figure
 from ignet.evaluate.tensor import AXES, ConfusionTensor, write_tensor
 from ignet.files.atomic import atomic, write_array, write_error, write_json, write_weights
 from ignet.files.scratch import LOCK, private_folder, remove_dead_folders, remove_if_dead
@@ -229,7 +229,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "scan.bin": array,
     "folder": folder,
     "figure.png": figure,
-    "picture.png": lambda path: write_picture(path, rng().integers(0, 255, (160, 160, 3), dtype=np.uint8)),
+    "picture.png": lambda path: write_figure(path, rng().integers(0, 255, (160, 160, 3), dtype=np.uint8)),
     "model.safetensors": lambda path: write_weights(path, {"w": torch.zeros(20000)}),
     "metrics.json": lambda path: write_json(path, list(range(20000))),
     "curves.csv": lambda path: write_curves(path, [{"step": float(step), "loss": 0.5} for step in range(9000)]),

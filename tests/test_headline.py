@@ -27,7 +27,7 @@ from ignet.report.headline import (
 )
 
 SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "headline.py"
-NAMES = CompareConfig(draws=100)
+NAMES = CompareConfig(bootstrap_samples=100)
 
 
 def experiment(folder, full=0.9, baseline=0.5, ignet=0.7, sequence="08", seeds=(0, 1), scans=2):
@@ -58,7 +58,7 @@ def rows(path):
 def test_two_experiments(tmp_path, monkeypatch, capsys):
     first, second = experiment(tmp_path / "first"), experiment(tmp_path / "second", ignet=0.4)
     out = tmp_path / "out"
-    headline(monkeypatch, "--experiment", f"one={first}", f"two={second}", "--draws", 100, "--out", out)
+    headline(monkeypatch, "--experiment", f"one={first}", f"two={second}", "--bootstrap-samples", 100, "--out", out)
     table = rows(out / "headline.csv")
     assert [(row["experiment"], row["run"]) for row in table] == [
         (e, r) for e in ("one", "two") for r in ("full", "baseline", "ignet")
@@ -107,7 +107,7 @@ def test_pretraining_that_failed_shows_in_the_table_of_2d_networks(tmp_path, mon
     (shared / "shared" / "pretrain_2d").symlink_to(tmp_path / "0123456789ab")
     assert read_held_out({"own": own, "shared": shared, "without": without}) == {"own": 0.486, "shared": 0.206}
     arguments = [f"{folder.name}={folder}" for folder in (own, shared, without)]
-    headline(monkeypatch, "--experiment", *arguments, "--draws", 100, "--out", tmp_path / "out")
+    headline(monkeypatch, "--experiment", *arguments, "--bootstrap-samples", 100, "--out", tmp_path / "out")
     assert (
         "its training did not see: mIoU (classes that occur) own 48.6, shared 20.6"
         in (tmp_path / "out" / "networks_2d.md").read_text()
@@ -121,7 +121,7 @@ def test_folds_are_pooled_seed_by_seed(tmp_path, monkeypatch):
         monkeypatch,
         "--pool",
         *(part for fold in folds for part in ("--experiment", f"{fold.name}={fold}")),
-        "--draws",
+        "--bootstrap-samples",
         100,
         "--out",
         out,
@@ -186,7 +186,7 @@ def comparison(full, ignet, baseline):
     shares = {"full": full, "ignet": ignet, "baseline": baseline}
     return Comparison(
         by_seed({run: {seed: tensor(share) for seed, share in enumerate(values)} for run, values in shares.items()}),
-        draws=300,
+        samples=300,
     )
 
 

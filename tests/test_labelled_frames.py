@@ -24,7 +24,7 @@ SHARES = {"full": 100, "ignet_10": 10, "ignet-50": 50, "v1": 1}
 
 @pytest.fixture
 def runs() -> Comparison:
-    return Comparison(by_seed(RUNS), draws=100)
+    return Comparison(by_seed(RUNS), samples=100)
 
 
 def test_one_row_a_method_one_column_a_share(runs: Comparison) -> None:
@@ -48,7 +48,7 @@ def test_published_figures_stand_beside_ours(runs: Comparison) -> None:
 
 
 def test_two_runs_never_share_a_cell() -> None:
-    same = Comparison(by_seed({"a_10": {0: tensor(0.6)}, "a-10": {0: tensor(0.7)}}), draws=100)
+    same = Comparison(by_seed({"a_10": {0: tensor(0.6)}, "a-10": {0: tensor(0.7)}}), samples=100)
     ours = [row for row in share_table(same, {"a_10": 10, "a-10": 10}).rows if row[1] == OURS]
     assert [row[0] for row in ours] == ["a", "a-10"] and ours[0][3] != ours[1][3]
 

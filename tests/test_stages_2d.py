@@ -292,7 +292,7 @@ def test_the_store_holds_the_frozen_networks_features(work, dtype):
 def test_evaluation_counts_the_visible_labelled_points(work):
     network, out = work / "pretrain" / "model.safetensors", work / "evaluate"
     where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection")
-    run_script("evaluate_2d", {"images": 1}, "--network", network, *where, "--out", out / "m.json", "--pictures", out)
+    run_script("evaluate_2d", {"images": 1}, "--network", network, *where, "--out", out / "m.json", "--figures", out)
     metrics = json.loads((out / "m.json").read_text())
     hits = count = 0
     model = load_segmenter(network)
@@ -362,6 +362,6 @@ def test_a_missing_network_is_one_line(work, capsys):
         work / "x.json",
     )
     with pytest.raises(SystemExit):
-        run_script("evaluate_2d", {}, "--network", work / "none.safetensors", *where, "--pictures", work)
+        run_script("evaluate_2d", {}, "--network", work / "none.safetensors", *where, "--figures", work)
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: ") and "none.safetensors" in message

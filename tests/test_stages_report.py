@@ -194,7 +194,7 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
         curves.append(f"{run}:0={tmp_path / run / 'curves.csv'}")
     (tmp_path / "2d.json").write_text(json.dumps({"miou_occurring": 0.25, "accuracy": 0.5}))
     out, claim = tmp_path / "compare", {"text": "dense labels help", "run": "full", "against": "baseline"}
-    settings = {"method": "full", "statements": [claim], "controls": [claim], "draws": 100}
+    settings = {"method": "full", "statements": [claim], "controls": [claim], "bootstrap_samples": 100}
     networks = ("--metrics-2d", f"source={tmp_path / '2d.json'}", "--supervision-2d", "source=source")
     arguments = ("--settings", json.dumps(settings), "--curves", *curves, *networks, "--out")
     run_stage(monkeypatch, "compare.py", "--confusions", *files, *arguments, out)

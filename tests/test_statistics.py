@@ -115,7 +115,7 @@ def test_of_scans_alone_by_hand():
 def test_of_seeds_alone_is_close_to_students_interval():
     gains = np.array([0.10, 0.12, 0.09, 0.15, 0.11])
     run, other = {s: scans(0.5 + g) for s, g in enumerate(gains)}, {s: scans(0.5) for s in range(5)}
-    found = difference(run, other, draws=5000)
+    found = difference(run, other, samples=5000)
     half = 2.776 * gains.std(ddof=1) / np.sqrt(5)
     assert found.high - found.low == pytest.approx(2 * half, rel=0.1) and found.value == pytest.approx(gains.mean())
 
@@ -132,7 +132,7 @@ def test_of_seeds_alone_is_close_to_students_interval():
 def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds, spread):
     rng, held = np.random.default_rng(0), 0
     for _ in range(300):
-        found = difference(*experiment(rng, 0.02, seeds, **spread), draws=300)
+        found = difference(*experiment(rng, 0.02, seeds, **spread), samples=300)
         held += found.low <= 0.02 <= found.high
     assert 0.90 <= held / 300 <= 0.995
 
@@ -171,7 +171,7 @@ def test_defaults_are_2000_draws_of_seed_0_and_the_level_of_95_per_cent():
         (ratio, (run, other)),
         (difference_of_differences, (run, other, other, run)),
     ):
-        assert function(*runs) == function(*runs, draws=2000, seed=0, level=0.95)
+        assert function(*runs) == function(*runs, samples=2000, seed=0, level=0.95)
         with pytest.raises(TypeError):
             function(*runs, 2000)
 
@@ -186,7 +186,7 @@ def test_the_interval_ends_at_the_draws_percentiles():
 
 def test_the_interval_is_of_the_draws_alone():
     run, other = experiment(np.random.default_rng(4), 0.02)
-    one, median = difference(run, other, draws=1), difference(run, other, draws=101, level=1e-6)
+    one, median = difference(run, other, samples=1), difference(run, other, samples=101, level=1e-6)
     assert one.low == one.high != one.value
     assert median.low == pytest.approx(median.high, abs=1e-6)
 
@@ -252,7 +252,7 @@ def test_runs_that_cannot_be_compared_are_refused():
     one = {0: scans(0.5, 0.6)}
     with pytest.raises(ValueError, match=r"share no seed: \[0\], \[1\]"):
         difference(one, {1: scans(0.5, 0.6)})
-    with pytest.raises(ValueError, match="truths differ"):
+    with pytest.raises(ValueError, match="targets differ"):
         difference(one, {0: scans(0.5, 0.6, 0.7)})
-    with pytest.raises(ValueError, match="truths differ"):
+    with pytest.raises(ValueError, match="targets differ"):
         difference_of_differences(one, one, one, {0: 2 * scans(0.5, 0.6)})

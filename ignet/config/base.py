@@ -44,6 +44,7 @@ RENAMED = {
     ("Train3DConfig", "warmup"): "warmup_steps, a number of steps instead of a share of them",
     ("FeatureConfig", "basis_frames"): "pca_frames",
     ("ImageGuidanceConfig", "distance"): "loss, with classifier_kl for 'classes' and probe_kl for 'labels'",
+    ("CompareConfig", "draws"): "bootstrap_samples",
     ("ExperimentConfig", "page"): "report, whose frames are validation_frames now and whose extent is radius",
     ("ReportConfig", "frames"): "frames of the section figures",
     ("ReportConfig", "extent"): "extent of the section figures",

@@ -72,7 +72,7 @@ class CompareConfig(Section):
     """The tables, plots and verdicts over all runs."""
 
     reference: str = Field(
-        "full", description="run that counts as full supervision: the denominator of the relative figures"
+        "full", description="run that counts as full supervision: the denominator of the relative mIoU"
     )
     baseline: str = Field("baseline", description="run that differences are taken to")
     method: str = Field(
@@ -80,12 +80,14 @@ class CompareConfig(Section):
     )
     controls: tuple[Control, ...] = Field((), description="runs that stand in the table of controls")
     statements: tuple[Statement, ...] = Field((), description="claims that get a verdict")
-    draws: int = Field(2000, ge=100, description="bootstrap draws of seeds and scans behind each interval")
-    seed: int = Field(0, ge=0, description="seed of the draws")
+    bootstrap_samples: int = Field(
+        2000, ge=100, description="bootstrap samples of seeds and scans behind each interval"
+    )
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 class FiguresConfig(Section):
-    """Pictures."""
+    """Figures of single scans."""
 
     frames: int = Field(2, ge=1, description="frames of each validation sequence that are drawn, evenly spaced")
     extent: float = Field(

@@ -316,4 +316,4 @@ class FeatureConfig(Section):
 class Evaluate2DConfig(Section):
     """Evaluation of a 2D network on the target images of the validation sequences."""
 
-    images: int = Field(2, ge=0, description="frames of each validation sequence shown as a picture")
+    images: int = Field(2, ge=0, description="frames of each validation sequence drawn as a figure")

@@ -1,6 +1,6 @@
 """Confusion matrix and the figures that follow from it, as the SemanticKITTI benchmark counts them.
 
-The source of the counting is ``iouEval`` of semantic-kitti-api: only points whose *truth* is ignored are dropped, so
+The source of the counting is ``iouEval`` of semantic-kitti-api: only points whose *target* is ignored are dropped, so
 that a point predicted as nothing (raw class 0) stays and is a miss of its true class.
 """
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 
 def confusion_matrix(
-    truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int, ignore: int = 255
+    target: npt.ArrayLike, predicted: npt.ArrayLike, classes: int, ignore: int = 255
 ) -> npt.NDArray[np.int64]:
     """Count the points of each (true class, predicted class).
 
     Args:
-        truth: integers (N,), classes 0..C-1 or ``ignore``; ignored ones are not counted.
+        target: integers (N,), classes 0..C-1 or ``ignore``; ignored ones are not counted.
         predicted: integers (N,), classes 0..C-1 or ``ignore``, which means that nothing was predicted.
         classes: C.
         ignore: the id that is no class.
@@ -28,17 +28,17 @@ def confusion_matrix(
     Raises:
         ValueError: the arrays differ in shape, or hold an id that is neither a class nor ``ignore``.
     """
-    truth, predicted = np.asarray(truth), np.asarray(predicted)
-    if truth.shape != predicted.shape:
-        raise ValueError(f"truth has shape {truth.shape} and predicted {predicted.shape}; they must be equal")
-    for name, ids in (("truth", truth), ("predicted", predicted)):
+    target, predicted = np.asarray(target), np.asarray(predicted)
+    if target.shape != predicted.shape:
+        raise ValueError(f"target has shape {target.shape} and predicted {predicted.shape}; they must be equal")
+    for name, ids in (("target", target), ("predicted", predicted)):
         wrong = (ids != ignore) & ((ids < 0) | (ids >= classes))
         if wrong.any():
             raise ValueError(
                 f"{name} holds the id {ids[wrong][0]}, which is neither a class below {classes} nor {ignore}"
             )
-    counted = truth != ignore
-    rows, columns = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    counted = target != ignore
+    rows, columns = target[counted].astype(np.int64), predicted[counted].astype(np.int64)
     columns[columns == ignore] = classes
     counts = np.bincount(rows * (classes + 1) + columns, minlength=classes * (classes + 1))
     return counts.reshape(classes, classes + 1).astype(np.int64)
@@ -51,11 +51,11 @@ def iou(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         confusion: (..., C, C + 1) as of :func:`confusion_matrix`.
 
     Returns:
-        float64 (..., C) in [0, 1]; NaN where the class occurs neither in the truth nor in the prediction.
+        float64 (..., C) in [0, 1]; NaN where the class occurs neither in the target nor in the prediction.
     """
-    hits = _hits(confusion)
-    union = confusion.sum(axis=-1) + confusion[..., :-1].sum(axis=-2) - hits
-    return _divide(hits, union)
+    true_positives = _true_positives(confusion)
+    union = confusion.sum(axis=-1) + confusion[..., :-1].sum(axis=-2) - true_positives
+    return _divide(true_positives, union)
 
 
 def mean_iou_official(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -64,7 +64,7 @@ def mean_iou_official(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float6
 
 
 def mean_iou_occurring(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """mIoU over the classes that occur in the truth, (...); NaN where none does."""
+    """mIoU over the classes that occur in the target, (...); NaN where none does."""
     occurs = confusion.sum(axis=-1) > 0
     return _divide(np.where(occurs, iou(confusion), 0.0).sum(axis=-1), occurs.sum(axis=-1))
 
@@ -74,7 +74,7 @@ def accuracy(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
     Points predicted as nothing stay in the denominator (semantic-kitti-api's ``getacc`` leaves them out).
     """
-    return _divide(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
+    return _divide(_true_positives(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
 def summary(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _plain(value: np.float64 | npt.NDArray[np.float64]) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _hits(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _true_positives(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.diagonal(confusion[..., :-1], axis1=-2, axis2=-1)
 
 

@@ -1,4 +1,4 @@
-"""The figures of one evaluated run as plain values, all of them summed up from its confusion tensor."""
+"""The metrics of one evaluated run as plain values, all of them summed up from its confusion tensor."""
 
 import csv
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from ignet.files.atomic import atomic
 
 
 def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
-    """Figures over all points, over every slice and over the small-object classes, as JSON can hold them.
+    """Metrics over all points, over every slice and over the small-object classes, as JSON can hold them.
 
     Returns:
         What :func:`ignet.evaluate.confusion.summary` gives for all points; ``slices``: for each axis a list of the same
-        figures with the slice's ``name``; ``small_objects``: ``classes`` and ``miou_occurring``; ``frames``: number of
+        metrics with the slice's ``name``; ``small_objects``: ``classes`` and ``miou_occurring``; ``frames``: number of
         scans.
     """
     slices = {

@@ -1,4 +1,4 @@
-"""Predictions of a 2D network on whole images, their figures and their pictures."""
+"""Predictions of a 2D network on whole images, their metrics and figures."""
 
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.devi
 
 
 def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
-    """Figures of a confusion matrix (19, 20), all in [0, 1].
+    """Metrics of a confusion matrix (19, 20), all in [0, 1].
 
-    ``miou`` over all 19 classes, where an absent class counts as 0; ``miou_occurring`` over those in the truth;
+    ``miou`` over all 19 classes, where an absent class counts as 0; ``miou_occurring`` over those in the target;
     ``accuracy``; and by class ``iou`` and ``count``.
 
-    A class that occurs neither in the truth nor in the prediction has the IoU None.
+    A class that occurs neither in the target nor in the prediction has the IoU None.
 
     Raises:
         IgnetError: nothing was labelled.
@@ -58,8 +58,8 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def picture(
-    image: NDArray[np.uint8], prediction: NDArray[np.uint8], pixel: NDArray[np.floating], truth: NDArray[np.uint8]
+def draw_prediction(
+    image: NDArray[np.uint8], prediction: NDArray[np.uint8], pixel: NDArray[np.floating], target: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """The image, the prediction over it, the true labels of the projected points, and a legend, stacked.
 
@@ -67,23 +67,23 @@ def picture(
         image: uint8 (H, W, 3) RGB.
         prediction: uint8 (H, W), Cityscapes ids.
         pixel: float (n, 2), columns and rows of the points.
-        truth: uint8 (n,), Cityscapes ids, 255 for none.
+        target: uint8 (n,), Cityscapes ids, 255 for none.
 
     Returns:
         uint8 (3 H + legend, W, 3) RGB.
     """
     overlay = (0.4 * image + 0.6 * colorize(prediction, CITYSCAPES.colors)).astype(np.uint8)
     points = (image // 3).astype(np.uint8)
-    for (u, v), name in zip(pixel[truth != IGNORE], truth[truth != IGNORE], strict=True):
+    for (u, v), name in zip(pixel[target != IGNORE], target[target != IGNORE], strict=True):
         cv2.circle(points, (round(float(u)), round(float(v))), 1, CITYSCAPES.colors[name].tolist(), -1)
-    shown = np.union1d(np.unique(prediction), np.unique(truth[truth != IGNORE]))
+    shown = np.union1d(np.unique(prediction), np.unique(target[target != IGNORE]))
     return np.vstack([image, overlay, points, _legend(shown, image.shape[1])])
 
 
-def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_figure(path: Path, figure: NDArray[np.uint8]) -> None:
     """Write an image, uint8 (H, W, 3) RGB, as PNG, atomically."""
     with atomic(path) as temporary:
-        write_png(temporary, picture)
+        write_png(temporary, figure)
 
 
 def _legend(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:

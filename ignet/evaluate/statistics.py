@@ -1,8 +1,8 @@
 """Intervals of differences between runs: a paired bootstrap over training seeds and scans.
 
-Each draw takes as many seeds and as many scans as there are, with replacement, and both are drawn apart from each other
+Each sample takes as many seeds and as many scans as there are, with replacement, and both are drawn apart from each other
 (the pigeonhole bootstrap of Owen, "The pigeonhole bootstrap", Ann. Appl. Stat. 2007). All runs and slices see the same
-draws: what makes a scan hard, or a seed lucky, for both runs of a pair cancels. Intervals are percentile intervals.
+samples: what makes a scan hard, or a seed lucky, for both runs of a pair cancels. Intervals are percentile intervals.
 
 Limits: what is particular to one seed on one scan enters by both, which makes the intervals too wide where it outweighs
 the rest; neighbouring scans of a sequence resemble each other, which makes them too narrow where there are many; and
@@ -56,8 +56,8 @@ def resampled_miou(
 
     Args:
         confusion: (F, C, C + 1), confusion matrix of each scan as of :func:`ignet.evaluate.confusion.confusion_matrix`.
-        weights: (B, F), how often each scan counts in each draw.
-        mean: official: over all classes, an absent one counts as 0; occurring: over the classes in the truth. A draw
+        weights: (B, F), how often each scan counts in each sample.
+        mean: official: over all classes, an absent one counts as 0; occurring: over the classes in the target. A sample
             without the scans that hold a class leaves it out of its mean, whether or not a run predicts it elsewhere:
             both runs of a pair are averaged over the same classes.
         classes: numbers of the classes that are averaged over; None means all.
@@ -68,20 +68,20 @@ def resampled_miou(
     chosen = slice(None) if classes is None else list(classes)
     matched = confusion[..., :-1]
     parts = (np.diagonal(matched, axis1=1, axis2=2), confusion.sum(axis=2), matched.sum(axis=1))
-    hits, truth, said = (weights @ part[:, chosen].astype(np.float64) for part in parts)
-    union = truth + said - hits
-    iou = np.divide(hits, union, out=np.zeros_like(hits), where=union > 0)
+    true_positives, target, predicted = (weights @ part[:, chosen].astype(np.float64) for part in parts)
+    union = target + predicted - true_positives
+    iou = np.divide(true_positives, union, out=np.zeros_like(true_positives), where=union > 0)
     if mean == "official":
         return iou.mean(axis=1)
-    occurs = truth > 0
+    occurs = target > 0
     count = occurs.sum(axis=1)
     return np.divide((iou * occurs).sum(axis=1), count, out=np.full(len(weights), np.nan), where=count > 0)
 
 
 def bootstrap_weights(
-    seeds: int, frames: int, draws: int, rng: np.random.Generator, level: float = 0.95
+    seeds: int, frames: int, samples: int, rng: np.random.Generator, level: float = 0.95
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Weights of the seeds and of the scans in each draw.
+    """Weights of the seeds and of the scans in each sample.
 
     Few seeds resampled spread too little: the variance of a mean of S values comes out (S - 1) / S of what it is, and
     its quantiles are a normal's where Student's t is due. So the drawn weights of the seeds are spread about 1 / S by
@@ -92,17 +92,17 @@ def bootstrap_weights(
     Args:
         seeds: S; a single one is never resampled.
         frames: F.
-        draws: B.
-        rng: the scans are drawn first, so that their draws do not depend on S.
-        level: level of the interval that the draws are for.
+        samples: B.
+        rng: the scans are drawn first, so that their samples do not depend on S.
+        level: level of the interval that the samples are for.
 
     Returns:
         float64 (B, S), rows that sum to 1 (some may be negative), and float64 (B, F), rows of counts that sum to F.
     """
-    frame_weights = rng.multinomial(frames, np.full(frames, 1 / frames), draws).astype(np.float64)
+    frame_weights = rng.multinomial(frames, np.full(frames, 1 / frames), samples).astype(np.float64)
     if seeds == 1:
-        return np.ones((draws, 1)), frame_weights
-    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
+        return np.ones((samples, 1)), frame_weights
+    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), samples) / seeds
     tail = (1 + level) / 2
     widening = np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, tail) / NormalDist().inv_cdf(tail)
     return 1 / seeds + widening * (drawn - 1 / seeds), frame_weights
@@ -112,7 +112,7 @@ def difference(
     run: Confusions,
     other: Confusions,
     *,
-    draws: int = 2000,
+    samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
     mean: Mean = "occurring",
@@ -122,15 +122,15 @@ def difference(
 
     Args:
         run, other: confusion matrices of each scan by seed, of one slice or of all points.
-        draws: B, number of bootstrap draws.
-        seed: seed of the draws; equal for all figures that are to share their draws.
+        samples: B, number of bootstrap samples.
+        seed: seed of the samples; equal for all values that are to share their samples.
         level: of the interval.
         mean, classes: as for :func:`resampled_miou`.
 
     Raises:
-        ValueError: the runs share no seed, or their truths differ (other scans, another slice).
+        ValueError: the runs share no seed, or their targets differ (other scans, another slice).
     """
-    sample = _Sample((run, other), draws, seed, level)
+    sample = _Sample((run, other), samples, seed, level)
     return sample.estimate(sample.miou(run, mean, classes) - sample.miou(other, mean, classes))
 
 
@@ -138,7 +138,7 @@ def ratio(
     run: Confusions,
     other: Confusions,
     *,
-    draws: int = 2000,
+    samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
     mean: Mean = "occurring",
@@ -148,7 +148,7 @@ def ratio(
 
     NaN where the other's is 0.
     """
-    sample = _Sample((run, other), draws, seed, level)
+    sample = _Sample((run, other), samples, seed, level)
     figure, base = sample.miou(run, mean, classes), sample.miou(other, mean, classes)
     return sample.estimate(np.divide(figure, base, out=np.full_like(base, np.nan), where=base > 0))
 
@@ -159,7 +159,7 @@ def difference_of_differences(
     run_than: Confusions,
     other_than: Confusions,
     *,
-    draws: int = 2000,
+    samples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
     mean: Mean = "occurring",
@@ -171,10 +171,10 @@ def difference_of_differences(
     (run - other) - (run_than - other_than).
 
     Arguments and errors as for :func:`difference`; the second slice has its own ``classes_than``. All four use the same
-    draws.
+    samples.
     """
-    sample = _Sample((run, other, run_than, other_than), draws, seed, level)
-    _check_truth(run_than, other_than)
+    sample = _Sample((run, other, run_than, other_than), samples, seed, level)
+    _check_targets(run_than, other_than)
     gain = sample.miou(run, mean, classes) - sample.miou(other, mean, classes)
     return sample.estimate(
         gain - (sample.miou(run_than, mean, classes_than) - sample.miou(other_than, mean, classes_than))
@@ -182,34 +182,34 @@ def difference_of_differences(
 
 
 class _Sample:
-    """Draws for some runs over the seeds that all have; row 0 of the weights is no draw but the evaluation as it is."""
+    """Bootstrap samples of some runs over their common seeds; row 0 of the weights is the evaluation as it is."""
 
-    def __init__(self, runs: Sequence[Confusions], draws: int, seed: int, level: float) -> None:
+    def __init__(self, runs: Sequence[Confusions], samples: int, seed: int, level: float) -> None:
         self._seeds = sorted(set.intersection(*(set(run) for run in runs)))
         if not self._seeds:
             raise ValueError(f"runs share no seed: {', '.join(str(sorted(run)) for run in runs)}")
-        _check_truth(*runs[:2])
+        _check_targets(*runs[:2])
         self._frames, self._level = len(runs[0][self._seeds[0]]), level
         rng = np.random.default_rng(seed)
-        seed_weights, frame_weights = bootstrap_weights(len(self._seeds), self._frames, draws, rng, level)
+        seed_weights, frame_weights = bootstrap_weights(len(self._seeds), self._frames, samples, rng, level)
         self._seed_weights = np.vstack([np.full(len(self._seeds), 1 / len(self._seeds)), seed_weights])
         self._frame_weights = np.vstack([np.ones(self._frames), frame_weights])
 
     def miou(self, run: Confusions, mean: Mean, classes: Sequence[int] | None) -> npt.NDArray[np.float64]:
         """Weighted mean over the seeds, (1 + B,)."""
-        figures = [resampled_miou(run[seed], self._frame_weights, mean, classes) for seed in self._seeds]
-        return (np.stack(figures, axis=1) * self._seed_weights).sum(axis=1)
+        values = [resampled_miou(run[seed], self._frame_weights, mean, classes) for seed in self._seeds]
+        return (np.stack(values, axis=1) * self._seed_weights).sum(axis=1)
 
-    def estimate(self, figures: npt.NDArray[np.float64]) -> Estimate:
-        """The figure as evaluated, and percentiles of its draws; draws without any point of the slice are left out."""
-        value, drawn = float(figures[0]), figures[1:]
+    def estimate(self, values: npt.NDArray[np.float64]) -> Estimate:
+        """The value as evaluated, and percentiles over the samples; those without a point of the slice are left out."""
+        value, drawn = float(values[0]), values[1:]
         low = high = np.nan
         if not np.isnan(value):
             low, high = np.nanquantile(drawn, [(1 - self._level) / 2, (1 + self._level) / 2])
         return Estimate(value, float(low), float(high), len(self._seeds), self._frames)
 
 
-def _check_truth(run: Confusions, other: Confusions) -> None:
-    truths = [confusion.sum(axis=-1) for part in (run, other) for confusion in part.values()]
-    if not all(np.array_equal(truth, truths[0]) for truth in truths):
-        raise ValueError("the runs were counted over other scans or slices: their truths differ")
+def _check_targets(run: Confusions, other: Confusions) -> None:
+    targets = [confusion.sum(axis=-1) for part in (run, other) for confusion in part.values()]
+    if not all(np.array_equal(target, targets[0]) for target in targets):
+        raise ValueError("the runs were counted over other scans or slices: their targets differ")

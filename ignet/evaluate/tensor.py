@@ -71,7 +71,7 @@ class ConfusionTensor:
 
 
 def count_cells(
-    truth: npt.NDArray[np.uint8],
+    target: npt.NDArray[np.uint8],
     predicted: npt.NDArray[np.uint8],
     slices: Sequence[npt.NDArray[np.uint8]],
     sizes: Sequence[int],
@@ -83,7 +83,7 @@ def count_cells(
     The rule of counting is that of :func:`ignet.evaluate.confusion.confusion_matrix`.
 
     Args:
-        truth: uint8 (N,), classes 0..C-1 or ``ignore``; ignored points are not counted.
+        target: uint8 (N,), classes 0..C-1 or ``ignore``; ignored points are not counted.
         predicted: uint8 (N,), classes 0..C-1 or ``ignore``, which means that nothing was predicted.
         slices: for each axis uint8 (N,), number of the slice of each point; that of an ignored point does not matter.
         sizes: number of slices of each axis.
@@ -96,18 +96,18 @@ def count_cells(
     Raises:
         ValueError: a labelled point lies in no slice of an axis, or an id is neither a class nor ``ignore``.
     """
-    counted = truth != ignore
-    said = predicted[counted].astype(np.int64)
-    nothing = said == ignore
-    if (said[~nothing] >= classes).any():
+    counted = target != ignore
+    ids = predicted[counted].astype(np.int64)
+    nothing = ids == ignore
+    if (ids[~nothing] >= classes).any():
         raise ValueError(
-            f"predicted holds the id {said[~nothing].max()}, which is neither a class below {classes} nor {ignore}"
+            f"predicted holds the id {ids[~nothing].max()}, which is neither a class below {classes} nor {ignore}"
         )
-    said[nothing] = classes
+    ids[nothing] = classes
     shape = (*sizes, classes, classes + 1)
     # ravel_multi_index refuses a number beyond its axis
     cell = np.ravel_multi_index(
-        (*(numbers[counted].astype(np.int64) for numbers in slices), truth[counted].astype(np.int64), said), shape
+        (*(numbers[counted].astype(np.int64) for numbers in slices), target[counted].astype(np.int64), ids), shape
     )
     return np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape)
 
@@ -121,9 +121,9 @@ def join(tensors: Sequence[ConfusionTensor]) -> ConfusionTensor:
     first = tensors[0]
     for tensor in tensors[1:]:
         if tensor.names != first.names or tensor.classes != first.classes:
-            found, expected = ({**each.names, "classes": each.classes} for each in (tensor, first))
+            slices, expected = ({**each.names, "classes": each.classes} for each in (tensor, first))
             raise IgnetError(
-                f"joined evaluations: found slices {found}",
+                f"joined evaluations: found slices {slices}",
                 f"{expected} as in the first",
                 "evaluate all with the same ranges and label set",
             )

@@ -42,11 +42,11 @@ def gain_figure(runs: Comparison, names: CompareConfig) -> Figure:
     Slices without a figure are left out, which are all where a run is missing.
     """
     slices = {key: [where for where in runs.slices if where.partition(":")[0] == key] for key in _HEADINGS}
-    found = [(heading, _gain_rows(runs, names, slices[key])) for key, heading in _HEADINGS.items()]
+    groups = [(heading, _gain_rows(runs, names, slices[key])) for key, heading in _HEADINGS.items()]
     n = len(runs.seeds(names.method, names.baseline))
     title = f"Gain of {names.method} over {names.baseline} by slice; n = {n} seed{'s' * (n != 1)}, {runs.scans} scans"
     return differences(
-        [group for group in found if group[1]],
+        [group for group in groups if group[1]],
         "gain in mIoU over the classes that occur, percentage points, with 95 % interval (grey: it includes 0)",
         title,
     )

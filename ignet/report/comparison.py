@@ -30,15 +30,15 @@ class Comparison:
     Args:
         tensors: run, seed and tensor of each trained network, in the order of the tables; consumed one by one, since
             only the sums over the slices are kept.
-        draws: bootstrap samples behind each interval.
+        samples: bootstrap samples behind each interval.
         seed: of the bootstrap; the same for all intervals, so that equal input gives equal intervals.
 
     Raises:
         IgnetError: the tensors count other scans, slices, labels or classes than the first one.
     """
 
-    def __init__(self, tensors: Iterable[tuple[str, int, ConfusionTensor]], draws: int = 2000, seed: int = 0) -> None:
-        self._options: dict[str, Any] = {"draws": draws, "seed": seed}
+    def __init__(self, tensors: Iterable[tuple[str, int, ConfusionTensor]], samples: int = 2000, seed: int = 0) -> None:
+        self._options: dict[str, Any] = {"samples": samples, "seed": seed}
         self._parts: dict[str, dict[str, dict[int, NDArray[np.int64]]]] = {}
         first: tuple[str, ConfusionTensor] | None = None
         for run, number, tensor in tensors:
@@ -139,7 +139,7 @@ class Comparison:
         }
 
 
-def read_comparison(files: Mapping[str, Mapping[int, Path]], draws: int, seed: int) -> Comparison:
+def read_comparison(files: Mapping[str, Mapping[int, Path]], samples: int, seed: int) -> Comparison:
     """The comparison of ``confusion.h5`` files by run and seed.
 
     Raises:
@@ -147,7 +147,7 @@ def read_comparison(files: Mapping[str, Mapping[int, Path]], draws: int, seed: i
     """
     return Comparison(
         ((run, number, read_tensor(path)) for run, seeds in files.items() for number, path in seeds.items()),
-        draws,
+        samples,
         seed,
     )
 

@@ -73,7 +73,7 @@ def _how(results: Path) -> str:
     return f"finish it with: snakemake --cores all --configfile <the experiment file whose key results is {results}>"
 
 
-def pool(folds: Mapping[str, Files], draws: int, seed: int) -> Comparison:
+def pool(folds: Mapping[str, Files], samples: int, seed: int) -> Comparison:
     """One comparison over the scans of all folds, seed by seed.
 
     Raises:
@@ -91,13 +91,14 @@ def pool(folds: Mapping[str, Files], draws: int, seed: int) -> Comparison:
         for run, seeds in runs.items()
         for number in seeds
     )
-    return Comparison(tensors, draws, seed)
+    return Comparison(tensors, samples, seed)
 
 
 def compare_all(experiments: Mapping[str, Files], names: CompareConfig, pooled: bool) -> dict[str, Comparison]:
     """The comparison within each experiment; with ``pooled``, that over all of them comes first, as ``POOLED``."""
-    together = {POOLED: pool(experiments, names.draws, names.seed)} if pooled else {}
-    return together | {name: read_comparison(files, names.draws, names.seed) for name, files in experiments.items()}
+    together = {POOLED: pool(experiments, names.bootstrap_samples, names.seed)} if pooled else {}
+    options = names.bootstrap_samples, names.seed
+    return together | {name: read_comparison(files, *options) for name, files in experiments.items()}
 
 
 def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) -> Table:
@@ -109,12 +110,12 @@ def headline_table(experiments: Mapping[str, Comparison], names: CompareConfig) 
     each = [
         note
         for runs in experiments.values()
-        for note in spread_notes(runs, names.draws, runs.runs)
+        for note in spread_notes(runs, names.bootstrap_samples, runs.runs)
         if not note.startswith("[")
     ]
     interval = (
-        f"[low, high]: 95 % interval of a paired bootstrap ({names.draws} draws) over the seeds that both "
-        f"runs have and the scans; {SCANS}"
+        f"[low, high]: 95 % interval of a paired bootstrap ({names.bootstrap_samples} samples) over the seeds that "
+        f"both runs have and the scans; {SCANS}"
     )
     notes = (*dict.fromkeys(map(benchmark_note, experiments.values())), *dict.fromkeys(each), interval)
     if POOLED in experiments:
@@ -173,8 +174,8 @@ def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
     # links to shared results win, as with the evaluations
     places = ("shared/pretrain_2d/metrics.json", "pretrain_2d/metrics.json")
     paths = {name: [results / place for place in places] for name, results in experiments.items()}
-    found = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
-    return {name: _metrics(path, experiments[name])["miou_occurring"] for name, path in found.items() if path}
+    first = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
+    return {name: _metrics(path, experiments[name])["miou_occurring"] for name, path in first.items() if path}
 
 
 def networks_table(
@@ -184,10 +185,11 @@ def networks_table(
 
     ``held_out`` is that of ``read_held_out``.
     """
-    names = dict.fromkeys(network for found in networks.values() for network in found)
+    names = dict.fromkeys(network for metrics in networks.values() for network in metrics)
     rows: list[tuple[Cell, ...]] = []
     for network in names:
-        values = [100 * found[network]["miou_occurring"] if network in found else None for found in networks.values()]
+        all_metrics = [metrics.get(network) for metrics in networks.values()]
+        values = [100 * metrics["miou_occurring"] if metrics else None for metrics in all_metrics]
         rows.append((network, *values, *([spread(values)] if folds else [])))
     notes = [NETWORKS_NOTE, "one network each: no interval"]
     notes += ["± is the sample standard deviation over the folds"] if folds else []

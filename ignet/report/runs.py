@@ -41,7 +41,7 @@ def run_table(runs: Comparison, names: CompareConfig, split: str = "validation")
     )
     notes = (
         benchmark_note(runs),
-        *spread_notes(runs, names.draws, runs.runs),
+        *spread_notes(runs, names.bootstrap_samples, runs.runs),
         *_missing_notes(runs, names.reference, names.baseline),
     )
     return make_table(f"Runs, % on the {split} sequences", columns, rows, notes)
@@ -64,19 +64,19 @@ def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple
     return run, len(runs.seeds(run)), runs.scans, *means, relative, difference
 
 
-def spread_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
+def spread_notes(runs: Comparison, samples: int, shown: Sequence[str]) -> list[str]:
     """What ± and the intervals of the shown runs are."""
     several = any(len(runs.seeds(run)) > 1 for run in shown)
     return [
         *(["± is the sample standard deviation over the seeds"] if several else []),
-        *interval_notes(runs, draws, shown),
+        *interval_notes(runs, samples, shown),
     ]
 
 
-def interval_notes(runs: Comparison, draws: int, shown: Sequence[str]) -> list[str]:
+def interval_notes(runs: Comparison, samples: int, shown: Sequence[str]) -> list[str]:
     """What the intervals of the shown runs are."""
     notes = [
-        f"[low, high]: 95 % interval of a paired bootstrap ({draws} draws) over the seeds that both runs have and "
+        f"[low, high]: 95 % interval of a paired bootstrap ({samples} samples) over the seeds that both runs have and "
         f"the {runs.scans} scans; {SCANS}; each interval stands for itself, no correction for their number"
     ]
     if single := [run for run in shown if len(runs.seeds(run)) == 1]:
@@ -106,7 +106,7 @@ def few_runs(runs: Sequence[str], names: CompareConfig) -> list[str]:
     return list(runs) if len(runs) <= FEW else [run for run in runs if run in carrying] or list(runs[:FEW])
 
 
-def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> Table:
+def control_table(runs: Comparison, controls: Sequence[Control], samples: int) -> Table:
     """One row a control: what it changes, both means over the common seeds, and the difference."""
     rows = []
     for control in controls:
@@ -128,7 +128,7 @@ def control_table(runs: Comparison, controls: Sequence[Control], draws: int) -> 
     notes = (
         benchmark_note(runs),
         "means over the seeds that both runs have",
-        *(spread_notes(runs, draws, shown) if shown else ()),
+        *(spread_notes(runs, samples, shown) if shown else ()),
     )
     return make_table("Controls, % on the validation sequences", columns, rows, notes)
 
@@ -180,7 +180,7 @@ def _gain_notes(runs: Comparison, columns: Sequence[str], names: CompareConfig) 
     if not columns:
         return [f"no gains: no run shares a seed with a baseline run '{names.baseline}'"]
     seeds = ", ".join(f"{run} {len(runs.seeds(run, names.baseline))}" for run in columns)
-    return [f"seeds: {seeds}; scans: {runs.scans}", *interval_notes(runs, names.draws, columns)]
+    return [f"seeds: {seeds}; scans: {runs.scans}", *interval_notes(runs, names.bootstrap_samples, columns)]
 
 
 def class_table(runs: Comparison) -> Table:

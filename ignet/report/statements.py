@@ -119,7 +119,7 @@ def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareC
         "statements": [finding.statement.model_dump(mode="json") | _figures(finding) for finding in findings],
         "relative": asdict(relative) | {"run": names.method, "reference": names.reference} if relative else None,
         "paragraph": words,
-        "draws": names.draws,
+        "bootstrap_samples": names.bootstrap_samples,
     }
 
 

@@ -192,7 +192,7 @@ rule figures_projection:
         places=places("TARGET"),
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,)),
     message:
-        "Picture of the points in the image, sequence {wildcards.sequence}"
+        "Figure of the points in the image, sequence {wildcards.sequence}"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_projection.py --settings {params.settings:q}"
         " --code {params.code:q} --device cpu"

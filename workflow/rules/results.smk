@@ -1,4 +1,4 @@
-# Results: metrics of each run, tables and curves over all runs, pictures.
+# Results: metrics of each run, tables and curves over all runs, figures.
 rule evaluate:
     input:
         target_folders(DATA.val_sequences),
@@ -126,7 +126,7 @@ rule figures_data:
         target_folders(DATA.sequences),
         scribble_folders(DATA.train_sequences),
     output:
-        report(f"{RESULTS}/figures/data.png", caption="../report/figures_data.rst", category="Pictures"),
+        report(f"{RESULTS}/figures/data.png", caption="../report/figures_data.rst", category="Figures"),
     log:
         f"{RESULTS}/logs/figures_data.log",
     benchmark:
@@ -167,9 +167,9 @@ rule figures_predictions:
     output:
         report(
             directory(f"{RESULTS}/figures/predictions"),
-            patterns=["{picture}.png"],
+            patterns=["{figure}.png"],
             caption="../report/figures_predictions.rst",
-            category="Pictures",
+            category="Figures",
         ),
     log:
         f"{RESULTS}/logs/figures_predictions.log",
@@ -190,7 +190,7 @@ rule figures_predictions:
         sequences=DATA.val_sequences,
         note=f"scribbles: {DATA.scribbles}",
     message:
-        "Pictures: predictions from above and in the image, 2D segmentation before and after adaptation"
+        "Figures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
         "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_predictions.py --settings {params.settings:q} --code {params.code:q}"
         " --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"

@@ -103,7 +103,7 @@ rule evaluate_2d:
         projection=projections(DATA.val_sequences),
     output:
         metrics=f"{SHARED}/evaluate_2d/{{network}}/metrics.json",
-        pictures=directory(f"{SHARED}/evaluate_2d/{{network}}/pictures"),
+        figures=directory(f"{SHARED}/evaluate_2d/{{network}}/figures"),
     log:
         f"{SHARED}/logs/evaluate_2d/{{network}}.log",
     benchmark:
@@ -129,7 +129,7 @@ rule evaluate_2d:
         " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --threads {threads}"
         " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
         " --sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}"
-        " --pictures {output.pictures:q}"
+        " --figures {output.figures:q}"
         " > {log:q} 2>&1"
 
 

@@ -57,7 +57,7 @@ def main() -> None:
     stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
     args, settings = stage.start()
 
-    runs = read_comparison(by_run(args.confusions), settings.draws, settings.seed)
+    runs = read_comparison(by_run(args.confusions), settings.bootstrap_samples, settings.seed)
     curves = {
         run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()
     }
@@ -70,7 +70,7 @@ def main() -> None:
     table, networks = run_table(runs, settings), network_table(metrics_2d, supervision, held_out)
     tables = {
         "table": table,
-        "controls": control_table(runs, settings.controls, settings.draws),
+        "controls": control_table(runs, settings.controls, settings.bootstrap_samples),
         "gains": gain_table(runs, settings),
         "gains_per_class": class_gain_table(runs, settings),
         "per_class": class_table(runs),
@@ -82,7 +82,7 @@ def main() -> None:
     if by_share:
         tables["labelled_frames"] = by_share
     if args.test_confusions:
-        test = read_comparison(by_run(args.test_confusions), settings.draws, settings.seed)
+        test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed)
         tables["test"] = run_table(test, settings, "test")
     for name, each in tables.items():
         write_table(args.out, name, each)

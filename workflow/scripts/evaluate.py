@@ -1,7 +1,7 @@
 """Compare the predictions of one run with the dense labels, point by point, as the SemanticKITTI benchmark does.
 
 Counts each scan once, into one tensor of true class, predicted class and slice (distance, camera coverage, class
-boundaries), and sums it up to the figures over all points and over the slices. Beside them stand the figures that the
+boundaries), and sums it up to the metrics over all points and over the slices. Beside them stand the metrics that the
 benchmark's own evaluators give.
 """
 
@@ -75,14 +75,12 @@ def main() -> None:
         )
     scans = tuple(f"{sequence}/{frame}" for sequence, frame in frames)
     tensor = ConfusionTensor(scans, names, counts, label_set.classes, label_set.small_objects)
-    figures = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
+    values = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
     write_tensor(args.tensor, tensor)
     write_confusion(args.confusion, tensor.whole().sum(axis=0), label_set.classes)
-    write_json(args.out, figures)
+    write_json(args.out, values)
     stage.write_settings(args.out.with_suffix(".settings.json"))
-    log.info(
-        "mIoU %.1f %%, over the classes that occur %.1f %%", 100 * figures["miou"], 100 * figures["miou_occurring"]
-    )
+    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * values["miou"], 100 * values["miou_occurring"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.evaluate.confusion import confusion_matrix
-from ignet.evaluate.segmentation2d import CLASSES, picture, predict_image, summary, write_picture
+from ignet.evaluate.segmentation2d import CLASSES, draw_prediction, predict_image, summary, write_figure
 from ignet.files.atomic import write_json
 from ignet.files.names import Sequences
 from ignet.log import log, progress
@@ -32,14 +32,14 @@ def main() -> None:
     stage.add("--label-set", **ARGUMENT)
     stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
     stage.add(
-        "--pictures",
+        "--figures",
         type=Path,
         required=True,
-        help="folder for pictures NN_NNNNNN.png: image, prediction, projected labels",
+        help="folder for figures NN_NNNNNN.png: image, prediction, projected labels",
     )
     args, settings = stage.start()
 
-    args.pictures.mkdir(parents=True, exist_ok=True)
+    args.figures.mkdir(parents=True, exist_ok=True)
     model = FrozenTeacher(load_segmenter(args.network)).to(args.device)
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
     for sequence in args.sequences:
@@ -49,13 +49,13 @@ def main() -> None:
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)
             check_size(image, points, path)
-            truth = projected_labels(args.dataset, sequence, frame, points, args.label_set)
+            target = projected_labels(args.dataset, sequence, frame, points, args.label_set)
             prediction = predict_image(model, image, args.device)
             columns, rows = nearest_pixels(points.pixel, points.width, points.height)
-            total += confusion_matrix(truth, prediction[rows, columns], CLASSES)
+            total += confusion_matrix(target, prediction[rows, columns], CLASSES)
             if number in shown:
-                write_picture(
-                    args.pictures / f"{sequence}_{frame}.png", picture(image, prediction, points.pixel, truth)
+                write_figure(
+                    args.figures / f"{sequence}_{frame}.png", draw_prediction(image, prediction, points.pixel, target)
                 )
 
     figures = summary(total)

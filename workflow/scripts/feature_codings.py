@@ -24,12 +24,12 @@ def main() -> None:
         "experiments", nargs="+", metavar="CODING=RESULTS", help="folders of finished experiments, the reference first"
     )
     parser.add_argument("--run", default="ignet", help="the run that is compared")
-    parser.add_argument("--draws", type=int, default=2000, help="bootstrap draws")
+    parser.add_argument("--bootstrap-samples", type=int, default=2000)
     parser.add_argument("--out", type=Path, required=True, help="table to write (Markdown)")
     args = parser.parse_args()
     start_logging()
     files = {coding: tensors(path, args.run) for coding, path in map(name_and_path, args.experiments)}
-    text = table(read_comparison(files, args.draws, 0), list(files))
+    text = table(read_comparison(files, args.bootstrap_samples, 0), list(files))
     write_text(args.out, text)
     print(text)
 

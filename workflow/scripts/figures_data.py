@@ -43,16 +43,16 @@ def main() -> None:
     args, settings = stage.start()
 
     source = SourceDataset(args.source, args.layout)
-    pictures = [source.read(number) for number in middles(range(len(source)), _SOURCE_COLUMNS)]
-    height, width = pictures[0][0].shape[:2]
+    images = [source.read(number) for number in middles(range(len(source)), _SOURCE_COLUMNS)]
+    height, width = images[0][0].shape[:2]
     source_height = 2 * WIDTH / _SOURCE_COLUMNS * height / width + 60
 
     heights = [source_height, _LEGEND, *[_ROW] * len(args.sequences), _LEGEND]
     figure = new_figure(sum(heights))
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
-    _draw_source(parts[0], pictures, f"Source: {len(source)} labelled images of {width} x {height} pixels")
-    shown = np.unique(np.concatenate([labels.ravel() for _, labels in pictures]))
-    # closer than the report's pictures, because scribbles are thin
+    _draw_source(parts[0], images, f"Source: {len(source)} labelled images of {width} x {height} pixels")
+    shown = np.unique(np.concatenate([labels.ravel() for _, labels in images]))
+    # closer than the report's figures, because scribbles are thin
     extent = 0.6 * settings.extent
     parts[1].legend(handles=class_legend(shown, CITYSCAPES), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
@@ -65,12 +65,12 @@ def main() -> None:
     save_figure(args.out, figure)
 
 
-def _draw_source(part: SubFigure, pictures: list[tuple[np.ndarray, np.ndarray]], title: str) -> None:
+def _draw_source(part: SubFigure, images: list[tuple[np.ndarray, np.ndarray]], title: str) -> None:
     part.suptitle(title, fontsize=15)
     axes = part.subplots(2, _SOURCE_COLUMNS, squeeze=False)
     for panel in axes.ravel():
         panel.set_axis_off()
-    for column, (image, labels) in zip(axes.T, pictures, strict=False):
+    for column, (image, labels) in zip(axes.T, images, strict=False):
         column[0].imshow(image)
         column[1].imshow(colorize(labels, CITYSCAPES.colors))
 

@@ -57,7 +57,7 @@ def main() -> None:
         image = read_image(image_path(args.dataset, sequence, frame))
         check_correspondence(found, points, image, f"{args.projection / sequence}.h5: frame {frame}")
         labels = label_path(args.dataset, sequence, frame)
-        truth = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
+        target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
         predicted = [
             (run, read_predictions(folder, sequence, frame, len(points), label_set))
             for run, folder in predictions.items()
@@ -67,14 +67,14 @@ def main() -> None:
 
         title, name, note = f"sequence {sequence}, frame {frame}", f"{sequence}_{frame}", args.scribbles_note
         heading, extent = f"From above, {title}", settings.extent
-        above = from_above(points, truth, predicted, found.sector, label_set, heading, extent, note)
+        above = from_above(points, target, predicted, found.sector, label_set, heading, extent, note)
         save_figure(args.out / f"{name}_above.png", above)
-        visible = truth[found.index]
+        visible_target = target[found.index]
         heading = f"Points that the camera sees, {title}"
-        overlay = in_image(image, found.pixel, visible, seen, label_set, heading, note)
+        overlay = in_image(image, found.pixel, visible_target, seen, label_set, heading, note)
         save_figure(args.out / f"{name}_image.png", overlay)
         if segmented:
-            street = label_set.to_camera_ids(visible)
+            street = label_set.to_camera_ids(visible_target)
             panels = before_after(image, found.pixel, street, segmented, f"2D networks, {title}", note)
             save_figure(args.out / f"{name}_networks_2d.png", panels)
     stage.write_settings(args.out / "settings.json")
@@ -82,13 +82,13 @@ def main() -> None:
 
 
 def check_correspondence(
-    found: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str
+    visible: FrameCorrespondence, points: NDArray[np.float32], image: NDArray[np.uint8], where: str
 ) -> None:
     """Raise an error where the correspondence was made from another scan or image."""
     expected = (len(points), image.shape[1], image.shape[0])
-    if (found.points, found.width, found.height) != expected:
+    if (visible.points, visible.width, visible.height) != expected:
         raise IgnetError(
-            f"{where}: found {found.points} points and an image of {found.width} x {found.height}, expected "
+            f"{where}: found {visible.points} points and an image of {visible.width} x {visible.height}, expected "
             f"{expected[0]} and {expected[1]} x {expected[2]}; run the stage projection again"
         )
 

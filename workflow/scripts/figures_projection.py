@@ -32,9 +32,9 @@ def main() -> None:
         f"{len(found.index) / len(points):.1%} visible"
     )
     caption = f"sequence {args.sequence}, frame {frame}: {shares}"
-    picture = draw_correspondence(image, found.pixel, projected.depth[found.index], found.scribble, caption)
+    drawing = draw_correspondence(image, found.pixel, projected.depth[found.index], found.scribble, caption)
     with atomic(args.out) as temporary:
-        write_png(temporary, picture)
+        write_png(temporary, drawing)
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

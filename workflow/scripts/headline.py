@@ -40,7 +40,9 @@ def main() -> None:
     args = arguments()
     start_logging()
     names = validate(
-        CompareConfig, {key: getattr(args, key) for key in ("reference", "baseline", "method", "draws")}, "arguments"
+        CompareConfig,
+        {key: getattr(args, key) for key in ("reference", "baseline", "method", "bootstrap_samples")},
+        "arguments",
     )
     folders = experiment_folders(args.experiment)
     experiments = compare_all({name: find_confusions(path, names) for name, path in folders.items()}, names, args.pool)
@@ -83,7 +85,10 @@ def arguments() -> argparse.Namespace:
             f"--{key}", default=getattr(defaults, key), help=f"name of the run (default: {getattr(defaults, key)})"
         )
     parser.add_argument(
-        "--draws", type=int, default=defaults.draws, help=f"bootstrap draws (default: {defaults.draws})"
+        "--bootstrap-samples",
+        type=int,
+        default=defaults.bootstrap_samples,
+        help=f"default: {defaults.bootstrap_samples}",
     )
     return parser.parse_args()
 

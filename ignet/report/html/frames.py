@@ -55,7 +55,7 @@ class Frame:
         sequence, frame, role: its place; the role is ``val`` or ``train``.
         points: float32 (N, 3), metres.
         image: uint8 (H, W, 3), not enlarged or reduced.
-        found: the points that the camera sees.
+        visible: the points that the camera sees.
         street: uint8 (n,), Cityscapes ids of their labels, 255 for none; None: the scan has no labels.
         layers: uint8 (N,) each: ``truth``, ``scribble`` and ``run:NAME`` where they are there.
         segmented: Cityscapes ids, uint8 (H, W), by 2D network.
@@ -68,7 +68,7 @@ class Frame:
     role: str
     points: NDArray[np.float32]
     image: NDArray[np.uint8]
-    found: FrameCorrespondence
+    visible: FrameCorrespondence
     layers: dict[str, NDArray[np.uint8]]
     street: NDArray[np.uint8] | None
     segmented: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
@@ -114,19 +114,19 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
     """
     frames = []
     for sequence, name, role in progress(chosen, "scan of the report"):
-        found = Correspondence(sources.projection[sequence]).read(name)
+        visible = Correspondence(sources.projection[sequence]).read(name)
         path = kitti.image_path(sources.dataset, sequence, name)
         image = kitti.read_image(path)
-        check_size(image, found, path)
+        check_size(image, visible, path)
         points = kitti.read_positions(kitti.scan_path(sources.dataset, sequence, name))
-        if len(points) != found.points:
+        if len(points) != visible.points:
             where = kitti.scan_path(sources.dataset, sequence, name)
             raise IgnetError(
-                f"{where}: found {len(points)} points, expected {found.points} as in its projection; run that again"
+                f"{where}: found {len(points)} points, expected {visible.points} as in its projection; run that again"
             )
         layers = _layers(sources, sequence, name, role, len(points))
-        street = sources.label_set.to_camera_ids(layers["truth"])[found.index] if "truth" in layers else None
-        frame = Frame(sequence, name, role, points, image, found, layers, street)
+        street = sources.label_set.to_camera_ids(layers["truth"])[visible.index] if "truth" in layers else None
+        frame = Frame(sequence, name, role, points, image, visible, layers, street)
         for network, model in sources.networks.items():
             _segment(frame, network, model, network == sources.features, device)
         frames.append(frame)
@@ -152,12 +152,12 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfi
         "xyz": packed(coordinates),
         "layers": {name: packed(ids) for name, ids in frame.layers.items()},
         "wrong": _shares_wrong(frame),
-        "sector": list(frame.found.sector),
+        "sector": list(frame.visible.sector),
         "seen": {
             # gaps between ascending numbers compress better than the numbers
-            "gaps": packed(np.diff(frame.found.index, prepend=0).astype(np.int32)),
-            "pixel": packed(np.rint(16 * frame.found.pixel.T).clip(0, 65535).astype(np.uint16)),
-            "scribble": packed(frame.found.scribble),
+            "gaps": packed(np.diff(frame.visible.index, prepend=0).astype(np.int32)),
+            "pixel": packed(np.rint(16 * frame.visible.pixel.T).clip(0, 65535).astype(np.uint16)),
+            "scribble": packed(frame.visible.scribble),
             "street": None if frame.street is None else packed(frame.street),
         },
         "image": {"width": width, "height": height, "data": jpeg(_reduced(frame.image, scale), settings.image_quality)},
@@ -189,12 +189,12 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
 
 @torch.no_grad()
 def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bool, device: torch.device) -> None:
-    found = model(image_batch(frame.image, device))
-    frame.segmented[network] = found.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    output = model(image_batch(frame.image, device))
+    frame.segmented[network] = output.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     if keep_features:
-        features = found.features[0].float()
+        features = output.features[0].float()
         frame.features = features.permute(1, 2, 0).to(torch.float16).cpu().numpy()
-        frame.point_features = sample_features(features, torch.from_numpy(frame.found.pixel).to(device)).cpu().numpy()
+        frame.point_features = sample_features(features, torch.from_numpy(frame.visible.pixel).to(device)).cpu().numpy()
 
 
 def _shares_wrong(frame: Frame) -> dict[str, float]:
@@ -211,7 +211,7 @@ def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[st
     reduced = np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES.colors)}
     if frame.street is not None:
-        columns, rows = nearest_pixels(frame.found.pixel, frame.found.width, frame.found.height)
+        columns, rows = nearest_pixels(frame.visible.pixel, frame.visible.width, frame.visible.height)
         known = frame.street != IGNORE
         values["wrong"] = float((ids[rows, columns] != frame.street)[known].mean()) if known.any() else None
     return values

@@ -1,6 +1,6 @@
 """Intervals of differences between runs: a paired bootstrap over training seeds and scans.
 
-Each sample takes as many seeds and as many scans as there are, with replacement, and both are drawn apart from each other
+Each sample takes as many seeds and as many scans as there are, with replacement, and both are drawn independently
 (the pigeonhole bootstrap of Owen, "The pigeonhole bootstrap", Ann. Appl. Stat. 2007). All runs and slices see the same
 samples: what makes a scan hard, or a seed lucky, for both runs of a pair cancels. Intervals are percentile intervals.
 

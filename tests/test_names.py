@@ -17,7 +17,7 @@ from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import foreign_ids
-from ignet.evaluate.submission import scans_of
+from ignet.evaluate.submission import list_scans
 from ignet.files.names import in_order, is_name, is_run, scan_of
 from ignet.workflow.experiment import load_experiment
 from ignet.world.files import number_of
@@ -101,7 +101,7 @@ def test_letters_and_time_stamps_work(stamped: Path, run_script: Callable[..., A
     done = run_script("projection.py", "--dataset", stamped, "--sequence", "drive_A", "--out", tmp_path / "drive_A.h5")
     assert done.returncode == 0, done.stderr
     assert Correspondence(tmp_path / "drive_A.h5").frames == list(FRAMES)
-    assert {name: list(scans) for name, scans in scans_of(stamped, list(SEQUENCES)).items()} == {
+    assert {name: list(scans) for name, scans in list_scans(stamped, list(SEQUENCES)).items()} == {
         key: list(FRAMES) for key in SEQUENCES
     }
 

@@ -13,7 +13,7 @@ from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.evaluate import submission
-from ignet.evaluate.submission import TEST_SCANS, RefusedError, check_submission, scans_of, write_submission
+from ignet.evaluate.submission import TEST_SCANS, RefusedError, check_submission, list_scans, write_submission
 
 SEQUENCES = ("11", "21")
 LABELS = [f"sequences/{sequence}/predictions/00000{number}.label" for sequence in SEQUENCES for number in (0, 1)]
@@ -43,7 +43,7 @@ def predictions(scans: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def written(scans: Path, predictions: Path, tmp_path: Path) -> Path:
     """A whole submission."""
-    write_submission(tmp_path / "out" / "submission.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+    write_submission(tmp_path / "out" / "submission.zip", predictions, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     return tmp_path / "out" / "submission.zip"
 
 
@@ -85,13 +85,13 @@ def test_written_as_the_benchmark_wants_it(scans: Path, predictions: Path, writt
             assert file.read(name) == (predictions / name).read_bytes()
         file.extractall(written.parent / "unpacked")
     assert (written.parent / "unpacked" / LABELS[0]).stat().st_mode & 0o777 >= 0o600
-    assert check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI) == []
+    assert check_submission(written, list_scans(scans, SEQUENCES), SEMANTICKITTI) == []
 
 
 def test_equal_predictions_give_equal_bytes(scans: Path, predictions: Path, written: Path, tmp_path: Path) -> None:
     for path in predictions.rglob("*.label"):
         path.touch()
-    write_submission(tmp_path / "again.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+    write_submission(tmp_path / "again.zip", predictions, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     assert (tmp_path / "again.zip").read_bytes() == written.read_bytes()
 
 
@@ -146,7 +146,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("change", "expected"), FAULTS)
 def test_every_fault_is_found(scans: Path, written: Path, change: Callable, expected: list[str] | None) -> None:
-    faults = check_submission(rewritten(written, change), scans_of(scans, SEQUENCES), SEMANTICKITTI)
+    faults = check_submission(rewritten(written, change), list_scans(scans, SEQUENCES), SEMANTICKITTI)
     assert not any("\n" in fault for fault in faults)
     if expected is None:
         assert len(faults) > 3
@@ -157,16 +157,14 @@ def test_every_fault_is_found(scans: Path, written: Path, change: Callable, expe
 
 
 def test_moving_classes_and_instances_count(scans: Path, written: Path) -> None:
-    assert (
-        check_submission(rewritten(written, first_label(put(252 | 5 << 16))), scans_of(scans, SEQUENCES), SEMANTICKITTI)
-        == []
-    )
+    moved = rewritten(written, first_label(put(252 | 5 << 16)))
+    assert check_submission(moved, list_scans(scans, SEQUENCES), SEMANTICKITTI) == []
 
 
 def test_an_entry_twice(scans: Path, written: Path) -> None:
     with zipfile.ZipFile(written, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr(LABELS[0], file.read(LABELS[0]))
-    (fault,) = check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+    (fault,) = check_submission(written, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     assert f"found '{LABELS[0]}' 2 times" in fault
 
 
@@ -176,7 +174,7 @@ def test_a_damaged_file(scans: Path, written: Path) -> None:
         place = file.getinfo(LABELS[2]).header_offset + 100
     data[place : place + 20] = bytes(20)
     written.write_bytes(data)
-    (fault,) = check_submission(written, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+    (fault,) = check_submission(written, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     assert f"{LABELS[2]}: cannot be unpacked" in fault
 
 
@@ -184,14 +182,14 @@ def test_not_a_zip_file(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"nothing")
     for name in ("a.zip", "b.zip"):
         with pytest.raises(IgnetError, match=rf"{name}: cannot be read .* expected a zip file"):
-            check_submission(tmp_path / name, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+            check_submission(tmp_path / name, list_scans(scans, SEQUENCES), SEMANTICKITTI)
 
 
 def test_name_ends_in_zip(scans: Path, predictions: Path, written: Path, tmp_path: Path) -> None:
     with pytest.raises(IgnetError, match=r"a\.tar: found no \.zip"):
-        write_submission(tmp_path / "a.tar", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+        write_submission(tmp_path / "a.tar", predictions, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     written.rename(tmp_path / "a.ZIPPED")
-    assert "rename it" in check_submission(tmp_path / "a.ZIPPED", scans_of(scans, SEQUENCES), SEMANTICKITTI)[0]
+    assert "rename it" in check_submission(tmp_path / "a.ZIPPED", list_scans(scans, SEQUENCES), SEMANTICKITTI)[0]
 
 
 def test_faulty_predictions_leave_nothing(scans: Path, predictions: Path, tmp_path: Path) -> None:
@@ -199,7 +197,7 @@ def test_faulty_predictions_leave_nothing(scans: Path, predictions: Path, tmp_pa
     np.zeros(400, "<u4").tofile(predictions / LABELS[3])
     (tmp_path / "out").mkdir()
     with pytest.raises(RefusedError) as error:
-        write_submission(tmp_path / "out" / "a.zip", predictions, scans_of(scans, SEQUENCES), SEMANTICKITTI)
+        write_submission(tmp_path / "out" / "a.zip", predictions, list_scans(scans, SEQUENCES), SEMANTICKITTI)
     assert [LABELS[0] in error.value.faults[0], "found id 0 on 400 points" in error.value.faults[1]] == [True, True]
     assert len(error.value.faults) == 2 and "found 2 faults" in str(error.value)
     assert list((tmp_path / "out").iterdir()) == []
@@ -207,25 +205,25 @@ def test_faulty_predictions_leave_nothing(scans: Path, predictions: Path, tmp_pa
 
 def test_scans_must_be_there(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(TEST_SCANS.values()) == 20351 and list(TEST_SCANS) == [str(number) for number in range(11, 22)]
-    assert scans_of(scans, SEQUENCES) == {sequence: {"000000": 400, "000001": 400} for sequence in SEQUENCES}
+    assert list_scans(scans, SEQUENCES) == {sequence: {"000000": 400, "000001": 400} for sequence in SEQUENCES}
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 921})
     with pytest.raises(
         IgnetError, match=r"found 2 scans, no 000002.bin, .* and 916 more, expected 921, .*; unpack data_od"
     ):
-        scans_of(scans, None)
+        list_scans(scans, None)
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 1})
     beyond = r"found 2 scans, 000001.bin beyond the benchmark's, expected 1, .*; remove what is too much"
     with pytest.raises(IgnetError, match=beyond):
-        scans_of(scans, None)
+        list_scans(scans, None)
     monkeypatch.setattr(submission, "TEST_SCANS", {"11": 2})
-    assert scans_of(scans, None) == {"11": {"000000": 400, "000001": 400}}
+    assert list_scans(scans, None) == {"11": {"000000": 400, "000001": 400}}
     with pytest.raises(IgnetError, match="no such sequence"):
-        scans_of(scans, ["12"])
+        list_scans(scans, ["12"])
     for name in ("000000", "000001"):
         path = kitti.scan_path(scans, "11", name)
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(IgnetError, match=r"000000\.bin: found 6399 bytes"):
-        scans_of(scans, SEQUENCES)
+        list_scans(scans, SEQUENCES)
 
 
 def test_command_line(scans: Path, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

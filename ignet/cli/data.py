@@ -205,7 +205,7 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
 
 def _submit(args: argparse.Namespace) -> int:
     from ignet.data.label_sets.label_set import load_label_set
-    from ignet.evaluate.submission import RefusedError, check_submission, scans_of, write_submission
+    from ignet.evaluate.submission import RefusedError, check_submission, list_scans, write_submission
 
     if args.check is None and not (args.predictions and args.out):
         raise IgnetError("submit: found no --predictions and --out, expected both, or --check FILE")
@@ -217,7 +217,7 @@ def _submit(args: argparse.Namespace) -> int:
             "the sequences to pack: the benchmark's 11 to 21 are SemanticKITTI's alone",
         )
     start_logging()
-    scans, label_set = scans_of(args.dataset, args.sequences), load_label_set(args.label_set)
+    scans, label_set = list_scans(args.dataset, args.sequences), load_label_set(args.label_set)
     file = args.check or args.out
     try:
         if args.check and (faults := check_submission(args.check, scans, label_set)):

@@ -1,11 +1,11 @@
 """The metrics of one evaluated run as plain values, all of them summed up from its confusion tensor."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ignet.evaluate.confusion import summary
@@ -33,7 +33,6 @@ def metrics(tensor: ConfusionTensor) -> dict[str, Any]:
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
     """Write a confusion matrix (C, C + 1) as CSV with the names of its classes, atomically."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["truth", *classes, "nothing"])
-        writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
+    counts = pd.DataFrame(confusion, pd.Index(classes, name="truth"), [*classes, "nothing"])
+    with atomic(path) as temporary:
+        counts.to_csv(temporary, lineterminator="\r\n")

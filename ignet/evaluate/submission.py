@@ -48,7 +48,7 @@ class RefusedError(IgnetError):
         self.faults = list(faults)
 
 
-def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
+def list_scans(dataset: Path, sequences: Sequence[str] | None) -> Scans:
     """Points of the scans that a submission needs labels for, from the sizes of their files.
 
     Args:
@@ -58,7 +58,7 @@ def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
     Raises:
         IgnetError: a sequence is missing, incomplete, or holds a scan that was cut short.
     """
-    found: Scans = {}
+    scans: Scans = {}
     for sequence in sequences or TEST_SCANS:
         sizes = {frame: scan_path(dataset, sequence, frame).stat().st_size for frame in frame_ids(dataset, sequence)}
         folder = scan_path(dataset, sequence, "").parent
@@ -69,8 +69,8 @@ def scans_of(dataset: Path, sequences: Sequence[str] | None) -> Scans:
             raise IgnetError(
                 f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again"
             )
-        found[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
-    return found
+        scans[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
+    return scans
 
 
 def _check_names(folder: Path, scans: Collection[str], count: int) -> None:
@@ -97,7 +97,7 @@ def write_submission(
     Args:
         path: the file, which must end in ``.zip``.
         predictions: folder that holds ``sequences/NN/predictions/NNNNNN.label``, uint32 raw ids.
-        scans: of :func:`scans_of`.
+        scans: of :func:`list_scans`.
         label_set: of the predictions.
         description: a text that goes along as ``description.txt``.
 
@@ -118,7 +118,7 @@ def write_submission(
                 file.writestr(_entry(folder), b"")
             for name, points in progress(list(_labels(scans)), "packed scan"):
                 data, fault = _read(predictions / name)
-                fault = fault or _fault_of(f"{predictions / name}", data, points, label_set)
+                fault = fault or _label_fault(f"{predictions / name}", data, points, label_set)
                 if fault:
                     faults.append(fault)
                 else:
@@ -133,7 +133,7 @@ def check_submission(path: Path, scans: Scans, label_set: LabelSet) -> list[str]
 
     Args:
         path: the zip file.
-        scans: of :func:`scans_of`.
+        scans: of :func:`list_scans`.
         label_set: of the predictions.
 
     Raises:
@@ -186,14 +186,14 @@ def _content_faults(
             )
             continue
         try:
-            fault = _fault_of(where, file.read(name), points, label_set)
+            fault = _label_fault(where, file.read(name), points, label_set)
         except (RuntimeError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             fault = f"{where}: cannot be unpacked ({error}), expected a whole file; write the zip again"
         if fault:
             yield fault
 
 
-def _fault_of(where: str, data: bytes, points: int, label_set: LabelSet) -> str | None:
+def _label_fault(where: str, data: bytes, points: int, label_set: LabelSet) -> str | None:
     """What is wrong with one label file."""
     if len(data) != LABEL_BYTES * points:
         return (

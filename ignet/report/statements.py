@@ -116,14 +116,14 @@ def findings_json(findings: Sequence[Finding], runs: Comparison, names: CompareC
     """Claims with numbers and verdicts, the relative result and the paragraph, as plain values in per cent."""
     relative = _relative(runs, names.method, names.reference)
     return {
-        "statements": [finding.statement.model_dump(mode="json") | _figures(finding) for finding in findings],
+        "statements": [finding.statement.model_dump(mode="json") | _values(finding) for finding in findings],
         "relative": asdict(relative) | {"run": names.method, "reference": names.reference} if relative else None,
         "paragraph": words,
         "bootstrap_samples": names.bootstrap_samples,
     }
 
 
-def _figures(finding: Finding) -> dict[str, Any]:
+def _values(finding: Finding) -> dict[str, Any]:
     estimate, interval = finding.estimate, finding.certain
     return {
         "verdict": finding.verdict,

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from ignet.config.projection import ProjectionConfig
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig, MixingConfig
 from ignet.data.formats.kitti import (
     calibration_path,
     frame_ids,
@@ -41,6 +41,7 @@ from ignet.data.lidar import batches as dataset
 from ignet.data.lidar import lidar_dataset as scan_source
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
+from ignet.data.lidar.mixing import fovmix
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
@@ -49,7 +50,7 @@ from ignet.models.backbones.registry import collate_for
 
 PARTS = (
     (scan_source.LidarDataset, "load"),
-    (dataset, "fovmix"),
+    (fovmix, "fovmix"),
     (dataset, "random_view"),
     (minkunet, "voxelize"),
     (minkunet, "collate"),
@@ -138,7 +139,7 @@ def main() -> None:
         for sequence, path in files.items():
             correspondence(root, sequence, frames[sequence], path)
         few_labels(root, frames, Path(name))
-        mix, counts = FOVMixConfig(probability=1.0), []
+        mix, counts = MixingConfig(fovmix=FOVMixConfig(probability=1.0)), []
         for words, context in (("without", None), ("with", LocalContextConfig(dropout=0.0))):
             source = LidarDataset(root, frames, "scribbles", Path(name), files, label_set=SEMANTICKITTI)
             samples = BatchDataset(

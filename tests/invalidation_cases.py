@@ -96,7 +96,7 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
-    "train_3d: FOVMix, which one run uses with its own value": ("train_3d={fovmix: {frusta: 3}}", NOTHING),
+    "train_3d: FOVMix, which one run uses with its own value": ("train_3d={mixing: {fovmix: {frusta: 3}}}", NOTHING),
     # of the guided runs, 'ignet' compares features and 'ignet_50' labels
     "train_3d: a key of one distance": ("train_3d={image_guidance: {confidence: 0.1}}", runs("ignet_50") | REPORT),
     "train_3d: the probe of one distance": (

@@ -63,7 +63,7 @@ def test_the_examples_train_the_recipe_that_is_reported() -> None:
     # at the paper's scale the networks are others, and the method the same
     for run in ("baseline", "guided", "contrastive", "ignet", "two_way", "random_sectors"):
         large, small = read("scribblekitti").run(run), ablation.run(run)
-        for part in ("mean_teacher", "image_guidance", "contrastive", "fovmix"):
+        for part in ("mean_teacher", "image_guidance", "contrastive", "mixing"):
             assert getattr(large, part) == getattr(small, part), f"{run}: {part}"
 
 
@@ -80,7 +80,11 @@ def test_the_sample_of_real_frames_is_trained_as_the_reported_ones() -> None:
 
 
 def test_an_experiment_that_names_no_value_trains_the_recipe() -> None:
-    guided = {"image_guidance": {"weight": 1}, "contrastive": {"weight": 0.05}, "fovmix": {"probability": 0.5}}
+    guided = {
+        "image_guidance": {"weight": 1},
+        "contrastive": {"weight": 0.05},
+        "mixing": {"fovmix": {"probability": 0.5}},
+    }
     experiment = load_experiment({"results": "r", "runs": {"ignet": guided}, "train_3d": {"steps": 1600}}, "x")
     reported = read("ablation").run("ignet")
     assert experiment.run("ignet").model_copy(update={"backbone": reported.backbone}) == reported
@@ -157,14 +161,14 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
         ("baseline", "guided", {"image_guidance"}),
         ("guided", "contrastive", {"contrastive"}),
         ("guided", "guided_classes", {"image_guidance"}),
-        ("contrastive", "ignet", {"fovmix"}),
-        ("ignet", "four_frusta", {"fovmix"}),
+        ("contrastive", "ignet", {"mixing"}),
+        ("ignet", "four_frusta", {"mixing"}),
         ("ignet", "source_features", {"features"}),
         ("ignet", "unsupervised_features", {"features"}),
         ("ignet", "untrained_features", {"features"}),
         ("ignet", "two_way", {"contrastive"}),
         ("baseline", "contrastive_only", {"contrastive"}),
-        ("ignet", "random_sectors", {"fovmix"}),
+        ("ignet", "random_sectors", {"mixing"}),
         ("scribbles", "baseline", {"mean_teacher"}),
         ("scribbles", "full", {"supervision"}),
     ):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig
+from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig, MixingConfig
 from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
@@ -15,6 +15,7 @@ from ignet.data.lidar import batches as training_data
 from ignet.data.lidar import lidar_dataset
 from ignet.data.lidar.batches import Batch, BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
+from ignet.data.lidar.mixing import fovmix as fovmix_module
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
@@ -109,7 +110,9 @@ def samples(
 ):
     collate = collate_for(MinkUNetConfig(voxel=VOXEL, local_context=context), label_set=SEMANTICKITTI)
     dropout = context.dropout if context else None
-    return BatchDataset(source, batch, seed, collate, fovmix, augment, label_dropout=dropout, **more)
+    return BatchDataset(
+        source, batch, seed, collate, MixingConfig(fovmix=fovmix), augment, label_dropout=dropout, **more
+    )
 
 
 def tensors(batch: Batch) -> list[torch.Tensor]:
@@ -124,7 +127,7 @@ def same(a: Batch, b: Batch) -> bool:
     )
 
 
-class TestScanSource:
+class TestLidarDataset:
     def test_scans_in_order(self, tree):
         assert tree.source().scans == [
             ("00", "000000"),
@@ -405,7 +408,7 @@ class TestBatch:
 
     def test_teacher_view_is_rigid_and_student_view_is_scaled(self, tree):
         # voxels this small hold one point each, so that the input features are the points of the view
-        dataset = BatchDataset(tree.source(), 1, 0, FINE, OFF, AugmentConfig(scale=0.05, noise=0))
+        dataset = BatchDataset(tree.source(), 1, 0, FINE, MixingConfig(), AugmentConfig(scale=0.05, noise=0))
         for step in range(4):
             batch = dataset[step]
             length = np.linalg.norm(tree.points[dataset.scan_indices(step)[0]][:, :3], axis=1)
@@ -418,7 +421,7 @@ class TestBatch:
 
     def test_noise_reaches_the_student_alone(self, tree):
         dataset = BatchDataset(
-            tree.source(), 1, 0, FINE, OFF, AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
+            tree.source(), 1, 0, FINE, MixingConfig(), AugmentConfig(rotation=0, flip=False, scale=0, noise=0.05)
         )
         batch, points = dataset[0], tree.points[dataset.scan_indices(0)[0]]
         shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
@@ -426,7 +429,7 @@ class TestBatch:
 
     def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
         turned = AugmentConfig(rotation=180, flip=False, scale=0, noise=0)
-        dataset = BatchDataset(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, OFF, turned)
+        dataset = BatchDataset(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, MixingConfig(), turned)
         angles = []
         for batch in (dataset[0], dataset[1]):
             for view in (batch.student, batch.teacher):
@@ -465,7 +468,9 @@ class TestFOVMix:
 
     def test_labels_and_features_travel(self, tree):
         # remission, which no view changes, tells each point's origin; voxels this small hold one point each
-        dataset = BatchDataset(tree.source(), 2, 0, FINE, FOVMixConfig(probability=1.0, frusta=4), STILL)
+        dataset = BatchDataset(
+            tree.source(), 2, 0, FINE, MixingConfig(fovmix=FOVMixConfig(probability=1.0, frusta=4)), STILL
+        )
         batch = dataset[1]
         assert len(batch.student.coordinates) == len(batch.labels)
         remission = batch.student.features[batch.student.inverse][:, -1].double().numpy()
@@ -490,9 +495,9 @@ class TestFOVMix:
         assert sum(count not in [len(whole[::2]) for whole in tree.seen] for count in seen) > 3
 
     def test_random_sectors_point_everywhere(self, tree, monkeypatch):
-        turn, angles = training_data.turn_sectors, []
+        turn, angles = fovmix_module.turn_sectors, []
         monkeypatch.setattr(
-            training_data, "turn_sectors", lambda mixed, angle: angles.append(angle) or turn(mixed, angle)
+            fovmix_module, "turn_sectors", lambda mixed, angle: angles.append(angle) or turn(mixed, angle)
         )
         random = samples(tree.source(cache=True), 2, fovmix=FOVMixConfig(probability=1.0, sector="random"))
         for step in range(20):
@@ -504,9 +509,9 @@ class TestFOVMix:
         assert len(samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=3))[0].labels) > 0
 
     def test_donors_are_other_scans_each_once_as_long_as_there_are_enough(self, tree, monkeypatch):
-        mix, donors = training_data.fovmix, []
+        mix, donors = fovmix_module.fovmix, []
         monkeypatch.setattr(
-            training_data, "fovmix", lambda base, mixed: donors.append((base, *mixed)) or mix(base, mixed)
+            fovmix_module, "fovmix", lambda base, mixed: donors.append((base, *mixed)) or mix(base, mixed)
         )
         source = tree.source(frames={"00": FRAMES["00"][:3]}, cache=True)
         mixed = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=2))
@@ -516,9 +521,9 @@ class TestFOVMix:
         assert all(len({id(sample) for sample in drawn}) == 3 for drawn in donors)
 
     def test_of_two_scans_each_is_the_others_donor(self, tree, monkeypatch):
-        mix, drawn = training_data.fovmix, []
+        mix, drawn = fovmix_module.fovmix, []
         monkeypatch.setattr(
-            training_data, "fovmix", lambda base, mixed: drawn.append((base, *mixed)) or mix(base, mixed)
+            fovmix_module, "fovmix", lambda base, mixed: drawn.append((base, *mixed)) or mix(base, mixed)
         )
         source = tree.source(frames={"00": FRAMES["00"][:2]}, cache=True)
         mixed = samples(source, 1, fovmix=FOVMixConfig(probability=1.0, frusta=1))
@@ -526,11 +531,11 @@ class TestFOVMix:
         assert all(base is not donor for base, donor in drawn) and len(drawn) == 2
 
     def test_too_many_frusta(self, tree):
-        with pytest.raises(IgnetError, match=r"fovmix\.frusta 5: .* take at most 4 frusta"):
+        with pytest.raises(IgnetError, match=r"mixing\.fovmix: 5 camera sectors .* take at most 4 frusta"):
             samples(tree.source(), 1, fovmix=FOVMixConfig(probability=1.0, frusta=5))[0]
 
     def test_needs_the_camera(self, tree):
-        with pytest.raises(IgnetError, match="no correspondence was given"):
+        with pytest.raises(IgnetError, match=r"mixing\.fovmix\.probability: .* no correspondence was given"):
             samples(tree.source(correspondence=None, features=None), fovmix=FOVMixConfig(probability=0.5))
 
 
@@ -613,7 +618,7 @@ def test_real_scans(kitti_sample):
         2,
         0,
         collate_for(MinkUNetConfig(voxel=0.05), label_set=SEMANTICKITTI),
-        OFF,
+        MixingConfig(),
         AugmentConfig(),
     )
     batch = dataset[0]

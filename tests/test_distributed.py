@@ -39,7 +39,7 @@ IGNET = {
     **BASELINE,
     "image_guidance": {"weight": 1.0, "loss": "cosine"},
     "contrastive": {"weight": 0.5, "ramp": 0, "anchors": 100},
-    "fovmix": {"probability": 0.5},
+    "mixing": {"fovmix": {"probability": 0.5}},
 }
 # for ending and going on: rounding differs between one process and two, and grows from step to step, so few steps are
 # for comparing
@@ -339,7 +339,7 @@ def test_parts_are_the_whole_batch(size: int, make_tree) -> None:
         3,
         0,
         collate_for(MinkUNetConfig(voxel=0.5), label_set=SEMANTICKITTI),
-        settings.fovmix,
+        settings.mixing,
         settings.augment,
         True,
     )

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ignet.data.lidar.augment import rotate_z
-from ignet.data.lidar.fovmix import Sample, check_disjoint, fovmix, join, turn_sectors
+from ignet.data.lidar.mixing.fovmix import check_disjoint, fovmix, turn_sectors
+from ignet.data.lidar.mixing.sample import Sample, join
 from ignet.data.projection.geometry import in_sector
 
 WIDE = 4

@@ -43,9 +43,13 @@ def test_code_counts(tmp_path: Path, change: tuple[str, str]) -> None:
 
 def test_closure_follows_imports_and_stops_at_the_stage() -> None:
     training = identity.import_closure(SCRIPTS / "train_3d.py")
-    assert {"ignet.losses.contrastive", "ignet.train.run", "ignet.data.lidar.fovmix", "ignet"} <= set(training)
+    assert {"ignet.losses.contrastive", "ignet.train.run", "ignet.data.lidar.mixing.fovmix", "ignet"} <= set(training)
     adaptation = set(identity.import_closure(SCRIPTS / "adapt_2d.py"))
-    assert not adaptation & {"ignet.losses.contrastive", "ignet.data.lidar.fovmix", "ignet.models.backbones.minkunet"}
+    assert not adaptation & {
+        "ignet.losses.contrastive",
+        "ignet.data.lidar.mixing.fovmix",
+        "ignet.models.backbones.minkunet",
+    }
     assert "ignet.log" not in training
     assert not [name for name in training if name.startswith("ignet.config")]
 

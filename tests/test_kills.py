@@ -49,7 +49,7 @@ class Stages:
         self.root = root
         self.config = write_config(root / "experiment.yaml", workers=0)
         values = yaml.safe_load(self.config.read_text())
-        values["runs"]["unguided"] = {"contrastive": {"weight": 0.1}, "fovmix": {"probability": 0.5}}
+        values["runs"]["unguided"] = {"contrastive": {"weight": 0.1}, "mixing": {"fovmix": {"probability": 0.5}}}
         self.config.write_text(yaml.dump(values, Dumper=Quoted))
 
     def command(self, name: str, *arguments: object) -> list[str]:

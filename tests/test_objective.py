@@ -17,6 +17,7 @@ from ignet.config.training_3d import (
     ImageGuidanceConfig,
     MeanTeacherConfig,
     MinkUNetConfig,
+    MixingConfig,
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier
@@ -356,7 +357,7 @@ def test_what_each_part_of_the_method_needs() -> None:
             {uses_unlabelled, needs_features, needs_correspondence},
         ),
         "contrastive": ({"contrastive": FULL.contrastive}, {uses_unlabelled, needs_teacher, needs_correspondence}),
-        "FOVMix": ({"fovmix": FOVMixConfig(probability=0.5)}, {needs_correspondence}),
+        "FOVMix": ({"mixing": MixingConfig(fovmix=FOVMixConfig(probability=0.5))}, {needs_correspondence}),
     }
     for case, (changes, expected) in cases.items():
         settings = SUPERVISED.model_copy(update=changes)

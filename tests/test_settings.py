@@ -88,7 +88,7 @@ def test_keys_that_came_later_are_left_out_while_they_are_off() -> None:
 def test_what_is_not_read_is_left_out() -> None:
     plain = Train3DConfig().identity()
     assert "features" not in plain and plain["contrastive"] == plain["image_guidance"] == {"weight": 0.0}
-    assert plain["fovmix"] == {"probability": 0.0} and "local_context" not in plain["backbone"]
+    assert plain["mixing"] == {"fovmix": {"probability": 0.0}} and "local_context" not in plain["backbone"]
     guided = {
         name: Train3DConfig(image_guidance={"weight": 1, "loss": name}).identity()
         for name in ("cosine", "classifier_kl", "probe_kl")
@@ -167,7 +167,7 @@ RUNS = {
     "all off": OFF,
     "mean teacher": {},
     "contrastive loss": {**OFF, "contrastive": {"weight": 1}},
-    "FOVMix": {"fovmix": {"probability": 1}},
+    "FOVMix": {"mixing": {"fovmix": {"probability": 1}}},
     "features": {**OFF, "image_guidance": {"weight": 1, "loss": "cosine"}},
     "classes": {**OFF, "image_guidance": {"weight": 1, "loss": "classifier_kl"}},
     "labels": {**OFF, "image_guidance": {"weight": 1, "loss": "probe_kl", "probe": {"steps": 2}}},

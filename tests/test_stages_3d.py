@@ -24,7 +24,7 @@ SETTINGS = {
     "batch": 1,
     "backbone": BACKBONE,
     "contrastive": {"weight": 0.5},
-    "fovmix": {"probability": 0.5},
+    "mixing": {"fovmix": {"probability": 0.5}},
 }
 GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 
@@ -167,7 +167,11 @@ def test_labels_of_unlabelled_scans_change_nothing(
 
     settings = {**SETTINGS, "steps": 6, "batch": 2, "supervision": supervision, "labelled_frames": 50}
     if not learns:
-        settings |= {"contrastive": {"weight": 0}, "mean_teacher": {"weight": 0}, "fovmix": {"probability": 0}}
+        settings |= {
+            "contrastive": {"weight": 0},
+            "mean_teacher": {"weight": 0},
+            "mixing": {"fovmix": {"probability": 0}},
+        }
     split = labelled_scans({"00": ["000000", "000001"]}, 50)
     (labelled,) = (frame for _, frame in split.scans)
     unlabelled = {"000000": "000001", "000001": "000000"}[labelled]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ignet.data.lidar.fovmix import points_in_sector
+from ignet.data.lidar.mixing.fovmix import points_in_sector
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
 from ignet.models.sparse.voxels import COORDINATE_LIMIT, _sort, collate, voxel_features, voxelize

@@ -42,6 +42,7 @@ RENAMED = {
     ("Adapt2DConfig", "class_weight"): "class_weight_power",
     ("Adapt2DConfig", "class_weight_of"): "class_weight_domain",
     ("Train3DConfig", "warmup"): "warmup_steps, a number of steps instead of a share of them",
+    ("Train3DConfig", "fovmix"): "mixing: {fovmix: ...} with the same keys",
     ("FeatureConfig", "basis_frames"): "pca_frames",
     ("ImageGuidanceConfig", "distance"): "loss, with classifier_kl for 'classes' and probe_kl for 'labels'",
     ("CompareConfig", "draws"): "bootstrap_samples",

@@ -170,10 +170,19 @@ class ContrastiveConfig(Section):
         return frozenset() if self.weight else _all_but(self, "weight")
 
 
-class FOVMixConfig(Section):
+class StrategyConfig(Section):
+    """What every mixing strategy has."""
+
+    probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that it mixes; 0: off")
+
+    def unread(self) -> frozenset[str]:
+        """Of mixing that is off all but the probability."""
+        return frozenset() if self.probability else _all_but(self, "probability")
+
+
+class FOVMixConfig(StrategyConfig):
     """Mixing of camera sectors between scans."""
 
-    probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that are mixed; 0: off")
     frusta: int = Field(
         1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle"
     )
@@ -182,9 +191,19 @@ class FOVMixConfig(Section):
         description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)",
     )
 
-    def unread(self) -> frozenset[str]:
-        """Of mixing that is off all but the probability."""
-        return frozenset() if self.probability else _all_but(self, "probability")
+
+class MixingConfig(Section):
+    """Mixing of scans: the strategies of `ignet/data/lidar/mixing`, of which at most one mixes a sample."""
+
+    fovmix: FOVMixConfig = FOVMixConfig()
+
+    @model_validator(mode="after")
+    def _shares(self) -> "MixingConfig":
+        shares = {name: getattr(self, name).probability for name in type(self).model_fields}
+        if (total := sum(shares.values())) > 1 + 1e-9:
+            text = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise ValueError(f"the probabilities sum to {total:g} ({text}), expected at most 1; lower one")
+        return self
 
 
 class AugmentConfig(Section):
@@ -242,7 +261,7 @@ class Train3DConfig(OptimizerConfig):
     mean_teacher: MeanTeacherConfig = MeanTeacherConfig()
     image_guidance: ImageGuidanceConfig = ImageGuidanceConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()
-    fovmix: FOVMixConfig = FOVMixConfig()
+    mixing: MixingConfig = MixingConfig()
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ignet.data.lidar.mixing.registry import MIXING, active_strategies
 from ignet.train.terms.base import Need
 from ignet.train.terms.image_guidance import ImageGuidance
 from ignet.train.terms.registry import active_terms
@@ -31,8 +32,10 @@ def needs_features(settings: "Train3DConfig") -> bool:
 
 
 def needs_correspondence(settings: "Train3DConfig") -> bool:
-    """Whether the training asks which points the camera sees: for a term, or for FOVMix."""
-    return Need.CAMERA in _needs(settings) or settings.fovmix.probability > 0
+    """Whether the training asks which points the camera sees: for a term, or for mixing."""
+    return Need.CAMERA in _needs(settings) or any(
+        MIXING[name].needs_camera for name in active_strategies(settings.mixing)
+    )
 
 
 def standardizes(settings: "Train3DConfig") -> bool:

@@ -47,7 +47,7 @@ def make_samples(source: LidarDataset, settings: Train3DConfig, seed: int, ranks
         settings.batch,
         seed,
         collate_for(settings.backbone, source.label_set),
-        settings.fovmix,
+        settings.mixing,
         settings.augment,
         needs_teacher(settings),
         ranks.local_slice(settings.batch),

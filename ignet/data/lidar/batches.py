@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig
+from ignet.config.training_3d import AugmentConfig, MixingConfig
 from ignet.data.lidar.augment import random_view
-from ignet.data.lidar.fovmix import Sample, fovmix, turn_sectors
 from ignet.data.lidar.lidar_dataset import LidarDataset
+from ignet.data.lidar.mixing.registry import MIXING, active_strategies, choose_strategy
+from ignet.data.lidar.mixing.sample import Sample
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
@@ -63,14 +64,14 @@ class BatchDataset(Dataset[Batch]):
         batch: scans a step.
         seed: of the order, of the mixing and of the views.
         collate: makes the backbone's input of scans and of labels that may be known.
-        fovmix: how often, and how many camera sectors are mixed in.
+        mixing: how often scans are mixed, and how.
         augment: the random views.
         teacher_view: also make the teacher's view.
         part: which of a step's scans this process takes; none: all of them.
         label_dropout: share of the samples whose labels ``collate`` is not told; none: of all.
 
     Raises:
-        IgnetError: FOVMix is on and the dataset has no correspondence.
+        IgnetError: a mixing strategy needs the camera and the dataset has no correspondence.
     """
 
     def __init__(
@@ -79,19 +80,20 @@ class BatchDataset(Dataset[Batch]):
         batch: int,
         seed: int,
         collate: Collate,
-        fovmix: FOVMixConfig,
+        mixing: MixingConfig,
         augment: AugmentConfig,
         teacher_view: bool = True,
         part: slice | None = None,
         label_dropout: float | None = None,
     ) -> None:
-        if fovmix.probability > 0 and not dataset.has_camera:
-            raise IgnetError(
-                "fovmix.probability: FOVMix is on, but no correspondence was given; set it to 0, or run the "
-                "rule projection"
-            )
+        for name in active_strategies(mixing):
+            if MIXING[name].needs_camera and not dataset.has_camera:
+                raise IgnetError(
+                    f"mixing.{name}.probability: {name} is on, but no correspondence was given; set it to 0, or "
+                    "run the rule projection"
+                )
         self.dataset, self.batch, self.seed, self.collate = dataset, batch, seed, collate
-        self.fovmix, self.augment, self.teacher_view = fovmix, augment, teacher_view
+        self.mixing, self.augment, self.teacher_view = mixing, augment, teacher_view
         self.part, self.label_dropout = range(batch)[part or slice(None)], label_dropout
 
     def scan_indices(self, step: int) -> list[int]:
@@ -125,17 +127,17 @@ class BatchDataset(Dataset[Batch]):
 
     def _mixed(self, scan: int, rng: np.random.Generator) -> Sample:
         base = self.dataset.load(scan)
-        if rng.random() >= self.fovmix.probability:
+        name = choose_strategy(self.mixing, rng.random())
+        if name is None:
             return base
+        strategy, settings = MIXING[name], getattr(self.mixing, name)
+        count = strategy.donors(settings)
         others = np.delete(np.arange(len(self.dataset)), scan) if len(self.dataset) > 1 else np.array([scan])
-        donors = rng.choice(others, self.fovmix.frusta, replace=len(others) < self.fovmix.frusta)
-        mixed = [self.dataset.load(int(donor)) for donor in donors]
+        donors = rng.choice(others, count, replace=len(others) < count)
         try:
-            return fovmix(
-                base, turn_sectors(mixed, rng.uniform(0, 2 * np.pi)) if self.fovmix.sector == "random" else mixed
-            )
+            return strategy.mix(base, [self.dataset.load(int(donor)) for donor in donors], rng, settings)
         except ValueError as error:
-            raise IgnetError(f"fovmix.frusta {self.fovmix.frusta}: {error}") from error
+            raise IgnetError(f"mixing.{name}: {error}") from error
 
     def _view(self, samples: list[Sample], step: int, purpose: int) -> Input:
         strong = purpose == _STUDENT

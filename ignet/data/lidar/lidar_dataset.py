@@ -11,7 +11,7 @@ from ignet.data.features.store import FeatureStore, channel_statistics, check_st
 from ignet.data.formats.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
 from ignet.data.formats.splits import Scan, pools
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
-from ignet.data.lidar.fovmix import Sample
+from ignet.data.lidar.mixing.sample import Sample
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError

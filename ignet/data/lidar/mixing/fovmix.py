@@ -4,98 +4,22 @@ Source: IGNet (Unal et al., WACV 2024) for one sector; several rotated ones are 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.lidar.augment import rotate_z
+from ignet.config.training_3d import FOVMixConfig
+from ignet.data.lidar.mixing.sample import Sample, join
 from ignet.data.projection.geometry import in_sector
 
 _BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A scan with all that travels with its points; nothing writes into its arrays.
-
-    Attributes:
-        points: float32 (N, 4), x forward, y left, z up in metres, remission 0-1.
-        labels: uint8 (N,), LiDAR train ids, 255 where there is none.
-        in_fov: bool (N,), whether the camera sees the point.
-        feature: float32 (n, D), stored 2D features, one row for each point that has one.
-        feature_of: int32 (N,), row of the point in ``feature``, or -1.
-        sector: (low, high), the camera's azimuths atan2(y, x) in radians, counter-clockwise from low to high.
-    """
-
-    points: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-    in_fov: NDArray[np.bool_]
-    feature: NDArray[np.float32]
-    feature_of: NDArray[np.int32]
-    sector: tuple[float, float]
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in ("points", "labels", "in_fov", "feature_of")}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(f"a sample's arrays differ in length: {lengths}")
-        rows = int(self.feature_of.max(initial=-1))
-        if rows >= len(self.feature):
-            raise ValueError(f"feature_of names row {rows}, but there are {len(self.feature)} features")
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def select(self, keep: NDArray[np.bool_]) -> "Sample":
-        """The points where ``keep``, bool (N,), in their order, with their labels and features."""
-        # take is several times faster than indexing with a mask
-        index = np.flatnonzero(keep)
-        rows = self.feature_of.take(index)
-        used = rows >= 0
-        renumbered = np.where(used, np.cumsum(used, dtype=np.int32) - np.int32(1), np.int32(-1))
-        return Sample(
-            self.points.take(index, axis=0),
-            self.labels.take(index),
-            self.in_fov.take(index),
-            self.feature.take(rows[used], axis=0),
-            renumbered,
-            self.sector,
-        )
-
-    def rotated(self, angle: float) -> "Sample":
-        """The same sample turned about z by ``angle`` radians, its sector too."""
-        low, high = self.sector
-        points = rotate_z(self.points, angle)
-        return Sample(points, self.labels, self.in_fov, self.feature, self.feature_of, (low + angle, high + angle))
-
-
-def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
-    """All points of the samples one after the other.
-
-    Args:
-        samples: one or more, with features of one width.
-        sector: the sector of the result.
-
-    Raises:
-        ValueError: there is no sample, or the features differ in width.
-    """
-    widths = sorted({sample.feature.shape[1] for sample in samples})
-    if len(widths) != 1:
-        raise ValueError(f"found features of widths {widths}, expected one width")
-    starts = np.cumsum([0, *(len(sample.feature) for sample in samples)])
-    rows = [
-        np.where(sample.feature_of >= 0, sample.feature_of + np.int32(start), np.int32(-1))
-        for sample, start in zip(samples, starts[:-1], strict=True)
-    ]
-    return Sample(
-        points=np.concatenate([sample.points for sample in samples]),
-        labels=np.concatenate([sample.labels for sample in samples]),
-        in_fov=np.concatenate([sample.in_fov for sample in samples]),
-        feature=np.concatenate([sample.feature for sample in samples]),
-        feature_of=np.concatenate(rows),
-        sector=sector,
-    )
+def mix(base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: FOVMixConfig) -> Sample:
+    """`fovmix` of the donors' camera sectors or, as a control, of as wide ones in a random direction."""
+    return fovmix(base, turn_sectors(donors, rng.uniform(0, 2 * pi)) if settings.sector == "random" else donors)
 
 
 def turn_sectors(samples: Sequence[Sample], angle: float) -> list[Sample]:

@@ -1,0 +1,50 @@
+"""The mixing strategies that ``train_3d.mixing`` can name: one line each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ignet.config.training_3d import MixingConfig
+from ignet.data.lidar.mixing import fovmix
+from ignet.data.lidar.mixing.sample import Sample
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a scan is mixed with others.
+
+    Attributes:
+        mix: (base, donors, random numbers, settings) -> the mixed sample, before any augmentation. Changes none of the
+            samples; raises ValueError where settings and samples do not fit.
+        donors: settings -> how many other scans a mixed sample takes.
+        needs_camera: whether ``mix`` reads ``in_fov`` or ``sector``, so that the correspondence is loaded.
+    """
+
+    mix: Callable[[Sample, Sequence[Sample], np.random.Generator, Any], Sample]
+    donors: Callable[[Any], int]
+    needs_camera: bool
+
+
+MIXING = {
+    "fovmix": Strategy(fovmix.mix, lambda settings: settings.frusta, needs_camera=True),
+}
+"""Key of ``train_3d.mixing`` -> strategy."""
+
+
+def active_strategies(settings: MixingConfig) -> list[str]:
+    """Names of the strategies that a run uses, in the order of ``MIXING``."""
+    return [name for name in MIXING if getattr(settings, name).probability > 0]
+
+
+def choose_strategy(settings: MixingConfig, draw: float) -> str | None:
+    """The strategy of one sample, or None where it is not mixed.
+
+    Args:
+        settings: the probabilities, which divide 0..1 in the order of ``MIXING``; the rest is not mixed.
+        draw: uniform in 0 <= draw < 1.
+    """
+    ends = np.cumsum([getattr(settings, name).probability for name in MIXING])
+    position = int(np.searchsorted(ends, draw, side="right"))
+    return list(MIXING)[position] if position < len(MIXING) else None

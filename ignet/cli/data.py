@@ -19,7 +19,7 @@ def add_data_commands(commands: Any) -> None:
         commands.add_parser("import", help="bring another data set or sensor into the layout that the workflow reads")
     )
     _add_evaluate(
-        commands.add_parser("evaluate", help="the SemanticKITTI benchmark's figures of a folder of predictions")
+        commands.add_parser("evaluate", help="the SemanticKITTI benchmark's metrics of a folder of predictions")
     )
     _add_submit(commands.add_parser("submit", help="write the benchmark's zip file from predictions, or check one"))
 

@@ -1,4 +1,4 @@
-"""Confusion matrix and the figures that follow from it, as the SemanticKITTI benchmark counts them.
+"""Confusion matrix and the metrics that follow from it, as the SemanticKITTI benchmark counts them.
 
 The source of the counting is ``iouEval`` of semantic-kitti-api: only points whose *target* is ignored are dropped, so
 that a point predicted as nothing (raw class 0) stays and is a miss of its true class.
@@ -78,7 +78,7 @@ def accuracy(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def summary(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
-    """All figures of one confusion matrix (C, C + 1) as plain values in [0, 1] that JSON can hold.
+    """All metrics of one confusion matrix (C, C + 1) as plain values in [0, 1] that JSON can hold.
 
     Args:
         confusion: as of :func:`confusion_matrix`.

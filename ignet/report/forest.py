@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -134,26 +135,16 @@ def _height(groups: Sequence[Group]) -> float:
 
 def _label_rows(panel: Axes, groups: Sequence[Group], places: Sequence[tuple[float, Row]]) -> None:
     """Labels at the left, headings in bold above their rows, and a line between two groups."""
-    ticks: list[float] = []
-    texts: list[str] = []
-    bold, remaining = set(), list(places)
-    for heading, rows in groups:
-        mine, remaining = remaining[: len(rows)], remaining[len(rows) :]
-        if not mine:
-            continue
-        if heading:
-            bold.add(len(ticks))
-            ticks.append(mine[0][0] + 1)
-            texts.append(heading)
-        ticks += [place for place, _ in mine]
-        texts += [row.label for _, row in mine]
-    if not ticks:
+    starts = np.cumsum([0, *(len(rows) for _, rows in groups)])
+    heads = [(places[n][0] + 1, text, "bold") for n, (text, rows) in zip(starts, groups, strict=False) if text and rows]
+    labels = sorted([*heads, *((place, row.label, "normal") for place, row in places)], reverse=True)
+    if not labels:
         panel.text(0.5, 0.5, "nothing to compare", transform=panel.transAxes, ha="center", color="0.35")
         panel.set_yticks([])
         return
+    ticks, texts, weights = zip(*labels, strict=True)
     panel.set_yticks(ticks, texts, fontsize=11)
     panel.tick_params(axis="y", length=0)
-    for number, label in enumerate(panel.get_yticklabels()):
-        if number in bold:
-            label.set_fontweight("bold")
-    panel.set_ylim(min(ticks) - 0.6, max(ticks) + 0.6)
+    for label, weight in zip(panel.get_yticklabels(), weights, strict=True):
+        label.set_fontweight(weight)
+    panel.set_ylim(ticks[-1] - 0.6, ticks[0] + 0.6)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ignet.report.comparison import Comparison
-from ignet.report.published import SEMI_FIGURES, SHARES
+from ignet.report.published import SEMI_RESULTS, SHARES
 from ignet.report.runs import benchmark_note
 from ignet.report.tables import Cell, Spread, Table, make_table, spread
 
@@ -36,12 +36,12 @@ def share_table(runs: Comparison, shares: Mapping[str, int]) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (method, OURS, *(cells.get(share) for share in columns)) for method, cells in methods.items()
     ]
-    rows += [(method, source, *figures, None) for method, figures, source in SEMI_FIGURES]
+    rows += [(method, source, *values, None) for method, values, source in SEMI_RESULTS]
     notes = (
         benchmark_note(runs),
         f"{OURS}: {runs.scans} validation scans of its own dataset, comparable only where that is SemanticKITTI with "
         "the published lists",
-        "published figures: SemanticKITTI, val; not measured by this project",
+        "published results: SemanticKITTI, val; not measured by this project",
     )
     return make_table("mIoU by share of labelled scans, %", ("method", "source", *share_names().values()), rows, notes)
 

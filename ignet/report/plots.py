@@ -92,8 +92,7 @@ def curve_figure(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
                     low, high = values.min(axis=0), values.max(axis=0)
                     panel.fill_between(steps, low, high, color=colors[run], alpha=0.12, linewidth=0)
                 panel.plot(steps, values.mean(axis=0), lines[run], color=colors[run], linewidth=1.3)
-        panel.set_title(column)
-        panel.set_xlabel("step")
+        panel.set(title=column, xlabel="step")
         panel.grid(alpha=0.3)
     for panel in axes[len(columns) :]:
         panel.set_axis_off()
@@ -127,9 +126,7 @@ def class_figure(runs: Comparison, shown: Sequence[str]) -> Figure:
             place, mean, width, color=colors[run], label=run, yerr=reach, error_kw={"linewidth": 1, "ecolor": "0.2"}
         )
     panel.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
-    panel.set_xlim(-0.6, len(classes) - 0.4)
-    panel.set_ylim(0, 100)
-    panel.set_ylabel("IoU, %")
+    panel.set(xlim=(-0.6, len(classes) - 0.4), ylim=(0, 100), ylabel="IoU, %")
     panel.grid(axis="y", alpha=0.3)
     panel.set_axisbelow(True)
     several = any(len(runs.seeds(run)) > 1 for run in shown)

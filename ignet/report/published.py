@@ -12,7 +12,7 @@ _SECOND_HAND = "second-hand: quoted by others; the paper's own tables were not a
 _KONG23 = "LaserMix, Kong et al., CVPR 2023"
 _KONG24 = "LaserMix++, Kong et al., arXiv 2405.05258"
 
-_SCRIBBLE_FIGURES: tuple[tuple[str, str, float, str], ...] = (
+_SCRIBBLE_RESULTS: tuple[tuple[str, str, float, str], ...] = (
     (_SCRIBBLE, "Cylinder3D", 57.0, _UNAL22),
     (_SCRIBBLE, "MinkowskiNet", 55.0, _UNAL22),
     (_SCRIBBLE, "SPVCNN", 56.9, _UNAL22),
@@ -24,7 +24,7 @@ _SCRIBBLE_FIGURES: tuple[tuple[str, str, float, str], ...] = (
     ("SemanticKITTI, val, fully supervised", "MinkowskiNet", 61.1, _UNAL22),
     ("SemanticKITTI, val, fully supervised", "SPVCNN", 63.8, _UNAL22),
 )
-SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
+SEMI_RESULTS: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
     ("IGNet", (49.0, 61.3, 63.1, 64.8), _SECOND_HAND),
     ("LaserMix, Cylinder3D", (50.6, 60.0, 61.9, 62.3), _KONG23),
     ("LaserMix++", (63.2, 67.5, 67.7, 68.6), _KONG24),
@@ -35,17 +35,17 @@ SEMI_FIGURES: tuple[tuple[str, tuple[float, float, float, float], str], ...] = (
 def published_table() -> Table:
     """What others report, with the source of each value."""
     semi: list[tuple[Cell, ...]] = [
-        (_SEMANTIC.format(share), method, figure, source)
-        for method, figures, source in SEMI_FIGURES
-        for share, figure in zip(SHARES, figures, strict=True)
+        (_SEMANTIC.format(share), method, value, source)
+        for method, results, source in SEMI_RESULTS
+        for share, value in zip(SHARES, results, strict=True)
     ]
     notes = (
         "published, real data, not comparable with the embedded world",
-        "none of these figures was measured by this project",
+        "none of these results was measured by this project",
     )
     return make_table(
-        "Published figures, mIoU in %",
+        "Published results, mIoU in %",
         ("data and labels", "method", "mIoU", "source"),
-        (*_SCRIBBLE_FIGURES, *semi),
+        (*_SCRIBBLE_RESULTS, *semi),
         notes,
     )

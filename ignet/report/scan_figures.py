@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Wedge
 from numpy.typing import NDArray
 
@@ -73,8 +74,7 @@ def from_above(
     handles = [*class_legend(shown, label_set), *(dot(*each) for each in dots.items())]
     scale = f"{2 * extent:g} m x {2 * extent:g} m, forward is up; grey sector: camera"
     axes[1, 0].legend(handles=handles, loc="center", ncols=2, title=scale, **BOX)
-    _caption(figure, title, note)
-    return figure
+    return _captioned(figure, title, note)
 
 
 def in_image(
@@ -106,9 +106,7 @@ def in_image(
         _draw_points(panel, image, pixel, ids, label_set)
         panel.set_title(name, fontsize=12)
     shown = np.concatenate([ids for _, ids in panels])
-    figure.legend(handles=class_legend(shown, label_set), loc="outside lower center", ncols=8, **BOX)
-    _caption(figure, title, note)
-    return figure
+    return _captioned(figure, title, note, class_legend(shown, label_set))
 
 
 def before_after(
@@ -134,9 +132,7 @@ def before_after(
         panel.imshow((0.35 * _faded(image) + 0.65 * colorize(predicted, CITYSCAPES.colors)).astype(np.uint8))
         panel.set_title(f"{name}: {_share_wrong(target, predicted[rows, columns])}", fontsize=12)
     shown = np.concatenate([target, *(predicted.ravel() for _, predicted in predictions)])
-    figure.legend(handles=class_legend(shown, CITYSCAPES), loc="outside lower center", ncols=8, **BOX)
-    _caption(figure, title, note)
-    return figure
+    return _captioned(figure, title, note, class_legend(shown, CITYSCAPES))
 
 
 def class_colors(ids: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -212,7 +208,10 @@ def _image_panels(image: NDArray[np.uint8], count: int) -> tuple[Figure, NDArray
     return figure, axes
 
 
-def _caption(figure: Figure, title: str, note: str) -> None:
+def _captioned(figure: Figure, title: str, note: str, legend: Sequence[Line2D] = ()) -> Figure:
+    if legend:
+        figure.legend(handles=legend, loc="outside lower center", ncols=8, **BOX)
     figure.suptitle(title, fontsize=15)
     if note:
         figure.supxlabel(note, fontsize=10, color="0.35", x=0.995, ha="right")
+    return figure

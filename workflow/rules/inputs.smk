@@ -64,7 +64,7 @@ def network_file(network):
 
 
 def evaluation_2d(network):
-    """Figures of a 2D network."""
+    """Metrics of a 2D network."""
     return f"{SHARED}/evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}/metrics.json"
 
 

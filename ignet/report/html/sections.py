@@ -72,8 +72,8 @@ def headline(tables: Tables, names: CompareConfig, words: str) -> Section:
 
 
 def published(tables: Tables) -> Section:
-    """Figures of others, each with its source."""
-    return Section("published", "Published figures", tables=[tables["published"]])
+    """Results of others, each with its source."""
+    return Section("published", "Published results", tables=[tables["published"]])
 
 
 def ablation(tables: Tables) -> Section:

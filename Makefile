@@ -20,13 +20,17 @@ endif
 # every page is read anew: a page that did not change may link to one that did
 SITE = $(PY) -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 
-.PHONY: docs docs-graph help setup demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
+.PHONY: docs docs-graph help setup minkowski-cuda demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv and install everything, MinkowskiEngine too where it can be built
 	@envs/setup.sh
+
+minkowski-cuda: ## MinkowskiEngine for CUDA, without a GPU or a toolkit too (NVIDIA's compiler comes as Python packages): MINUTES
+	@MINKOWSKI=again CUDA_PACKAGES=yes TORCH_CUDA_ARCH_LIST="$${TORCH_CUDA_ARCH_LIST:-8.0;9.0+PTX}" envs/setup.sh
+	@$(PY) envs/minkowski/selftest.py | grep "built for CUDA" || { echo "error: MinkowskiEngine was not built for CUDA; the lines above say why"; exit 1; }
 
 demo: setup ## the whole experiment on the embedded world, from nothing to tables and figures
 	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS)

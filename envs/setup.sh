@@ -4,8 +4,8 @@
 #
 #   PYTHON            the interpreter (default: the first of python3.11, python3.12, python3.13, python3 that is 3.11 or newer)
 #   TORCH_INDEX_URL   a package index to take torch from; without it pip's own configuration decides which build of torch comes
-#   MINKOWSKI         auto (default): build MinkowskiEngine where that is possible; no: leave it out; again: try a failed build anew
-#   CXX, CUDA_HOME, MAX_JOBS, TORCH_CUDA_ARCH_LIST: see envs/minkowski/build.sh
+#   MINKOWSKI         auto (default): build MinkowskiEngine where that is possible; no: leave it out; again: build it anew
+#   CXX, CUDA_HOME, CUDA_PACKAGES, TORCH_CUDA_ARCH_LIST, MAX_JOBS: see envs/minkowski/build.sh
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -63,25 +63,41 @@ else
 fi
 
 # --- 3. MinkowskiEngine -----------------------------------------------------------------------------------------------------
+# what the last build was told: a later call that says nothing must not replace it by a build for the CPU
+told=(CXX CUDA_HOME TORCH_CUDA_ARCH_LIST)
+for name in "${told[@]}"; do
+  [ -n "${!name:-}" ] || ! [ -s "$stamps/$name" ] || export "$name=$(cat "$stamps/$name")"
+done
 # the key takes in what the binary depends on: this recipe, Python, torch's build, and the compilers
 torch_build=$("$python" -c 'import importlib.metadata as m; print(m.version("torch"))')
 compilers=$({ ${CXX:-g++} --version || true; "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" --version || true; } 2>&1 | tr '\n' ' ')
 recipe=$(key "$("$python" -V) $torch_build ${TORCH_CUDA_ARCH_LIST:-} $compilers" envs/minkowski/*)
 without="the torch engine does its work"
-if [ "${MINKOWSKI:-auto}" = no ]; then
-  step 3 "MinkowskiEngine: left out (MINKOWSKI=no); $without"
-elif fresh minkowski "$recipe" MinkowskiEngine; then
-  step 3 "MinkowskiEngine: up to date"
-elif fresh minkowski-failed "$recipe" torch && [ "${MINKOWSKI:-auto}" != again ]; then
-  step 3 "MinkowskiEngine: the build failed before (.venv/log/minkowski.log); $without; MINKOWSKI=again make setup tries anew"
-elif ! [ -e "$stamps/minkowski" ] && found=$("$python" envs/minkowski/selftest.py 2> /dev/null); then
-  step 3 "$found: kept"
-  echo "$recipe" > "$stamps/minkowski"
+# prints why nothing is built, where nothing is
+kept() {
+  case ${MINKOWSKI:-auto} in
+    no) echo "MinkowskiEngine: left out (MINKOWSKI=no); $without" && return ;;
+    again) return 1 ;;
+  esac
+  if fresh minkowski "$recipe" MinkowskiEngine; then
+    echo "MinkowskiEngine: up to date"
+  elif fresh minkowski-failed "$recipe" torch; then
+    echo "MinkowskiEngine: the build failed before (.venv/log/minkowski.log); $without; MINKOWSKI=again make setup tries anew"
+  elif ! [ -e "$stamps/minkowski" ] && found=$("$python" envs/minkowski/selftest.py 2> /dev/null); then
+    echo "$found: kept"
+    echo "$recipe" > "$stamps/minkowski"
+  else
+    return 1
+  fi
+}
+if reason=$(kept); then
+  step 3 "$reason"
 else
   code=0
   { reason=$(envs/minkowski/build.sh "$venv" "$venv/log/minkowski.log" 2>&1 >&3) || code=$?; } 3>&1
   if [ "$code" = 0 ]; then
     echo "$recipe" > "$stamps/minkowski"
+    for name in "${told[@]}"; do echo "${!name:-}" > "$stamps/$name"; done
     rm -f "$stamps/minkowski-failed"
   else
     step 3 "MinkowskiEngine: not built, ${reason:-see .venv/log/minkowski.log}; $without"

@@ -4,7 +4,6 @@ import ast
 import graphlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -305,35 +304,3 @@ def test_no_pickle_is_ever_loaded() -> None:
 )
 def test_the_search_for_pickles_finds_them(source: str) -> None:
     assert unsafe(source)
-
-
-# --- MinkowskiEngine's recipe -------------------------------------------------
-
-
-def build(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The recipe, on this Python's environment; the cases below end before anything is installed."""
-    return subprocess.run(
-        [ROOT / "envs" / "minkowski" / "build.sh", sys.prefix, tmp_path / "log"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**{key: value for key, value in os.environ.items() if key != "CXX"}, **environment},
-    )
-
-
-def test_without_a_compiler_the_recipe_says_so_in_one_line(tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("bash", "env", "dirname", "mkdir", "mktemp", "rm"):
-        (tools / name).symlink_to(shutil.which(name) or name)
-    answer = build(tmp_path, PATH=str(tools))
-    assert answer.returncode == 3
-    assert answer.stderr == "no C++ compiler (Debian, Ubuntu: apt install g++)\n"
-
-
-def test_with_a_compiler_that_fails_the_recipe_says_so_in_one_line(tmp_path: Path) -> None:
-    answer = build(tmp_path, CXX="false")
-    assert answer.returncode == 3
-    assert len(answer.stderr.splitlines()) == 1
-    assert answer.stderr.startswith("false does not compile C++20 with OpenMP")

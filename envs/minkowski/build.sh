@@ -5,8 +5,11 @@
 #
 # Standard output gets short lines, standard error the one reason why it cannot be built, LOG the compiler's output. What is installed stays as it is until the new build is complete.
 #   CXX                   the C++ compiler (default: g++, c++ or clang++, the first that is there)
-#   MAX_JOBS              parallel compilations (default: one per core, and per 1.5 GB of free memory)
-#   TORCH_CUDA_ARCH_LIST  the GPUs to compile for, such as "9.0"; needed only where none is visible (a login node)
+#   CUDA_HOME             the CUDA toolkit (default: that of the nvcc on the PATH, /usr/local/cuda, or NVIDIA's packages in VENV)
+#   CUDA_PACKAGES         yes: where none of these fits torch, take the compiler from NVIDIA's packages for Python
+#   TORCH_CUDA_ARCH_LIST  the GPUs to compile for, such as "8.0;9.0"; needed only where none is visible (a login node)
+#   MAX_JOBS              parallel compilations (default: one per core and per 1.5 GB of free memory, per 3 GB for CUDA)
+# Where the CUDA build fails, that for the CPU is made instead.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=$(cd "${1:?usage: build.sh VENV [LOG]}" && pwd)
@@ -47,59 +50,102 @@ P
 cp "$here/cblas.h" "$work/include/"
 ar rcs "$work/lib/libopenblas.a"
 flags="-g0 -I$work/include"
-options=(--blas=openblas)
 
-# --- CPU or CUDA ------------------------------------------------------------------------------------------------------------
-variant=CPU
-nvcc=${CUDA_HOME:+$CUDA_HOME/bin/nvcc}
-nvcc=${nvcc:-$(command -v nvcc || true)}
-nvcc=${nvcc:-/usr/local/cuda/bin/nvcc}
-architectures=${TORCH_CUDA_ARCH_LIST:-$visible}
-if [ -n "$torch_cuda" ] && [ -x "$nvcc" ]; then
-  toolkit=$("$nvcc" --version | sed -n 's/.*release \([0-9]*\.[0-9]*\).*/\1/p')
-  if [ "${toolkit%%.*}" != "${torch_cuda%%.*}" ]; then
-    say "for the CPU only: nvcc is CUDA $toolkit, torch was built with CUDA $torch_cuda; set CUDA_HOME to a toolkit ${torch_cuda%%.*}.x"
-  elif [ -z "$architectures" ]; then
-    say "for the CPU only: no GPU is visible; set TORCH_CUDA_ARCH_LIST (such as 9.0) to build for one"
-  else
-    variant="CUDA $toolkit ($architectures)"
+# --- CUDA: a toolkit of torch's major version, GPUs to compile for, headers and libraries -------------------------------------
+# the folder of the first toolkit that fits torch; sets CUDA_HOME and toolkit
+find_toolkit() {
+  local candidate release other= candidates=("$(command -v nvcc || true)" /usr/local/cuda/bin/nvcc)
+  [ -z "${CUDA_HOME:-}" ] || candidates=("$CUDA_HOME/bin/nvcc")
+  for candidate in "${candidates[@]}" "$site"/nvidia/cu[0-9]*/bin/nvcc; do
+    [ -x "$candidate" ] || continue
+    release=$("$candidate" --version 2>> "$log" | sed -n 's/.*release \([0-9]*\.[0-9]*\).*/\1/p')
+    other=$release
+    [ "${release%%.*}" = "${torch_cuda%%.*}" ] || continue
     # nvcc itself says where its toolkit lies: the one on the PATH may be a wrapper
-    CUDA_HOME=${CUDA_HOME:-$("$nvcc" --dryrun -x cu /dev/null 2>&1 | sed -n 's/^#\$ TOP=//p')}
-    CUDA_HOME=$(cd "$CUDA_HOME" && pwd)
-    export CUDA_HOME TORCH_CUDA_ARCH_LIST=$architectures
-    extra=()
-    for folder in "$site"/nvidia/*/include; do [ -d "$folder" ] && extra+=("-isystem" "$folder"); done
-    export NVCC_PREPEND_FLAGS="-include $here/cuda_compat.cuh ${extra[*]:-}"
-    flags="$flags ${extra[*]:-}"
-    # the linker wants libcusparse.so; torch's packages bring only the versioned file
-    if ! [ -e "$CUDA_HOME/lib64/libcusparse.so" ]; then
-      cusparse=$(find "$site/nvidia" "$CUDA_HOME"/ -name 'libcusparse.so.*' 2> /dev/null | head -n 1)
-      [ -n "$cusparse" ] || cannot "libcusparse is neither in $CUDA_HOME nor among torch's packages"
-      ln -s "$cusparse" "$work/lib/libcusparse.so"
-    fi
-    [ -n "$visible" ] || options+=(--force_cuda)
+    CUDA_HOME=$("$candidate" --dryrun -x cu /dev/null 2>&1 | sed -n 's/^#\$ TOP=//p')
+    CUDA_HOME=$(cd "${CUDA_HOME:-$(dirname "$candidate")/..}" && pwd)
+    toolkit=$release
+    return
+  done
+  found=${other:+"nvcc is CUDA $other"}
+  return 1
+}
+# torch's own requirement names the release of the toolkit's packages; the compiler lands beside the libraries that torch brought
+install_toolkit() {
+  local release
+  release=$("$python" -c 'import importlib.metadata as m; print(m.version("cuda-toolkit"))' 2>> "$log") || return
+  say "installing CUDA's compiler, from NVIDIA's packages of CUDA $release"
+  "$python" -m pip install --disable-pip-version-check "cuda-toolkit[nvcc,cccl]==$release" >> "$log" 2>&1
+}
+prepare_cuda() {
+  local folder library path
+  if [ -z "$torch_cuda" ]; then
+    [ "${CUDA_PACKAGES:-}" != yes ] || cannot "the installed torch was built for the CPU, expected a CUDA build; make clean-setup, then set TORCH_INDEX_URL"
+    return 1
   fi
-elif [ -n "$torch_cuda" ]; then
-  say "for the CPU only: this torch has CUDA $torch_cuda, but there is no nvcc (set CUDA_HOME to a toolkit ${torch_cuda%%.*}.x)"
-fi
-[ "$variant" != CPU ] || options+=(--cpu_only)
+  architectures=${TORCH_CUDA_ARCH_LIST:-$visible}
+  if [ -z "$architectures" ]; then
+    say "for the CPU only: no GPU is visible; set TORCH_CUDA_ARCH_LIST (such as 9.0) to build for one"
+    return 1
+  fi
+  if ! find_toolkit && ! { [ "${CUDA_PACKAGES:-}" = yes ] && install_toolkit && find_toolkit; }; then
+    say "for the CPU only: torch was built with CUDA $torch_cuda, and ${found:-there is no nvcc}; set CUDA_HOME to a toolkit ${torch_cuda%%.*}.x, or run make minkowski-cuda"
+    return 1
+  fi
+  # thrust lies apart since CUDA 13, where nvcc looks and g++ does not; torch's packages have headers that a small toolkit lacks
+  extra="-isystem $CUDA_HOME/include/cccl"
+  for folder in "$site"/nvidia/*/include; do [ ! -d "$folder" ] || extra="$extra -isystem $folder"; done
+  # the linker wants libNAME.so; torch's packages bring only the versioned file
+  for library in cudart cusparse; do
+    [ ! -e "$CUDA_HOME/lib64/lib$library.so" ] || continue
+    path=$(find "$CUDA_HOME"/ "$site/nvidia" -name "lib$library.so*" 2> /dev/null | sort | head -n 1)
+    if [ -z "$path" ]; then
+      say "for the CPU only: lib$library is neither in $CUDA_HOME nor among torch's packages"
+      return 1
+    fi
+    ln -s "$path" "$work/lib/lib$library.so"
+  done
+}
 
-# --- build a wheel, then swap it in -----------------------------------------------------------------------------------------
+# --- build a wheel, try it apart, then swap it in -----------------------------------------------------------------------------
 cores=$(getconf _NPROCESSORS_ONLN)
-by_memory=$(awk '/MemAvailable/ {print int($2 / 1572864)}' /proc/meminfo 2> /dev/null || true)
-jobs=$((${by_memory:-1} < cores ? ${by_memory:-1} : cores))
-export MAX_JOBS=${MAX_JOBS:-$((jobs > 0 ? jobs : 1))} CFLAGS="$flags" LDFLAGS="-L$work/lib"
+free=$(awk '/MemAvailable/ {print $2}' /proc/meminfo 2> /dev/null || true)
+# one per core, and per so many KB of free memory
+jobs_of() { local by_memory=$((${free:-$1} / $1)); echo $((by_memory < 1 ? 1 : by_memory < cores ? by_memory : cores)); }
 # its setup.py runs a bare `pip uninstall MinkowskiEngine`, even to print its metadata: a failed build would take a working one away
 printf '#!/bin/sh\nexit 0\n' > "$work/bin/pip" && chmod +x "$work/bin/pip"
-export PATH="$work/bin:$venv/bin:$PATH" VIRTUAL_ENV=$venv
-say "compiling for $variant, $MAX_JOBS units at a time, about 3 minutes on 2 cores (log: $log)"
-# the digest of the unmodified source release; options of setup.py have to stand beside it, pip's own do not reach a requirements file
-requirement="MinkowskiEngine==0.5.4 --hash=sha256:b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94"
-for option in "${options[@]}"; do requirement="$requirement --config-settings=\"--global-option=$option\""; done
-printf '%s\n' "$requirement" > "$work/requirements.txt"
-# no wheel cache: it takes no notice of the torch that a wheel was built for
-"$python" -m pip wheel --no-cache-dir --no-build-isolation --no-deps --no-binary MinkowskiEngine \
-  --wheel-dir "$work/wheel" --require-hashes -r "$work/requirements.txt" >> "$log" 2>&1
-"$python" -m pip install --quiet --no-deps --no-index --force-reinstall "$work"/wheel/*.whl >> "$log" 2>&1
-"$python" "$here/selftest.py" >> "$log" 2>&1
-printf "[3/4] %s\n" "$(tail -n 1 "$log")"
+export PATH="$work/bin:$venv/bin:$PATH" VIRTUAL_ENV=$venv LDFLAGS="-L$work/lib"
+# build OPTION...: with these options of its setup.py
+build() {
+  # the digest of the unmodified source release; options of setup.py have to stand beside it, pip's own do not reach a requirements file
+  local requirement="MinkowskiEngine==0.5.4 --hash=sha256:b1879c00d0b0b1d30ba622cce239886a7e3c78ee9da1064cdfe2f64c2ab15f94" option
+  for option in --blas=openblas "$@"; do requirement="$requirement --config-settings=\"--global-option=$option\""; done
+  printf '%s\n' "$requirement" > "$work/requirements.txt"
+  rm -rf "$work/wheel" "$work/trial"
+  # no wheel cache: it takes no notice of the torch that a wheel was built for
+  "$python" -m pip wheel --no-cache-dir --no-build-isolation --no-deps --no-binary MinkowskiEngine \
+    --wheel-dir "$work/wheel" --require-hashes -r "$work/requirements.txt" >> "$log" 2>&1 &&
+    "$python" -m pip install --quiet --no-deps --no-index --target "$work/trial" "$work"/wheel/*.whl >> "$log" 2>&1 &&
+    PYTHONPATH=$work/trial "$python" "$here/selftest.py" >> "$log" 2>&1 &&
+    "$python" -m pip install --quiet --no-deps --no-index --force-reinstall "$work"/wheel/*.whl >> "$log" 2>&1
+}
+built=
+if prepare_cuda; then
+  jobs=${MAX_JOBS:-$(jobs_of 3145728)}
+  say "compiling for CUDA $toolkit ($architectures), $jobs units at a time, about MINUTES minutes on 2 cores (log: $log)"
+  (
+    export CUDA_HOME TORCH_CUDA_ARCH_LIST=$architectures MAX_JOBS=$jobs CFLAGS="$flags $extra"
+    export NVCC_PREPEND_FLAGS="-include $here/cuda_compat.cuh -I$work/include $extra"
+    build --force_cuda
+  ) && built=yes
+  if [ -z "$built" ]; then
+    reason=$(grep -m 1 -E 'error:|Error: |fatal +:|cannot find -l' "$log" | sed 's/^ *//' | cut -c 1-200 || true)
+    say "for the CPU only: the CUDA build failed: ${reason:-no error in its output} (see $log)"
+  fi
+fi
+if [ -z "$built" ]; then
+  export MAX_JOBS=${MAX_JOBS:-$(jobs_of 1572864)} CFLAGS="$flags"
+  say "compiling for the CPU, $MAX_JOBS units at a time, about 3 minutes on 2 cores (log: $log)"
+  build --cpu_only
+fi
+printf "[3/4] %s\n" "$(grep '^MinkowskiEngine .* computes on ' "$log" | tail -n 1)"

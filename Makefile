@@ -28,7 +28,7 @@ help: ## this list
 setup: ## make .venv and install everything, MinkowskiEngine too where it can be built
 	@envs/setup.sh
 
-minkowski-cuda: ## MinkowskiEngine for CUDA, without a GPU or a toolkit too (NVIDIA's compiler comes as Python packages): MINUTES
+minkowski-cuda: ## MinkowskiEngine for CUDA, without a GPU or a toolkit too (NVIDIA's compiler comes as Python packages): half an hour
 	@MINKOWSKI=again CUDA_PACKAGES=yes TORCH_CUDA_ARCH_LIST="$${TORCH_CUDA_ARCH_LIST:-8.0;9.0+PTX}" envs/setup.sh
 	@$(PY) envs/minkowski/selftest.py | grep "built for CUDA" || { echo "error: MinkowskiEngine was not built for CUDA; the lines above say why"; exit 1; }
 

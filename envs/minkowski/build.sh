@@ -132,7 +132,7 @@ build() {
 built=
 if prepare_cuda; then
   jobs=${MAX_JOBS:-$(jobs_of 3145728)}
-  say "compiling for CUDA $toolkit ($architectures), $jobs units at a time, about MINUTES minutes on 2 cores (log: $log)"
+  say "compiling for CUDA $toolkit ($architectures), $jobs units at a time, about half an hour on 2 cores (log: $log)"
   (
     export CUDA_HOME TORCH_CUDA_ARCH_LIST=$architectures MAX_JOBS=$jobs CFLAGS="$flags $extra"
     export NVCC_PREPEND_FLAGS="-include $here/cuda_compat.cuh -I$work/include $extra"

@@ -16,7 +16,7 @@ from ignet.config.training_2d import SegformerConfig
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.files.atomic import write_json, write_png
-from ignet.models.segformer import build_segmenter, save_segmenter
+from ignet.models.teachers.segformer import build_segmenter, save_segmenter
 from ignet.train.run import write_curves
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"

@@ -24,7 +24,7 @@ from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
 from ignet.models.backbones.registry import collate_for
-from ignet.models.segformer import load_segmenter
+from ignet.models.teachers.segformer import load_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE

@@ -23,8 +23,8 @@ from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DC
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for
-from ignet.models.segformer import build_segmenter
 from ignet.models.segmentor3d import build_network
+from ignet.models.teachers.segformer import build_segmenter
 from ignet.workflow.costs import GPUS, UTILISATION, Rate, cost, merge_rates, read_rates, write_rates
 from ignet.workflow.dag import Plan as Jobs
 from ignet.workflow.experiment import load_experiment

@@ -20,7 +20,8 @@ from ignet.config.training_2d import (
 from ignet.data.images.dataset import random_factor
 from ignet.devices import autocast
 from ignet.losses.feature_distance import THINGS, feature_distance, thing_cells
-from ignet.models.segformer import FrozenTeacher, build_segmenter, content_hash
+from ignet.models.teachers.base import FrozenTeacher, content_hash
+from ignet.models.teachers.segformer import build_segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.imagenet_distance import FeatureDistance
 from ignet.train.masking import mask_patches

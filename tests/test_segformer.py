@@ -13,7 +13,8 @@ from transformers import SegformerForSemanticSegmentation
 from ignet.config.training_2d import OptimizerConfig2D, SegformerConfig
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_weights
-from ignet.models.segformer import FrozenTeacher, build_segmenter, load_segmenter, sample_features, save_segmenter
+from ignet.models.teachers.base import FrozenTeacher, sample_features
+from ignet.models.teachers.segformer import build_segmenter, load_segmenter, save_segmenter
 from ignet.train.trainer import parameter_groups
 
 TINY = SegformerConfig(hidden_sizes=(4, 6, 10, 16), depths=(1, 1, 1, 1), decoder_channels=12)
@@ -68,7 +69,7 @@ def test_sampling_a_ramp_is_exact():
     v, u = torch.meshgrid(4 * torch.arange(rows) + 1.5, 4 * torch.arange(columns) + 1.5, indexing="ij")
     ramp = torch.stack([u, v, 3 * u - 2 * v])
     pixel = torch.tensor([[1.5, 1.5], [2.0, 3.25], [29.5, 17.5], [11.125, 7.0]])
-    sampled = sample_features(ramp, pixel)
+    sampled = sample_features(ramp, pixel, 4, 1.5)
     torch.testing.assert_close(
         sampled, torch.stack([pixel[:, 0], pixel[:, 1], 3 * pixel[:, 0] - 2 * pixel[:, 1]], dim=1)
     )
@@ -77,7 +78,7 @@ def test_sampling_a_ramp_is_exact():
 def test_sampling_beyond_the_outermost_centres_holds_the_border():
     feature = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])  # an image of 8 x 8 pixels
     pixel = torch.tensor([[-0.5, -0.5], [0.0, 0.0], [7.5, 0.0], [7.5, 7.5], [3.5, 3.5]])
-    torch.testing.assert_close(sample_features(feature, pixel)[:, 0], torch.tensor([1.0, 1.0, 2.0, 4.0, 2.5]))
+    torch.testing.assert_close(sample_features(feature, pixel, 4, 1.5)[:, 0], torch.tensor([1.0, 1.0, 2.0, 4.0, 2.5]))
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (37, 50)])
@@ -85,7 +86,7 @@ def test_the_classifier_on_sampled_features_gives_the_logits_of_the_pixel(model,
     with torch.no_grad():
         logits, features, _ = model(torch.rand(1, 3, height, width))
         v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        sampled = sample_features(features[0], torch.stack([u, v], dim=-1).reshape(-1, 2).float())
+        sampled = sample_features(features[0], torch.stack([u, v], dim=-1).reshape(-1, 2).float(), 4, 1.5)
         found = sampled @ model.classifier.weight[:, :, 0, 0].T + model.classifier.bias
     torch.testing.assert_close(found.T.reshape(19, height, width), logits[0], rtol=1e-4, atol=1e-5)
 
@@ -156,7 +157,7 @@ def test_hidden_sizes_must_fit_the_heads():
 def test_the_frozen_teacher_cannot_be_unfrozen(model):
     teacher = FrozenTeacher(model)
     image, before = torch.rand(2, 3, 32, 32), copy.deepcopy(teacher.state_dict())
-    assert before.keys() == {f"segmenter.{key}" for key in model.state_dict()}
+    assert before.keys() == {f"network.{key}" for key in model.state_dict()}
     with torch.no_grad():
         torch.testing.assert_close(teacher(image).logits, model(image).logits)
     teacher.train(True).requires_grad_(True)

@@ -18,7 +18,7 @@ from ignet.data.features.pca import read_pca
 from ignet.data.features.store import FeatureStore
 from ignet.data.formats import kitti
 from ignet.files.atomic import read_weights
-from ignet.models.segformer import build_segmenter, load_segmenter, save_segmenter
+from ignet.models.teachers.segformer import build_segmenter, load_segmenter, save_segmenter
 
 SHAPE = SegformerConfig(hidden_sizes=(8, 8, 10, 16), decoder_channels=28)
 SETTINGS = {"channels": 22, "pca_frames": 3, "dtype": "float32"}

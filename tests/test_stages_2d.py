@@ -19,7 +19,8 @@ from ignet.data.features.store import FeatureStore
 from ignet.data.formats import kitti
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.projection.correspondence import Correspondence
-from ignet.models.segformer import load_segmenter, sample_features
+from ignet.models.teachers.base import sample_features
+from ignet.models.teachers.segformer import load_segmenter
 from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_PREEMPTED, TrainingRun
 from ignet.train.schedule import linear_decay
@@ -281,7 +282,9 @@ def test_the_store_holds_the_frozen_networks_features(work, dtype):
         / 255
     )
     with torch.no_grad():
-        expected = sample_features(load_segmenter(network)(image).features[0], torch.from_numpy(points.pixel)).numpy()
+        expected = sample_features(
+            load_segmenter(network)(image).features[0], torch.from_numpy(points.pixel), 4, 1.5
+        ).numpy()
     np.testing.assert_array_equal(index, points.index)
     largest = expected.max(axis=0)
     np.testing.assert_allclose(feature, expected, atol=largest.max() / 127 if dtype == "int8" else 1e-5)

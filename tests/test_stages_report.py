@@ -17,7 +17,7 @@ from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.tensor import read_tensor, write_tensor
-from ignet.models.segformer import build_segmenter, save_segmenter
+from ignet.models.teachers.segformer import build_segmenter, save_segmenter
 from ignet.stage.identity import import_closure
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ignet.config.optimizer import OptimizerConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.models.segformer import build_segmenter
+from ignet.models.teachers.segformer import build_segmenter
 from ignet.train.adaptation import AdaptationObjective
 from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema

@@ -17,7 +17,7 @@ from test_stages_2d import NETWORK, SCRIPTS, run_script
 
 from ignet.config.training_2d import Adapt2DConfig, SegformerConfig
 from ignet.files.atomic import file_hash
-from ignet.models.segformer import Segmenter, build_segmenter, save_segmenter
+from ignet.models.teachers.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.train.class_weights import domain_weights
 
 SHAPE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}

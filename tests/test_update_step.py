@@ -20,8 +20,8 @@ from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
-from ignet.models.segformer import build_segmenter, load_segmenter
 from ignet.models.segmentor3d import build_network, load_network
+from ignet.models.teachers.segformer import build_segmenter, load_segmenter
 
 # --- the 2D trainings ---------------------------------------------------------
 

@@ -14,7 +14,7 @@ from ignet.devices import autocast
 from ignet.errors import IgnetError
 from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring, mean_iou_official
 from ignet.files.atomic import atomic, write_png
-from ignet.models.segformer import image_batch
+from ignet.models.teachers.base import image_batch
 
 CLASSES = len(CITYSCAPES.classes)
 
@@ -23,10 +23,15 @@ CLASSES = len(CITYSCAPES.classes)
 def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
     """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB.
 
-    ``model`` gives ``Segmentation``.
+    ``model`` gives an `ignet.models.teachers.base.ImageOutput`.
+
+    Raises:
+        IgnetError: the network names no classes.
     """
     with autocast(device):
         logits = model(image_batch(image, device)).logits
+    if logits is None:
+        raise IgnetError("2D evaluation: found a network without classes, expected one with Cityscapes'; take another")
     return logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 

@@ -12,14 +12,15 @@ from ignet.data.formats.kitti import image_path, read_image
 from ignet.data.images.target import check_size
 from ignet.data.projection.correspondence import Correspondence
 from ignet.devices import autocast
-from ignet.models.segformer import FrozenTeacher, image_batch, load_segmenter, sample_features
+from ignet.models.teachers.base import image_batch
+from ignet.models.teachers.registry import load_teacher
 
 
 class PointFeatures:
     """The features of one 2D network.
 
     Args:
-        network: weights of pretrain_2d or adapt_2d.
+        network: weights of a 2D network of any kind in `ignet.models.teachers.registry`.
         dataset: folder of the target dataset.
         device: computes.
 
@@ -29,7 +30,7 @@ class PointFeatures:
 
     def __init__(self, network: Path, dataset: Path, device: torch.device) -> None:
         self.dataset, self.device = Path(dataset), device
-        self._teacher = FrozenTeacher(load_segmenter(network)).to(device)
+        self._teacher = load_teacher(network).to(device)
 
     @property
     def channels(self) -> int:
@@ -37,11 +38,11 @@ class PointFeatures:
         return self._teacher.channels
 
     @property
-    def classifier(self) -> Classifier:
-        """The network's own last layer."""
-        return Classifier(*self._teacher.classifier())
+    def classifier(self) -> Classifier | None:
+        """The network's own last layer, from features to logits; None where it has none."""
+        return self._teacher.classifier()
 
-    def of(
+    def extract(
         self, sequence: str, correspondence: Correspondence, frames: Iterable[str]
     ) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
         """Name, point numbers int32 (n,) and features float32 (n, D) of each frame.
@@ -54,6 +55,6 @@ class PointFeatures:
             image = read_image(path)
             check_size(image, points, path)
             with autocast(self.device):
-                found = self._teacher(image_batch(image, self.device)).features[0]
+                features = self._teacher(image_batch(image, self.device)).features[0]
             pixel = torch.from_numpy(points.pixel).to(self.device)
-            yield frame, points.index, sample_features(found.float(), pixel).cpu().numpy()
+            yield frame, points.index, self._teacher.sample(features.float(), pixel).cpu().numpy()

@@ -10,7 +10,7 @@ from ignet.data.images.dataset import MASK_STREAM, MIX_STREAM, strong_augmentati
 from ignet.data.label_sets.label_set import IGNORE
 from ignet.devices import autocast, step_generator
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
-from ignet.models.segformer import Segmenter
+from ignet.models.teachers.segformer import Segmenter
 from ignet.train.class_weights import weight_each
 from ignet.train.classmix import classmix, overwrite_with_scribbles, pseudo_label
 from ignet.train.distributed import Ranks

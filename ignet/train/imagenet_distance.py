@@ -5,7 +5,8 @@ from torch import Tensor
 from ignet.config.training_2d import FeatureDistanceConfig, SegformerConfig
 from ignet.errors import IgnetError
 from ignet.losses.feature_distance import feature_distance, thing_cells
-from ignet.models.segformer import ENCODER_STRIDE, FrozenTeacher, Segmenter, build_segmenter, content_hash
+from ignet.models.teachers.base import FrozenTeacher, content_hash
+from ignet.models.teachers.segformer import ENCODER_STRIDE, Segmenter, build_segmenter
 from ignet.train.distributed import Ranks
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ignet.models.segformer import IMAGENET_MEAN
+from ignet.models.teachers.segformer import IMAGENET_MEAN
 
 
 def mask_patches(images: Tensor, ratio: float, block: int, rng: np.random.Generator) -> Tensor:

@@ -6,7 +6,7 @@ from ignet.config.training_2d import Pretrain2DConfig
 from ignet.data.label_sets.label_set import IGNORE
 from ignet.devices import autocast
 from ignet.losses.weighted_cross_entropy import weighted_cross_entropy
-from ignet.models.segformer import Segmenter
+from ignet.models.teachers.segformer import Segmenter
 from ignet.train.distributed import Ranks
 from ignet.train.imagenet_distance import FeatureDistance
 from ignet.train.trainer import Objective

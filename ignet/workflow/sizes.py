@@ -115,7 +115,7 @@ def _minkunet_work(
 def _segformer(config: SegformerConfig) -> "nn.Module":
     import torch
 
-    from ignet.models.segformer import build_segmenter
+    from ignet.models.teachers.segformer import build_segmenter
 
     with torch.device("meta"):
         return build_segmenter(config.model_copy(update={"weights": "random"})).eval()

@@ -21,7 +21,7 @@ from ignet.data.label_sets.label_set import ARGUMENT, CITYSCAPES
 from ignet.devices import seed_everything
 from ignet.files.names import Sequences
 from ignet.log import log
-from ignet.models.segformer import load_segmenter, save_segmenter, untrained_like
+from ignet.models.teachers.segformer import load_segmenter, save_segmenter, untrained_like
 from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.stage.script import Stage, command
 from ignet.train.adaptation import AdaptationObjective

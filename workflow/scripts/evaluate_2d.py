@@ -18,7 +18,7 @@ from ignet.evaluate.segmentation2d import CLASSES, draw_prediction, predict_imag
 from ignet.files.atomic import write_json
 from ignet.files.names import Sequences
 from ignet.log import log, progress
-from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.models.teachers.registry import load_teacher
 from ignet.stage.script import Stage, command
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     args, settings = stage.start()
 
     args.figures.mkdir(parents=True, exist_ok=True)
-    model = FrozenTeacher(load_segmenter(args.network)).to(args.device)
+    model = load_teacher(args.network).to(args.device)
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")

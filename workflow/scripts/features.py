@@ -48,7 +48,7 @@ def main() -> None:
         )
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
-        for frame, index, feature in network.of(args.sequence, correspondence, progress(frames, what)):
+        for frame, index, feature in network.extract(args.sequence, correspondence, progress(frames, what)):
             yield frame, index, pca.reduce(feature) if pca else feature
 
     scale = None
@@ -59,7 +59,8 @@ def main() -> None:
         ]
         scale = int8_scale([feature for _, _, feature in features(chosen, "frame for the scales")])
 
-    attributes = {"network": name, "settings": settings.canonical(), "classes": ",".join(CITYSCAPES.classes)}
+    attributes = {"network": name, "settings": settings.canonical()}
+    attributes |= {"classes": ",".join(CITYSCAPES.classes)} if network.classifier else {}
     channels = settings.channels or network.channels
     with FeatureWriter(args.out, channels, settings.dtype, scale, attributes, network.classifier, pca) as writer:
         for frame, index, feature in features(correspondence.frames, "frame"):

@@ -42,7 +42,7 @@ def main() -> None:
 
     moments = Moments(network.channels)
     for sequence, frame in progress([frames[i] for i in chosen], "frame for the PCA"):
-        for _, _, feature in network.of(sequence, files[sequence], [frame]):
+        for _, _, feature in network.extract(sequence, files[sequence], [frame]):
             moments.add(feature)
     if not moments.count:
         raise IgnetError(

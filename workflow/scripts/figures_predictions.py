@@ -15,7 +15,7 @@ from ignet.evaluate.predictions import read_predictions
 from ignet.evaluate.segmentation2d import predict_image
 from ignet.files.names import Sequences
 from ignet.log import log, progress
-from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.models.teachers.registry import load_teacher
 from ignet.report.arguments import name_and_path
 from ignet.report.figures import save_figure
 from ignet.report.scan_figures import before_after, from_above, in_image
@@ -42,9 +42,7 @@ def main() -> None:
     args, settings = stage.start()
 
     label_set, predictions = args.label_set, dict(map(name_and_path, args.predictions))
-    networks = {
-        name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in map(name_and_path, args.networks_2d)
-    }
+    networks = {name: load_teacher(path).to(args.device) for name, path in map(name_and_path, args.networks_2d)}
     chosen = []
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")

@@ -15,7 +15,8 @@ from ignet.devices import seed_everything
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, predict_image, summary
 from ignet.log import log, progress
-from ignet.models.segformer import Segmenter, build_segmenter, content_hash, save_segmenter
+from ignet.models.teachers.base import content_hash
+from ignet.models.teachers.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.stage.fingerprint import tree_fingerprint
 from ignet.stage.script import Stage, command
 from ignet.train.distributed import Ranks, join

@@ -10,7 +10,7 @@ from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 from ignet.log import log
-from ignet.models.segformer import FrozenTeacher, load_segmenter
+from ignet.models.teachers.registry import load_teacher
 from ignet.report.arguments import name_and_path
 from ignet.report.html.assets import assets_hash
 from ignet.report.html.background import costs, data, settings
@@ -86,7 +86,7 @@ def main() -> None:
     networks = dict(map(name_and_path, args.networks_2d))
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
     predictions = {run: results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
-    models = {name: FrozenTeacher(load_segmenter(path)).to(args.device) for name, path in networks.items()}
+    models = {name: load_teacher(path).to(args.device) for name, path in networks.items()}
     sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.label_set, args.features_of)
     frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
     colors = feature_colors(frames)

@@ -19,7 +19,7 @@ from ignet.data.projection.correspondence import Correspondence, FrameCorrespond
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
 from ignet.log import progress
-from ignet.models.segformer import FrozenTeacher, image_batch, sample_features
+from ignet.models.teachers.base import FrozenTeacher, image_batch
 from ignet.report.html.components import FeatureColors
 from ignet.report.html.pack import class_png, jpeg, packed, quantised
 
@@ -190,11 +190,12 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
 @torch.no_grad()
 def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bool, device: torch.device) -> None:
     output = model(image_batch(frame.image, device))
-    frame.segmented[network] = output.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    if output.logits is not None:
+        frame.segmented[network] = output.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     if keep_features:
         features = output.features[0].float()
         frame.features = features.permute(1, 2, 0).to(torch.float16).cpu().numpy()
-        frame.point_features = sample_features(features, torch.from_numpy(frame.visible.pixel).to(device)).cpu().numpy()
+        frame.point_features = model.sample(features, torch.from_numpy(frame.visible.pixel).to(device)).cpu().numpy()
 
 
 def _shares_wrong(frame: Frame) -> dict[str, float]:

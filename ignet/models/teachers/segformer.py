@@ -1,16 +1,13 @@
-"""SegFormer as a segmenter that also gives its features, its weights on disk, and a frozen form of it.
+"""SegFormer as a segmenter that also gives its features, and its weights on disk.
 
 Architecture: Xie et al., "SegFormer", NeurIPS 2021, by the library transformers. The features are what the decoder's
 classifier sees: the fused maps of the four stages after batch norm and ReLU, at a quarter of the image's size.
 """
 
-import copy
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,8 +18,9 @@ from transformers.utils import logging as transformers_logging
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.errors import IgnetError
-from ignet.files.atomic import read_weights, write_weights
+from ignet.files.atomic import write_weights
 from ignet.log import log
+from ignet.models.teachers.base import ImageNetwork, no_network, read_network
 
 STRIDE = 4
 """Image pixels along one side of a feature cell."""
@@ -49,9 +47,10 @@ class Segmentation(NamedTuple):
     deep: Tensor
 
 
-class Segmenter(nn.Module):
+class Segmenter(ImageNetwork):
     """SegFormer with the 19 Cityscapes classes; takes images of any size, RGB 0..1."""
 
+    stride = STRIDE
     mean: Tensor
     std: Tensor
 
@@ -68,9 +67,13 @@ class Segmenter(nn.Module):
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @property
-    def channels(self) -> int:
+    def channels(self) -> int:  # type: ignore[override]
         """D, the channels of the features."""
         return int(self.shape.decoder_hidden_size)
+
+    def linear_classifier(self) -> nn.Conv2d:
+        """The decoder's last layer."""
+        return self.classifier
 
     def forward(self, images: Tensor) -> Segmentation:
         """Segment images.
@@ -91,67 +94,6 @@ class Segmenter(nn.Module):
             self.classifier(self.dropout(features)), scale_factor=STRIDE, mode="bilinear", align_corners=False
         )
         return Segmentation(logits[..., :height, :width], features, stages[-1])
-
-
-class FrozenTeacher(nn.Module):
-    """A copy of a segmenter that cannot be trained: always in evaluation mode, with buffers for parameters.
-
-    Neither ``train``, ``requires_grad_`` nor an optimiser reaches it, even as a part of another module.
-    """
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        super().__init__()
-        self.segmenter = copy.deepcopy(segmenter)
-        for part in self.segmenter.modules():
-            for name, weight in list(part.named_parameters(recurse=False)):
-                delattr(part, name)
-                part.register_buffer(name, weight.detach())
-        super().train(False)
-
-    @property
-    def channels(self) -> int:
-        """D, the channels of the features."""
-        return self.segmenter.channels
-
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> Segmentation:
-        """As :meth:`Segmenter.forward`, without gradients."""
-        return self.segmenter(images)
-
-    def classifier(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight float32 (C, D) and bias float32 (C,) of the 1 x 1 convolution from features to logits."""
-        layer = self.segmenter.classifier
-        assert layer.bias is not None
-        return layer.weight.flatten(1).float().cpu().numpy(), layer.bias.float().cpu().numpy()
-
-    def train(self, mode: bool = True) -> "FrozenTeacher":
-        """Has no effect."""
-        return self
-
-
-def image_batch(image: np.ndarray, device: torch.device) -> Tensor:
-    """What a segmenter takes: float32 (1, 3, H, W), 0..1, on ``device``, of an image uint8 (H, W, 3) RGB."""
-    return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
-
-
-def sample_features(features: Tensor, pixel: Tensor) -> Tensor:
-    """Bilinear values of one image's features at sub-pixel positions.
-
-    Args:
-        features: float (D, h, w), as in :class:`Segmentation`.
-        pixel: float (n, 2), columns u and rows v; the centre of the top-left pixel is (0, 0).
-
-    Returns:
-        float (n, D). Pixel u lies at cell (u + 0.5) / 4 - 0.5, the alignment by which the logits are enlarged
-        (``align_corners=False``), so that the classifier on the sampled features gives the logits of that pixel. Beyond
-        the outermost centres the border's value holds.
-    """
-    rows, columns = features.shape[-2:]
-    size = torch.tensor([columns * STRIDE, rows * STRIDE], dtype=pixel.dtype, device=pixel.device)
-    # grid_sample's -1 and 1 are the outer edges of the map, which are the image's edges at pixels -0.5 and 4w - 0.5
-    grid = (2 * (pixel + 0.5) / size - 1).view(1, 1, -1, 2).to(features.dtype)
-    sampled = functional.grid_sample(features[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return sampled[0, :, 0].T
 
 
 def build_segmenter(config: SegformerConfig) -> Segmenter:
@@ -208,25 +150,24 @@ def load_segmenter(path: Path | str) -> Segmenter:
     Raises:
         IgnetError: the file is missing, is not safetensors, or is no segmenter.
     """
-    tensors, metadata = read_weights(path)
+    tensors, shape = read_network(path)
     try:
-        model = Segmenter(SegformerForSemanticSegmentation(Shape.from_dict(json.loads(metadata["network"]))))
-        model.load_state_dict(tensors)
+        return restore(tensors, shape)
     except (KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise IgnetError(
-            f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d"
-        ) from None
+        raise no_network(path, error) from None
+
+
+def restore(tensors: dict[str, Tensor], shape: dict[str, Any]) -> Segmenter:
+    """The segmenter of a file's tensors and shape, on the CPU, in evaluation mode.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: they are no SegFormer's, or do not fit each other.
+    """
+    if shape["model_type"] != Shape.model_type:
+        raise ValueError(f"found the kind {shape['model_type']!r}, expected {Shape.model_type!r}")
+    model = Segmenter(SegformerForSemanticSegmentation(Shape.from_dict(shape)))
+    model.load_state_dict(tensors)
     return model.eval()
-
-
-def content_hash(network: nn.Module) -> str:
-    """SHA-256 of all tensors of a network, their names, types and shapes, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def untrained_like(model: Segmenter) -> Segmenter:

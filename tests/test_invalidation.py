@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from invalidation_cases import CODE, FILES, OPTIONS, SETTINGS
-from tiny_state import ROOT, finish, names, plan, plans
+from snakemake_command import snakemake_command
+from tiny_state import CONFIG, ROOT, finish, names, plan, plans
 
 KINDS = ("velodyne/{}.bin", "labels/{}.label", "scribbles/{}.label", "image_2/{}.png")
 
@@ -108,3 +110,17 @@ def test_software_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
     assert len(records) > 50
     (state_plan,) = plans(tmp_path, {"software": (state, ())}).values()
     assert names(state_plan) == set()
+
+
+def test_the_evaluation_on_test_sequences_reads_these_alone(tiny_finished: Path) -> None:
+    change = ("--config", "dataset={test_sequences: ['09']}")
+    command = snakemake_command(tiny_finished, "--configfile", CONFIG, "--dry-run", "--printshellcmds", *change)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    commands = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Shell command: ")]
+    evaluated = [line for line in commands if "/evaluate.py" in line]
+    assert len(evaluated) == 5
+    assert all(" --sequences 09 " in line and "/evaluate_test/" in line for line in evaluated)
+    [compared] = [line for line in commands if "/compare.py" in line]
+    validation, test = compared.split(" --test-confusions ")
+    assert "evaluate_test" not in validation
+    assert test.count("=results/tiny/evaluate_test/") == 5

@@ -103,6 +103,16 @@ def test_jobs_are_those_of_snakemake(tmp_path: Path, planned: dict[str, Jobs]) -
     assert by_rule(planned["fewer"]) == {**by_rule(planned["tiny"]), "features_pca": 2}
 
 
+def test_an_evaluation_counts_the_scans_of_its_sequences() -> None:
+    dataset = {"val_sequences": ["08"], "test_sequences": ["09", "10"]}
+    values = {"results": "r", "runs": {"a": {}}, "dataset": dataset, "world": {"frames": 3}}
+    experiment = load_experiment(values, "experiment.yaml")
+    workload = Workload(experiment, data_facts(experiment))
+    jobs = [Scheduled(rule, {}, True, [], "", "", []) for rule in ("evaluate", "evaluate_test")]
+    works = [work for job in jobs for work in workload.units(job)]
+    assert [(work.stage, work.units) for work in works] == [("evaluate", 3), ("evaluate", 6)]
+
+
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SemanticKITTI with ScribbleKITTI's labels, and GTA-V, at their full number of files, all empty: 179,389."""

@@ -1,5 +1,6 @@
 """Label sets: the shipped ones, one of one's own, and every mistake that a file can hold."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,10 @@ def test_mistakes_in_a_label_set(tmp_path: Path) -> None:
         load_label_set("gardens")
     with pytest.raises(IgnetError, match="own: found a label set that is no JSON"):
         parse_label_set("{", "own")
+
+
+def test_the_embedded_world_alone_names_a_label_set_of_points() -> None:
+    root = Path(__file__).parents[1]
+    modules = [path for folder in ("ignet", "workflow") for path in (root / folder).rglob("*.py")]
+    found = {path.parent.name for path in modules if re.search(r"\bSEMANTICKITTI\b", path.read_text(encoding="utf-8"))}
+    assert found == {"label_sets", "world"}

@@ -12,7 +12,7 @@ from torch import nn
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, colorize
 from ignet.devices import autocast
 from ignet.errors import IgnetError
-from ignet.evaluate.confusion import accuracy, iou, mean_iou_occurring, mean_iou_official
+from ignet.evaluate.confusion import summary as point_metrics
 from ignet.files.atomic import atomic, write_png
 from ignet.models.teachers.base import image_batch
 
@@ -50,16 +50,9 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
         raise IgnetError(
             "2D evaluation: found no labelled pixel with a Cityscapes class, expected some; check labels and sequences"
         )
-    each = iou(confusion)
-    return {
-        "miou": float(mean_iou_official(confusion)),
-        "miou_occurring": float(mean_iou_occurring(confusion)),
-        "accuracy": float(accuracy(confusion)),
-        "iou": {
-            name: None if np.isnan(value) else float(value)
-            for name, value in zip(CITYSCAPES.classes, each, strict=True)
-        },
-        "count": {name: int(count) for name, count in zip(CITYSCAPES.classes, confusion.sum(axis=1), strict=True)},
+    values = point_metrics(confusion, CITYSCAPES.classes)
+    return {name: values[name] for name in ("miou", "miou_occurring", "accuracy", "iou")} | {
+        "count": values["points_of_class"]
     }
 
 

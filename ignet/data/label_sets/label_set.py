@@ -242,7 +242,7 @@ CITYSCAPES = load_label_set(_FOLDER / "cityscapes.yaml")
 """The label set of the 2D networks."""
 
 SEMANTICKITTI = load_label_set(_FOLDER / "semantickitti.yaml")
-"""The default label set, which is also the embedded world's."""
+"""The label set of the embedded world, which draws these classes; all others are handed theirs."""
 
 ARGUMENT: dict[str, Any] = {
     "type": load_label_set,

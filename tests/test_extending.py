@@ -29,7 +29,7 @@ def change(text: str, diff: str) -> str:
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with both examples in it."""
+    """The project with all examples in it."""
     copy = tmp_path_factory.mktemp("extended")
     for folder in ("ignet", "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -45,8 +45,17 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["entropy", "flat"])
-def test_the_examples_pass_their_own_tests(extended: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "also"),
+    [
+        ("entropy", "objective"),
+        ("flat", "objective"),
+        ("lasermix", "mixing"),
+        ("convnet", "teachers"),
+        ("archives", "import"),
+    ],
+)
+def test_the_examples_pass_their_own_tests(extended: Path, name: str, also: str) -> None:
     command = [
         sys.executable,
         "-m",
@@ -55,7 +64,7 @@ def test_the_examples_pass_their_own_tests(extended: Path, name: str) -> None:
         "-p",
         "no:cacheprovider",
         f"tests/test_{name}.py",
-        "tests/test_objective.py",
+        f"tests/test_{also}.py",
     ]
     environment = {**os.environ, "PYTHONPATH": str(extended), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -199,7 +199,7 @@ class MixingConfig(Section):
 
     @model_validator(mode="after")
     def _shares(self) -> "MixingConfig":
-        shares = {name: getattr(self, name).probability for name in type(self).model_fields}
+        shares = {name: share for name in type(self).model_fields if (share := getattr(self, name).probability)}
         if (total := sum(shares.values())) > 1 + 1e-9:
             text = ", ".join(f"{name} {share:g}" for name, share in shares.items())
             raise ValueError(f"the probabilities sum to {total:g} ({text}), expected at most 1; lower one")

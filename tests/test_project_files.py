@@ -187,11 +187,14 @@ def test_every_target_has_a_help_line() -> None:
 
 def test_links_and_files_in_documents_exist() -> None:
     examples = {"ignet/train/terms/entropy.py", "ignet/models/backbones/flat.py", "ignet/data/importers/my_sensor.py"}
-    examples |= {"tests/test_entropy.py", "tests/test_flat.py"}
+    examples |= {"ignet/data/lidar/mixing/lasermix.py", "ignet/models/teachers/convnet.py"}
+    examples |= {"ignet/data/importers/archives.py"}
+    examples |= {f"tests/test_{name}.py" for name in ("entropy", "flat", "lasermix", "convnet", "archives")}
     missing = []
     for path in READMES:
         text = path.read_text()
-        links = [path.parent / link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        links = [path.parent / link for link in re.findall(r"\]\(([^)#]+)", prose) if "://" not in link]
         named = set(re.findall(r"(?<![\w./])(?:config|envs|workflow|docs|ignet|tests|benchmarks)/[\w/-]+\.\w+", text))
         targets = [*links, *(ROOT / name for name in named - examples)]
         missing += [f"{relative(path)}: {target}" for target in targets if not target.exists()]

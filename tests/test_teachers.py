@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import predict_image
 from ignet.files.atomic import write_png, write_weights
 from ignet.models.point_features import PointFeatures
-from ignet.models.teachers.base import FrozenTeacher, ImageNetwork, read_network, sample_features
+from ignet.models.teachers.base import FrozenTeacher, ImageNetwork, content_hash, read_network, sample_features
 from ignet.models.teachers.registry import TEACHERS, load_teacher
 from ignet.models.teachers.segformer import Segmenter, build_segmenter, load_segmenter, save_segmenter
 
@@ -149,6 +150,22 @@ def test_a_file_of_no_known_kind_is_one_line(tmp_path: Path, metadata: dict[str,
     write_weights(path, {"weight": torch.zeros(2)}, metadata)
     with pytest.raises(IgnetError, match=rf"other\.safetensors: .*{words}"):
         load_teacher(path)
+
+
+def test_the_content_of_a_network_is_its_tensors_by_name() -> None:
+    def network(**tensors: Tensor) -> nn.Module:
+        module = nn.Module()
+        for name, value in tensors.items():
+            module.register_buffer(name, value)
+        return module
+
+    a, b = torch.tensor([[1.0, 2.0]]), torch.tensor([3], dtype=torch.int64)
+    expected = hashlib.sha256(
+        b"a torch.float32 (1, 2)\n" + a.numpy().tobytes() + b"b torch.int64 (1,)\n" + b.numpy().tobytes()
+    ).hexdigest()
+    assert content_hash(network(b=b, a=a)) == content_hash(network(a=a, b=b)) == expected
+    others = [network(a=a + 1, b=b), network(a=a.T, b=b), network(c=a, b=b), network(a=a.double(), b=b)]
+    assert len({expected, *map(content_hash, others)}) == 5
 
 
 def test_a_training_takes_no_network_of_another_kind(blocks: Path) -> None:

@@ -48,7 +48,7 @@ case "$*" in
     compiles() { g++ "$@" -E -x c++ - > /dev/null || echo "a header is missing" >> "$NOTES"; }
     echo '#include <cblas.h>' | compiles $(printf '%s\\n' "$@" | grep -- '^-I')
     printf '#include <%s.h>\\n' cblas thrust cudnn | compiles $CFLAGS
-    [ -z "$NVCC_ERROR" ] || { echo "  $NVCC_ERROR" >&2; exit 1; } ;;
+    [ -z "$NVCC_ERROR" ] || { printf '  %s\\n' 'error: subprocess-exited-with-error' "$NVCC_ERROR" >&2; exit 1; } ;;
 esac
 """
 

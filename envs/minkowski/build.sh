@@ -139,7 +139,8 @@ if prepare_cuda; then
     build --force_cuda
   ) && built=yes
   if [ -z "$built" ]; then
-    reason=$(grep -m 1 -E 'error:|Error: |fatal +:|cannot find -l' "$log" | sed 's/^ *//' | cut -c 1-200 || true)
+    # pip's own line about its subprocess comes first, and says nothing
+    reason=$(grep -E 'error:|Error: |fatal +:|cannot find -l' "$log" | grep -v -m 1 'error: subprocess-exited' | sed 's/^ *//' | cut -c 1-200 || true)
     say "for the CPU only: the CUDA build failed: ${reason:-no error in its output} (see $log)"
   fi
 fi

@@ -23,7 +23,7 @@ CLASSES = len(CITYSCAPES.classes)
 def predict_image(model: nn.Module, image: NDArray[np.uint8], device: torch.device) -> NDArray[np.uint8]:
     """Likeliest Cityscapes class of each pixel, uint8 (H, W), of an image uint8 (H, W, 3) RGB.
 
-    ``model`` gives an `ignet.models.teachers.base.ImageOutput`.
+    ``model`` gives what an `ignet.models.teachers.base.ImageNetwork` does.
 
     Raises:
         IgnetError: the network names no classes.

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +14,6 @@ from torch.nn import functional
 from ignet.data.features.pca import Classifier
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
-
-
-class ImageOutput(Protocol):
-    """What an image network gives for images (B, 3, H, W)."""
-
-    @property
-    def features(self) -> Tensor:
-        """float (B, D, h, w)."""
-
-    @property
-    def logits(self) -> Tensor | None:
-        """float (B, 19, H, W) of Cityscapes' classes; None: the network names none."""
 
 
 class ImageNetwork(nn.Module):
@@ -52,7 +40,12 @@ class ImageNetwork(nn.Module):
         return None
 
     def forward(self, images: Tensor) -> Any:
-        """An `ImageOutput`."""
+        """Features and logits of images.
+
+        Returns:
+            A named tuple that holds at least ``features``, float (B, D, h, w), and ``logits``, float (B, 19, H, W) of
+            Cityscapes' classes; None: the network names none.
+        """
         raise NotImplementedError
 
 
@@ -78,7 +71,7 @@ class FrozenTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Any:
-        """What the network gives, an `ImageOutput`, without gradients."""
+        """As :meth:`ImageNetwork.forward`, without gradients."""
         return self.network(images)
 
     def sample(self, features: Tensor, pixel: Tensor) -> Tensor:

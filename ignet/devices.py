@@ -10,21 +10,33 @@ import torch
 
 from ignet.errors import IgnetError
 
+GIVEN_BY = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
+"""Variables that say which GPUs a process was given."""
+
+CUDA_REMEDY = (
+    "compare with the driver's CUDA version in the first lines of nvidia-smi, update the driver or install a torch for "
+    "it (TORCH_INDEX_URL=... make setup), or set device to cpu"
+)
+
 
 def pick_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device; ``auto`` takes CUDA where there is one.
 
-    Of several processes that torchrun started, each takes the CUDA device of its number.
+    Of several processes that torchrun started, each takes the CUDA device of its number. A device with a number becomes
+    torch's current one: not every extension launches its kernels on the device of its tensors.
 
     Raises:
-        IgnetError: the name is no such device, CUDA was named and there is none, or fewer devices than processes or
-            than the number.
+        IgnetError: the name is no such device, CUDA was named and there is none, ``auto`` found none in a job that was
+            given a GPU, or there are fewer devices than processes or than the number.
     """
     if name == "auto":
+        given = None if torch.cuda.is_available() else given_gpus()
+        if given:
+            raise IgnetError(f"device auto: this job was given a GPU ({given}), but {cuda_fault()}; {CUDA_REMEDY}")
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = _device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise IgnetError(f"device {name}: no CUDA device is visible; use --device auto or cpu")
+        raise IgnetError(f"device {name}: no CUDA device is usable, for {cuda_fault()}; {CUDA_REMEDY}")
     if device.index is not None and device.index >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise IgnetError(
@@ -38,7 +50,28 @@ def pick_device(name: str) -> torch.device:
                 "each, and no number; lower execution.gpus, or set device to cuda"
             )
         device = torch.device("cuda", rank)
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
+
+
+def given_gpus() -> str | None:
+    """The variable by which a scheduler, or a person, gave this process GPUs, as ``NAME=value``; none without one."""
+    for name in GIVEN_BY:
+        value = os.environ.get(name, "").strip()
+        if value not in ("", "0" if name == "SLURM_GPUS_ON_NODE" else "-1", "NoDevFiles"):
+            return f"{name}={value}"
+    return None
+
+
+def cuda_fault() -> str:
+    """Why torch cannot use CUDA here, in torch's own words."""
+    try:
+        torch.cuda.init()
+        reason = "no CUDA device is visible"
+    except Exception as error:  # the build, the driver and the device have errors of their own
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return f"torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'}) says: {reason}"
 
 
 def _device(name: str) -> torch.device:
@@ -60,8 +93,13 @@ def autocast(
     bfloat16 needs no scaling of the loss: its range is float32's.
     """
     if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        precision = "bfloat16" if device.type == "cuda" and _has_bfloat16() else "float32"
     return nullcontext() if precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _has_bfloat16() -> bool:
+    """Whether the GPU computes in bfloat16; older ones only emulate it, more slowly than float32."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def seed_everything(seed: int) -> None:

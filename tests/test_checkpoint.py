@@ -169,7 +169,7 @@ def test_a_state_that_does_not_fit_is_passed_over_and_leaves_no_trace(
         "processes": [1],
         "history": [{"step": 0.0}],
         "rng": torch.get_rng_state(),
-        "cuda_rng": [],
+        "cuda_rng": None,
     }
     folder = tmp_path / "a"
     save_checkpoint(folder, {**common, "step": 1, "parts": {name: part.state_dict() for name, part in good.items()}})

@@ -405,3 +405,24 @@ def test_features_are_standardised_for_a_distance_alone(loss: str, weight: float
     assert standardizes(FULL.model_copy(update={"image_guidance": guidance})) == expected
     plain = guidance.model_copy(update={"standardize": False})
     assert not standardizes(FULL.model_copy(update={"image_guidance": plain}))
+
+
+@pytest.mark.parametrize("loss", ["probe_kl", "classifier_kl"])
+def test_what_teaches_by_classes_computes_in_float32(monkeypatch: pytest.MonkeyPatch, loss: str) -> None:
+    from ignet.losses import guidance as module
+
+    draw = torch.Generator().manual_seed(0)
+    features, labels = torch.rand(40, 5, generator=draw).numpy(), np.arange(40) % 19
+    classifier = Classifier(torch.rand(19, 5, generator=draw).numpy(), np.zeros(19, np.float32))
+    settings = FULL.model_copy(
+        update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss=loss), "precision": "bfloat16"}
+    )
+    objective = make_objective(settings, classifier=classifier, labelled_features=lambda scans: (features, labels))
+    seen = []
+    for name in ("class_guidance", "label_guidance"):
+        own = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, own=own: seen.append(torch.is_autocast_enabled("cpu")) or own(*a))
+    if loss == "probe_kl":
+        objective.kept["image"].layers.register_forward_hook(lambda *a: seen.append(a[2].dtype != torch.float32))
+    assert losses(objective, make_batch())["image"].isfinite()
+    assert seen and not any(seen)

@@ -339,5 +339,5 @@ def test_minkowski_without_cuda_is_refused_on_cuda(monkeypatch: pytest.MonkeyPat
         resolve_engine("minkowski", torch.device("cuda"))
     assert resolve_engine("auto", torch.device("cuda")) == "torch"
     monkeypatch.setattr(minkowski_engine.ME, "is_cuda_available", lambda: True)
-    assert resolve_engine("auto", torch.device("cuda")) == "minkowski"
-    assert resolve_engine("auto", CPU) == "torch"
+    assert resolve_engine("minkowski", torch.device("cuda")) == "minkowski"
+    assert resolve_engine("auto", torch.device("cuda")) == "torch"

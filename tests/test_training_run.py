@@ -14,6 +14,7 @@ from torch import nn
 from ignet.devices import step_generator
 from ignet.errors import IgnetError
 from ignet.train.checkpoint import NEWEST, PREVIOUS
+from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
@@ -234,3 +235,21 @@ def test_ema_by_hand() -> None:
     assert teacher.weight.item() == 5.0
     update_ema(teacher, student, 1000, 0.9)  # a = 0.9: 0.9 * 5 + 0.1 * 7
     assert teacher.weight.item() == pytest.approx(5.2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_cuda_generators_are_kept_only_where_the_training_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """To ask for the state of a GPU that is not used makes a context there, with hundreds of MB."""
+    asked, restored = [], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: asked.append(device) or torch.tensor([7]))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((int(state), device)))
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: pytest.fail("asked every GPU"))
+    ranks = Ranks(device=torch.device(device))
+    for steps in (1, 2):
+        with TrainingRun(tmp_path, "a", steps=steps, parts={}, ranks=ranks) as run:
+            list(run)
+    assert asked == ([] if device == "cpu" else [ranks.device] * 2)
+    assert restored == ([] if device == "cpu" else [(7, ranks.device)])

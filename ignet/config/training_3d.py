@@ -47,9 +47,7 @@ class BackboneSettings(Section):
     """What every 3D network has; ``name`` is its key in `ignet.models.backbones.registry`."""
 
     name: str
-    engine: Literal["auto", "torch", "minkowski"] = Field(
-        "auto", description="sparse engine; auto: minkowski on CUDA where it is installed, else torch"
-    )
+    engine: Literal["auto", "torch", "minkowski"] = Field("auto", description="sparse engine; auto: torch")
     local_context: LocalContextConfig | None = added(
         None, description="labels around each point as input, for a run that others take pseudo-labels of; null: off"
     )

@@ -158,8 +158,6 @@ def join(device: torch.device) -> Ranks:
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         return Ranks(device=device)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     launcher = os.getppid()
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)

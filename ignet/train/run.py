@@ -167,6 +167,7 @@ class TrainingRun:
         self._saved = self.step
         if not self.ranks.main:
             return
+        device = self.ranks.device
         state = {
             "identity": self.identity,
             "step": self.step,
@@ -174,7 +175,7 @@ class TrainingRun:
             "history": self.history,
             "processes": self.processes,
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
         save_checkpoint(self.folder, state)
 
@@ -213,9 +214,8 @@ class TrainingRun:
         same = before[-1] == self.ranks.size or self.step == self.steps
         self.processes = before if same else [*before, self.ranks.size]
         torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] and torch.cuda.is_available():
-            # another number of processes may have another number of devices
-            torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
+        if state["cuda_rng"] is not None and self.ranks.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.ranks.device)
         log.info("resumed after step %d of %d", self.step, self.steps)
 
     def _record(self, step: int) -> None:

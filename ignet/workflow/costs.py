@@ -144,14 +144,8 @@ def cost(work: Work, rates: Sequence[Rate], device: str, gpu: str = "A100", best
 
 
 def _of_engine(rates: Sequence[Rate], engine: str) -> Sequence[Rate]:
-    # 'auto' is minkowski on a GPU where it is installed, else torch; a named engine without a row takes the other's
-    wanted = (
-        engine
-        if engine not in ("", "auto")
-        else "minkowski"
-        if any(rate.device == "cuda" for rate in rates)
-        else "torch"
-    )
+    # a named engine without a row takes the other's
+    wanted = "torch" if engine in ("", "auto") else engine
     return [rate for rate in rates if rate.engine == wanted] or rates
 
 

@@ -17,14 +17,14 @@ Engine = str | Callable[[Tensor], Geometry]
 def resolve_engine(name: str, device: torch.device) -> str:
     """Turn ``auto``, ``torch`` or ``minkowski`` into the engine that will run on ``device``.
 
-    ``auto`` takes minkowski on CUDA where it is installed for CUDA, else torch. A named engine is taken or refused,
-    never replaced.
+    ``auto`` takes torch, on CUDA too: minkowski has not been measured there. A named engine is taken or refused, never
+    replaced.
 
     Raises:
         IgnetError: the name is unknown, or the named engine cannot run here.
     """
     if name == "auto":
-        return "minkowski" if device.type == "cuda" and minkowski_fault(device) is None else "torch"
+        return "torch"
     if name not in ENGINES:
         raise IgnetError(f"sparse engine: found '{name}', expected auto, {' or '.join(ENGINES)}")
     fault = minkowski_fault(device) if name == "minkowski" else None

@@ -49,17 +49,23 @@ class ImageGuidance(Term):
 
     def __call__(self, forward: Forward) -> "Tensor":
         """See `ignet.losses.guidance`."""
+        import torch
+
         from ignet.losses.guidance import class_guidance, guidance, label_guidance
 
         settings, guided, stored = self.settings.image_guidance, forward.batch.guided, forward.batch.feature
+        # what teaches has been fitted in float32; bf16's eight bits would move its confidence across the threshold
+        exact = torch.autocast(forward.points.device.type, enabled=False)
         if settings.loss == "probe_kl":
-            own = label_guidance(forward.logits[guided], forward.module(stored), settings.confidence)
+            with exact:
+                own = label_guidance(forward.logits[guided], forward.module(stored), settings.confidence)
             return forward.ranks.mean(own, len(guided))
         assert forward.head is not None
         predicted = forward.head[0](forward.points[guided])
         if settings.loss == "classifier_kl":
             weight, bias = forward.module.weight, forward.module.bias
-            own = class_guidance(predicted.float(), stored, weight, bias, settings.confidence)
+            with exact:
+                own = class_guidance(predicted.float(), stored, weight, bias, settings.confidence)
         else:
             own = guidance(predicted, stored, settings.loss)
         return forward.ranks.mean(own, len(guided))

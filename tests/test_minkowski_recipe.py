@@ -28,7 +28,10 @@ case "$*" in
     mkdir -p "$2" && echo "$options" > "$2/MinkowskiEngine.whl" ;;
   *--target*) while [ "$1" != --target ]; do shift; done; mkdir -p "$2" && cp "$3" "$2/" ;;
   *MinkowskiEngine.whl) echo "install $(cat "${@: -1}")" >> "$NOTES"; cp "${@: -1}" "$(dirname "$0")" ;;
-  *nvcc,cccl*) echo "pip ${@: -1}" >> "$NOTES"; cp nvcc "$SITE/nvidia/cu13/bin/" ;;
+  *nvcc,cccl*)
+    echo "pip ${@: -1}" >> "$NOTES"
+    [ -z "$PIP_ERROR" ] || { echo "$PIP_ERROR" >&2; exit 1; }
+    cp nvcc "$SITE/nvidia/cu13/bin/" ;;
   "-m pip"*) echo "pip ${@: -1}" >> "$NOTES" ;;
   *selftest.py)
     built=$(cat "${PYTHONPATH:-$(dirname "$0")}/MinkowskiEngine.whl") || exit 1
@@ -97,6 +100,7 @@ class Machine:
             "VISIBLE": "",
             "BROKEN": "none",
             "NVCC_ERROR": "",
+            "PIP_ERROR": "",
         }
         return subprocess.run(
             [self.folder / command[0], *command[1:]],
@@ -125,13 +129,22 @@ def test_for_cuda_both_compilers_find_headers_and_the_linker_its_libraries(machi
     assert answer.stdout.endswith("[3/4] MinkowskiEngine 0.5.4, built for --force_cuda, computes on cpu\n")
 
 
-def test_where_nvcc_fails_the_cpu_build_is_installed_and_one_line_says_why(machine: Machine) -> None:
-    answer = machine.build(TORCH_CUDA_ARCH_LIST="9.0", NVCC_ERROR="kernel.cu(7): error: no thrust here")
+@pytest.mark.parametrize(
+    "error",
+    [
+        "kernel.cu(7): error: no thrust here",
+        "nvcc error   : 'cicc' died",
+        "ptxas fatal   : Unresolved extern",
+        "Killed",
+    ],
+)
+def test_where_nvcc_fails_the_cpu_build_is_installed_and_one_line_says_why(machine: Machine, error: str) -> None:
+    answer = machine.build(TORCH_CUDA_ARCH_LIST="9.0", NVCC_ERROR=error)
     assert answer.returncode == 0, answer.stderr
     assert machine.notes == ["build --force_cuda", "nvcc 9.0", "build --cpu_only", "install --cpu_only"]
-    said = [line for line in answer.stdout.splitlines() if "error" in line]
+    said = [line for line in answer.stdout.splitlines() if "for the CPU only" in line]
     assert len(said) == 1
-    assert "for the CPU only: the CUDA build failed: kernel.cu(7): error: no thrust here (see " in said[0]
+    assert f"for the CPU only: the CUDA build failed: {error} (see " in said[0]
 
 
 def test_a_cuda_build_that_cannot_be_imported_is_never_installed(machine: Machine) -> None:
@@ -174,6 +187,17 @@ def test_the_compiler_comes_from_packages_of_the_release_that_torch_asks_for(mac
     asked, *built = machine.notes
     assert asked == "pip cuda-toolkit[nvcc,cccl]==13.0.3"
     assert built == ["build --force_cuda", "nvcc 9.0", "install --force_cuda"]
+
+
+def test_where_the_packages_of_the_compiler_do_not_come_one_line_says_why(machine: Machine) -> None:
+    (machine.home / "bin/nvcc").unlink()
+    failing = {"CUDA_PACKAGES": "yes", "PIP_ERROR": "ERROR: No matching distribution found"}
+    answer = machine.build(VISIBLE="9.0", CUDA_HOME="nowhere", **failing)
+    assert answer.returncode == 0, answer.stderr
+    said = [line for line in answer.stdout.splitlines() if "for the CPU only" in line]
+    assert len(said) == 1
+    assert "could not be installed: ERROR: No matching distribution found (see " in said[0]
+    assert machine.notes[1:] == ["build --cpu_only", "install --cpu_only"]
 
 
 def test_packages_for_cuda_are_refused_where_torch_is_for_the_cpu(machine: Machine) -> None:

@@ -54,5 +54,5 @@ def test_variables_that_the_page_names_are_those_of_the_set_up() -> None:
     setup = (ROOT / "envs" / "setup.sh").read_text() + (ROOT / "envs" / "minkowski" / "build.sh").read_text()
     others = {"CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME"}  # that of CUDA, and that of all programs with a cache
     named = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+)\b", page)) - others
-    assert named == {"TORCH_INDEX_URL", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME"}
+    assert named == {"TORCH_INDEX_URL", "TORCH_CUDA_ARCH_LIST", "CUDA_HOME", "MAX_JOBS"}
     assert all(name in setup for name in named)

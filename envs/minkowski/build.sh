@@ -17,6 +17,11 @@ log=${2:-$venv/log/minkowski.log}
 python=$venv/bin/python
 say() { printf '[3/4] MinkowskiEngine: %s\n' "$*"; }
 cannot() { printf '%s\n' "$*" >&2; exit 3; }
+# sets reason to the first error in the log: pip's own line about its subprocess comes first, and says nothing; a compiler that the kernel ended says only Killed
+find_reason() {
+  reason=$(grep -E '[Ee]rror *:|ERROR: |fatal *:|cannot find -l|Killed' "$log" | grep -v -m 1 'error: subprocess-exited' | sed 's/^ *//' | cut -c 1-200) || true
+  reason=${reason:-no error in its output}
+}
 
 mkdir -p "$(dirname "$log")" && : > "$log"
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
@@ -73,7 +78,7 @@ find_toolkit() {
 # torch's own requirement names the release of the toolkit's packages; the compiler lands beside the libraries that torch brought
 install_toolkit() {
   local release
-  release=$("$python" -c 'import importlib.metadata as m; print(m.version("cuda-toolkit"))' 2>> "$log") || return
+  release=$("$python" -c 'import importlib.metadata as m; print(m.version("cuda-toolkit"))' 2>> "$log") || return 1
   say "installing CUDA's compiler, from NVIDIA's packages of CUDA $release"
   "$python" -m pip install --disable-pip-version-check "cuda-toolkit[nvcc,cccl]==$release" >> "$log" 2>&1
 }
@@ -88,7 +93,12 @@ prepare_cuda() {
     say "for the CPU only: no GPU is visible; set TORCH_CUDA_ARCH_LIST (such as 9.0) to build for one"
     return 1
   fi
-  if ! find_toolkit && ! { [ "${CUDA_PACKAGES:-}" = yes ] && install_toolkit && find_toolkit; }; then
+  if ! find_toolkit && [ "${CUDA_PACKAGES:-}" = yes ] && ! install_toolkit; then
+    find_reason
+    say "for the CPU only: NVIDIA's packages of the compiler could not be installed: $reason (see $log)"
+    return 1
+  fi
+  if [ -z "${toolkit:-}" ] && ! find_toolkit; then
     say "for the CPU only: torch was built with CUDA $torch_cuda, and ${found:-there is no nvcc}; set CUDA_HOME to a toolkit ${torch_cuda%%.*}.x, or run make minkowski-cuda"
     return 1
   fi
@@ -139,9 +149,8 @@ if prepare_cuda; then
     build --force_cuda
   ) && built=yes
   if [ -z "$built" ]; then
-    # pip's own line about its subprocess comes first, and says nothing
-    reason=$(grep -E 'error:|Error: |fatal +:|cannot find -l' "$log" | grep -v -m 1 'error: subprocess-exited' | sed 's/^ *//' | cut -c 1-200 || true)
-    say "for the CPU only: the CUDA build failed: ${reason:-no error in its output} (see $log)"
+    find_reason
+    say "for the CPU only: the CUDA build failed: $reason (see $log)"
   fi
 fi
 if [ -z "$built" ]; then

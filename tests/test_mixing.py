@@ -55,6 +55,11 @@ def test_probabilities_divide_the_draws(
     assert active_strategies(settings) == [name for name in ("fovmix", "swap") if name in expected]
 
 
+def test_every_strategy_has_settings_and_all_settings_a_strategy() -> None:
+    # settings without a line in the registry would be accepted and never mix
+    assert list(MIXING) == list(MixingConfig.model_fields)
+
+
 def test_a_draw_below_the_probability_alone_is_mixed() -> None:
     half = MixingConfig(fovmix=FOVMixConfig(probability=0.5))
     assert [choose_strategy(half, draw) for draw in (0.0, np.nextafter(0.5, 0), 0.5)] == ["fovmix", "fovmix", None]

@@ -33,7 +33,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
         IgnetError: the disk is full, the folder is read-only, and what else keeps files from being written.
     """
     path = Path(path)
-    with explained(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with private_folder(path) as private:
             temporary = private / path.name
@@ -84,7 +84,7 @@ def _to_disk(file: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn an error of writing ``path`` into one line with the remedy; every other error passes as it is.
 
     Raises:

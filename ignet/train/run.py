@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ignet.errors import IgnetError
-from ignet.files.atomic import atomic, explained
+from ignet.files.atomic import atomic, explain_write_errors
 from ignet.log import log, progress
 from ignet.train.checkpoint import PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.curves import Curves
@@ -195,7 +195,7 @@ class TrainingRun:
     def _take(self) -> None:
         """Lock the folder."""
         try:
-            with explained(self.folder / "lock"):
+            with explain_write_errors(self.folder / "lock"):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._lock.acquire(timeout=0)
         except Timeout:

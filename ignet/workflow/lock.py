@@ -5,7 +5,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ignet.errors import IgnetError
-from ignet.files.atomic import explained
+from ignet.files.atomic import explain_write_errors
 
 LOCK = ".workflow.lock"
 """Name of the locked file in a folder of results."""
@@ -24,7 +24,7 @@ def hold(results: Path) -> None:
     """
     lock = FileLock(results / LOCK)
     try:
-        with explained(results / LOCK):
+        with explain_write_errors(results / LOCK):
             results.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
     except Timeout:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ignet.errors import IgnetError
-from ignet.models.sparse import torch_engine
+from ignet.models.sparse import kernel_maps
 from ignet.models.sparse.engine import make_geometry, minkowski_fault, resolve_engine
 from ignet.models.sparse.layers import SparseConv3d
-from ignet.models.sparse.torch_engine import TorchGeometry, pack, unpack
+from ignet.models.sparse.kernel_maps import pack, unpack
+from ignet.models.sparse.torch_engine import TorchGeometry
 
 CPU = torch.device("cpu")
 FAULT = minkowski_fault(CPU)
@@ -169,7 +170,7 @@ def test_blocks_change_nothing(convolution: tuple[int, int, int], monkeypatch: p
     whole = TorchGeometry(coordinates)
     features, kernel = operands(whole, convolution)
     expected = whole.convolve(features, kernel, *convolution)
-    monkeypatch.setitem(torch_engine.BLOCK_ROWS, "cpu", 7)
+    monkeypatch.setitem(kernel_maps.BLOCK_ROWS, "cpu", 7)
     pieces = TorchGeometry(coordinates)
     found = pieces.convolve(features, kernel, *convolution)
     assert len(pieces.kernel_map(*convolution).blocks) > 3

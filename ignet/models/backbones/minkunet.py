@@ -106,10 +106,13 @@ class MinkUNet(nn.Module):
             for cout, skip in zip(decoder, widths[-2::-1], strict=True)
         )
         self.channels = decoder[-1]
+        strides = [2**level for level in range(len(widths))]
+        self.convolutions = [(3, s, s) for s in strides] + [(2, s, t) for s, t in pairwise(strides)]
 
     def forward(self, batch: VoxelBatch, engine: Engine) -> tuple[Tensor, Tensor]:
         """Features float (M, channels) of the voxels, and the row int64 (N,) of each point's voxel."""
-        return self.voxels(batch.features, make_geometry(engine, batch.coordinates)), batch.inverse
+        geometry = make_geometry(engine, batch.coordinates, self.convolutions)
+        return self.voxels(batch.features, geometry), batch.inverse
 
     def voxels(self, features: Tensor, geometry: Geometry) -> Tensor:
         """Float (M, in_channels) features of the voxels -> float (M, channels), rows in the same order."""

@@ -1,13 +1,13 @@
 """Which sparse engine runs."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ignet.errors import IgnetError
-from ignet.models.sparse.geometry import Geometry
+from ignet.models.sparse.geometry import Convolution, Geometry
 from ignet.models.sparse.torch_engine import TorchGeometry
 
 ENGINES = ("torch", "minkowski")
@@ -49,12 +49,14 @@ def minkowski_fault(device: torch.device) -> str | None:
     return None
 
 
-def make_geometry(engine: Engine, coordinates: Tensor) -> Geometry:
+def make_geometry(engine: Engine, coordinates: Tensor, convolutions: Sequence[Convolution] = ()) -> Geometry:
     """The voxels of one batch in an engine from `resolve_engine`.
 
     Args:
         engine: ``torch``, ``minkowski``, or a function from coordinates to a geometry, such as one that only counts.
         coordinates: int32 (N, 4) batch, x, y, z; each voxel once; on the device that computes.
+        convolutions: what the network will ask for, none of them transposed. An engine that waits for a GPU while it
+            finds neighbours then does so once for all.
 
     Raises:
         IgnetError: the engine is not there, or the coordinates are not as they should be.
@@ -65,4 +67,4 @@ def make_geometry(engine: Engine, coordinates: Tensor) -> Geometry:
         from ignet.models.sparse.minkowski_engine import MinkowskiGeometry
 
         return MinkowskiGeometry(coordinates)
-    return TorchGeometry(coordinates)
+    return TorchGeometry(coordinates, convolutions)

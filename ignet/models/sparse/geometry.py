@@ -10,6 +10,9 @@ from ignet.models.sparse.voxels import COORDINATE_LIMIT
 
 BATCH_LIMIT = 2**9
 
+Convolution = tuple[int, int, int]
+"""Kernel size, stride of the input's level, stride of the result's."""
+
 
 class Geometry(Protocol):
     """The voxels of one batch at every stride, in one engine.
@@ -57,6 +60,12 @@ def check_coordinates(coordinates: Tensor) -> None:
     Raises:
         IgnetError: with what was found and what was expected.
     """
+    check_layout(coordinates)
+    check_bounds(*coordinate_bounds(coordinates).view(-1).tolist())
+
+
+def check_layout(coordinates: Tensor) -> None:
+    """The part of `check_coordinates` that looks at no number."""
     if coordinates.dtype != torch.int32 or coordinates.dim() != 2 or coordinates.shape[1] != 4:
         raise IgnetError(
             f"voxel coordinates: found {str(coordinates.dtype).removeprefix('torch.')} {tuple(coordinates.shape)}, "
@@ -64,17 +73,24 @@ def check_coordinates(coordinates: Tensor) -> None:
         )
     if len(coordinates) == 0:
         raise IgnetError("voxel coordinates: found none, expected at least one voxel; drop empty scans")
-    batch, spatial = coordinates[:, 0], coordinates[:, 1:]
-    low, high = int(spatial.min()), int(spatial.max())
+
+
+def coordinate_bounds(coordinates: Tensor) -> Tensor:
+    """int32 (2, 4): the least and the largest batch, x, y, z of (N, 4) coordinates."""
+    return torch.stack([coordinates.amin(0), coordinates.amax(0)])
+
+
+def check_bounds(batch: int, x: int, y: int, z: int, last: int, x_top: int, y_top: int, z_top: int) -> None:
+    """The part of `check_coordinates` that looks at the numbers of `coordinate_bounds`."""
+    low, high = min(x, y, z), max(x_top, y_top, z_top)
     if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
         raise IgnetError(
             f"voxel coordinates: found {low} to {high}, expected {-COORDINATE_LIMIT} to {COORDINATE_LIMIT - 1}; "
             "use larger voxels, or look for broken points"
         )
-    if int(batch.min()) < 0 or int(batch.max()) >= BATCH_LIMIT:
+    if batch < 0 or last >= BATCH_LIMIT:
         raise IgnetError(
-            f"voxel coordinates: found batch numbers {int(batch.min())} to {int(batch.max())}, expected 0 to "
-            f"{BATCH_LIMIT - 1}"
+            f"voxel coordinates: found batch numbers {batch} to {last}, expected 0 to {BATCH_LIMIT - 1}"
         )
 
 

@@ -1,0 +1,161 @@
+"""Which voxels meet in a sparse convolution, in plain PyTorch.
+
+Voxels are sorted int64 keys and neighbours are found by binary search. What a size depends on is counted on the device
+and read in one transfer for all maps of a batch, so that a GPU is not stopped for each of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# 18 bits an axis hold the allowed coordinates and a kernel's reach around them, so that no neighbour's key carries into
+# the next axis
+BITS = 18
+SHIFT = 1 << (BITS - 1)
+# larger blocks leave the processor's cache, smaller ones cost more calls
+BLOCK_ROWS = {"cpu": 4096, "cuda": 262144}
+
+
+class Block(NamedTuple):
+    """The (output, offset) pairs of a run of output rows, sorted by offset."""
+
+    source: Tensor  # int32 (P,) input row of each pair
+    target: Tensor  # int32 (P,) output row of each pair
+    counts: list[int]  # pairs of each offset in ``used``
+    used: list[int]  # the offsets that have pairs
+    ends: Tensor  # int32 (K^3,) where the pairs of each offset end
+    order: Tensor  # int32 (P,) the pairs sorted by output row
+    begin: Tensor  # int32 (rows + 1,) where each output row's pairs begin in ``order``
+
+
+class KernelMap(NamedTuple):
+    """All pairs of one convolution.
+
+    ``identity`` is the offset (if any) at which each output row meets the input row of its own number. Where the map is
+    ``mirrored``, the offset k of a block is the offset K^3 - 1 - k of the kernel.
+    """
+
+    blocks: list[Block]
+    identity: int | None
+    mirrored: bool = False
+
+    def in_order(self, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        """A tensor for each offset of the kernel, in the order of the blocks' offsets."""
+        return weights[::-1] if self.mirrored else weights
+
+
+def pack(coordinates: Tensor) -> Tensor:
+    """int (N, 4) batch, x, y, z -> int64 (N,) keys that sort by batch, x, y, z."""
+    batch, x, y, z = coordinates.long().unbind(1)
+    return (((batch << BITS) + x + SHIFT << BITS) + y + SHIFT << BITS) + z + SHIFT
+
+
+def unpack(keys: Tensor) -> Tensor:
+    """int64 (N,) keys -> int32 (N, 4) batch, x, y, z."""
+    mask = (1 << BITS) - 1
+    axes = [(keys >> shift & mask) - SHIFT for shift in (2 * BITS, BITS, 0)]
+    return torch.stack([keys >> 3 * BITS, *axes], 1).int()
+
+
+def closed(keys: Tensor) -> Tensor:
+    """Sorted keys, then one larger than all: a search past the last voxel finds a key that equals no query."""
+    return torch.cat([keys, torch.full_like(keys[:1], torch.iinfo(torch.int64).max)])
+
+
+def places(mask: Tensor, count: int) -> Tensor:
+    """int64 (count,), where a bool (N,) mask is true; on a GPU without waiting for it, as the count is known."""
+    found = mask.nonzero() if mask.device.type == "cpu" else torch.nonzero_static(mask, size=count)
+    return found.squeeze(1)
+
+
+def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) -> Tensor:
+    """The place in ``source`` at each offset from each voxel of ``target``.
+
+    Args:
+        source: int64 (N + 1,) closed keys of the input voxels.
+        target: int64 (M + 1,) closed keys of the output voxels; ``source`` itself where the levels are the same.
+        kernel_size: K.
+        stride: of the input level.
+
+    Returns:
+        int32 (K^3, M), -1 where there is no voxel.
+    """
+    symmetric, rows, device = target is source and kernel_size % 2 == 1, len(target) - 1, source.device
+    start = -(kernel_size // 2) if kernel_size % 2 else 0
+    # a column more than rows: what is not found is written there
+    table = torch.full((kernel_size, kernel_size**2, rows + 1), -1, dtype=torch.int32, device=device)
+    number = torch.arange(rows, dtype=torch.int32, device=device)
+    # each offset of a symmetric table is found from both of its ends; columns of offsets along z share their search
+    columns = range(kernel_size**2 // 2 + 1 if symmetric else kernel_size**2)
+    at_once = 1 if device.type == "cpu" else len(columns)  # few columns stay in the processor's cache
+    for first in range(0, len(columns), at_once):
+        some = columns[first : first + at_once]
+        column = torch.arange(some.start, some.stop, device=device)
+        shift = ((start + column % kernel_size << BITS) + start + column // kernel_size << BITS) + start
+        query = target[:-1] + shift[:, None] * stride
+        position = torch.searchsorted(source, query)
+        for iz in range(kernel_size):
+            found = source[position] == query
+            table[iz, some.start : some.stop, :rows] = torch.where(found, position, -1)
+            if symmetric:
+                last = kernel_size**2 - 1
+                opposite = table[kernel_size - 1 - iz, last - some[-1] : last - some[0] + 1]
+                opposite.scatter_(1, torch.where(found, position, rows).flip(0), number.expand_as(found))
+            # z is the lowest part of a key: nothing lies between a voxel and the next one up
+            position += found
+            query += stride
+    return table.view(kernel_size**3, -1)[:, :-1]
+
+
+def reversed_table(table: Tensor, rows: int) -> Tensor:
+    """int32 (K^3, M) input row at each offset from each output row -> (K^3, rows) output row from each input row."""
+    swapped = table.new_full((len(table), rows + 1), -1)
+    number = torch.arange(table.shape[1], dtype=torch.int32, device=table.device)
+    swapped.scatter_(1, torch.where(table >= 0, table, rows).long(), number.expand_as(table))
+    return swapped[:, :-1]
+
+
+def kernel_maps(tables: Iterable[tuple[Tensor, int | None]]) -> list[KernelMap]:
+    """Turn tables of neighbours into blocks of pairs; one transfer from the device for all of them.
+
+    Args:
+        tables: int32 (K^3, outputs), -1 for none, and the identity; the table's row of the identity is overwritten.
+    """
+    parts, identities = [], []
+    for number, (table, identity) in enumerate(tables):
+        if identity is not None:
+            table[identity] = -1
+        size = BLOCK_ROWS.get(table.device.type, BLOCK_ROWS["cuda"])
+        parts += [(number, first, part.contiguous()) for first, part in _split(table, size)]
+        identities.append(identity)
+    present = [part >= 0 for _, _, part in parts]
+    each = [mask.sum(1) for mask in present]
+    counts = torch.cat(each).tolist()
+    maps = [KernelMap([], identity) for identity in identities]
+    for (number, first, part), mask, on_device in zip(parts, present, each, strict=True):
+        own, counts = counts[: len(part)], counts[len(part) :]
+        maps[number].blocks.append(_block(part, mask, first, own, on_device.cumsum(0, dtype=torch.int32)))
+    return maps
+
+
+def _split(table: Tensor, size: int) -> Iterable[tuple[int, Tensor]]:
+    return zip(range(0, table.shape[1], size), table.split(size, 1), strict=True)
+
+
+def _block(table: Tensor, present: Tensor, first: int, counts: list[int], ends: Tensor) -> Block:
+    offsets, rows = table.shape
+    total, by_row = sum(counts), present.T.reshape(-1)
+    place = places(present.view(-1), total)  # offset * rows + row
+    target = torch.arange(first, first + rows, dtype=torch.int32, device=table.device)
+    pair = present.view(-1).cumsum(0, dtype=torch.int32).sub_(1).view(offsets, rows)
+    return Block(
+        source=table.view(-1).index_select(0, place),
+        target=target.repeat(offsets).index_select(0, place),
+        counts=[n for n in counts if n],
+        used=[k for k, n in enumerate(counts) if n],
+        ends=ends,
+        order=pair.T.reshape(-1).index_select(0, places(by_row, total)),
+        begin=torch.nn.functional.pad(present.sum(0).cumsum(0, dtype=torch.int32), (1, 0)),
+    )

@@ -28,21 +28,24 @@ def prototypes(z: Tensor, classes: Tensor, valid: Tensor, number: int) -> tuple[
         means, float (C, D), zero rows where a class has no point; counts n_c, int64 (C,).
 
     Raises:
-        ValueError: the shapes do not fit, or a valid point's class is outside 0..C-1.
+        ValueError: the shapes do not fit, or a valid point's class is outside 0..C-1; on a GPU the classes are not
+            looked at.
     """
     if z.ndim != 2 or classes.shape != z.shape[:1] or valid.shape != z.shape[:1]:
         raise ValueError(
             f"found z {tuple(z.shape)}, classes {tuple(classes.shape)} and valid {tuple(valid.shape)}, expected (N, "
             "D), (N,) and (N,)"
         )
-    index = valid.nonzero().squeeze(1)
-    chosen = classes[index]
-    if len(chosen) and (int(chosen.min()) < 0 or int(chosen.max()) >= number):
-        raise ValueError(
-            f"classes of valid points lie in {int(chosen.min())}..{int(chosen.max())}, expected 0..{number - 1}"
-        )
-    count = torch.bincount(chosen, minlength=number)
-    total = z.new_zeros(number, z.shape[1]).index_add(0, chosen, z[index])
+    if classes.device.type == "cpu":
+        chosen = classes[valid]
+        if len(chosen) and (int(chosen.min()) < 0 or int(chosen.max()) >= number):
+            raise ValueError(
+                f"classes of valid points lie in {int(chosen.min())}..{int(chosen.max())}, expected 0..{number - 1}"
+            )
+    # points that do not count go to a row of their own: on a GPU nobody waits for their number
+    row = classes.where(valid, torch.full_like(classes, number))
+    count = classes.new_zeros(number + 1).index_add(0, row, torch.ones_like(row))[:-1]
+    total = z.new_zeros(number + 1, z.shape[1]).index_add(0, row, z)[:-1]
     return total / count.clamp(min=1)[:, None], count
 
 

@@ -65,7 +65,7 @@ def label_guidance(logits: Tensor, target: Tensor, confidence: float = 0.0) -> T
     if logits.ndim != 2 or target.shape != logits.shape:
         raise ValueError(f"found logits {tuple(logits.shape)} and target {tuple(target.shape)}, expected (n, C) twice")
     ours, theirs = F.log_softmax(logits, dim=1), F.log_softmax(target.detach().to(logits.dtype), dim=1)
-    sure = theirs.max(dim=1).values.exp() >= confidence
+    sure = (theirs.max(dim=1).values.exp() >= confidence).nonzero().squeeze(1)
     return F.kl_div(ours[sure], theirs[sure], reduction="sum", log_target=True) / max(len(logits), 1)
 
 

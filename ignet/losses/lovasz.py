@@ -26,7 +26,8 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
         A scalar in 0..1; 0, with a graph, where no point is labelled.
 
     Raises:
-        ValueError: the shapes or the dtype of the labels do not fit, or a label is neither a class nor ``ignore``.
+        ValueError: the shapes or the dtype of the labels do not fit, or a label is neither a class nor ``ignore``; on a
+            GPU the labels are not looked at.
     """
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         raise ValueError(
@@ -37,16 +38,17 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
         raise ValueError(f"labels are {labels.dtype}, expected torch.int64")
     labelled = (labels != ignore).nonzero().squeeze(1)
     labels = labels[labelled]
-    present = torch.unique(labels)
-    if present.numel() == 0:
+    if len(labels) == 0:
         return probabilities[labelled].sum()
-    if present[0] < 0 or present[-1] >= probabilities.shape[1]:
+    if labels.device.type == "cpu" and (labels.min() < 0 or labels.max() >= probabilities.shape[1]):
         raise ValueError(
-            f"labels lie in {int(present[0])}..{int(present[-1])}, expected 0..{probabilities.shape[1] - 1} or {ignore}"
+            f"labels lie in {int(labels.min())}..{int(labels.max())}, expected 0..{probabilities.shape[1] - 1} or {ignore}"
         )
 
     # one row a class, contiguous, because sorting along a strided dimension is several times slower
-    inside = labels[None, :] == present[:, None]
+    inside = labels == torch.arange(probabilities.shape[1], device=labels.device)[:, None]
+    present = inside.any(1).nonzero().squeeze(1)
+    inside = inside[present]
     probability = probabilities[labelled].t()[present]
     error = torch.where(inside, 1 - probability, probability)
     order = descending(error.detach())

@@ -20,9 +20,11 @@ def update_ema(teacher: nn.Module, student: nn.Module, step: int, decay: float) 
         decay: largest a.
     """
     alpha = min(1.0 - 1.0 / (step + 1), decay)
-    target = teacher.state_dict()
-    for name, value in student.state_dict().items():
-        if value.is_floating_point():
-            target[name].lerp_(value.to(target[name].dtype), 1.0 - alpha)
-        else:
-            target[name].copy_(value)
+    averaged, source = teacher.state_dict(), student.state_dict()
+    floats = [name for name, value in averaged.items() if value.is_floating_point()]
+    # all tensors in one kernel on a GPU
+    torch._foreach_lerp_(
+        [averaged[name] for name in floats], [source[name].to(averaged[name].dtype) for name in floats], 1.0 - alpha
+    )
+    for name in averaged.keys() - set(floats):
+        averaged[name].copy_(source[name])

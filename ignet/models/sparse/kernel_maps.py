@@ -26,6 +26,7 @@ class Block(NamedTuple):
     counts: list[int]  # pairs of each offset in ``used``
     used: list[int]  # the offsets that have pairs
     ends: Tensor  # int32 (K^3,) where the pairs of each offset end
+    unused: Tensor  # bool (K^3, 1, 1) the offsets that have no pair
     order: Tensor  # int32 (P,) the pairs sorted by output row
     begin: Tensor  # int32 (rows + 1,) where each output row's pairs begin in ``order``
 
@@ -48,8 +49,14 @@ class KernelMap(NamedTuple):
 
 def pack(coordinates: Tensor) -> Tensor:
     """int (N, 4) batch, x, y, z -> int64 (N,) keys that sort by batch, x, y, z."""
-    batch, x, y, z = coordinates.long().unbind(1)
-    return (((batch << BITS) + x + SHIFT << BITS) + y + SHIFT << BITS) + z + SHIFT
+    key, *axes = coordinates.long().unbind(1)
+    for axis in axes:
+        key = torch.add(axis, key, alpha=1 << BITS)
+    return key + _key(SHIFT, SHIFT, SHIFT)
+
+
+def _key(x: int, y: int, z: int) -> int:
+    return (x << 2 * BITS) + (y << BITS) + z
 
 
 def unpack(keys: Tensor) -> Tensor:
@@ -83,28 +90,29 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) ->
         int32 (K^3, M), -1 where there is no voxel.
     """
     symmetric, rows, device = target is source and kernel_size % 2 == 1, len(target) - 1, source.device
-    start = -(kernel_size // 2) if kernel_size % 2 else 0
+    first = -(kernel_size // 2) if kernel_size % 2 else 0
+    # offsets that differ along z alone share their search
+    x = _key(stride, 0, 0) * torch.arange(first, first + kernel_size, device=device)
+    y = _key(0, stride, 0) * torch.arange(first, first + kernel_size, device=device)
+    shift = (y[:, None] + x + first * stride).view(-1)
     # a column more than rows: what is not found is written there
-    table = torch.full((kernel_size, kernel_size**2, rows + 1), -1, dtype=torch.int32, device=device)
+    table = torch.full((kernel_size, len(shift), rows + 1), -1, dtype=torch.int32, device=device)
     number = torch.arange(rows, dtype=torch.int32, device=device)
-    # each offset of a symmetric table is found from both of its ends; columns of offsets along z share their search
-    columns = range(kernel_size**2 // 2 + 1 if symmetric else kernel_size**2)
-    at_once = 1 if device.type == "cpu" else len(columns)  # few columns stay in the processor's cache
-    for first in range(0, len(columns), at_once):
-        some = columns[first : first + at_once]
-        column = torch.arange(some.start, some.stop, device=device)
-        shift = ((start + column % kernel_size << BITS) + start + column // kernel_size << BITS) + start
-        query = target[:-1] + shift[:, None] * stride
+    # each pair of a symmetric table is found from one of its ends
+    columns = len(shift) // 2 + 1 if symmetric else len(shift)
+    at_once = 1 if device.type == "cpu" else columns  # few columns stay in the processor's cache
+    for start in range(0, columns, at_once):
+        stop = min(start + at_once, columns)
+        query = target[:-1] + shift[start:stop, None]
         position = torch.searchsorted(source, query)
         for iz in range(kernel_size):
-            found = source[position] == query
-            table[iz, some.start : some.stop, :rows] = torch.where(found, position, -1)
+            missing = source[position] != query
+            table[iz, start:stop, :rows] = position.masked_fill(missing, -1)
             if symmetric:
-                last = kernel_size**2 - 1
-                opposite = table[kernel_size - 1 - iz, last - some[-1] : last - some[0] + 1]
-                opposite.scatter_(1, torch.where(found, position, rows).flip(0), number.expand_as(found))
+                opposite = table[kernel_size - 1 - iz, len(shift) - stop : len(shift) - start]
+                opposite.scatter_(1, position.masked_fill(missing, rows).flip(0), number.expand_as(position))
             # z is the lowest part of a key: nothing lies between a voxel and the next one up
-            position += found
+            position += ~missing
             query += stride
     return table.view(kernel_size**3, -1)[:, :-1]
 
@@ -113,7 +121,7 @@ def reversed_table(table: Tensor, rows: int) -> Tensor:
     """int32 (K^3, M) input row at each offset from each output row -> (K^3, rows) output row from each input row."""
     swapped = table.new_full((len(table), rows + 1), -1)
     number = torch.arange(table.shape[1], dtype=torch.int32, device=table.device)
-    swapped.scatter_(1, torch.where(table >= 0, table, rows).long(), number.expand_as(table))
+    swapped.scatter_(1, table.masked_fill(table < 0, rows).long(), number.expand_as(table))
     return swapped[:, :-1]
 
 
@@ -136,7 +144,7 @@ def kernel_maps(tables: Iterable[tuple[Tensor, int | None]]) -> list[KernelMap]:
     maps = [KernelMap([], identity) for identity in identities]
     for (number, first, part), mask, on_device in zip(parts, present, each, strict=True):
         own, counts = counts[: len(part)], counts[len(part) :]
-        maps[number].blocks.append(_block(part, mask, first, own, on_device.cumsum(0, dtype=torch.int32)))
+        maps[number].blocks.append(_block(part, mask, first, own, on_device))
     return maps
 
 
@@ -144,7 +152,7 @@ def _split(table: Tensor, size: int) -> Iterable[tuple[int, Tensor]]:
     return zip(range(0, table.shape[1], size), table.split(size, 1), strict=True)
 
 
-def _block(table: Tensor, present: Tensor, first: int, counts: list[int], ends: Tensor) -> Block:
+def _block(table: Tensor, present: Tensor, first: int, counts: list[int], sizes: Tensor) -> Block:
     offsets, rows = table.shape
     total, by_row = sum(counts), present.T.reshape(-1)
     place = places(present.view(-1), total)  # offset * rows + row
@@ -155,7 +163,8 @@ def _block(table: Tensor, present: Tensor, first: int, counts: list[int], ends: 
         target=target.repeat(offsets).index_select(0, place),
         counts=[n for n in counts if n],
         used=[k for k, n in enumerate(counts) if n],
-        ends=ends,
+        ends=sizes.cumsum(0, dtype=torch.int32),
+        unused=(sizes == 0).view(-1, 1, 1),
         order=pair.T.reshape(-1).index_select(0, places(by_row, total)),
         begin=torch.nn.functional.pad(present.sum(0).cumsum(0, dtype=torch.int32), (1, 0)),
     )

@@ -204,8 +204,7 @@ def _add_products(total: Tensor, facing: Tensor, gathered: Tensor, kernel_map: K
     if _has_grouped_products(gathered):
         products = F.grouped_mm(_aligned(facing).t(), _aligned(gathered), offs=block.ends)
         # an offset without a pair is a product over nothing, which kernels may leave unwritten
-        filled = block.ends.diff(prepend=block.ends.new_zeros(1)) > 0
-        products = products[:, : facing.shape[1], : gathered.shape[1]].where(filled[:, None, None], 0)
+        products = products[:, : facing.shape[1], : gathered.shape[1]].masked_fill(block.unused, 0)
         total.add_(products.flip(0) if kernel_map.mirrored else products)
         return
     each: Sequence[Tensor] = kernel_map.in_order(total.unbind(0))

@@ -3,10 +3,12 @@
 import os
 import random
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from dataclasses import fields, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ignet.errors import IgnetError
 
@@ -102,14 +104,40 @@ def _has_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed python's, numpy's and torch's global generators, and ask torch for deterministic algorithms."""
+class TensorGroup:
+    """Base of dataclasses whose tensors go to a device together; a field may hold another group, or None."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on ``device``; a GPU copies pinned memory while the program goes on."""
+        return self._each(
+            lambda part: part.to(device, non_blocking=True) if isinstance(part, Tensor) else part.to(device)
+        )
+
+    def pin_memory(self) -> Self:
+        """The same in memory that a GPU reads by itself; the loader calls it."""
+        return self._each(lambda part: part.pin_memory() if hasattr(part, "pin_memory") else part)
+
+    def _each(self, change: Any) -> Self:
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **{name: part if part is None else change(part) for name, part in parts.items()})  # type: ignore[type-var]
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of this step to ``device``, without waiting for what a GPU has still to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def seed_everything(seed: int, device: torch.device) -> None:
+    """Seed python's, numpy's and torch's global generators, and ask torch for deterministic algorithms on the CPU.
+
+    On a GPU they would cost time and repeat nothing to the bit: products of matrices differ with what else is there.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     # the same as use_deterministic_algorithms(True, warn_only=True), which also loads torch's compiler: seconds in
     # every job
-    torch.set_deterministic_debug_mode("warn")
+    torch.set_deterministic_debug_mode("warn" if device.type == "cpu" else "default")
     # filling every new tensor with NaN finds faults, repeats nothing better, and costs a fifth of a training step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -41,9 +41,8 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor, ignore: int = 255) -> 
     if len(labels) == 0:
         return probabilities[labelled].sum()
     if labels.device.type == "cpu" and (labels.min() < 0 or labels.max() >= probabilities.shape[1]):
-        raise ValueError(
-            f"labels lie in {int(labels.min())}..{int(labels.max())}, expected 0..{probabilities.shape[1] - 1} or {ignore}"
-        )
+        found = f"{int(labels.min())}..{int(labels.max())}"
+        raise ValueError(f"labels lie in {found}, expected 0..{probabilities.shape[1] - 1} or {ignore}")
 
     # one row a class, contiguous, because sorting along a strided dimension is several times slower
     inside = labels == torch.arange(probabilities.shape[1], device=labels.device)[:, None]

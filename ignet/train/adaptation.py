@@ -55,8 +55,8 @@ class AdaptationObjective(Objective):
         Mixing draws its random numbers image by image, so each process mixes the whole batch and learns from its part.
         """
         settings, own = self.settings, self.ranks.local_slice(self.settings.batch)
-        source_images, source_labels = (tensor.to(self.ranks.device) for tensor in source_batch)
-        target_images, scribbles = (tensor.to(self.ranks.device) for tensor in target_batch)
+        source_images, source_labels = (tensor.to(self.ranks.device, non_blocking=True) for tensor in source_batch)
+        target_images, scribbles = (tensor.to(self.ranks.device, non_blocking=True) for tensor in target_batch)
         source = (source_images, source_labels, weight_each(source_labels, self.source_weights))
         target, confident = self._pseudo_labelled(target_images, scribbles, own)
         mixed = self._mix(source, target, step)

@@ -84,7 +84,7 @@ class Ranks:
         """
         if self.size == 1:
             return own
-        number = torch.as_tensor(count, dtype=torch.float64, device=own.device)
+        number = torch.zeros((), dtype=torch.float64, device=own.device) + count
         return _AddParts.apply(own * (number / self.sum(number).clamp(min=1)).to(own.dtype), self)
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -127,12 +127,16 @@ class Ranks:
         """Offset of this process's ``count`` points among those of all processes, and the number of all."""
         if self.size == 1:
             return 0, count
-        counts = self.stack(torch.tensor(count, device=self.device)).tolist()
+        counts = self.stack(torch.tensor(count)).tolist()
         return sum(counts[: self.rank]), sum(counts)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any process; all get the same answer."""
-        return flag if self.size == 1 else bool(self.sum(torch.tensor(int(flag), device=self.device)))
+        return self.any_of(flag)[0]
+
+    def any_of(self, *flags: bool) -> list[bool]:
+        """Whether each flag is set on any process, in one exchange that no GPU takes part in."""
+        return list(flags) if self.size == 1 else (self.sum(torch.tensor(flags, dtype=torch.int64)) > 0).tolist()
 
     @property
     def parent_died(self) -> bool:
@@ -160,7 +164,9 @@ def join(device: torch.device) -> Ranks:
         return Ranks(device=device)
     launcher = os.getppid()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
+        # numbers of the host go from host to host, whatever the devices are doing
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, rank=rank, world_size=size)
         atexit.register(dist.destroy_process_group)
     return Ranks(rank, size, device, launcher)
 
@@ -196,7 +202,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, ranks: Ranks) -> Tensor:
-        counts: list[int] = ranks.stack(torch.tensor(len(rows), device=rows.device)).tolist()
+        counts: list[int] = ranks.stack(torch.tensor(len(rows))).tolist()
         # collectives want equal shapes
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows

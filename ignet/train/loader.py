@@ -32,7 +32,7 @@ _FULL = re.compile(r"</torch_|\(shm\)|killed by signal: Bus error")
 _KILLED = "killed by signal: Killed"
 
 
-def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
+def read_ahead(samples: Dataset, steps: range, workers: int, pin: bool = False) -> Iterator[Any]:
     """The samples of the given steps in their order, prepared by ``workers`` processes (0: by this one).
 
     The result is the same.
@@ -41,12 +41,13 @@ def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
         samples: what to read; arrays become tensors.
         steps: indices into it.
         workers: number of processes.
+        pin: whether a GPU is to copy the batches by itself, see `torch.Tensor.pin_memory`.
 
     Raises:
         IgnetError: the shared memory does not hold the batches that are on their way; nothing is started then.
     """
     if not workers:
-        return iter(DataLoader(samples, batch_size=None, sampler=steps))
+        return iter(DataLoader(samples, batch_size=None, sampler=steps, pin_memory=pin))
     check_shared_memory(samples, steps, workers)
     loader: DataLoader = DataLoader(
         samples,
@@ -56,6 +57,7 @@ def read_ahead(samples: Dataset, steps: range, workers: int) -> Iterator[Any]:
         collate_fn=_into_shared_memory,
         worker_init_fn=_ignore_termination_signals,
         timeout=SILENCE_S,
+        pin_memory=pin,
     )
     return _patiently(iter(loader), len(steps))
 

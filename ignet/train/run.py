@@ -25,6 +25,7 @@ from ignet.train.distributed import Ranks
 from ignet.train.interruption import EXIT_PREEMPTED, Interruption
 from ignet.train.loader import end_loader_processes, explain
 from ignet.train.outputs import note_outputs
+from ignet.train.readings import Readings
 
 
 class Stateful(Protocol):
@@ -91,6 +92,7 @@ class TrainingRun:
         self.history: list[dict[str, float]] = []
         self.step = 0
         self._values: dict[str, Any] = {}
+        self._readings = Readings()
         self._saved: int | None = None
         self._interruption = Interruption(deadline is not None)
         self._writer: Any = None
@@ -135,10 +137,7 @@ class TrainingRun:
             yield step
             self._record(step)
             self.step = step + 1
-            stop, late = (
-                self.ranks.any(self._interruption.asked or self.ranks.parent_died),
-                self.ranks.any(self._late()),
-            )
+            stop, late = self.ranks.any_of(self._interruption.asked or self.ranks.parent_died, self._late())
             if stop or late or time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
@@ -164,6 +163,7 @@ class TrainingRun:
 
     def save(self) -> None:
         """Write a checkpoint of the steps done so far; the one before is kept."""
+        self._take_readings(0)
         self._saved = self.step
         if not self.ranks.main:
             return
@@ -219,19 +219,26 @@ class TrainingRun:
         log.info("resumed after step %d of %d", self.step, self.steps)
 
     def _record(self, step: int) -> None:
-        row = {"step": float(step), **{key: float(value) for key, value in self._values.items()}}
+        self._readings.add(step, self._values)
         self._values = {}
-        bad = {key: value for key, value in row.items() if not math.isfinite(value)}
-        if bad:
-            raise IgnetError(
-                f"training: step {step} gave {bad}, expected finite numbers; lower the learning rate or look at "
-                "the data"
-            )
-        self.history.append(row)
-        if self._writer:
-            for key, value in row.items():
-                if key != "step":
-                    self._writer.add_scalar(key, value, step)
+        # a GPU still computes the step that was just begun there
+        self._take_readings(1 if self.ranks.device.type == "cuda" else 0)
+
+    def _take_readings(self, left: int) -> None:
+        """Take the figures of all steps but the last ``left`` into the curves."""
+        for row in self._readings.take(left):
+            step = int(row["step"])
+            bad = {key: value for key, value in row.items() if not math.isfinite(value)}
+            if bad:
+                raise IgnetError(
+                    f"training: step {step} gave {bad}, expected finite numbers; lower the learning rate or look at "
+                    "the data"
+                )
+            self.history.append(row)
+            if self._writer:
+                for key, value in row.items():
+                    if key != "step":
+                        self._writer.add_scalar(key, value, step)
 
     def _late(self) -> bool:
         # after the last step there is nothing left to do but to write the results

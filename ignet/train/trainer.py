@@ -107,7 +107,8 @@ class StageTraining(TrainingRun):
     def fit(self, *datasets: Dataset) -> None:
         """Take the steps that are left; item s of each dataset is its batch of step s."""
         left = range(self.step, self.steps)
-        batches = zip(*(read_ahead(dataset, left, self.stage.args.workers) for dataset in datasets), strict=True)
+        pin = self.ranks.device.type == "cuda"
+        batches = zip(*(read_ahead(dataset, left, self.stage.args.workers, pin) for dataset in datasets), strict=True)
         for step, batch in zip(self, batches, strict=True):
             self.log(**self.trainer.step(step, *batch))
 

@@ -65,7 +65,7 @@ def main() -> None:
     stage.add_training("weights of the teacher")
     args, settings = stage.start()
     ranks = join(args.device)
-    seed_everything(settings.seed)
+    seed_everything(settings.seed, args.device)
 
     student = load_segmenter(args.pretrained)
     student = (untrained_like(student) if settings.initial_weights == "random" else student).to(args.device)

@@ -46,7 +46,7 @@ def main() -> None:
     stage.add_training("weights")
     args, settings = stage.start()
     ranks = join(args.device)
-    seed_everything(settings.seed)
+    seed_everything(settings.seed, args.device)
 
     model = build_segmenter(settings.network).to(args.device)
     distance = FeatureDistance(settings.feature_distance, model, ranks)

@@ -76,7 +76,7 @@ def read_arguments() -> tuple[Stage, argparse.Namespace, Train3DConfig]:
 def main() -> None:
     stage, args, settings = read_arguments()
     ranks = join(args.device)
-    seed_everything(args.seed)
+    seed_everything(args.seed, args.device)
 
     frames, labelled = find_frames(args, settings)
     projection = {s: args.projection / f"{s}.h5" for s in args.sequences} if needs_correspondence(settings) else {}

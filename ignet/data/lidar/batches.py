@@ -14,7 +14,7 @@ from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.lidar.mixing.registry import MIXING, active_strategies, choose_strategy
 from ignet.data.lidar.mixing.sample import Sample
 from ignet.data.lidar.network_input import Collate, Input
-from ignet.devices import step_generator
+from ignet.devices import TensorGroup, step_generator
 from ignet.errors import IgnetError
 
 # what a random number is for: the third part of its key, so that switching one thing off leaves all others as they were
@@ -22,7 +22,7 @@ _ORDER, _MIX, _STUDENT, _TEACHER, _ORDER_UNLABELLED, _CONTEXT = 101, 102, 103, 1
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(TensorGroup):
     """The N points of the scans of one step, one scan after the other.
 
     Both views hold the same points in the same order.
@@ -42,14 +42,6 @@ class Batch:
     in_fov: Tensor
     guided: Tensor
     feature: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on ``device``."""
-        teacher = None if self.teacher is None else self.teacher.to(device)
-        rest = (
-            tensor.to(device, non_blocking=True) for tensor in (self.labels, self.in_fov, self.guided, self.feature)
-        )
-        return Batch(self.student.to(device), teacher, *rest)
 
 
 class BatchDataset(Dataset[Batch]):

@@ -89,9 +89,7 @@ def check_bounds(batch: int, x: int, y: int, z: int, last: int, x_top: int, y_to
             "use larger voxels, or look for broken points"
         )
     if batch < 0 or last >= BATCH_LIMIT:
-        raise IgnetError(
-            f"voxel coordinates: found batch numbers {batch} to {last}, expected 0 to {BATCH_LIMIT - 1}"
-        )
+        raise IgnetError(f"voxel coordinates: found batch numbers {batch} to {last}, expected 0 to {BATCH_LIMIT - 1}")
 
 
 def duplicate_error(found: int, unique: int) -> IgnetError:

@@ -89,32 +89,22 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) ->
     Returns:
         int32 (K^3, M), -1 where there is no voxel.
     """
-    symmetric, rows, device = target is source and kernel_size % 2 == 1, len(target) - 1, source.device
-    first = -(kernel_size // 2) if kernel_size % 2 else 0
-    # offsets that differ along z alone share their search
-    x = _key(stride, 0, 0) * torch.arange(first, first + kernel_size, device=device)
-    y = _key(0, stride, 0) * torch.arange(first, first + kernel_size, device=device)
-    shift = (y[:, None] + x + first * stride).view(-1)
-    # a column more than rows: what is not found is written there
-    table = torch.full((kernel_size, len(shift), rows + 1), -1, dtype=torch.int32, device=device)
-    number = torch.arange(rows, dtype=torch.int32, device=device)
-    # each pair of a symmetric table is found from one of its ends
-    columns = len(shift) // 2 + 1 if symmetric else len(shift)
+    rows, columns, device = len(target) - 1, kernel_size**2, source.device
+    offset = torch.arange(kernel_size, device=device) - (kernel_size // 2 if kernel_size % 2 else 0)
+    # offsets that differ along z alone share their search; the lowest z is the first
+    shift = ((offset[:, None] << BITS) + (offset << 2 * BITS) + offset[0]).view(-1) * stride
+    table = torch.empty((kernel_size, columns, rows), dtype=torch.int32, device=device)
     at_once = 1 if device.type == "cpu" else columns  # few columns stay in the processor's cache
     for start in range(0, columns, at_once):
-        stop = min(start + at_once, columns)
-        query = target[:-1] + shift[start:stop, None]
-        position = torch.searchsorted(source, query)
-        for iz in range(kernel_size):
-            missing = source[position] != query
-            table[iz, start:stop, :rows] = position.masked_fill(missing, -1)
-            if symmetric:
-                opposite = table[kernel_size - 1 - iz, len(shift) - stop : len(shift) - start]
-                opposite.scatter_(1, position.masked_fill(missing, rows).flip(0), number.expand_as(position))
+        query = target[:-1] + shift[start : start + at_once, None]
+        position, none = torch.searchsorted(source, query), torch.full_like(query[0, 0], -1)
+        for part in table[:, start : start + at_once]:
+            found = source[position] == query
+            part.copy_(torch.where(found, position, none))
             # z is the lowest part of a key: nothing lies between a voxel and the next one up
-            position += ~missing
+            position += found
             query += stride
-    return table.view(kernel_size**3, -1)[:, :-1]
+    return table.view(kernel_size**3, rows)
 
 
 def reversed_table(table: Tensor, rows: int) -> Tensor:

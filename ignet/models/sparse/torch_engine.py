@@ -91,7 +91,7 @@ class TorchGeometry:
         check_convolution(self.rows(in_stride), features, kernel, kernel_size, in_stride, out_stride)
         if torch.is_autocast_enabled(features.device.type) and features.dtype != torch.float64:
             dtype = torch.get_autocast_dtype(features.device.type)
-            features, kernel = features.to(dtype), kernel.to(dtype)
+            features = features.to(dtype)
         result: Tensor = _Convolution.apply(features, kernel, self, (kernel_size, in_stride, out_stride))
         return result
 
@@ -153,13 +153,13 @@ def _level(keys: Tensor, first: Tensor, count: int) -> Level:
 
 
 class _Convolution(torch.autograd.Function):
-    """Keeps only the input and the weight for the gradient, and gathers again."""
+    """Keeps only the input and the weight for the gradient, and gathers again; computes in the input's format."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, kernel: Tensor, geometry: TorchGeometry, which: Convolution) -> Tensor:
         ctx.save_for_backward(features, kernel)
         ctx.geometry, ctx.which = geometry, which
-        kernel_map = geometry.kernel_map(*which)
+        kernel_map, kernel = geometry.kernel_map(*which), kernel.to(features.dtype)
         sums = [
             _sum(_multiply(features.index_select(0, block.source), kernel, kernel_map, block), block)
             for block in kernel_map.blocks
@@ -170,7 +170,8 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         features, kernel = ctx.saved_tensors
-        kernel_map, transposed = ctx.geometry.kernel_map(*ctx.which, reverse=True), kernel.transpose(1, 2)
+        kernel_map = ctx.geometry.kernel_map(*ctx.which, reverse=True)
+        transposed = kernel.to(features.dtype).transpose(1, 2)
         gradient = gradient.contiguous()
         sums = []
         # half precision would lose the sum over the blocks

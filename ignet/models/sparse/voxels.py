@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from ignet.devices import TensorGroup
 from ignet.errors import IgnetError
 
 COORDINATE_LIMIT = 2**16  # voxels from the origin along each axis; sparse engines pack coordinates into one integer
@@ -14,7 +14,7 @@ _BLOCK = 1 << 14  # points at a time, so that what is computed stays in the proc
 
 
 @dataclass(frozen=True)
-class VoxelBatch:
+class VoxelBatch(TensorGroup):
     """The voxels of a batch of scans; ``features[inverse]`` brings values of voxels back to points.
 
     Attributes:
@@ -26,11 +26,6 @@ class VoxelBatch:
     coordinates: Tensor
     features: Tensor
     inverse: Tensor
-
-    def to(self, device: torch.device) -> "VoxelBatch":
-        """The same batch on ``device``."""
-        parts = (self.coordinates, self.features, self.inverse)
-        return VoxelBatch(*(tensor.to(device, non_blocking=True) for tensor in parts))
 
 
 def voxelize(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

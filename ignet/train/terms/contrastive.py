@@ -89,9 +89,9 @@ class Contrastive(Term):
         """float64 (N,), a random key in 0..1 for each point: the same whatever the number of processes."""
         import torch
 
-        from ignet.devices import step_generator
+        from ignet.devices import send, step_generator
 
         count = len(forward.batch.labels)
         first, points = forward.ranks.local_offset(count)
         keys = step_generator(forward.seed, forward.step, _ANCHORS).random(points)[first : first + count]
-        return torch.from_numpy(keys).to(forward.points.device)
+        return send(torch.from_numpy(keys), forward.points.device)

@@ -18,6 +18,7 @@ from ignet.train.distributed import Ranks
 from ignet.train.ema import update_ema
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
+from ignet.train.readings import Readings
 from ignet.train.run import TrainingRun, write_curves
 
 
@@ -253,3 +254,38 @@ def test_cuda_generators_are_kept_only_where_the_training_runs(
             list(run)
     assert asked == ([] if device == "cpu" else [ranks.device] * 2)
     assert restored == ([] if device == "cpu" else [(7, ranks.device)])
+
+
+def test_readings_come_once_in_order_and_as_late_as_asked() -> None:
+    readings = Readings()
+    readings.add(3, {"loss": torch.tensor(0.1), "rate": 0.5})
+    readings.add(4, {"rate": 0.25, "loss": torch.tensor(2, dtype=torch.float64)})
+    readings.add(5, {})
+    assert list(readings.take(3)) == []
+    assert list(readings.take(1)) == [
+        {"step": 3, "loss": float(torch.tensor(0.1)), "rate": 0.5},
+        {"step": 4, "rate": 0.25, "loss": 2},
+    ]
+    assert list(readings.take(0)) == [{"step": 5}] and list(readings.take(0)) == []
+
+
+def test_on_a_gpu_figures_are_late_and_a_checkpoint_has_all_of_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other than the figures nothing here is on the device."""
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.zeros(1, dtype=torch.uint8))
+    ranks = Ranks(device=torch.device("cuda"))
+    known = []
+    with TrainingRun(
+        tmp_path, "a", steps=3, parts={"network": nn.Linear(1, 1)}, checkpoint_every=1e9, ranks=ranks
+    ) as run:
+        for step in run:
+            known.append(len(run.history))
+            run.log(loss=torch.tensor(step))
+    assert known == [0, 0, 1]
+    assert [row["step"] for row in load_newest(tmp_path / "a", "a")["history"]] == [0, 1, 2]  # type: ignore[index]
+    bad = TrainingRun(tmp_path, "b", steps=3, parts={"network": nn.Linear(1, 1)}, checkpoint_every=0, ranks=ranks)
+    with pytest.raises(IgnetError, match="step 1 gave.*nan"), bad:
+        for step in bad:
+            bad.log(loss=torch.tensor(float("nan") if step == 1 else 0.0))
+    assert load_newest(tmp_path / "b", "b")["step"] == 1  # type: ignore[index]

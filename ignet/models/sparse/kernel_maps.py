@@ -91,19 +91,20 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) ->
     """
     rows, columns, device = len(target) - 1, kernel_size**2, source.device
     offset = torch.arange(kernel_size, device=device) - (kernel_size // 2 if kernel_size % 2 else 0)
-    # offsets that differ along z alone share their search; the lowest z is the first
-    shift = ((offset[:, None] << BITS) + (offset << 2 * BITS) + offset[0]).view(-1) * stride
+    # z, then y and x, the last one fastest
+    shift = ((offset[:, None] << BITS) + (offset << 2 * BITS)).view(-1) + offset[:, None]
+    shift *= stride
     table = torch.empty((kernel_size, columns, rows), dtype=torch.int32, device=device)
     at_once = 1 if device.type == "cpu" else columns  # few columns stay in the processor's cache
     for start in range(0, columns, at_once):
-        query = target[:-1] + shift[start : start + at_once, None]
-        position, none = torch.searchsorted(source, query), torch.full_like(query[0, 0], -1)
-        for part in table[:, start : start + at_once]:
-            found = source[position] == query
-            part.copy_(torch.where(found, position, none))
+        queries = target[:-1] + shift[:, start : start + at_once, None]
+        position = torch.searchsorted(source, queries[0], out_int32=True)
+        none = position.new_full((), -1)
+        for iz, query in enumerate(queries):
+            found = source.index_select(0, position.view(-1)).view_as(query) == query
+            torch.where(found, position, none, out=table[iz, start : start + at_once])
             # z is the lowest part of a key: nothing lies between a voxel and the next one up
             position += found
-            query += stride
     return table.view(kernel_size**3, rows)
 
 

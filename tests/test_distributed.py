@@ -359,6 +359,13 @@ def test_more_processes_than_samples_is_one_line() -> None:
                          "execution": {"processes": 4}}, "x")  # fmt: skip
 
 
+def test_more_gpus_than_samples_names_the_setting_that_helps() -> None:
+    values = {"results": "r", "pretrain_2d": {"batch": 2}, "adapt_2d": {"batch": 4}, "runs": {"a": {"batch": 4}}}
+    with pytest.raises(IgnetError, match=r"pretrain_2d.batch: found 2.* set execution.stages.pretrain_2d.gpus to 2"):
+        load_experiment({**values, "execution": {"gpus": 4}}, "x")
+    load_experiment({**values, "execution": {"gpus": 4, "stages": {"pretrain_2d": {"gpus": 2}}}}, "x")
+
+
 @pytest.mark.parametrize(
     ("execution", "processes"),
     [

@@ -13,7 +13,7 @@ import yaml
 from snakemake_command import snakemake_command
 
 from ignet.config.base import validate
-from ignet.config.execution import ASKED, TRAININGS, ExecutionConfig, job_gpus, job_memory, job_runtime
+from ignet.config.execution import ASKED, GPU_STAGES, TRAININGS, ExecutionConfig, job_gpus, job_memory, job_runtime
 from ignet.errors import IgnetError
 from ignet.stage.scheduler import deadline, out_of_memory
 
@@ -37,6 +37,34 @@ def test_profile_names_rules_that_exist() -> None:
     assert {"projection", "features", "predict", "dataset_check", "world_target"} <= named
     assert named <= set(RULES)
     assert set(SETTINGS["group-components"]) == set(SETTINGS["groups"].values())
+
+
+def uncommented() -> dict:
+    """The profile's `set-resources` as it reads when every line that it suggests there is taken."""
+    lines = (PROFILE / "config.yaml").read_text().splitlines()
+    return yaml.safe_load("\n".join(re.sub(r"^(\s+)# (?=\w+: )", r"\1", line) for line in lines))["set-resources"]
+
+
+def test_suggested_lines_name_every_stage_that_uses_a_gpu_and_hold() -> None:
+    suggested = uncommented()
+    partitions = {rule for rule, asked in suggested.items() if "slurm_partition" in asked}
+    assert partitions == set(GPU_STAGES)
+    for rule, asked in SETTINGS["set-resources"].items():
+        assert asked.items() <= suggested[rule].items(), "lost when the suggestion is taken"
+    section = (PROFILE / "config.yaml").read_text().partition("set-resources:")[2].partition("# ---")[0]
+    keys = re.findall(r"^  (?:# )?(\w+):", section, re.M)
+    assert all(keys.count(rule) == 1 for rule in GPU_STAGES), "of two lines of one rule the lower one holds"
+
+
+@pytest.mark.parametrize("rule", TRAININGS)
+def test_the_gpus_of_a_training_are_on_one_node(rule: str) -> None:
+    """SLURM may spread them otherwise, and the launcher starts processes on one node only."""
+    found = re.search(r"^def asked_by_training\(.*?(?=^\S)", TEXT, re.M | re.S)
+    assert found
+    scope = {"EXECUTION": ExecutionConfig(gpus=4), "asked": lambda stage: {}, "launcher": lambda stage: ""}
+    exec(found.group(), scope)
+    assert scope["asked_by_training"](rule)["nodes"] == 1
+    assert "asked_by_training" in RULES[rule]
 
 
 def test_no_training_is_grouped() -> None:

@@ -108,8 +108,12 @@ def _check_batches(experiment: ExperimentConfig) -> None:
         processes = job_processes(experiment.execution, stage)
         if batch < processes:
             raise IgnetError(
-                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; lower "
-                "execution.gpus or processes"
+                f"{where}.batch: found {batch}, expected {processes} at least, one for each process; "
+                + (
+                    f"set execution.stages.{stage}.gpus to {batch}, or raise the batch, which is another training"
+                    if experiment.execution.processes is None
+                    else f"set execution.processes to {batch} or less"
+                )
             )
 
 

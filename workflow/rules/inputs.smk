@@ -166,7 +166,8 @@ def asked_by_training(stage):
     """As ``asked``, and how the training is carried out."""
     every = int(EXECUTION.checkpoint_every)
     how = {"device": EXECUTION.device, "workers": EXECUTION.workers, "checkpoint_every": every}
-    return {**asked(stage), **how, "launcher": launcher(stage)}
+    # the launcher starts processes on one node, and a scheduler may spread GPUs over several
+    return {**asked(stage), **how, "launcher": launcher(stage), "nodes": 1}
 
 
 def records():

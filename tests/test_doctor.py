@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ignet.cli import doctor
+from ignet.devices import GIVEN_BY
 from ignet.models.sparse.engine import minkowski_fault
 from ignet.models.sparse.torch_engine import TorchGeometry
 
@@ -111,3 +112,25 @@ def test_a_minkowski_engine_that_cannot_be_loaded_is_reported_and_the_project_st
     assert "undefined symbol" in found["engines"]["minkowski"]["faults"]["cpu"]
     (problem,) = problems(found, "minkowski engine does not work on cpu")
     assert problem["fix"] == "MINKOWSKI=again make setup"
+
+
+def test_a_gpu_that_torch_cannot_use_is_reported_with_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\necho '| NVIDIA-SMI 470.57   Driver Version: 470.57.02    CUDA Version: 11.4     |'\n"
+    )
+    program.chmod(0o755)
+    for name in GIVEN_BY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not problems(doctor.report(), "a GPU is not used")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = doctor.report()
+    assert found["tools"]["driver"] == "NVIDIA 470.57.02, for CUDA up to 11.4"
+    (problem,) = problems(found, "a GPU is not used (NVIDIA 470.57.02, for CUDA up to 11.4)")
+    assert f"torch {torch.__version__} (built for CUDA {torch.version.cuda or 'none'})" in problem["what"]
+    assert "TORCH_INDEX_URL" in problem["fix"] and not problem["fatal"]
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert doctor.report()["tools"]["driver"] is None

@@ -47,6 +47,7 @@ def report() -> dict[str, Any]:
     else:
         found["torch"] = _torch(torch)
         found["devices"] = _devices(torch)
+        _check_cuda(torch, found["tools"]["driver"], problems)
         found["engines"] = _engines(torch, problems)
     return {**found, "problems": problems, "usable": not any(problem["fatal"] for problem in problems)}
 
@@ -151,7 +152,26 @@ def _tools(problems: list[dict[str, Any]]) -> dict[str, str | None]:
     )
     if snakemake is None:
         _problem(problems, "the snakemake command is missing", SETUP, fatal=True)
-    return {"snakemake": snakemake, "compiler": compiler, "nvcc": _first_line("nvcc"), "slurm": _first_line("sbatch")}
+    return {
+        "snakemake": snakemake,
+        "compiler": compiler,
+        "nvcc": _first_line("nvcc"),
+        "driver": _driver(),
+        "slurm": _first_line("sbatch"),
+    }
+
+
+def _driver() -> str | None:
+    """Version of NVIDIA's driver and the newest CUDA that it runs, as ``nvidia-smi`` shows them; none without one."""
+    path = shutil.which("nvidia-smi")
+    if path is None:
+        return None
+    try:
+        answer = subprocess.run([path], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    versions = re.search(r"Driver Version:\s*([\d.]+)\s*CUDA Version:\s*([\d.]+)", answer)
+    return f"NVIDIA {versions[1]}, for CUDA up to {versions[2]}" if versions else None
 
 
 def _first_line(command: str) -> str | None:
@@ -184,6 +204,15 @@ def _devices(torch: Any) -> list[str]:
         memory = properties.total_memory / 2**30
         devices.append(f"cuda:{index} {properties.name}, {memory:.0f} GiB, sm_{properties.major}{properties.minor}")
     return devices
+
+
+def _check_cuda(torch: Any, driver: str | None, problems: list[dict[str, Any]]) -> None:
+    """Report a GPU that is there, or that this process was given, and that torch cannot use."""
+    from ignet.devices import CUDA_REMEDY, cuda_fault, given_gpus
+
+    given = given_gpus()
+    if (driver or given) and not torch.cuda.is_available():
+        _problem(problems, f"a GPU is not used ({driver or given}): {cuda_fault()}", CUDA_REMEDY)
 
 
 def _engines(torch: Any, problems: list[dict[str, Any]]) -> dict[str, Any]:

@@ -421,13 +421,16 @@ def test_plan_is_a_command(tmp_path: Path) -> None:
         str(ROOT / "config" / "scribblekitti.yaml"),
         "--gpus",
         "2",
+        "--gpu",
+        "rtx4090",
         "--json",
     ]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["jobs"] == SCRIBBLEKITTI_JOBS and found["gpus"] == 2
-    times = found["estimated"]["H100"]
+    assert list(found["estimated"]) == ["RTX 4090"]
+    times = found["estimated"]["RTX 4090"]
     assert times["wall_hours"] >= times["longest_path_hours"] > [0]
     result = subprocess.run([*command, "--cores", "-1"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 1 and result.stderr.startswith("error: plan: ") and len(result.stderr.splitlines()) == 1

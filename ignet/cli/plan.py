@@ -18,6 +18,11 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="GPUs; 0: all runs on the CPU (default: 1 where the experiment's jobs ask for GPUs, else 0)",
     )
+    parser.add_argument(
+        "--gpu",
+        choices=["a100", "h100", "rtx4090"],
+        help="the model for which GPU stages are estimated where none was measured (default: each of them)",
+    )
     parser.add_argument("--cores", type=int, help="CPU cores (default: those of this machine)")
     parser.add_argument("--rates", type=Path, help="table of throughputs (default: the one that comes with ignet)")
     parser.add_argument("--json", action="store_true", help="for scripts")
@@ -26,7 +31,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def _plan(args: argparse.Namespace) -> int:
     from ignet.config.base import read_yaml
-    from ignet.workflow.costs import TABLE, read_rates
+    from ignet.workflow.costs import GPUS, TABLE, read_rates
     from ignet.workflow.dag import first_plan
     from ignet.workflow.experiment import load_experiment
     from ignet.workflow.facts import data_facts
@@ -43,7 +48,8 @@ def _plan(args: argparse.Namespace) -> int:
     experiment = load_experiment(found.config, name)
     gpus = min(experiment.execution.gpus, 1) if gpus is None else gpus
     rates = read_rates(args.rates or TABLE)
-    plan = make_plan(found.schedule, experiment, data_facts(experiment), rates, gpus, cores)
+    models = [name for name in GPUS if args.gpu in (None, name.lower().replace(" ", ""))]
+    plan = make_plan(found.schedule, experiment, data_facts(experiment), rates, gpus, cores, models)
     print(json.dumps(plan.as_json(), indent=2) if args.json else plan_text(plan, name))
     return 0
 

@@ -87,7 +87,7 @@ class Plan:
     """An experiment's cost.
 
     Attributes:
-        times: one, or where stages of GPUs are estimated one for each of `GPUS`.
+        times: one, or where stages of GPUs are estimated one for each model that was asked for.
         gpus: GPUs that the jobs of `GPU_STAGES` run on, one each; 0: these run on cores.
         cores: CPU cores for all other jobs, one each.
         disk: bytes by kind, see `DISK_KINDS`; the training state at its peak.
@@ -140,7 +140,13 @@ class Plan:
 
 
 def make_plan(
-    jobs: Sequence[Scheduled], experiment: ExperimentConfig, facts: Facts, rates: Sequence[Rate], gpus: int, cores: int
+    jobs: Sequence[Scheduled],
+    experiment: ExperimentConfig,
+    facts: Facts,
+    rates: Sequence[Rate],
+    gpus: int,
+    cores: int,
+    models: Sequence[str] = tuple(GPUS),
 ) -> Plan:
     """Plan a first run of an experiment.
 
@@ -151,6 +157,7 @@ def make_plan(
         rates: measured throughputs.
         gpus: number of GPUs; 0: none.
         cores: number of CPU cores, at least 1.
+        models: the GPUs of `GPUS` for which unmeasured stages are estimated.
     """
     workload = Workload(experiment, facts)
     graph = {number: job.after for number, job in enumerate(jobs)}
@@ -182,9 +189,9 @@ def make_plan(
         longest = [max(paths(graph, seconds).values(), default=0.0) for _, seconds in ends]
         return Times(gpu, tuple(stages), (wall[0], wall[1]), (longest[0], longest[1]))
 
-    found = [times(next(iter(GPUS)))]
+    found = [times(models[0])]
     if any("estimate" in stage.bases for stage in found[0].stages):
-        found += [times(gpu) for gpu in list(GPUS)[1:]]
+        found += [times(gpu) for gpu in models[1:]]
     return Plan(tuple(found), gpus, cores, _disk(jobs, workload, gpus or cores), facts)
 
 

@@ -18,6 +18,7 @@ from ignet.config.base import Section, merge, read_yaml, validate
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash, write_json
 from ignet.log import log, start_logging
+from ignet.stage.gpus import take_gpus
 from ignet.stage.identity import code_hash
 
 S = TypeVar("S", bound=Section)
@@ -163,6 +164,8 @@ class Stage(Generic[S]):
         return validate(self.config, section, f"{self.args.config}: {self.section}")
 
     def _device(self) -> None:
+        if self.args.device in ("auto", "cuda"):
+            take_gpus(1)  # before torch looks which there are; for several processes their launcher has done it
         from ignet.devices import pick_device
 
         self.args.device = pick_device(self.args.device)

@@ -14,6 +14,8 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
+from ignet.stage.gpus import take_gpus
+
 EXIT_PREEMPTED = 75
 """As in ``ignet.train.interruption``, whose package would cost the launcher its imports."""
 
@@ -34,6 +36,15 @@ def main(arguments: list[str]) -> int:
     signal n 128 + n; else that of the process that failed first (128 + n where signal n ended it), or 0. A second
     signal ends the waiting soon.
     """
+    if (nodes := os.environ.get("SLURM_JOB_NUM_NODES", "1")) != "1":
+        print(
+            f"error: torchrun: found {nodes} nodes in this job, expected one: a training on several nodes is not "
+            "offered; ask for as many GPUs as a node has (execution.gpus), and for nodes: 1 in the profile",
+            file=sys.stderr,
+        )
+        return 1
+    options = parse_args(["--standalone", *arguments])
+    take_gpus(int(options.nproc_per_node))
     # torchrun would say at length that it sets this
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE_S))
@@ -41,7 +52,7 @@ def main(arguments: list[str]) -> int:
     heard = [number.name for number in (*STOPPING, signal.SIGQUIT) if signal.getsignal(number) != signal.SIG_IGN]
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(heard))
     try:
-        run(parse_args(["--standalone", *arguments]))
+        run(options)
     except SignalException as ended:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)

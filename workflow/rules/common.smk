@@ -18,6 +18,7 @@ from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles
 from ignet.errors import IgnetError
 from ignet.workflow.lock import hold
+from ignet.stage.gpus import visible_gpus
 from ignet.stage.identity import code_hash
 from ignet.files.names import RUN as RUN_NAME, SEQUENCE as SEQUENCE_NAME
 from ignet.report.html.assets import assets_hash
@@ -31,7 +32,7 @@ from ignet.workflow.outcome import outcome
 from ignet.workflow.persistence import after_planning, keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data, refuse_without_record
-from ignet.config.execution import job_gpus, job_memory, job_processes, job_runtime
+from ignet.config.execution import GPU_STAGES, job_gpus, job_memory, job_processes, job_runtime
 from ignet.workflow.schedule import record_schedule
 from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.signals import Ending
@@ -182,6 +183,11 @@ def movable(path):
 def begin():
     """Before the first job: lock the results, remove what killed jobs left half-written, renew links and records."""
     try:
+        if LOCAL and EXECUTION.device != "cpu" and EXECUTION.gpus and not visible_gpus():
+            raise IgnetError(
+                f"execution.gpus: found {EXECUTION.gpus}, but no GPU is visible here (driver, CUDA_VISIBLE_DEVICES); "
+                "set execution.gpus to 0, or execution.device to cpu"
+            )
         if workflow.non_local_exec:
             check_places(
                 sys.executable, [workflow.basedir, os.getcwd(), RESULTS, SHARED], workflow.config_settings.config_args
@@ -270,10 +276,24 @@ def report_killed_jobs():
         print(line, file=sys.stderr)
 
 
+# without a scheduler the GPUs of this machine are shared out: a job that may use one asks for one, and takes it when it
+# starts (ignet.stage.gpus)
+LOCAL = workflow.local_exec and not workflow.remote_exec
+SHARED_GPUS = visible_gpus() if LOCAL and EXECUTION.device in ("auto", "cuda") else []
+os.environ.update(IGNET_GPUS=",".join(SHARED_GPUS))
+if SHARED_GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", len(SHARED_GPUS))
+
+
+def gpus(stage):
+    """GPUs of a stage's jobs."""
+    return job_gpus(EXECUTION, stage) or int(bool(SHARED_GPUS) and stage in GPU_STAGES)
+
+
 def asked(stage):
     """What a stage's jobs ask the scheduler for; a retry gets more, but no more time for a training, which resumes."""
     return {
         "mem_mb": lambda wildcards, attempt: job_memory(EXECUTION, stage, attempt),
         "runtime": lambda wildcards, attempt: job_runtime(EXECUTION, stage, attempt),
-        "gpu": job_gpus(EXECUTION, stage),
+        "gpu": gpus(stage),
     }

@@ -62,6 +62,18 @@ def test_a_loader_process_in_trouble_ends_the_training_in_one_line(tmp_path: Pat
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("signal_name", "words"), [("Bus error", "too small"), ("Killed", "was killed")])
+def test_the_signal_counts_where_only_the_cause_names_it(signal_name: str, words: str) -> None:
+    """As torch raises it when it sees that a process is gone before the system has told it how."""
+    with pytest.raises(RuntimeError) as late:
+        try:
+            raise RuntimeError(f"DataLoader worker (pid 1) is killed by signal: {signal_name}.")
+        except RuntimeError as cause:
+            raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly") from cause
+    assert words in str(workers.explain(late.value))
+    assert workers.explain(RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")) is None
+
+
 def test_too_little_shared_memory_is_found_before_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
     usage, page = namedtuple("usage", "free"), os.sysconf("SC_PAGE_SIZE")
     size = -(-3000 * 8 // page) * page + 2 * page

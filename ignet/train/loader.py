@@ -85,7 +85,8 @@ def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
 
 def explain(error: BaseException) -> str | None:
     """One line with the remedy for an error of the loader processes; none for any other error."""
-    text = str(error) if isinstance(error, RuntimeError) else ""
+    # torch may find that a process is gone before it is told why, and names the signal in the cause alone
+    text = " ".join(str(one) for one in _chain(error) if isinstance(one, RuntimeError))
     if _FULL.search(text):
         free = f"{shutil.disk_usage(SHARED_MEMORY).free:,}" if SHARED_MEMORY.is_dir() else "no"
         return (
@@ -102,6 +103,14 @@ def explain(error: BaseException) -> str | None:
             "execution.workers"
         )
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it came of."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
 
 
 def end_loader_processes() -> None:

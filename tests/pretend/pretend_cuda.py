@@ -37,7 +37,9 @@ def add_device() -> None:
     package, version = Path(spec.origin).parent, importlib.metadata.version("torch")
     if (package / "lib" / "libtorch_cuda.so").exists():
         raise RuntimeError("found a CUDA build of torch, expected one for the CPU")
-    name = f"ignet-pretend-cuda-{version}-{os.getuid()}-{zlib.crc32(SOURCE.read_bytes()):08x}.so"
+    # linked to this torch by its path, so another environment's library does not serve here
+    made_of = zlib.crc32(SOURCE.read_bytes() + os.fsencode(package))
+    name = f"ignet-pretend-cuda-{version}-{os.getuid()}-{made_of:08x}.so"
     library = Path(tempfile.gettempdir(), name)
     if not library.exists():
         made = library.with_suffix(f".{os.getpid()}.so")

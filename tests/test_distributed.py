@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from test_stages_2d import NETWORK, write_source
+from training_files import training_files
 from two_processes import CASES
 
 from ignet.config.execution import ExecutionConfig, job_processes
@@ -77,14 +78,7 @@ def stage(name: str, settings: dict, out: Path, *arguments: object) -> list[str]
         0,
         *arguments,
     ]
-    command += [
-        "--out",
-        out / "model.safetensors",
-        "--metrics",
-        out / "metrics.json",
-        "--curves-csv",
-        out / "curves.csv",
-    ]
+    command += training_files(out)
     return [str(part) for part in [*command, "--curves", out / "tensorboard", "--state", out / "state"]]
 
 

@@ -33,6 +33,7 @@ from kills import (
     temporaries,
     write_config,
 )
+from training_files import training_files
 
 from ignet.train.interruption import EXIT_PREEMPTED
 from ignet.train.outputs import NOTE
@@ -85,14 +86,7 @@ class Stages:
             ),
         }[name]
         out = results / name
-        outputs = (
-            "--out",
-            out / "model.safetensors",
-            "--metrics",
-            out / "metrics.json",
-            "--curves-csv",
-            out / "curves.csv",
-        )
+        outputs = training_files(out)
         state = ("--state", results / "state" / name, "--checkpoint-every", 0)
         projection = ("--projection", self.root / "projection") if name != "pretrain_2d" else ()
         return self.command(name, *inputs, *projection, *outputs, *state, *arguments)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from test_stages_2d import ADAPT, NETWORK, project, write_source, write_target
+from training_files import training_files
 
 ROOT = Path(__file__).parents[1]
 PRETEND = ROOT / "tests" / "pretend"
@@ -49,8 +50,7 @@ def on_device(folder: Path, script: str, settings: dict, *arguments: object, roo
 def training(folder: Path, out: str) -> list[object]:
     """Where a training writes."""
     out = folder / out
-    files = ["--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv"]
-    return [*files, "--state", out / "state"]
+    return [*training_files(out), "--state", out / "state"]
 
 
 def pretrain(folder: Path, root: Path = ROOT, out: str = "pretrained") -> dict:

@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from test_segformer import checkpoint
 from test_stages_2d import ADAPT, PRETRAIN, adapt, run_script, work  # noqa: F401
+from training_files import training_files
 
 from ignet.config.training_2d import (
     Adapt2DConfig,
@@ -178,7 +179,7 @@ def test_the_scripts_with_all_of_it(work, tmp_path) -> None:  # noqa: F811
         "feature_distance": {"weight": 0.5, "weights": str(tmp_path / "imagenet")},
     }
     out = tmp_path / "pretrain"
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
     settings = {**PRETRAIN, "steps": 3, "network": {"weights": str(tmp_path / "imagenet")}, **extra}
     run_script("pretrain_2d", settings, "--source", work / "source", *files, "--state", tmp_path / "state")
     curves = np.genfromtxt(out / "curves.csv", delimiter=",", names=True)
@@ -203,7 +204,7 @@ def test_a_state_knows_the_weights_behind_its_settings(work, tmp_path, monkeypat
         "network": network,
         key: {"weights": str(folder), **({"weight": 0.5} if key == "feature_distance" else {})},
     }
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
 
     def stop(run: TrainingRun) -> None:
         states.append(run.identity)
@@ -225,7 +226,7 @@ def test_an_encoder_of_another_shape_is_refused(work, tmp_path, capsys) -> None:
         (tmp_path / name).symlink_to(work / name)
     other = {"hidden_sizes": [16, 16, 20, 32], "depths": [1, 1, 1, 1], "decoder_channels": 12}
     out = tmp_path / "other"
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
     distance = FeatureDistanceConfig(weight=1.0, weights=str(tmp_path / "imagenet")).model_dump()
     settings = {**PRETRAIN, "steps": 2, "network": other, "feature_distance": distance}
     with pytest.raises(SystemExit):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from test_stages_2d import ADAPT, PRETRAIN, adapt, run_script, work  # noqa: F401
+from training_files import training_files
 
 from ignet.config import experiment  # noqa: F401  (all sections)
 from ignet.config.base import Section, added, canonical_json
@@ -209,14 +210,7 @@ def test_no_3d_training_reads_what_does_not_identify_it(
             "--projection",
             work / "projection",
         )
-        files = (
-            "--out",
-            out / "model.safetensors",
-            "--metrics",
-            out / "metrics.json",
-            "--curves-csv",
-            out / "curves.csv",
-        )
+        files = training_files(out)
         run_script(
             "train_3d", {**TRAINING, **settings}, *data, "--features", features, *files, "--state", out / "state"
         )

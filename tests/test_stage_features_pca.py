@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from test_stages_2d import run_script
+from training_files import training_files
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.features.pca import read_pca
@@ -181,14 +182,7 @@ def test_a_training_reads_the_store_of_its_teacher_alone(work: SimpleNamespace) 
                 "--state",
                 out / "state",
             ),
-            *(
-                "--out",
-                out / "model.safetensors",
-                "--metrics",
-                out / "metrics.json",
-                "--curves-csv",
-                out / "curves.csv",
-            ),
+            *training_files(out),
         )
 
     assert train("right")[0] == 0

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from training_files import training_files
 
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.data.features.store import FeatureStore
@@ -109,7 +110,7 @@ def adapt(work: Path, out: Path, settings: dict) -> None:
         "--projection",
         work / "projection",
     )
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
     run_script(
         "adapt_2d",
         settings,
@@ -131,7 +132,7 @@ def work(tmp_path_factory):
     write_target(work / "target", "00")
     project(work, "00", "--scribbles", work / "target")
     out = work / "pretrain"
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
     run_script(
         "pretrain_2d",
         PRETRAIN,

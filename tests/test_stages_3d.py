@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_files import training_files
 
 from ignet.data.formats.kitti import read_labels
 from ignet.data.formats.splits import labelled_scans
@@ -64,12 +65,7 @@ def training(tree: Path, projection: Path, out: Path, settings: dict) -> list[st
     command += [
         "--seed",
         3,
-        "--out",
-        out / "model.safetensors",
-        "--metrics",
-        out / "metrics.json",
-        "--curves-csv",
-        out / "curves.csv",
+        *training_files(out),
     ]
     return [str(part) for part in [*command, "--state", out / "state", "--checkpoint-every", 0]]
 

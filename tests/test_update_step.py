@@ -15,6 +15,7 @@ import pytest
 import torch
 from recorded_steps import Step, adamw, moving_average, recorded_steps
 from test_stages_2d import NETWORK, adapt, project, run_script, write_source, write_target
+from training_files import training_files
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.config.training_3d import MinkUNetConfig
@@ -69,7 +70,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 def pretrain(work: Path, out: Path, settings: dict) -> None:
-    files = ("--out", out / "model.safetensors", "--metrics", out / "metrics.json", "--curves-csv", out / "curves.csv")
+    files = training_files(out)
     run_script("pretrain_2d", settings, "--source", work / "source", *files, "--state", out / "state")
 
 
@@ -196,14 +197,7 @@ def train(tiny_tree: Path, tmp_path: Path) -> Callable[[dict], tuple[Path, list[
     def run(settings: dict) -> tuple[Path, list[Step]]:
         out = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
         arguments = ("--dataset", tiny_tree, "--sequences", "00", "--labels", tiny_tree, "--seed", 3)
-        files = (
-            "--out",
-            out / "model.safetensors",
-            "--metrics",
-            out / "metrics.json",
-            "--curves-csv",
-            out / "curves.csv",
-        )
+        files = training_files(out)
         with recorded_steps() as steps:
             run_script("train_3d", settings, *arguments, *files, "--state", out / "state")
         return out, steps

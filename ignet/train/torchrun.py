@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if (nodes := os.environ.get("SLURM_JOB_NUM_NODES", "1")) != "1":
         print(
             f"error: torchrun: found {nodes} nodes in this job, expected one: a training on several nodes is not "
-            "offered; ask for as many GPUs as a node has (execution.gpus), and for nodes: 1 in the profile",
+            "offered; ask for as many GPUs as a node has (execution.gpus), in a job of one node",
             file=sys.stderr,
         )
         return 1

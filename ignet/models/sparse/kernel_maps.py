@@ -52,11 +52,7 @@ def pack(coordinates: Tensor) -> Tensor:
     key, *axes = coordinates.long().unbind(1)
     for axis in axes:
         key = torch.add(axis, key, alpha=1 << BITS)
-    return key + _key(SHIFT, SHIFT, SHIFT)
-
-
-def _key(x: int, y: int, z: int) -> int:
-    return (x << 2 * BITS) + (y << BITS) + z
+    return key + ((SHIFT << 2 * BITS) + (SHIFT << BITS) + SHIFT)
 
 
 def unpack(keys: Tensor) -> Tensor:

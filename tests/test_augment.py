@@ -58,6 +58,26 @@ class TestRandomView:
             view = random_view(scan(), np.random.default_rng(seed), 40, True, 0.5, 0.1)
             np.testing.assert_allclose(view, expected, atol=1e-4)
 
+    def test_the_published_view_is_equal_to_its_formula(self):
+        """ScribbleKITTI's: rotated, mirrored, x and y scaled, one shift of the whole scan."""
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            (angle, factor), mirrored = rng.uniform(-1, 1, 2), rng.random(2) < 0.5
+            expected = rotate_z(scan(), np.deg2rad(45 * angle))
+            expected[:, :2] *= (1 + 0.05 * factor) * np.where(mirrored, -1, 1)
+            expected[:, :3] += 0.1 * rng.standard_normal(3, np.float32)
+            view = random_view(scan(), np.random.default_rng(seed), 45, True, 0.05, 0, 0.1, "xy")
+            np.testing.assert_allclose(view, expected, atol=1e-4)
+
+    def test_a_shift_is_one_of_all_points_and_of_its_size(self):
+        quiet, moved = np.zeros((5, 4), np.float32), []
+        for seed in range(2000):
+            view = random_view(quiet, np.random.default_rng(seed), 0, False, shift_m=0.1)
+            assert (view == view[0]).all() and view[0, 3] == 0
+            moved.append(view[0, :3])
+        assert np.std(moved, axis=0) == pytest.approx([0.1] * 3, rel=0.1)
+        assert np.abs(np.corrcoef(np.transpose(moved)) - np.eye(3)).max() < 0.1
+
     def test_by_default_rotated_and_mirrored_alone(self):
         for seed in range(4):
             view = random_view(scan(), np.random.default_rng(seed))
@@ -117,7 +137,9 @@ class TestRandomView:
             4,
         )
 
-    @pytest.mark.parametrize("wrong", [{"rotation_degrees": -1}, {"scale": 1.0}, {"scale": -0.1}, {"noise_m": -0.1}])
+    @pytest.mark.parametrize(
+        "wrong", [{"rotation_degrees": -1}, {"scale": 1.0}, {"scale": -0.1}, {"noise_m": -0.1}, {"shift_m": -0.1}]
+    )
     def test_exception(self, wrong):
         with pytest.raises(ValueError, match="found"):
             random_view(scan(), np.random.default_rng(0), **wrong)

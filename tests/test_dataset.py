@@ -427,6 +427,19 @@ class TestBatch:
         shift = [(view.features[view.inverse].numpy() - points)[:, :3] for view in (batch.teacher, batch.student)]
         assert not shift[0].any() and 0.04 < shift[1].std() < 0.06
 
+    def test_the_student_view_alone_is_shifted_and_its_height_kept_if_asked(self, tree):
+        view = AugmentConfig(rotation=0, flip=False, scale=0.2, scale_axes="xy", noise=0, shift=0.5)
+        dataset = BatchDataset(tree.source(), 1, 0, FINE, MixingConfig(), view)
+        for step in range(4):
+            batch, points = dataset[step], tree.points[dataset.scan_indices(step)[0]][:, :3]
+            student, teacher = (view.features[view.inverse][:, :3].numpy() for view in (batch.student, batch.teacher))
+            np.testing.assert_allclose(teacher, points, atol=1e-5)
+            slopes, shifts = np.transpose([np.polyfit(points[:, i], student[:, i], 1) for i in range(3)])
+            np.testing.assert_allclose(student, points * slopes + shifts, atol=1e-3)
+            assert slopes[0] == pytest.approx(slopes[1], abs=1e-4)
+            assert 1e-4 < abs(slopes[0] - 1) <= 0.2 and slopes[2] == pytest.approx(1, abs=1e-4)
+            assert (np.abs(shifts) > 1e-4).all() and np.abs(shifts).max() < 3
+
     def test_each_step_and_each_scan_of_a_batch_has_its_own_view(self, tree):
         turned = AugmentConfig(rotation=180, flip=False, scale=0, noise=0)
         dataset = BatchDataset(tree.source(frames={"00": ["000000"]}), 2, 0, FINE, MixingConfig(), turned)

@@ -19,6 +19,12 @@ class TestConsistency:
         expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
         assert consistency(student, teacher, torch.tensor([True, False])).item() == pytest.approx(expected, rel=1e-6)
 
+    def test_over_all_points_by_hand(self):
+        student, teacher = torch.zeros(3, 2), torch.tensor([[math.log(3.0), 0.0], [9.0, -9.0], [5.0, 0.0]])
+        expected = (0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)) / 3
+        loss = consistency(student, teacher, torch.tensor([True, False, False]), "all")
+        assert loss.item() == pytest.approx(expected, rel=1e-6)
+
     def test_is_not_symmetric(self):
         a, b, mask = torch.tensor([[2.0, 0.0]]), torch.tensor([[-1.0, 0.0]]), torch.tensor([True])
         assert abs(consistency(a, b, mask) - consistency(b, a, mask)) > 1e-2
@@ -45,9 +51,10 @@ class TestConsistency:
         assert (student.grad[[1, 3]] == 0).all() and (student.grad[[0, 2]] != 0).all()
 
     @pytest.mark.parametrize("points", [0, 3])
-    def test_empty_mask_is_zero_with_a_graph(self, points):
+    @pytest.mark.parametrize("normalisation", ["own", "all"])
+    def test_empty_mask_is_zero_with_a_graph(self, points, normalisation):
         student = torch.randn(points, 4, requires_grad=True)
-        loss = consistency(student, torch.randn(points, 4), torch.zeros(points, dtype=torch.bool))
+        loss = consistency(student, torch.randn(points, 4), torch.zeros(points, dtype=torch.bool), normalisation)
         loss.backward()
         assert loss.item() == 0 and (student.grad == 0).all()
 

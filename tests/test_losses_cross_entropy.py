@@ -19,6 +19,13 @@ class TestPartialCrossEntropy:
         assert partial_cross_entropy(logits, torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-6)
         assert partial_cross_entropy(logits, torch.tensor([255, 1])).item() == pytest.approx(-math.log(0.25), rel=1e-6)
 
+    def test_over_all_points_by_hand(self):
+        # one of four points is labelled, with probability 1/4
+        logits = torch.tensor([[math.log(3.0), 0.0]] * 4)
+        labels = torch.tensor([255, 1, 255, 255])
+        loss = partial_cross_entropy(logits, labels, normalisation="all")
+        assert loss.item() == pytest.approx(-math.log(0.25) / 4, rel=1e-6)
+
     def test_ignored_points_change_nothing(self):
         logits, labels = torch.randn(6, 3), torch.tensor([0, 255, 2, 1, 255, 0])
         kept = labels != 255
@@ -38,9 +45,10 @@ class TestPartialCrossEntropy:
         )
 
     @pytest.mark.parametrize("points", [0, 3])
-    def test_nothing_labelled_is_zero_with_a_graph(self, points):
+    @pytest.mark.parametrize("normalisation", ["own", "all"])
+    def test_nothing_labelled_is_zero_with_a_graph(self, points, normalisation):
         logits = torch.randn(points, 4, requires_grad=True)
-        loss = partial_cross_entropy(logits, torch.full((points,), 255))
+        loss = partial_cross_entropy(logits, torch.full((points,), 255), normalisation=normalisation)
         loss.backward()
         assert loss.item() == 0 and (logits.grad == 0).all()
 

@@ -265,6 +265,45 @@ def test_the_teacher_moves_by_the_decay_of_the_settings() -> None:
     assert all((teacher == 2.5).all() for teacher in objective.teacher.parameters())
 
 
+def test_a_teacher_with_statistics_of_its_own_normalises_by_its_batches_and_keeps_them() -> None:
+    own = make_objective(BASELINE.model_copy(update={"mean_teacher": MeanTeacherConfig(batch_norm="own")}))
+    batch, start = make_batch(), own.teacher.network.state_dict()
+    start = {name: value.clone() for name, value in start.items()}
+    found = losses(own, batch)["consistency"]
+    # as the student normalises its own view
+    by_hand = make_objective(BASELINE)
+    (logits, _), (taught, _) = (by_hand._predict(by_hand.student.train(), v) for v in (batch.student, batch.teacher))
+    assert found.item() == pytest.approx(consistency(logits, taught, batch.labels == 255).item(), rel=1e-5)
+    assert abs(losses(make_objective(BASELINE), batch)["consistency"].item() / found.item() - 1) > 1e-2
+    own.update_teacher(0)
+    statistics = {name for name, _ in own.teacher.network.named_buffers()}
+    taught, student = own.teacher.network.state_dict(), own.student.network.state_dict()
+    moved = {name for name in statistics if not torch.equal(taught[name], start[name])}
+    assert moved == statistics
+    means = {name for name in statistics if name.endswith("running_mean")}
+    assert means and all(not torch.equal(taught[name], student[name]) for name in means)
+    assert all(torch.equal(taught[name], student[name]) for name in taught.keys() - statistics)
+
+
+def test_without_a_term_that_asks_the_teacher_its_statistics_are_averaged() -> None:
+    off = MeanTeacherConfig(weight=0.0, batch_norm="own")
+    objective = make_objective(BASELINE.model_copy(update={"mean_teacher": off}))
+    losses(objective, make_batch())
+    objective.update_teacher(0)
+    taught, student = objective.teacher.state_dict(), objective.student.state_dict()
+    assert all(torch.equal(taught[name], student[name]) for name in taught)
+
+
+def test_over_all_points_two_terms_are_smaller_by_their_share_of_the_points() -> None:
+    batch = make_batch()
+    own, over_all = (
+        losses(make_objective(BASELINE.model_copy(update={"normalisation": name})), batch) for name in ("own", "all")
+    )
+    share = (batch.labels != 255).double().mean().item()
+    ratios = {name: over_all[name].item() / own[name].item() for name in ("ce", "consistency", "lovasz")}
+    assert ratios == pytest.approx({"ce": share, "consistency": 1 - share, "lovasz": 1}, rel=1e-5)
+
+
 def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> None:
     term = Contrastive(
         FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"confidence": 0.75})})
@@ -333,7 +372,10 @@ def test_the_terms_of_one_process_of_two() -> None:
         F.cross_entropy(logits, labels, ignore_index=255).item(), rel=1e-6
     )
     assert Consistency(FULL)(forward).item() == pytest.approx(consistency(logits, taught, unlabelled).item(), rel=1e-6)
-    assert ranks.counts == [4, 2]
+    over_all = FULL.model_copy(update={"normalisation": "all"})
+    assert CrossEntropy(over_all)(forward).item() == pytest.approx(CrossEntropy(FULL)(forward).item() * 4 / 6, rel=1e-6)
+    assert Consistency(over_all)(forward).item() == pytest.approx(Consistency(FULL)(forward).item() * 2 / 6, rel=1e-6)
+    assert ranks.counts == [4, 2, 6, 4, 6, 2]
 
 
 def test_weights_and_ramps_of_the_terms() -> None:

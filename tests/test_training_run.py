@@ -238,6 +238,16 @@ def test_ema_by_hand() -> None:
     assert teacher.weight.item() == pytest.approx(5.2)
 
 
+def test_ema_of_the_weights_alone() -> None:
+    teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+    with torch.no_grad():
+        student.weight.fill_(3.0)
+        student.running_mean.fill_(8.0)
+        student.num_batches_tracked.fill_(5)
+    update_ema(teacher, student, 1, 0.99, buffers=False)
+    assert (teacher.weight.item(), teacher.running_mean.item(), teacher.num_batches_tracked.item()) == (2.0, 0.0, 0)
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_cuda_generators_are_kept_only_where_the_training_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str

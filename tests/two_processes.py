@@ -41,6 +41,9 @@ GUIDED = Train3DConfig(
 CASES = {
     "supervised": Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0)),
     "baseline": Train3DConfig(backbone=BACKBONE),
+    "published baseline": Train3DConfig(
+        backbone=BACKBONE, normalisation="all", mean_teacher=MeanTeacherConfig(batch_norm="own")
+    ),
     "ignet": GUIDED,
     "all anchors, one scan unlabelled": GUIDED.model_copy(
         update={"contrastive": CONTRASTIVE.model_copy(update={"anchors": 5000})}

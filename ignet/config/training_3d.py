@@ -83,6 +83,12 @@ class MeanTeacherConfig(Section):
         0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)"
     )
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
+    batch_norm: Literal["averaged", "own"] = added(
+        "averaged",
+        description="the teacher's batch norm statistics; averaged: those of the student, averaged like the weights "
+        "(our choice); own: the teacher normalises by its own batches, and keeps their running statistics "
+        "(ScribbleKITTI); where no term asks the teacher, averaged",
+    )
 
     def unread(self) -> frozenset[str]:
         """The average is always taken; it is what is exported."""
@@ -205,7 +211,10 @@ class MixingConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random views of a scan (ScribbleKITTI's, where marked)."""
+    """Random views of a scan.
+
+    ScribbleKITTI's are ``{rotation: 45, scale: 0.05, scale_axes: xy, noise: 0, shift: 0.1}``.
+    """
 
     rotation: float = Field(
         20.0,
@@ -214,11 +223,23 @@ class AugmentConfig(Section):
         description="degrees: largest rotation about z (ScribbleKITTI: 45; a network that need not learn every "
         "direction of driving gets farther in few steps)",
     )
-    flip: bool = Field(True, description="mirror x and y, each with probability 1/2")
+    flip: bool = Field(True, description="mirror x and y, each with probability 1/2 (ScribbleKITTI: true)")
     scale: float = Field(
         0.05, ge=0, lt=1, description="largest relative change of scale, student only (ScribbleKITTI: 0.05)"
     )
-    noise: float = Field(0.02, ge=0, description="metres: standard deviation of the noise on coordinates, student only")
+    scale_axes: Literal["xyz", "xy"] = added("xyz", description="the coordinates that are scaled (ScribbleKITTI: xy)")
+    noise: float = Field(
+        0.02,
+        ge=0,
+        description="metres: standard deviation of the noise on each coordinate of each point, student only "
+        "(our choice; ScribbleKITTI: 0)",
+    )
+    shift: float = added(
+        0.0,
+        ge=0,
+        description="metres: standard deviation, along each axis, of one shift of the whole scan, student only "
+        "(ScribbleKITTI: 0.1)",
+    )
 
 
 class Train3DConfig(OptimizerConfig):
@@ -251,7 +272,18 @@ class Train3DConfig(OptimizerConfig):
     warmup_steps: int | None = Field(
         None, ge=0, description="steps of linear warm-up from a tenth of the learning rate; null: a tenth of the steps"
     )
+    schedule: Literal["one_cycle", "constant"] = added(
+        "one_cycle",
+        description="learning rate after the warm-up; one_cycle: half a cosine down to a thousandth; constant: it "
+        "stays (ScribbleKITTI: constant, no warm-up)",
+    )
     lovasz_weight: float = Field(1.0, ge=0, description="weight of Lovász-softmax on labelled points")
+    normalisation: Literal["own", "all"] = added(
+        "own",
+        description="what cross-entropy and mean-teacher KL are divided by; own: the number of points that each sums "
+        "over, so that they are two means; all: the number of all points of the batch, with or without a label "
+        "(ScribbleKITTI: all, batches of one scan)",
+    )
     terms: dict[str, NonNegativeFloat] = added(
         {},
         description="further terms of the objective, by their names in `ignet/train/terms` -> weight; {}: none",

@@ -4,20 +4,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ignet.losses.cross_entropy import Normalisation
 
-def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) -> Tensor:
+
+def consistency(
+    student_logits: Tensor, teacher_logits: Tensor, mask: Tensor, normalisation: Normalisation = "own"
+) -> Tensor:
     r"""Mean KL divergence of the student's from the teacher's prediction over the masked points.
 
     .. math::
         L = \frac{1}{|M|} \sum_{i \in M} \sum_c t_{ic} \log \frac{t_{ic}}{s_{ic}}, \qquad t, s =
         \mathrm{softmax}(\text{logits})
 
-    Source: the mean teacher term of ScribbleKITTI (Unal et al., CVPR 2022), on the points without a label.
+    Source: the mean teacher term of ScribbleKITTI (Unal et al., CVPR 2022), on the points without a label;
+    its code divides by N instead.
 
     Args:
         student_logits: float (N, C).
         teacher_logits: float (N, C); no gradient flows to them.
         mask: bool (N,), the points that count.
+        normalisation: own: divide by the number of masked points; all: by N.
 
     Returns:
         A scalar; 0, with a graph, where the mask is empty.
@@ -39,4 +45,5 @@ def consistency(student_logits: Tensor, teacher_logits: Tensor, mask: Tensor) ->
     index = mask.nonzero().squeeze(1)
     student = F.log_softmax(student_logits[index], dim=1)
     teacher = F.log_softmax(teacher_logits.detach()[index], dim=1)
-    return F.kl_div(student, teacher, reduction="sum", log_target=True) / max(len(index), 1)
+    total = F.kl_div(student, teacher, reduction="sum", log_target=True)
+    return total / max(len(mask if normalisation == "all" else index), 1)

@@ -5,10 +5,8 @@ from torch import nn
 
 
 @torch.no_grad()
-def update_ema(teacher: nn.Module, student: nn.Module, step: int, decay: float) -> None:
+def update_ema(teacher: nn.Module, student: nn.Module, step: int, decay: float, buffers: bool = True) -> None:
     """Move the teacher towards the student: t <- a t + (1 - a) s, a = min(1 - 1/(step+1), decay).
-
-    Weights and buffers alike.
 
     The first update (step 0) copies. Integer buffers (counters) are copied. Source of the schedule: Tarvainen and
     Valpola, "Mean teachers are better role models", NeurIPS 2017.
@@ -18,9 +16,12 @@ def update_ema(teacher: nn.Module, student: nn.Module, step: int, decay: float) 
         student: read only.
         step: 0-based number of the update.
         decay: largest a.
+        buffers: average buffers like weights; false: the teacher keeps its own.
     """
     alpha = min(1.0 - 1.0 / (step + 1), decay)
-    averaged, source = teacher.state_dict(), student.state_dict()
+    averaged, source = (
+        network.state_dict() if buffers else dict(network.named_parameters()) for network in (teacher, student)
+    )
     floats = [name for name, value in averaged.items() if value.is_floating_point()]
     # all tensors in one kernel on a GPU
     torch._foreach_lerp_(

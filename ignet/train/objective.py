@@ -61,6 +61,7 @@ class Objective3D(Objective):
         super().__init__()
         self.settings, self.engine, self.seed, self.ranks = settings, engine, seed, ranks or Ranks()
         self.terms, self.needs_teacher = active_terms(settings), needs_teacher(settings)
+        self.own_statistics = self.needs_teacher and settings.mean_teacher.batch_norm == "own"
         heads = {term.name: head for term in self.terms if (head := term.head(network.channels, stored)) is not None}
         self.student = StudentWithHeads(network, heads)
         self.teacher = deepcopy(self.student).requires_grad_(False).eval()
@@ -88,12 +89,12 @@ class Objective3D(Objective):
 
     def update_teacher(self, step: int) -> None:
         """Move the teacher towards the student, after the optimiser's step."""
-        update_ema(self.teacher, self.student, step, self.settings.mean_teacher.ema)
+        update_ema(self.teacher, self.student, step, self.settings.mean_teacher.ema, not self.own_statistics)
 
     @torch.no_grad()
     def _teacher_forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.teacher is not None
-        return self._predict(self.teacher.eval(), batch.teacher)
+        return self._predict(self.teacher.train(self.own_statistics), batch.teacher)
 
     def _predict(self, model: StudentWithHeads, view: Input) -> tuple[Tensor, Tensor]:
         """Logits float32 (N, C) and point features (N, D)."""

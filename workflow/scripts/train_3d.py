@@ -25,7 +25,7 @@ from ignet.train.distributed import Ranks, join
 from ignet.train.finished import take_back
 from ignet.train.needs import needs_correspondence, needs_features, needs_teacher, standardizes, uses_unlabelled
 from ignet.train.objective import Objective3D
-from ignet.train.schedule import one_cycle
+from ignet.train.schedule import SCHEDULES_3D
 from ignet.train.trainer import StageTraining, Trainer
 
 
@@ -97,7 +97,8 @@ def main() -> None:
     source = LidarDataset(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
     network = build_network(settings.backbone, args.label_set)
     objective = Objective3D(network, settings, engine, source, args.seed, ranks).to(args.device)
-    with StageTraining(stage, identity, Trainer(objective, settings, one_cycle, ranks)) as training:
+    trainer = Trainer(objective, settings, SCHEDULES_3D[settings.schedule], ranks)
+    with StageTraining(stage, identity, trainer) as training:
         training.fit(make_samples(source, settings, args.seed, ranks))
         facts = {"engine": engine, "parameters": sum(p.numel() for p in network.parameters())}
         metrics = {**facts, "scans": len(source), "steps": settings.steps}

@@ -1,8 +1,10 @@
-"""Random views of a scan: rotation about z, mirroring, scale, noise.
+"""Random views of a scan: rotation about z, mirroring, scale, noise, shift.
 
-Source: the augmentation of ScribbleKITTI (Unal et al., CVPR 2022), in which the student sees all four and the teacher
-the first two alone.
+Source: ScribbleKITTI (Unal et al., CVPR 2022) for all but the noise on each point. There the student's view is also
+scaled, in x and y alone, and shifted; the teacher's is rotated and mirrored only.
 """
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +38,13 @@ def random_view(
     flip: bool = True,
     scale: float = 0.0,
     noise_m: float = 0.0,
+    shift_m: float = 0.0,
+    scale_axes: Literal["xyz", "xy"] = "xyz",
 ) -> NDArray[np.float32]:
-    """One random view of a scan: rotated, mirrored, scaled, noisy, in this order.
+    """One random view of a scan: rotated, mirrored, scaled, noisy, shifted, in this order.
 
-    The numbers that are drawn do not depend on which of the four are switched on, so that views of runs that differ in
-    one setting stay as alike as they can be.
+    Angle, mirroring and factor that are drawn do not depend on what is switched on, so that views of runs that differ
+    in one setting stay as alike as they can be; noise and shift are drawn after them.
 
     Args:
         points: float32 (N, 4), x, y, z in metres and remission.
@@ -49,6 +53,8 @@ def random_view(
         flip: mirror x and y, each with probability 1/2.
         scale: the factor is uniform in 1-scale..1+scale.
         noise_m: standard deviation in metres of independent normal noise on each coordinate.
+        shift_m: standard deviation in metres, along each axis, of one normal shift of all points.
+        scale_axes: the coordinates that are scaled.
 
     Returns:
         A new float32 (N, 4), the same points in the same order; remission is unchanged.
@@ -56,17 +62,20 @@ def random_view(
     Raises:
         ValueError: a negative amount, or a scale of 1 or more.
     """
-    if rotation_degrees < 0 or noise_m < 0 or not 0 <= scale < 1:
+    if min(rotation_degrees, noise_m, shift_m) < 0 or not 0 <= scale < 1:
         raise ValueError(
-            f"found rotation {rotation_degrees}, noise {noise_m} and scale {scale}, expected none below 0 and a "
-            "scale below 1"
+            f"found rotation {rotation_degrees}, noise {noise_m}, shift {shift_m} and scale {scale}, expected none "
+            "below 0 and a scale below 1"
         )
     angle, factor = rng.uniform(-1, 1, 2)
     mirrored = rng.random(2) < 0.5
     view = rotate_z(points, np.deg2rad(rotation_degrees) * angle)
     signs, stretch = np.where(mirrored & flip, -1.0, 1.0), 1 + scale * factor
-    view *= np.array([stretch * signs[0], stretch * signs[1], stretch, 1], np.float32)
+    height = stretch if scale_axes == "xyz" else 1.0
+    view *= np.array([stretch * signs[0], stretch * signs[1], height, 1], np.float32)
     if noise_m > 0:
         for axis, noise in enumerate(rng.standard_normal((3, len(points)), dtype=np.float32)):
             view[:, axis] += np.float32(noise_m) * noise
+    if shift_m > 0:
+        view[:, :3] += np.float32(shift_m) * rng.standard_normal(3, dtype=np.float32)
     return view

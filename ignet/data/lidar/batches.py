@@ -141,6 +141,8 @@ class BatchDataset(Dataset[Batch]):
                 self.augment.flip,
                 self.augment.scale if strong else 0.0,
                 self.augment.noise if strong else 0.0,
+                self.augment.shift if strong else 0.0,
+                self.augment.scale_axes,
             )
             for b, sample in zip(self.part, samples, strict=True)
         ]

@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ignet.config.training_3d import Train3DConfig
+    from ignet.losses.cross_entropy import Normalisation
 
 
 class CrossEntropy(Term):
-    """Mean cross-entropy over the labelled points, with weight 1."""
+    """Cross-entropy on the labelled points, with weight 1."""
 
     name, section = "ce", ""
 
@@ -22,8 +23,9 @@ class CrossEntropy(Term):
         """See `ignet.losses.cross_entropy.partial_cross_entropy`."""
         from ignet.losses.cross_entropy import partial_cross_entropy
 
-        own = partial_cross_entropy(forward.logits, forward.batch.labels)
-        return forward.ranks.mean(own, (~forward.unlabelled).sum())
+        normalisation = self.settings.normalisation
+        own = partial_cross_entropy(forward.logits, forward.batch.labels, normalisation=normalisation)
+        return forward.ranks.mean(own, _divisor(~forward.unlabelled, normalisation))
 
 
 class Lovasz(Term):
@@ -53,5 +55,11 @@ class Consistency(Term):
         from ignet.losses.consistency import consistency
 
         assert forward.teacher_logits is not None
-        own = consistency(forward.logits, forward.teacher_logits, forward.unlabelled)
-        return forward.ranks.mean(own, forward.unlabelled.sum())
+        unlabelled, normalisation = forward.unlabelled, self.settings.normalisation
+        own = consistency(forward.logits, forward.teacher_logits, unlabelled, normalisation)
+        return forward.ranks.mean(own, _divisor(unlabelled, normalisation))
+
+
+def _divisor(mask: "Tensor", normalisation: "Normalisation") -> "Tensor | int":
+    """What this process's mean was divided by: its share of the batch's."""
+    return len(mask) if normalisation == "all" else mask.sum()

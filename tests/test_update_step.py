@@ -225,6 +225,11 @@ def test_3d_steps_are_those_of_adamw_and_the_moving_average_is_exported(train) -
     assert apart > 1e-4
 
 
+def test_a_constant_schedule_keeps_the_learning_rate(train) -> None:
+    _, steps = train({**STEPS_3D, "steps": 3, "schedule": "constant", "warmup_steps": 0})
+    assert [{*step.rates} for step in steps] == [{3e-3}] * 3
+
+
 def test_3d_gradients_are_cut_to_a_norm_of_ten_and_no_further(train) -> None:
     """One scan that is never moved, and a network that stands still: the gradient is the same in every step."""
     still = {"rotation": 0, "flip": False, "scale": 0, "noise": 0}

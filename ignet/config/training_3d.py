@@ -83,7 +83,7 @@ class MeanTeacherConfig(Section):
         0.99, ge=0, lt=1, description="largest decay of the teacher's moving average (ScribbleKITTI: 0.99)"
     )
     ramp: int = Field(0, ge=0, description="steps over which the weight rises linearly from 0 (our choice)")
-    batch_norm: Literal["averaged", "own"] = added(
+    batch_norm: Literal["averaged", "own"] = Field(
         "averaged",
         description="the teacher's batch norm statistics; averaged: those of the student, averaged like the weights "
         "(our choice); own: the teacher normalises by its own batches, and keeps their running statistics "
@@ -227,7 +227,7 @@ class AugmentConfig(Section):
     scale: float = Field(
         0.05, ge=0, lt=1, description="largest relative change of scale, student only (ScribbleKITTI: 0.05)"
     )
-    scale_axes: Literal["xyz", "xy"] = added("xyz", description="the coordinates that are scaled (ScribbleKITTI: xy)")
+    scale_axes: Literal["xyz", "xy"] = Field("xyz", description="the coordinates that are scaled (ScribbleKITTI: xy)")
     noise: float = Field(
         0.02,
         ge=0,
@@ -272,13 +272,13 @@ class Train3DConfig(OptimizerConfig):
     warmup_steps: int | None = Field(
         None, ge=0, description="steps of linear warm-up from a tenth of the learning rate; null: a tenth of the steps"
     )
-    schedule: Literal["one_cycle", "constant"] = added(
+    schedule: Literal["one_cycle", "constant"] = Field(
         "one_cycle",
         description="learning rate after the warm-up; one_cycle: half a cosine down to a thousandth; constant: it "
         "stays (ScribbleKITTI: constant, no warm-up)",
     )
     lovasz_weight: float = Field(1.0, ge=0, description="weight of Lovász-softmax on labelled points")
-    normalisation: Literal["own", "all"] = added(
+    normalisation: Literal["own", "all"] = Field(
         "own",
         description="what cross-entropy and mean-teacher KL are divided by; own: the number of points that each sums "
         "over, so that they are two means; all: the number of all points of the batch, with or without a label "

@@ -11,8 +11,8 @@ from torch import Tensor
 from ignet.errors import IgnetError
 from ignet.models.sparse import kernel_maps
 from ignet.models.sparse.engine import make_geometry, minkowski_fault, resolve_engine
-from ignet.models.sparse.kernel_maps import pack, unpack
 from ignet.models.sparse.layers import SparseConv3d
+from ignet.models.sparse.levels import pack, unpack
 from ignet.models.sparse.torch_engine import TorchGeometry
 
 CPU = torch.device("cpu")

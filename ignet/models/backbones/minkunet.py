@@ -17,6 +17,7 @@ from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.sparse.engine import Engine, make_geometry
 from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.layers import SparseConv3d, SparseSequential
+from ignet.models.sparse.levels import Stride
 from ignet.models.sparse.voxels import VoxelBatch, collate, voxel_features, voxelize
 
 INPUTS = 4  # x, y, z, remission
@@ -69,11 +70,11 @@ class ResidualBlock(nn.Module):
         self.net = SparseSequential(*conv_norm(cin, cout, 3), *conv_norm(cout, cout, 3, relu=False))
         self.downsample = SparseSequential(*([] if cin == cout else conv_norm(cin, cout, 1, relu=False)))
 
-    def forward(self, features: Tensor, geometry: Geometry, stride: int) -> Tensor:
+    def forward(self, features: Tensor, geometry: Geometry, stride: Stride) -> Tensor:
         """(rows(stride), Cin) -> (rows(stride), Cout)."""
         return torch.relu(self.net(features, geometry, stride) + self.downsample(features, geometry, stride))
 
-    def result(self, stride: int) -> int:
+    def result(self, stride: Stride) -> Stride:
         """The level of the result: that of the input."""
         return stride
 

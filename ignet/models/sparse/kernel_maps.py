@@ -1,7 +1,8 @@
 """Which voxels meet in a sparse convolution, in plain PyTorch.
 
-Voxels are sorted int64 keys and neighbours are found by binary search. What a size depends on is counted on the device
-and read in one transfer for all maps of a batch, so that a GPU is not stopped for each of them.
+Voxels are sorted int64 keys and neighbours are found by binary search; K is the number of a kernel's offsets. What a
+size depends on is counted on the device and read in one transfer for all maps of a batch, so that a GPU is not stopped
+for each of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,10 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# 18 bits an axis hold the allowed coordinates and a kernel's reach around them, so that no neighbour's key carries into
-# the next axis
-BITS = 18
-SHIFT = 1 << (BITS - 1)
+from ignet.models.sparse.levels import BITS, Axes, places
+
 # larger blocks leave the processor's cache, smaller ones cost more calls
 BLOCK_ROWS = {"cpu": 4096, "cuda": 262144}
 
@@ -25,8 +24,8 @@ class Block(NamedTuple):
     target: Tensor  # int32 (P,) output row of each pair
     counts: list[int]  # pairs of each offset in ``used``
     used: list[int]  # the offsets that have pairs
-    ends: Tensor  # int32 (K^3,) where the pairs of each offset end
-    unused: Tensor  # bool (K^3, 1, 1) the offsets that have no pair
+    ends: Tensor  # int32 (K,) where the pairs of each offset end
+    unused: Tensor  # bool (K, 1, 1) the offsets that have no pair
     order: Tensor  # int32 (P,) the pairs sorted by output row
     begin: Tensor  # int32 (rows + 1,) where each output row's pairs begin in ``order``
 
@@ -35,7 +34,7 @@ class KernelMap(NamedTuple):
     """All pairs of one convolution.
 
     ``identity`` is the offset (if any) at which each output row meets the input row of its own number. Where the map is
-    ``mirrored``, the offset k of a block is the offset K^3 - 1 - k of the kernel.
+    ``mirrored``, the offset k of a block is the offset K - 1 - k of the kernel.
     """
 
     blocks: list[Block]
@@ -47,50 +46,26 @@ class KernelMap(NamedTuple):
         return weights[::-1] if self.mirrored else weights
 
 
-def pack(coordinates: Tensor) -> Tensor:
-    """int (N, 4) batch, x, y, z -> int64 (N,) keys that sort by batch, x, y, z."""
-    key, *axes = coordinates.long().unbind(1)
-    for axis in axes:
-        key = torch.add(axis, key, alpha=1 << BITS)
-    return key + ((SHIFT << 2 * BITS) + (SHIFT << BITS) + SHIFT)
-
-
-def unpack(keys: Tensor) -> Tensor:
-    """int64 (N,) keys -> int32 (N, 4) batch, x, y, z."""
-    mask = (1 << BITS) - 1
-    axes = [(keys >> shift & mask) - SHIFT for shift in (2 * BITS, BITS, 0)]
-    return torch.stack([keys >> 3 * BITS, *axes], 1).int()
-
-
-def closed(keys: Tensor) -> Tensor:
-    """Sorted keys, then one larger than all: a search past the last voxel finds a key that equals no query."""
-    return torch.cat([keys, torch.full_like(keys[:1], torch.iinfo(torch.int64).max)])
-
-
-def places(mask: Tensor, count: int) -> Tensor:
-    """int64 (count,), where a bool (N,) mask is true; on a GPU without waiting for it, as the count is known."""
-    found = mask.nonzero() if mask.device.type == "cpu" else torch.nonzero_static(mask, size=count)
-    return found.squeeze(1)
-
-
-def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) -> Tensor:
+def neighbours(source: Tensor, target: Tensor, kernel_size: Axes, stride: Axes) -> Tensor:
     """The place in ``source`` at each offset from each voxel of ``target``.
 
     Args:
         source: int64 (N + 1,) closed keys of the input voxels.
         target: int64 (M + 1,) closed keys of the output voxels; ``source`` itself where the levels are the same.
-        kernel_size: K.
+        kernel_size: along x, y, z.
         stride: of the input level.
 
     Returns:
-        int32 (K^3, M), -1 where there is no voxel.
+        int32 (kernel's volume, M), -1 where there is no voxel.
     """
-    rows, columns, device = len(target) - 1, kernel_size**2, source.device
-    offset = torch.arange(kernel_size, device=device) - (kernel_size // 2 if kernel_size % 2 else 0)
+    rows, columns, device = len(target) - 1, kernel_size[0] * kernel_size[1], source.device
+    x, y, z = (
+        (torch.arange(size, device=device) - (size // 2 if size % 2 else 0)) * step
+        for size, step in zip(kernel_size, stride, strict=True)
+    )
     # z, then y and x, the last one fastest
-    shift = ((offset[:, None] << BITS) + (offset << 2 * BITS)).view(-1) + offset[:, None]
-    shift *= stride
-    table = torch.empty((kernel_size, columns, rows), dtype=torch.int32, device=device)
+    shift = ((y[:, None] << BITS) + (x << 2 * BITS)).view(-1) + z[:, None]
+    table = torch.empty((len(z), columns, rows), dtype=torch.int32, device=device)
     at_once = 1 if device.type == "cpu" else columns  # few columns stay in the processor's cache
     for start in range(0, columns, at_once):
         queries = target[:-1] + shift[:, start : start + at_once, None]
@@ -101,11 +76,11 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: int, stride: int) ->
             torch.where(found, position, none, out=table[iz, start : start + at_once])
             # z is the lowest part of a key: nothing lies between a voxel and the next one up
             position += found
-    return table.view(kernel_size**3, rows)
+    return table.view(len(shift) * columns, rows)
 
 
 def reversed_table(table: Tensor, rows: int) -> Tensor:
-    """int32 (K^3, M) input row at each offset from each output row -> (K^3, rows) output row from each input row."""
+    """int32 (K, M) input row at each offset from each output row -> (K, rows) output row from each input row."""
     swapped = table.new_full((len(table), rows + 1), -1)
     number = torch.arange(table.shape[1], dtype=torch.int32, device=table.device)
     swapped.scatter_(1, table.masked_fill(table < 0, rows).long(), number.expand_as(table))
@@ -116,7 +91,7 @@ def kernel_maps(tables: Iterable[tuple[Tensor, int | None]]) -> list[KernelMap]:
     """Turn tables of neighbours into blocks of pairs; one transfer from the device for all of them.
 
     Args:
-        tables: int32 (K^3, outputs), -1 for none, and the identity; the table's row of the identity is overwritten.
+        tables: int32 (K, outputs), -1 for none, and the identity; the table's row of the identity is overwritten.
     """
     parts, identities = [], []
     for number, (table, identity) in enumerate(tables):

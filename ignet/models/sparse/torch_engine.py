@@ -21,22 +21,28 @@ from ignet.models.sparse.geometry import (
     check_layout,
     coordinate_bounds,
     duplicate_error,
+    is_transposed,
 )
-from ignet.models.sparse.kernel_maps import (
-    Block,
-    KernelMap,
+from ignet.models.sparse.kernel_maps import Block, KernelMap, kernel_maps, neighbours, reversed_table
+from ignet.models.sparse.levels import (
+    VOXELS,
+    Axes,
+    Level,
+    Stride,
+    as_axes,
+    as_level,
     closed,
-    kernel_maps,
-    neighbours,
+    find_sites,
     pack,
     places,
-    reversed_table,
     unpack,
 )
 
+_Key = tuple[Axes, Level, Level]
 
-class Level(NamedTuple):
-    """The voxels of one stride."""
+
+class Sites(NamedTuple):
+    """The voxels of one level."""
 
     coordinates: Tensor  # int32 (N, 4)
     keys: Tensor  # int64 (N + 1,) sorted, then one larger than all
@@ -59,9 +65,10 @@ class TorchGeometry:
         """
         check_layout(coordinates)
         self.device = coordinates.device
+        wanted = [_key(convolution) for convolution in convolutions]
         keys = pack(coordinates)
-        cells = {stride: _cells(coordinates, stride) for *_, stride in convolutions if stride > 1}
-        numbers = [(keys[1:] <= keys[:-1]).sum(), *(first.sum() for _, first in cells.values())]
+        sites = {level: find_sites(coordinates, level) for *_, level in wanted if level != VOXELS}
+        numbers = [(keys[1:] <= keys[:-1]).sum(), *(first.sum() for _, first in sites.values())]
         found = torch.cat([coordinate_bounds(coordinates).view(-1), torch.stack(numbers)]).tolist()
         bounds, unsorted, counts = found[:8], found[8], found[9:]
         check_bounds(*bounds)
@@ -72,21 +79,23 @@ class TorchGeometry:
             if distinct < len(keys):
                 raise duplicate_error(len(keys), distinct)
             row = F.pad(row, (0, 1), value=-1)
-        self._levels = {1: Level(coordinates, closed(keys), row)}
-        for (stride, sorted_cells), count in zip(cells.items(), counts, strict=True):
-            self._levels[stride] = _level(*sorted_cells, count)
-        self._maps: dict[Convolution, tuple[KernelMap, KernelMap]] = {}
-        self._make_maps(convolutions)
+        self._levels = {VOXELS: Sites(coordinates, closed(keys), row)}
+        for (level, found_sites), count in zip(sites.items(), counts, strict=True):
+            self._levels[level] = _distinct(*found_sites, count)
+        self._maps: dict[_Key, tuple[KernelMap, KernelMap]] = {}
+        self._make_maps(wanted)
 
-    def rows(self, stride: int) -> int:
+    def rows(self, stride: Stride) -> int:
         """Number of voxels of a level."""
-        return len(self._level(stride).coordinates)
+        return len(self._sites(as_level(stride)).coordinates)
 
-    def coordinates(self, stride: int) -> Tensor:
+    def coordinates(self, stride: Stride) -> Tensor:
         """int32 (rows, 4) of a level."""
-        return self._level(stride).coordinates
+        return self._sites(as_level(stride)).coordinates
 
-    def convolve(self, features: Tensor, kernel: Tensor, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
+    def convolve(
+        self, features: Tensor, kernel: Tensor, kernel_size: int | Axes, in_stride: Stride, out_stride: Stride
+    ) -> Tensor:
         """Sparse convolution; see `ignet.models.sparse.geometry.Geometry.convolve`."""
         check_convolution(self.rows(in_stride), features, kernel, kernel_size, in_stride, out_stride)
         if torch.is_autocast_enabled(features.device.type) and features.dtype != torch.float64:
@@ -95,44 +104,46 @@ class TorchGeometry:
         result: Tensor = _Convolution.apply(features, kernel, self, (kernel_size, in_stride, out_stride))
         return result
 
-    def kernel_map(self, kernel_size: int, in_stride: int, out_stride: int, reverse: bool = False) -> KernelMap:
+    def kernel_map(
+        self, kernel_size: int | Axes, in_stride: Stride, out_stride: Stride, reverse: bool = False
+    ) -> KernelMap:
         """The pairs of a convolution or, reversed, of its gradient: outputs to inputs, same offset numbers."""
-        if in_stride > out_stride:
+        if is_transposed(in_stride, out_stride):
             in_stride, out_stride, reverse = out_stride, in_stride, not reverse
-        key = (kernel_size, in_stride, out_stride)
+        key = _key((kernel_size, in_stride, out_stride))
         if key not in self._maps:
             self._make_maps([key])
         return self._maps[key][reverse]
 
-    def _make_maps(self, convolutions: Sequence[Convolution]) -> None:
+    def _make_maps(self, keys: Sequence[_Key]) -> None:
         tables: list[tuple[Tensor, int | None]] = []
-        for convolution in convolutions:
-            kernel_size, in_stride, out_stride = convolution
-            table = self._table(*convolution)
-            symmetric = in_stride == out_stride and kernel_size % 2
-            tables.append((table, kernel_size**3 // 2 if symmetric else None))
+        for key in keys:
+            kernel_size, in_level, out_level = key
+            table = self._table(*key)
+            symmetric = in_level == out_level and all(size % 2 for size in kernel_size)
+            tables.append((table, len(table) // 2 if symmetric else None))
             if not symmetric:
-                tables.append((reversed_table(table, self.rows(in_stride)), None))
+                tables.append((reversed_table(table, self.rows(in_level)), None))
         made = iter(kernel_maps(tables)) if tables else iter(())
-        for convolution in convolutions:
+        for key in keys:
             forward = next(made)
             # point symmetry: the same pairs, met from the other side
             backward = next(made) if forward.identity is None else forward._replace(mirrored=True)
-            self._maps[convolution] = (forward, backward)
+            self._maps[key] = (forward, backward)
 
-    def _level(self, stride: int) -> Level:
-        if stride not in self._levels:
-            keys, first = _cells(self._levels[max(s for s in self._levels if stride % s == 0)].coordinates, stride)
-            self._levels[stride] = _level(keys, first, int(first.sum()))
-        return self._levels[stride]
+    def _sites(self, level: Level) -> Sites:
+        if level not in self._levels:
+            keys, first = find_sites(self._levels[VOXELS].coordinates, level)
+            self._levels[level] = _distinct(keys, first, int(first.sum()))
+        return self._levels[level]
 
-    def _table(self, kernel_size: int, in_stride: int, out_stride: int) -> Tensor:
-        """int32 (K^3, rows(out)): the input row at each offset from each output row, -1 where there is none.
+    def _table(self, kernel_size: Axes, in_level: Level, out_level: Level) -> Tensor:
+        """int32 (K, rows(out)): the input row at each offset from each output row, -1 where there is none.
 
-        In_stride <= out_stride.
+        The input's level is the finer one.
         """
-        source, target = self._level(in_stride), self._level(out_stride)
-        table = neighbours(source.keys, target.keys, kernel_size, in_stride)
+        source, target = self._sites(in_level), self._sites(out_level)
+        table = neighbours(source.keys, target.keys, kernel_size, in_level.stride)
         if source.row is not None:
             table = source.row.int()[table.long()]
         if target.row is not None:
@@ -140,16 +151,14 @@ class TorchGeometry:
         return table
 
 
-def _cells(coordinates: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Sorted keys of the voxels' cells at a coarser stride, int64 (N,), and which are the first of their cell."""
-    spatial = torch.div(coordinates[:, 1:], stride, rounding_mode="floor") * stride
-    keys = pack(torch.cat([coordinates[:, :1], spatial], 1)).sort().values
-    return keys, F.pad(keys[1:] != keys[:-1], (1, 0), value=True)
+def _key(convolution: Convolution) -> _Key:
+    kernel_size, in_stride, out_stride = convolution
+    return as_axes(kernel_size), as_level(in_stride), as_level(out_stride)
 
 
-def _level(keys: Tensor, first: Tensor, count: int) -> Level:
+def _distinct(keys: Tensor, first: Tensor, count: int) -> Sites:
     keys = keys.index_select(0, places(first, count))
-    return Level(unpack(keys), closed(keys), None)
+    return Sites(unpack(keys), closed(keys), None)
 
 
 class _Convolution(torch.autograd.Function):
@@ -201,7 +210,7 @@ def _multiply(gathered: Tensor, kernel: Tensor, kernel_map: KernelMap, block: Bl
 
 
 def _add_products(total: Tensor, facing: Tensor, gathered: Tensor, kernel_map: KernelMap, block: Block) -> None:
-    """Add (P, Cin)^T (P, Cout) of each offset's pairs to (K^3, Cin, Cout)."""
+    """Add (P, Cin)^T (P, Cout) of each offset's pairs to (K, Cin, Cout)."""
     if _has_grouped_products(gathered):
         products = F.grouped_mm(_aligned(facing).t(), _aligned(gathered), offs=block.ends)
         # an offset without a pair is a product over nothing, which kernels may leave unwritten

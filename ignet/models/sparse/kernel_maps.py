@@ -60,11 +60,11 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: Axes, stride: Axes) 
     """
     rows, columns, device = len(target) - 1, kernel_size[0] * kernel_size[1], source.device
     x, y, z = (
-        (torch.arange(size, device=device) - (size // 2 if size % 2 else 0)) * step
-        for size, step in zip(kernel_size, stride, strict=True)
+        _key_steps(size, step << bits, device)
+        for size, step, bits in zip(kernel_size, stride, (2 * BITS, BITS, 0), strict=True)
     )
     # z, then y and x, the last one fastest
-    shift = ((y[:, None] << BITS) + (x << 2 * BITS)).view(-1) + z[:, None]
+    shift = (y[:, None] + x).view(-1) + z[:, None]
     table = torch.empty((len(z), columns, rows), dtype=torch.int32, device=device)
     at_once = 1 if device.type == "cpu" else columns  # few columns stay in the processor's cache
     for start in range(0, columns, at_once):
@@ -77,6 +77,12 @@ def neighbours(source: Tensor, target: Tensor, kernel_size: Axes, stride: Axes) 
             # z is the lowest part of a key: nothing lies between a voxel and the next one up
             position += found
     return table.view(len(shift) * columns, rows)
+
+
+def _key_steps(size: int, unit: int, device: torch.device) -> Tensor:
+    """How far a kernel's offsets along one axis lead, in keys: int64 (size,)."""
+    first = -(size // 2) if size % 2 else 0
+    return torch.arange(first * unit, (first + size) * unit, unit, device=device)
 
 
 def reversed_table(table: Tensor, rows: int) -> Tensor:

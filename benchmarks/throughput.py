@@ -39,7 +39,7 @@ from ignet.models.sparse.engine import ENGINES, minkowski_fault
 from ignet.models.sparse.voxels import voxelize
 from ignet.workflow.costs import TABLE, Rate, merge_rates, read_rates, write_rates
 from ignet.workflow.experiment import load_experiment
-from ignet.workflow.sizes import minkunet_work, occupied_voxels, segformer_work
+from ignet.workflow.sizes import network_3d_work, occupied_voxels, segformer_work
 from ignet.workflow.work import adapt_load, pretrain_load, train_3d_load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -347,7 +347,7 @@ class Bench:
                 )
                 return self.run("predict", experiment.predict.canonical(), *where, *out, device=str(self.device))
 
-            load = minkunet_work(experiment.train_3d.backbone, SEMANTICKITTI, self.points, self.shares)
+            load = network_3d_work(experiment.train_3d.backbone, SEMANTICKITTI, self.points, self.shares)
             self.rate("predict", predict, self.frames, load, "scan", self.backbone_words(experiment.train_3d), engine)
 
         def evaluate(i: int) -> float:

@@ -34,8 +34,8 @@ from ignet.workflow.plan_text import plan_text
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import (
     KITTI_VOXELS,
-    minkunet_parameters,
-    minkunet_work,
+    network_3d_parameters,
+    network_3d_work,
     occupied_voxels,
     segformer_parameters,
     segformer_work,
@@ -241,13 +241,13 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
 @pytest.mark.parametrize("config", [MinkUNetConfig(), MinkUNetConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
 def test_size_of_the_3d_network(config: MinkUNetConfig) -> None:
     kernels = [p for p in build_network(config, label_set=SEMANTICKITTI).parameters() if p.dim() > 1]
-    assert minkunet_parameters(config, label_set=SEMANTICKITTI) == sum(
+    assert network_3d_parameters(config, label_set=SEMANTICKITTI) == sum(
         p.numel() for p in build_network(config, label_set=SEMANTICKITTI).parameters()
     )
     # as many voxels at each level as points: each reaches all offsets of a kernel, but one of those between two levels
     once = sum(p.numel() // (8 if p.dim() == 3 and len(p) == 8 else 1) for p in kernels)
-    assert minkunet_work(config, SEMANTICKITTI, 1000, {1.0: 1.0}) == pytest.approx(1000 * once)
-    assert minkunet_work(config, SEMANTICKITTI, 1000, {0.3: 1.0, 0.6: 0.5}) < 0.8 * 1000 * once, (
+    assert network_3d_work(config, SEMANTICKITTI, 1000, {1.0: 1.0}) == pytest.approx(1000 * once)
+    assert network_3d_work(config, SEMANTICKITTI, 1000, {0.3: 1.0, 0.6: 0.5}) < 0.8 * 1000 * once, (
         "coarser levels hold less"
     )
 
@@ -264,7 +264,7 @@ def test_a_training_pass_costs_three_forward_passes() -> None:
 
     supervised = Train3DConfig(batch=4, mean_teacher=MeanTeacherConfig(weight=0))
     shares = KITTI_VOXELS
-    forward = minkunet_work(supervised.backbone, SEMANTICKITTI, 1e5, shares)
+    forward = network_3d_work(supervised.backbone, SEMANTICKITTI, 1e5, shares)
     assert train_3d_load(supervised, SEMANTICKITTI, 1e5, shares) == pytest.approx(4 * 3 * forward)
     assert train_3d_load(Train3DConfig(batch=4), SEMANTICKITTI, 1e5, shares) == pytest.approx(4 * (3 + 1) * forward)
     model, scan = (

@@ -27,6 +27,7 @@ SETTINGS = {
     "contrastive": {"weight": 0.5},
     "mixing": {"fovmix": {"probability": 0.5}},
 }
+SPVCNN = {**BACKBONE, "name": "spvcnn"}
 GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 
 
@@ -85,9 +86,11 @@ def kill_after_a_checkpoint(command: list[str], state: Path) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path) -> None:
-    finish(training(tiny_tree, projection, tmp_path / "whole", SETTINGS))
-    command = training(tiny_tree, projection, tmp_path / "cut", SETTINGS)
+@pytest.mark.parametrize("backbone", [BACKBONE, SPVCNN], ids=["minkunet", "spvcnn"])
+def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path, backbone) -> None:
+    settings = {**SETTINGS, "backbone": backbone}
+    finish(training(tiny_tree, projection, tmp_path / "whole", settings))
+    command = training(tiny_tree, projection, tmp_path / "cut", settings)
     killed = kill_after_a_checkpoint(command, tmp_path / "cut/state")
     text = finish(command)
     assert ("resumed after step" in text) or not killed
@@ -119,8 +122,13 @@ def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, t
     assert not (tmp_path / "x/model.safetensors").exists()
 
 
-def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, projection, run_script, tmp_path) -> None:
-    finish(training(tiny_tree, projection, tmp_path / "first", SETTINGS))
+@pytest.mark.parametrize(
+    "backbone", [BACKBONE, {**SPVCNN, "local_context": {}}], ids=["minkunet", "spvcnn with local context"]
+)
+def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(
+    tiny_tree, projection, run_script, tmp_path, backbone
+) -> None:
+    finish(training(tiny_tree, projection, tmp_path / "first", {**SETTINGS, "backbone": backbone}))
     arguments = [
         "--weights",
         tmp_path / "first/model.safetensors",

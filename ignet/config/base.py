@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 
 from ignet.config.strict_yaml import load_yaml
 from ignet.errors import IgnetError, reason_of
@@ -108,6 +110,20 @@ def canonical_json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
+def sections_of(field: FieldInfo) -> tuple[type[Section], ...]:
+    """The sections that a key may hold: one, several that their ``name`` tells apart, or none."""
+    kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+    sections = tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
+    return sections if len(sections) == len(kinds) else ()
+
+
+def section_named(sections: tuple[type[Section], ...], values: Any) -> type[Section] | None:
+    """The section that ``values`` are for, by their ``name``; without a name the first."""
+    if len(sections) == 1 or not isinstance(values, Mapping) or "name" not in values:
+        return next(iter(sections), None)
+    return next((each for each in sections if each.model_fields["name"].default == values["name"]), None)
+
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -120,7 +136,7 @@ def validate(section: type[S], values: Any, where: str) -> S:
     try:
         return section.model_validate({} if values is None else values)
     except ValidationError as error:
-        raise IgnetError(f"{where}: {_first_fault(section, error)}") from None
+        raise IgnetError(f"{where}: {_first_fault(section, error, values)}") from None
 
 
 def read_yaml(path: Path | str, integer_keys: bool = False) -> dict[str, Any]:
@@ -152,7 +168,7 @@ def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
+def _first_fault(section: type[BaseModel], error: ValidationError, values: Any) -> str:
     faults = error.errors()
     fault = faults[0]
     key = ".".join(str(part) for part in fault["loc"])
@@ -160,7 +176,7 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     if not key:  # keys that do not fit each other
         return f"{fault['msg'].removeprefix('Value error, ')}{more}"
     if fault["type"] == "extra_forbidden":
-        owner = _section_at(section, fault["loc"][:-1])
+        owner = _section_at(section, fault["loc"][:-1], values)
         if owner and (now := RENAMED.get((owner.__name__, str(fault["loc"][-1])))):
             return f"key '{key}' is called something else now{more}; write {now}"
         known = ", ".join(sorted(owner.model_fields)) if owner else "see the configuration reference"
@@ -169,11 +185,11 @@ def _first_fault(section: type[BaseModel], error: ValidationError) -> str:
     return f"key '{key}': found {fault['input']!r}, {text[0].lower() + text[1:]}{more}"
 
 
-def _section_at(section: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+def _section_at(section: type[BaseModel], location: tuple[int | str, ...], values: Any) -> type[BaseModel] | None:
     for part in location:
-        field = section.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        field, values = section.model_fields.get(str(part)), values[part]
+        inner = section_named(sections_of(field), values) if field else None
+        if inner is None:
             return None
         section = inner
     return section

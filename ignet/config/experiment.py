@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator, model_validator
 
-from ignet.config.base import Section, merge, validate
+from ignet.config.base import Section, merge, section_named, sections_of, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
 from ignet.config.evaluation import CompareConfig, EvaluateConfig, FiguresConfig, PredictConfig
 from ignet.config.execution import ExecutionConfig
@@ -126,7 +126,13 @@ class ExperimentConfig(Section):
         if name not in self.runs:
             raise IgnetError(f"runs: found no '{name}', expected one of {sorted(self.runs)}")
         override = {key: value for key, value in self.runs[name].items() if key != "seeds"}
-        return validate(Train3DConfig, merge(self.train_3d.model_dump(), override), f"runs.{name}")
+        values = self.train_3d.model_dump()
+        # a run with another backbone takes over the keys that both have
+        own = merge(values, override)["backbone"]
+        if network := section_named(sections_of(Train3DConfig.model_fields["backbone"]), own):
+            shared = values["backbone"].keys() & network.model_fields.keys()
+            values["backbone"] = {key: values["backbone"][key] for key in shared}
+        return validate(Train3DConfig, merge(values, override), f"runs.{name}")
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
         """Seeds of one run: its own ``seeds``, else the experiment's.

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ignet.config.base import Section
+from ignet.config.base import sections_of
 from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
@@ -63,38 +63,42 @@ def reference() -> str:
     return "\n".join([HEAD, *_tables("", ExperimentConfig, "The experiment itself."), TAIL.lstrip("\n")])
 
 
-def keys(section: type[BaseModel] = ExperimentConfig, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Path and field of every key that is no section, sections within sections included."""
+def keys(
+    section: type[BaseModel] = ExperimentConfig, path: str = "", last: bool = True
+) -> Iterator[tuple[str, FieldInfo]]:
+    """Path and field of every key that is no section, sections within sections included.
+
+    Where a name chooses the section, those of each; parts that they share stand with the last.
+    """
     for name, field in section.model_fields.items():
-        inner = _section(field)
-        yield from keys(inner, f"{path}{name}.") if inner else [(f"{path}{name}", field)]
-        if path + name in PARTS:
+        inner = sections_of(field)
+        for each in inner:
+            yield from keys(each, f"{path}{name}.", each is inner[-1])
+        if not inner:
+            yield f"{path}{name}", field
+        if last and path + name in PARTS:
             shown, part = PARTS[path + name]
             yield from keys(part, f"{shown}.")
 
 
-def _tables(path: str, section: type[BaseModel], text: str) -> Iterator[str]:
+def _tables(path: str, section: type[BaseModel], text: str, choice: str = "", last: bool = True) -> Iterator[str]:
     """Heading and table of a section, then those of the sections in it."""
     schema = section.model_json_schema()
-    plain = {name: field for name, field in section.model_fields.items() if not _section(field)}
+    plain = {name: field for name, field in section.model_fields.items() if not sections_of(field)}
     level = "##" if "." not in path else "###"
-    yield f"{level} {f'`{path}`' if path else 'Top level'}\n\n{text}\n"
+    yield f"{level} {f'`{path}`{choice}' if path else 'Top level'}\n\n{text}\n"
     yield "| key | values | default | meaning |\n|---|---|---|---|"
     for name, field in plain.items():
         values = _values(schema["properties"][name])
         yield f"| `{name}` | {values} | {_default(field)} | {_cell(field.description or '')} |"
     yield ""
     for name, field in section.model_fields.items():
-        inner, below = _section(field), f"{path}.{name}".lstrip(".")
-        if inner:
-            yield from _tables(below, inner, _words(inner))
-        elif below in PARTS:
+        inner, below = sections_of(field), f"{path}.{name}".lstrip(".")
+        for each in inner:
+            choice = f", name `{each.model_fields['name'].default}`" if len(inner) > 1 else ""
+            yield from _tables(below, each, _words(each), choice, each is inner[-1])
+        if last and below in PARTS:
             yield from _tables(PARTS[below][0], PARTS[below][1], _words(PARTS[below][1]))
-
-
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _words(section: type[BaseModel]) -> str:

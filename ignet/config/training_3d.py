@@ -4,11 +4,11 @@ The defaults are the recipe of the reported experiments on two cores, so that an
 own trains the method whose figures the documentation gives; docs/recipe-3d.md says how they were chosen.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, field_validator, model_validator
 
-from ignet.config.base import LabelledPercent, Section, added
+from ignet.config.base import LabelledPercent, Section, added, section_named, sections_of
 from ignet.config.optimizer import OptimizerConfig
 
 
@@ -53,14 +53,10 @@ class BackboneSettings(Section):
     )
 
 
-class MinkUNetConfig(BackboneSettings):
-    """MinkUNet's shape.
+class VoxelUNetConfig(BackboneSettings):
+    """Shape of a UNet over voxels."""
 
-    The defaults are a network for the embedded world; the values of the published one stand in brackets.
-    """
-
-    name: Literal["minkunet"] = Field("minkunet", description="the 3D network; there is one so far")
-    voxel: float = Field(0.3, gt=0, description="metres: side of a voxel (ScribbleKITTI's MinkowskiNet: 0.05)")
+    voxel: float = Field(0.3, gt=0, description="metres: side of a voxel (SPVNAS, and ScribbleKITTI after it: 0.05)")
     stem: int = Field(16, ge=1, description="channels of the stem")
     encoder: tuple[int, int, int, int] = Field(
         (16, 32, 48, 64), description="channels of the four encoder stages (published: 32 64 128 256)"
@@ -71,8 +67,29 @@ class MinkUNetConfig(BackboneSettings):
     blocks: int = Field(1, ge=1, description="residual blocks in each stage (published: 2)")
 
 
-BackboneConfig = MinkUNetConfig
-"""The settings of any backbone: a union of classes, told apart by ``name``, as soon as there are two."""
+class MinkUNetConfig(VoxelUNetConfig):
+    """MinkUNet's shape.
+
+    The defaults are a network for the embedded world; the values of the published one stand in brackets.
+    """
+
+    name: Literal["minkunet"] = Field("minkunet", description="the 3D network (ScribbleKITTI's MinkowskiNet)")
+
+
+class SPVCNNConfig(VoxelUNetConfig):
+    """SPVCNN's shape: a MinkUNet with a branch of points (SPVNAS).
+
+    The defaults are a network for the embedded world; the values of the published one stand in brackets.
+    """
+
+    name: Literal["spvcnn"] = Field("spvcnn", description="the 3D network")
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="of the features that return from the points to voxels (published: 0.3)"
+    )
+
+
+BackboneConfig = MinkUNetConfig | SPVCNNConfig
+"""The settings of any backbone, told apart by ``name``; the first one is meant where there is no name."""
 
 
 class MeanTeacherConfig(Section):
@@ -293,6 +310,22 @@ class Train3DConfig(OptimizerConfig):
     contrastive: ContrastiveConfig = ContrastiveConfig()
     mixing: MixingConfig = MixingConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _named(cls, values: Any) -> Any:
+        if isinstance(values, BackboneSettings):
+            return values
+        if not isinstance(values, dict):
+            raise ValueError("expected a mapping")
+        networks = sections_of(cls.model_fields["backbone"])
+        network = section_named(networks, values)
+        if network is None:
+            known = " or ".join(each.model_fields["name"].default for each in networks)
+            raise ValueError(f"no network has this name; expected {known}")
+        # a file that overrides another one cannot delete a key that its own network lacks, but it can set it to null
+        own = {key: value for key, value in values.items() if value is not None or key in network.model_fields}
+        return network.model_validate(own)
 
     @model_validator(mode="after")
     def _pseudo(self) -> "Train3DConfig":

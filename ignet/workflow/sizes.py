@@ -49,17 +49,17 @@ def segformer_work(config: SegformerConfig, pixels: float) -> float:
     return counter.get_total_flops() / 2
 
 
-def minkunet_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
-    """Parameters of a MinkUNet and its classifier."""
-    return _parameters(_minkunet(config, label_set))
+def network_3d_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
+    """Parameters of a 3D network, with its classifier."""
+    return _parameters(_network_3d(config, label_set))
 
 
-def minkunet_work(config: BackboneConfig, label_set: LabelSet, points: float, shares: Shares) -> float:
+def network_3d_work(config: BackboneConfig, label_set: LabelSet, points: float, shares: Shares) -> float:
     """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours were occupied.
 
     ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours.
     """
-    return _minkunet_work(config, label_set, points, tuple(shares.items()))
+    return _network_3d_work(config, label_set, points, tuple(shares.items()))
 
 
 def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
@@ -75,7 +75,7 @@ def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
 
 
 @cache
-def _minkunet_work(
+def _network_3d_work(
     config: BackboneConfig, label_set: LabelSet, points: float, shares: tuple[tuple[float, float], ...]
 ) -> float:
     import torch
@@ -102,7 +102,7 @@ def _minkunet_work(
             self.work += offsets * kernel[0].numel() * self.rows(min(in_stride, out_stride))
             return torch.empty(self.rows(out_stride), kernel.shape[2], device="meta")
 
-    network, geometry = _minkunet(config, label_set), Counted()
+    network, geometry = _network_3d(config, label_set), Counted()
     features = torch.empty(geometry.rows(1), next(network.parameters()).shape[1], device="meta")
     inverse = torch.empty(round(points), dtype=torch.int64, device="meta")
     batch = VoxelBatch(geometry.coordinates(1), features, inverse)
@@ -122,7 +122,7 @@ def _segformer(config: SegformerConfig) -> "nn.Module":
 
 
 @cache
-def _minkunet(config: BackboneConfig, label_set: LabelSet) -> "nn.Module":
+def _network_3d(config: BackboneConfig, label_set: LabelSet) -> "nn.Module":
     import torch
 
     from ignet.models.segmentor3d import build_network

@@ -9,7 +9,7 @@ from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
 from ignet.workflow.schedule import Scheduled
-from ignet.workflow.sizes import Shares, minkunet_parameters, minkunet_work, segformer_parameters, segformer_work
+from ignet.workflow.sizes import Shares, network_3d_parameters, network_3d_work, segformer_parameters, segformer_work
 
 BACKWARD = 3
 """A training pass over a forward pass: the gradients of the activations and of the weights take about one forward pass
@@ -72,7 +72,7 @@ def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
 
 def train_3d_load(settings: Train3DConfig, label_set: LabelSet, points: float, voxels: Shares) -> float:
     """Multiply-adds of one step of a 3D training; the teacher takes one forward pass where a loss asks for it."""
-    forward = minkunet_work(settings.backbone, label_set, points, voxels)
+    forward = network_3d_work(settings.backbone, label_set, points, voxels)
     return settings.batch * (BACKWARD + needs_teacher(settings)) * forward
 
 
@@ -117,7 +117,7 @@ class Workload:
                 return (Work(rule, run.steps, load, run.backbone.engine),)
             case "predict" | "pseudo_label":
                 backbone, engine = experiment.run(wildcards["run"]).backbone, experiment.predict.engine
-                load = minkunet_work(backbone, self.label_set, facts.points, facts.voxels)
+                load = network_3d_work(backbone, self.label_set, facts.points, facts.voxels)
                 scans = frames if rule == "predict" else train
                 return (Work("predict", scans, load, backbone.engine if engine == "same" else engine),)
             case "evaluate" | "evaluate_test":
@@ -157,7 +157,7 @@ class Workload:
                 )
             case "train_3d":
                 settings = self.experiment.run(job.wildcards["run"])
-                return _training(minkunet_parameters(settings.backbone, self.label_set), settings.steps)
+                return _training(network_3d_parameters(settings.backbone, self.label_set), settings.steps)
         return {}
 
     def _images(self, stage: str, images: int) -> Work:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ignet.config.training_3d import MinkUNetConfig
+from ignet.config.training_3d import BackboneSettings, MinkUNetConfig, VoxelUNetConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.sparse.engine import Engine, make_geometry
 from ignet.models.sparse.geometry import Geometry
@@ -26,7 +26,7 @@ INPUTS = 4  # x, y, z, remission
 def collate_scans(
     scans: Sequence[NDArray[np.float32]],
     labels: Sequence[NDArray[np.uint8] | None] | None,
-    config: MinkUNetConfig,
+    config: VoxelUNetConfig,
     classes: int,
 ) -> VoxelBatch:
     """Voxelise scans into one batch.
@@ -50,8 +50,12 @@ def collate_scans(
 
 def build(config: MinkUNetConfig, classes: int) -> "MinkUNet":
     """A MinkUNet with fresh weights, drawn from torch's global generator."""
-    channels = INPUTS + context_channels(config.local_context, classes)
-    return MinkUNet(channels, config.stem, config.encoder, config.decoder, config.blocks)
+    return MinkUNet(input_channels(config, classes), config.stem, config.encoder, config.decoder, config.blocks)
+
+
+def input_channels(config: BackboneSettings, classes: int) -> int:
+    """Features of a voxel in what `collate_scans` makes."""
+    return INPUTS + context_channels(config.local_context, classes)
 
 
 def conv_norm(
@@ -117,17 +121,24 @@ class MinkUNet(nn.Module):
 
     def voxels(self, features: Tensor, geometry: Geometry) -> Tensor:
         """Float (M, in_channels) features of the voxels -> float (M, channels), rows in the same order."""
-        stride, skips = 1, []
-        features = self.stem(features, geometry, stride)
-        for stage in self.down:
-            skips.append(features)
-            features = stage(features, geometry, stride)
-            stride *= 2
-        for up, merge in zip(self.up, self.merge, strict=True):
-            features = up(features, geometry, stride)
-            stride //= 2
-            features = merge(torch.cat([features, skips.pop()], 1), geometry, stride)
+        levels = self.encode(features, geometry)
+        features = levels.pop()
+        for stage in range(len(self.up)):
+            features = self.decode(stage, features, levels.pop(), geometry)
         return features
+
+    def encode(self, features: Tensor, geometry: Geometry) -> list[Tensor]:
+        """Features of every level, of the strides 1, 2, 4, 8 and 16."""
+        levels = [self.stem(features, geometry, 1)]
+        for stage in self.down:
+            levels.append(stage(levels[-1], geometry, 2 ** (len(levels) - 1)))
+        return levels
+
+    def decode(self, stage: int, features: Tensor, skip: Tensor, geometry: Geometry) -> Tensor:
+        """One decoder stage: features of a level, and what the encoder gave the next finer one, to that one's."""
+        stride = 2 ** (len(self.up) - stage)
+        features = self.up[stage](features, geometry, stride)
+        return self.merge[stage](torch.cat([features, skip], 1), geometry, stride // 2)
 
 
 def _residual(cin: int, cout: int, blocks: int) -> list[ResidualBlock]:

@@ -43,6 +43,13 @@ def train(state: Path, trouble: str) -> list[int]:
     return seen
 
 
+@pytest.mark.parametrize("processes", [0, 1])
+def test_reading_leaves_the_random_numbers_of_the_training_alone(processes: int) -> None:
+    before = torch.get_rng_state()
+    list(read_ahead(Samples(), range(2), processes))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("trouble", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_loader_processes_ignore_termination_signals(tmp_path: Path, trouble: str) -> None:
     assert train(tmp_path, trouble) == [*range(6)]

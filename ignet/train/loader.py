@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_convert
 
@@ -46,8 +47,10 @@ def read_ahead(samples: Dataset, steps: range, workers: int, pin: bool = False) 
     Raises:
         IgnetError: the shared memory does not hold the batches that are on their way; nothing is started then.
     """
+    # a loader draws a number when it starts: from the global generator it would shift the dropout of a resumed training
+    generator = torch.Generator()
     if not workers:
-        return iter(DataLoader(samples, batch_size=None, sampler=steps, pin_memory=pin))
+        return iter(DataLoader(samples, batch_size=None, sampler=steps, pin_memory=pin, generator=generator))
     check_shared_memory(samples, steps, workers)
     loader: DataLoader = DataLoader(
         samples,
@@ -58,6 +61,7 @@ def read_ahead(samples: Dataset, steps: range, workers: int, pin: bool = False) 
         worker_init_fn=_ignore_termination_signals,
         timeout=SILENCE_S,
         pin_memory=pin,
+        generator=generator,
     )
     return _patiently(iter(loader), len(steps))
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ignet.models.sparse.kernel_maps import closed, pack
+from ignet.models.sparse.levels import closed, pack
 
 
 class Corners(NamedTuple):

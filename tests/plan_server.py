@@ -13,7 +13,7 @@ import snakemake.api
 import snakemake.cli  # noqa: F401  loaded for the processes that are split off
 
 from ignet.stage.identity import code_hash
-from ignet.workflow import dag
+from ignet.workflow.dag import Request, request_plan
 from ignet.workflow.experiment import load_experiment  # noqa: F401
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -28,8 +28,7 @@ def main() -> None:
             os.wait()
             room += 1
         if os.fork() == 0:
-            dag.without_data = "--forceall" in arguments
-            dag.write_plan(out, arguments)  # exits
+            sys.exit(not request_plan(Request(out, "--forceall" in arguments), arguments))
         room -= 1
     while True:
         try:

@@ -25,7 +25,7 @@ from ignet.report.figures import new_figure, save_figure
 from ignet.report.summary import write_text
 from ignet.train.checkpoint import NEWEST, PREVIOUS, save_checkpoint
 from ignet.train.run import write_curves
-from ignet.workflow.lock import hold
+from ignet.workflow.lock import lock_results
 
 
 def rng() -> np.random.Generator:
@@ -354,6 +354,6 @@ def test_a_file_system_without_locks_is_one_line(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     with pytest.raises(IgnetError, match=r"has no locks.*set results to a folder on another one") as error:
-        hold(tmp_path)
+        lock_results(tmp_path)
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
     write_json(tmp_path / "a.json", {})  # what needs no lock is written all the same

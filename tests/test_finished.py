@@ -21,7 +21,7 @@ from ignet.train.finished import (
     set_aside,
     take_back,
 )
-from ignet.workflow.set_aside import set_trainings_aside
+from ignet.workflow.states import set_trainings_aside
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 NAMES = ("model.safetensors", "metrics.json", "curves.csv", "model.settings.json")

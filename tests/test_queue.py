@@ -4,20 +4,19 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake_command import ROOT, snakemake_command
 from tiny_state import CONFIG, plans
 
 from ignet.errors import IgnetError
 from ignet.workflow.experiment import load_experiment
 from ignet.workflow.planned import KEPT, Planned, refuse_unplanned, take_plan, write_plan
 
-ROOT = Path(__file__).parents[1]
 TARGET = "results/queued/dataset/08.json"
 
 
@@ -118,33 +117,13 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
         "OMP_NUM_THREADS": "1",
     }
 
+    settings = ("--configfile", experiment)
+
     def start(meanwhile: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        words = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "-s",
-            project / "Snakefile",
-            "--configfile",
-            experiment,
-            "--executor",
-            "queued",
-        ]
-        words += [
-            "--jobs",
-            "1",
-            "--latency-wait",
-            "5",
-            "--seconds-between-status-checks",
-            "0",
-            *arguments,
-            "--",
-            TARGET,
-        ]
+        options = ("--executor", "queued", "--jobs", 1, "--latency-wait", 5, "--seconds-between-status-checks", 0)
+        words = snakemake_command(tmp_path, *settings, *options, *arguments, "--", TARGET, project=project)
         more = {**environment, "QUEUED_MEANWHILE": meanwhile}
-        return subprocess.run(
-            list(map(str, words)), cwd=tmp_path, env=more, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(words, cwd=tmp_path, env=more, capture_output=True, text=True, check=False)
 
     log = tmp_path / "results" / "queued" / "logs" / "dataset_check" / "08.log"
     module, rules, scan = (
@@ -169,18 +148,7 @@ def test_queued_jobs_do_what_was_planned_or_refuse(
     assert done.returncode == 0, done.stderr
     experiment.write_text(right)
     rules.write_text((ROOT / "workflow/rules/data.smk").read_text())
-    dry = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        project / "Snakefile",
-        "--configfile",
-        experiment,
-        "--dry-run",
-        "--",
-        TARGET,
-    ]
+    dry = snakemake_command(tmp_path, *settings, "--dry-run", "--", TARGET, project=project)
     assert (
         "Nothing to be done"
         in subprocess.run(dry, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout

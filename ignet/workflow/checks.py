@@ -8,6 +8,8 @@ plan, and the order of the two is a part of this call's plan alone, which no rec
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ignet.workflow.internals import start_after
+
 CHECK = "dataset_check"
 
 _MAKERS = {"world_target", CHECK}
@@ -45,7 +47,7 @@ def add_checks(workflow: Any, file_of: Callable[[str], str]) -> None:
     for job, sequences in readers.items():
         for sequence in sequences:
             if dag.needrun(checks[sequence]):
-                _wait(dag, job, checks[sequence])
+                start_after(dag, job, checks[sequence])
 
 
 def _leads_to_a_target(dag: Any, job: Any) -> bool:
@@ -62,11 +64,3 @@ async def _add(dag: Any, files: Iterable[str]) -> None:
     await dag.check_incomplete()
     await dag.update_needrun(create_inventory=True)
     dag.update_jobids()
-
-
-def _wait(dag: Any, job: Any, check: Any) -> None:
-    """Start a job after a check: an edge without a file, so that it is an order and no reason to run."""
-    if check not in dag.dependencies[job]:
-        dag.dependencies[job][check] = set()
-        dag.depending[check][job] = set()
-        dag._n_until_ready[job] += 1

@@ -2,8 +2,9 @@
 
 Snakemake prints its plan for people: without the rules' names where rules have messages, and with reasons that are
 sentences. So its command line is run in a process of its own, with all that a user may say (profile, configuration,
-targets), and when its dry-run is done the jobs are taken from its graph. An attribute that a later Snakemake renames
-stops this with an error; a parser of printed text would go on with half of the truth.
+targets), and a request in the configuration, upon which the workflow writes the jobs of its graph to a file instead of
+running them. An attribute that a later Snakemake renames stops this with an error; a parser of printed text would
+continue with half of the truth.
 """
 
 import json
@@ -18,13 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
-from ignet.workflow.schedule import Scheduled, list_jobs
+from ignet.workflow.schedule import Scheduled, in_order, list_jobs
 
 PROJECT = Path(__file__).resolve().parents[2]
-TARGET_RULE = "all"
 
-only_plans, without_data = False, False
-"""Of a process that only plans: outputs without a record, or datasets that are not there, are no errors in it."""
+KEY = "plan_request"
+"""Key of a request in the configuration; no experiment file has it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Asks a process of Snakemake for its plan; outputs without a record are no errors in it.
+
+    Attributes:
+        out: the file to write the plan to.
+        without_data: the datasets need not be there.
+    """
+
+    out: str
+    without_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +105,14 @@ def first_plan(arguments: Sequence[str]) -> Plan:
         IgnetError: Snakemake found a fault; its words are in the message.
     """
     with tempfile.TemporaryDirectory() as empty:
-        return make_plan([*arguments, "--forceall"], directory=empty, options="first")
+        return make_plan([*arguments, "--forceall"], directory=empty, without_data=True)
 
 
 def make_plan(
     arguments: Sequence[str] = (),
     snakefile: Path = PROJECT / "Snakefile",
     directory: Path | str = ".",
-    options: str = "",
+    without_data: bool = False,
 ) -> Plan:
     """What Snakemake would run.
 
@@ -107,15 +120,15 @@ def make_plan(
         arguments: of Snakemake's command line, such as ``--configfile config/demo.yaml``.
         snakefile: the workflow.
         directory: the working directory, to which ``results`` is relative.
-        options: ``first``: the datasets need not be there.
+        without_data: the datasets need not be there.
 
     Raises:
         IgnetError: Snakemake found a fault; its words are in the message.
     """
     with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder, "plan.json")
-        command = [sys.executable, "-P", "-c", "from ignet.workflow import dag; dag.main()", options, str(plan)]
-        command += ["--snakefile", str(snakefile), "--directory", str(directory)]
+        request = Request(str(Path(folder, "plan.json")), without_data)
+        command = [sys.executable, "-P", "-c", "from ignet.workflow import dag; dag.main()"]
+        command += [json.dumps(asdict(request)), "--snakefile", str(snakefile), "--directory", str(directory)]
         # the package of the workflow's own folder, also where another copy of it is installed or lies in the current
         # folder (-P)
         paths = os.pathsep.join(
@@ -123,16 +136,16 @@ def make_plan(
         )
         environment = {**os.environ, "PYTHONPATH": paths}
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, env=environment)
-        if done.returncode or not plan.exists():
+        if done.returncode or not Path(request.out).exists():
             raise IgnetError(f"Snakemake has no plan: {_last_words(done.stderr, done.stdout)}")
-        return read_plan(plan)
+        return read_plan(Path(request.out))
 
 
 def read_plan(path: Path) -> Plan:
-    """What ``write_plan`` wrote."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    jobs, schedule = [Job(**each) for each in found["jobs"]], [Scheduled(**each) for each in found["schedule"]]
-    return Plan(jobs, found["config"], found["without_record"], schedule)
+    """What ``answer_request`` wrote."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    jobs, schedule = [Job(**each) for each in values["jobs"]], [Scheduled(**each) for each in values["schedule"]]
+    return Plan(jobs, values["config"], values["without_record"], schedule)
 
 
 def _last_words(*texts: str) -> str:
@@ -181,55 +194,30 @@ def _describe(job: Any, dag: Any) -> Job:
     )
 
 
-def _sorted(dag: Any) -> list[Any]:
-    """Jobs of the plan in topological order, ties by name, so that the order is always the same."""
-
-    def by_name(jobs: Any) -> list[Any]:
-        return sorted(jobs, key=lambda job: (job.rule.name, str(job.wildcards_dict)))
-
-    needed = set(dag.needrun_jobs(exclude_finished=False))
-    done: dict[Any, None] = {}
-
-    def visit(job: Any) -> None:
-        if job in needed and job not in done:
-            for other in by_name(dag.dependencies[job]):
-                visit(other)
-            done[job] = None
-
-    for job in by_name(needed):
-        visit(job)
-    return list(done)
+def take_request(config: dict[str, Any]) -> Request | None:
+    """Take the request out of a configuration; none where the workflow is to run."""
+    values = config.pop(KEY, None)
+    return Request(**values) if values else None
 
 
-def write_plan(out: str, arguments: list[str]) -> None:
-    """Run Snakemake's command line as a dry-run and write the plan to ``out``.
+def answer_request(request: Request, dag: Any, without_record: list[str]) -> None:
+    """Write the plan of Snakemake's graph of jobs, for ``read_plan``."""
+    jobs = [_describe(job, dag) for job in in_order(dag) if dag.needrun(job)]
+    plan = Plan(jobs, dag.workflow.globals["config"], without_record, list_jobs(dag))
+    Path(request.out).write_text(json.dumps(asdict(plan)), encoding="utf-8")
 
-    Leaves a process that is of no use for anything else.
-    """
+
+def request_plan(request: Request, arguments: list[str]) -> bool:
+    """Run Snakemake's command line as a dry-run that gets a request; whether it ended without a fault."""
     from snakemake import cli
-    from snakemake.api import DAGApi
 
-    from ignet.workflow.persistence import without_record
-
-    global only_plans
-    only_plans = True
-    execute = DAGApi.execute_workflow
-
-    def execute_and_tell(self: Any, *args: Any, **options: Any) -> Any:
-        result = execute(self, *args, **options)
-        dag = self.workflow_api._workflow.dag
-        jobs = [_describe(job, dag) for job in _sorted(dag) if job.rule.name != TARGET_RULE]
-        plan = Plan(jobs, dag.workflow.globals["config"], without_record(dag), list_jobs(dag))
-        Path(out).write_text(json.dumps(asdict(plan)), encoding="utf-8")
-        return result
-
-    DAGApi.execute_workflow = execute_and_tell
+    parser, args = cli.parse_args(arguments)
+    args.config = [*(args.config or []), f"{KEY}={json.dumps(asdict(request))}"]
     # a plan is only read, so it may be asked for while the workflow runs
-    cli.main([*arguments, "--dry-run", "--nolock"])
+    args.dryrun, args.nolock = True, True
+    return bool(cli.args_to_api(args, parser))
 
 
 def main() -> None:
-    """Write a plan: ``options``, file and Snakemake's arguments stand on the command line."""
-    global without_data
-    without_data = sys.argv[1] == "first"
-    write_plan(sys.argv[2], sys.argv[3:])
+    """Answer a request: it and Snakemake's arguments stand on the command line."""
+    sys.exit(not request_plan(Request(**json.loads(sys.argv[1])), sys.argv[2:]))

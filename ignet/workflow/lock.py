@@ -13,7 +13,7 @@ LOCK = ".workflow.lock"
 _held: list[FileLock] = []  # until the process ends, however it ends: the kernel frees them
 
 
-def hold(results: Path) -> None:
+def lock_results(results: Path) -> None:
     """Lock a folder of results for the rest of this process.
 
     Snakemake's own locks are files that a killed Snakemake leaves behind, so that the next start is refused until

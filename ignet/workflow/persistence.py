@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -215,19 +215,3 @@ def without_record(dag: Any) -> list[str]:
     jobs = [job for job in dag.jobs if not dag.needrun(job) and dag.reason(job).no_metadata]
     found = [str(output) for job in jobs for output in job.output if dag.workflow.persistence.metadata(output) is None]
     return sorted(output for output in found if os.path.exists(output))
-
-
-def after_planning(workflow: Any, check: Callable[[Any], None]) -> None:
-    """Call ``check`` with Snakemake's graph of jobs as soon as it exists.
-
-    Also in dry-runs, in a scheduler's jobs and where nothing is to do.
-
-    Snakemake's own hook, ``onstart``, comes in none of these.
-    """
-    build = workflow._build_dag
-
-    def build_and_check() -> None:
-        build()
-        check(workflow.dag)
-
-    workflow._build_dag = build_and_check

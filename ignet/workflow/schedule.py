@@ -12,6 +12,8 @@ from ignet.files.atomic import read_json, write_json
 FILE = "progress/schedule.json"
 """In the folder of the results."""
 
+TARGET_RULE = "all"
+
 
 @dataclass(frozen=True)
 class Scheduled:
@@ -74,19 +76,24 @@ def record_schedule(results: Path, dag: Any, slots: int, experiment: dict[str, A
     write_json(results / FILE, values)
 
 
-def list_jobs(dag: Any, target_rule: str = "all") -> list[Scheduled]:
+def list_jobs(dag: Any) -> list[Scheduled]:
     """The jobs of Snakemake's graph, each after those that it waits for, without the target rule's."""
-    order: dict[Any, int] = {}
-
-    def visit(job: Any) -> None:
-        if job not in order and job.rule.name != target_rule:
-            for other in sorted(dag.dependencies[job], key=str):
-                visit(other)
-            order[job] = len(order)
-
-    for job in sorted(dag.jobs, key=str):
-        visit(job)
+    order = {job: number for number, job in enumerate(in_order(dag))}
     return [_describe(job, dag, order) for job in order]
+
+
+def in_order(dag: Any) -> list[Any]:
+    """Snakemake's jobs but the target rule's in topological order, ties by name: the order is always the same."""
+    order: dict[Any, None] = {}
+
+    def visit(jobs: Any) -> None:
+        for job in sorted(jobs, key=lambda job: (job.rule.name, str(job.wildcards_dict))):
+            if job not in order and job.rule.name != TARGET_RULE:
+                visit(dag.dependencies[job])
+                order[job] = None
+
+    visit(dag.jobs)
+    return list(order)
 
 
 def read_schedule(results: Path) -> Schedule:

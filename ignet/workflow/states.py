@@ -1,16 +1,22 @@
-"""The states of finished trainings: they stay until Snakemake has recorded the results, whatever ends it before."""
+"""The states of finished trainings.
+
+They stay until Snakemake has recorded the results, whatever ends it before, and hold the results of trainings that a
+call of the workflow makes again, which Snakemake removes.
+"""
 
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ignet.files.atomic import file_hash
-from ignet.train.finished import FOLDER
+from ignet.train.finished import FOLDER, allow_restoring, set_aside
 from ignet.train.outputs import NOTE, noted_outputs
+from ignet.workflow.planned import name_of
 
 LOCK = "lock"
 
@@ -55,6 +61,32 @@ def _empty(folder: Path, digests: Collection[str]) -> None:
     for path in folder.iterdir():
         if path not in (kept, folder / LOCK):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def set_trainings_aside(dag: Any, states: Mapping[str, Path]) -> list[str]:
+    """Keep the outputs of those trainings that are to run and whose outputs are there and finished.
+
+    Args:
+        dag: Snakemake's graph of jobs.
+        states: rule of a training -> folder of its states.
+
+    Returns:
+        Rule and wildcards of what was set aside.
+
+    Raises:
+        IgnetError: the folder of the states cannot be written to.
+    """
+    for state in states.values():
+        allow_restoring(state)
+    records, kept = dag.workflow.persistence, []
+    for job in dag.needrun_jobs():
+        if job.rule.name not in states or any(records.metadata(output) is None for output in job.output):
+            continue
+        outputs = [Path(job.output.model), Path(job.output.metrics), Path(job.output.curves)]
+        # who asks for a training with --forcerun wants it to be done, and not its last result
+        if set_aside(states[job.rule.name], outputs, again=bool(dag.reason(job).forced)):
+            kept.append(name_of(job))
+    return sorted(kept)
 
 
 class FinishedJobs(logging.Handler):

@@ -17,7 +17,7 @@ from ignet.log import speak_any_locale
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles
 from ignet.errors import IgnetError
-from ignet.workflow.lock import hold
+from ignet.workflow.lock import lock_results
 from ignet.stage.gpus import visible_gpus
 from ignet.stage.identity import code_hash
 from ignet.files.names import RUN as RUN_NAME, SEQUENCE as SEQUENCE_NAME
@@ -25,18 +25,18 @@ from ignet.report.html.assets import assets_hash
 from ignet.stage.scheduler import check_places, out_of_memory, process_start
 from ignet.workflow.shared_results import find_artifacts, link_artifacts
 from ignet.files.scratch import remove_dead_folders
-from ignet.workflow import dag as dag_process
 from ignet.workflow.checks import add_checks
+from ignet.workflow.dag import answer_request, take_request
 from ignet.workflow.options import refuse_repeated
 from ignet.workflow.outcome import outcome
-from ignet.workflow.persistence import after_planning, keep_records, without_record
+from ignet.workflow.internals import after_planning, remove_benchmarks
+from ignet.workflow.persistence import keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data, refuse_without_record
 from ignet.config.execution import GPU_STAGES, job_gpus, job_memory, job_processes, job_runtime
 from ignet.workflow.schedule import record_schedule
-from ignet.workflow.set_aside import set_trainings_aside
 from ignet.workflow.signals import Ending
-from ignet.workflow.states import FinishedJobs, remove_booked_states
+from ignet.workflow.states import FinishedJobs, remove_booked_states, set_trainings_aside
 
 speak_any_locale()
 
@@ -49,6 +49,8 @@ def stop(error):
 
 # a scheduler's job gets the plan in the place of the experiment file, which may have been edited since
 PLANNED = take_plan(config)
+# `ignet plan` and `ignet why` want to know the jobs
+REQUEST = take_request(config)
 if os.pathsep in workflow.basedir:
     stop(
         f"{workflow.basedir}: found '{os.pathsep}' in the path of the project, which separates folders in PATH;"
@@ -157,7 +159,9 @@ def check_plan(dag):
         # commands such as --unlock or --summary have no executor; --touch makes records
         elif workflow.is_main_process and workflow.executor_plugin and not workflow.touch:
             add_checks(workflow, f"{RESULTS}/dataset/{{}}.json".format)
-            if not dag_process.only_plans:
+            if REQUEST:
+                answer_request(REQUEST, dag, without_record(dag))
+            else:
                 refuse_without_record(without_record(dag))
     except IgnetError as error:
         stop(error)
@@ -193,7 +197,7 @@ def begin():
                 sys.executable, [workflow.basedir, os.getcwd(), RESULTS, SHARED], workflow.config_settings.config_args
             )
         for folder in dict.fromkeys([RESULTS, SHARED]):
-            hold(Path(folder))
+            lock_results(Path(folder))
             remove_dead_folders(Path(folder))
         link_artifacts(EXPERIMENT)
         remove_states()  # first, or it would take what is set aside for what is in its place

@@ -3,6 +3,7 @@ from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerpr
 from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
 FINGERPRINTS = {}
+WITHOUT_DATA = bool(REQUEST and REQUEST.without_data)
 # stages ask for many combinations of the same folders, and a full-size dataset has 170,000 files
 LISTINGS = {}
 
@@ -10,7 +11,7 @@ LISTINGS = {}
 @cache
 def fingerprint(kinds, sequences):
     """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
-    if not DATA.root or dag_process.without_data:
+    if not DATA.root or WITHOUT_DATA:
         return "embedded world"
     try:
         found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
@@ -23,7 +24,7 @@ def fingerprint(kinds, sequences):
 @cache
 def source_fingerprint():
     """Identity of the user's synthetic dataset."""
-    if not EXPERIMENT.source.root or dag_process.without_data:
+    if not EXPERIMENT.source.root or WITHOUT_DATA:
         return "embedded world"
     try:
         return tree_fingerprint(Path(SOURCE))

@@ -208,7 +208,4 @@ rule features:
 
 
 if CACHED:
-    # Snakemake refuses to cache a rule with a benchmark, since there is none of a job that did not run, and has no way
-    # to leave it out
-    for name in ("pretrain_2d", "adapt_2d", "features"):
-        workflow.get_rule(name)._benchmark = None
+    remove_benchmarks(workflow, ("pretrain_2d", "adapt_2d", "features"))

@@ -102,7 +102,7 @@ def test_feature_colours_are_the_principal_components():
     strength = np.array([9.0, 4.0, 1.0, 0.01, 0.01])
     features = rng.normal(size=(2000, 5)) * strength
     colors = FeatureColors([features[:500], features[500:]])
-    assert colors.explained > 0.999
+    assert colors.explained_variance > 0.999
     drawn = colors(features).astype(float)
     for channel in range(3):
         # each colour follows the axis of its rank, up to the stretched ends

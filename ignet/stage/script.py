@@ -15,13 +15,35 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ignet.config.base import Section, merge, read_yaml, validate
+from ignet.data.label_sets.label_set import load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash, write_json
+from ignet.files.names import Sequences
 from ignet.log import log, start_logging
 from ignet.stage.gpus import take_gpus
 from ignet.stage.identity import code_hash
 
 S = TypeVar("S", bound=Section)
+
+COMMON: dict[str, dict[str, Any]] = {
+    "dataset": {"type": Path, "required": True, "help": "folder of the target dataset, which holds sequences/"},
+    "sequence": {"required": True, "help": "the sequence, such as 08"},
+    "sequences": {"action": Sequences, "nargs": "+", "required": True, "help": "the sequences"},
+    "projection": {"type": Path, "required": True, "help": "correspondence: NN.h5 of a sequence, or the folder of all"},
+    "network": {"type": Path, "required": True, "help": "weights of pretrain_2d or adapt_2d"},
+    "networks-2d": {
+        "nargs": "*",
+        "default": [],
+        "metavar": "NAME=FILE",
+        "help": "weights of the 2D networks to compare",
+    },
+    "weights": {"type": Path, "required": True, "help": "weights of train_3d"},
+    "source": {"type": Path, "required": True, "help": "folder of the source dataset"},
+    "layout": {"default": "gtav", "help": "layout of the source dataset: gtav, synthia or cityscapes"},
+    "label-set": {"type": load_label_set, "default": "semantickitti", "help": "label set: its name, or a YAML file"},
+    "remission-scale": {"type": float, "default": 1.0, "help": "what stands for a remission of 1 in the scans"},
+}
+"""Arguments that several stages have, each with the same meaning."""
 
 
 def command(main: Callable[..., None]) -> Callable[..., None]:
@@ -82,13 +104,16 @@ class Stage(Generic[S]):
         """Add an argument, as ``argparse`` does."""
         self.parser.add_argument(*names, **options)
 
-    def add_remission_scale(self) -> None:
-        """Add the argument of every stage whose network is given remissions."""
-        self.add("--remission-scale", type=float, default=1.0, help="what stands for a remission of 1 in the scans")
+    def add_common(self, *names: str, out: str | None = None) -> None:
+        """Add arguments of ``COMMON`` by name, and ``--out``, where ``out`` says what it is."""
+        for name in names:
+            self.add(f"--{name}", **COMMON[name])
+        if out:
+            self.add("--out", type=Path, required=True, help=out)
 
     def add_training(self, weights: str) -> None:
         """Add the arguments of every training; ``weights`` says what ``--out`` is."""
-        self.add("--out", type=Path, required=True, help=f"{weights} to write (safetensors)")
+        self.add_common(out=f"{weights} to write (safetensors)")
         self.add("--metrics", type=Path, required=True, help="figures of the training to write (JSON)")
         self.add("--curves-csv", type=Path, required=True, help="figures of each step to write (CSV)")
         self.add("--curves", type=Path, help="folder for TensorBoard files")

@@ -17,9 +17,8 @@ from ignet.data.formats.source_images import SourceDataset
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.images.dataset import SourceBatches, TargetBatches
 from ignet.data.images.target import TargetFrames
-from ignet.data.label_sets.label_set import ARGUMENT, CITYSCAPES
+from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.devices import seed_everything
-from ignet.files.names import Sequences
 from ignet.log import log
 from ignet.models.teachers.segformer import load_segmenter, save_segmenter, untrained_like
 from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
@@ -55,12 +54,7 @@ def class_weights(source: SourceDataset, target: TargetFrames, settings: Adapt2D
 @command
 def main() -> None:
     stage = Stage("adapt_2d", Adapt2DConfig, __doc__, variants="adaptations")
-    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
-    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
-    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
-    stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
-    stage.add("--label-set", **ARGUMENT)
+    stage.add_common("source", "layout", "dataset", "sequences", "projection", "label-set")
     stage.add("--pretrained", type=Path, required=True, help="weights of pretrain_2d")
     stage.add_training("weights of the teacher")
     args, settings = stage.start()

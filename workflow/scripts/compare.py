@@ -4,14 +4,17 @@ Differences between runs stand with intervals of a paired bootstrap over seeds a
 stand in a table of their own.
 """
 
+import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ignet.config.evaluation import CompareConfig
 from ignet.files.atomic import read_json, write_json
 from ignet.log import log
 from ignet.report.ablation import ablation_figure, gain_figure
 from ignet.report.arguments import by_run, name_and_number, name_and_path
-from ignet.report.comparison import read_comparison
+from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import save_figure
 from ignet.report.labelled_frames import share_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
@@ -28,13 +31,13 @@ from ignet.report.runs import (
 )
 from ignet.report.statements import findings_json, judge, paragraph, statement_table
 from ignet.report.summary import run_summary, write_text
-from ignet.report.tables import tables_json, to_markdown, write_table
+from ignet.report.tables import Table, tables_json, to_markdown, write_table
 from ignet.stage.script import Stage, command
 
 
-@command
-def main() -> None:
+def read_arguments() -> tuple[Stage, argparse.Namespace, CompareConfig]:
     stage = Stage("compare", CompareConfig, __doc__)
+    stage.add_common(out="folder of the tables and plots")
     stage.add(
         "--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run"
     )
@@ -54,38 +57,20 @@ def main() -> None:
         metavar="RUN=PERCENT",
         help="share of labelled scans, of runs that have others",
     )
-    stage.add("--out", type=Path, required=True, help="folder of the tables and plots")
-    args, settings = stage.start()
+    return stage, *stage.start()
 
+
+@command
+def main() -> None:
+    stage, args, settings = read_arguments()
     runs = read_comparison(by_run(args.confusions), settings.bootstrap_samples, settings.seed)
-    curves = {
-        run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()
-    }
     metrics_2d = {name: read_json(path) for name, path in map(name_and_path, args.metrics_2d)}
-    supervision = {name: str(kind) for name, kind in map(name_and_path, args.supervision_2d)}
     findings = judge(settings.statements, runs, metrics_2d)
     words = paragraph(findings, runs, settings)
 
-    held_out = read_json(args.metrics_source) if args.metrics_source else None
-    table, networks = run_table(runs, settings), network_table(metrics_2d, supervision, held_out)
-    tables = {
-        "table": table,
-        "controls": control_table(runs, settings.controls, settings.bootstrap_samples),
-        "gains": gain_table(runs, settings),
-        "gains_per_class": class_gain_table(runs, settings),
-        "per_class": class_table(runs),
-        "slices": slice_table(runs),
-        "networks_2d": networks,
-        "published": published_table(),
-    }
-    by_share = share_table(runs, dict(map(name_and_number, args.labelled_frames))) if args.labelled_frames else None
-    if by_share:
-        tables["labelled_frames"] = by_share
-    if args.test_confusions:
-        test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed)
-        tables["test"] = run_table(test, settings, "test")
-    for name, each in tables.items():
-        write_table(args.out, name, each)
+    tables = make_tables(args, runs, metrics_2d, settings)
+    for name, table in tables.items():
+        write_table(args.out, name, table)
     tables["statements"] = statement_table(findings)
     write_json(args.out / "tables.json", tables_json(tables))
     write_text(args.out / "statements.md", f"{to_markdown(tables['statements'])}\n{words}\n")
@@ -94,14 +79,42 @@ def main() -> None:
     save_figure(args.out / "ablation.png", ablation_figure(runs, settings))
     save_figure(args.out / "gains.png", gain_figure(runs, settings))
     save_figure(args.out / "per_class.png", class_figure(runs, few_runs(runs.runs, settings)))
-    if curves:
+    if args.curves:
+        curves = {
+            run: {seed: read_curves(path) for seed, path in seeds.items()} for run, seeds in by_run(args.curves).items()
+        }
         save_figure(args.out / "curves.png", curve_figure(curves))
 
-    summary = run_summary(table, networks, words, settings, by_share, tables.get("test"))
+    shares, test = tables.get("labelled_frames"), tables.get("test")
+    summary = run_summary(tables["table"], tables["networks_2d"], words, settings, shares, test)
     write_text(args.out / "summary.txt", summary)
     stage.write_settings(args.out / "settings.json")
     log.info("tables and plots of %d runs in %s", len(runs.runs), args.out)
     print(summary)
+
+
+def make_tables(
+    args: argparse.Namespace, runs: Comparison, metrics_2d: Mapping[str, Any], settings: CompareConfig
+) -> dict[str, Table]:
+    """All tables by name, but that of the statements."""
+    supervision = {name: str(kind) for name, kind in map(name_and_path, args.supervision_2d)}
+    held_out = read_json(args.metrics_source) if args.metrics_source else None
+    tables = {
+        "table": run_table(runs, settings),
+        "controls": control_table(runs, settings.controls, settings.bootstrap_samples),
+        "gains": gain_table(runs, settings),
+        "gains_per_class": class_gain_table(runs, settings),
+        "per_class": class_table(runs),
+        "slices": slice_table(runs),
+        "networks_2d": network_table(metrics_2d, supervision, held_out),
+        "published": published_table(),
+    }
+    if args.labelled_frames:
+        tables["labelled_frames"] = share_table(runs, dict(map(name_and_number, args.labelled_frames)))
+    if args.test_confusions:
+        test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed)
+        tables["test"] = run_table(test, settings, "test")
+    return tables
 
 
 if __name__ == "__main__":

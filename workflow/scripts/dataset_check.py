@@ -5,14 +5,12 @@ then. A doubt, what is strange and may yet be right, is printed like it and stop
 """
 
 import sys
-from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
 from ignet.data.check.dataset import present_kinds
 from ignet.data.check.faults import count_phrase, format_faults
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
 from ignet.log import log
@@ -27,15 +25,11 @@ _ROLES = (
 @command
 def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequence", required=True, help="sequence to check, such as 08")
+    stage.add_common("dataset", "sequence", "label-set", out="JSON of the frames' facts")
     stage.add("--role", choices=("train", "val", "test", "other"), required=True, help=_ROLES)
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="JSON of the frames' facts")
     args, settings = stage.start()
 
-    published = settings.scribbles == "dataset"
-    scribbled = args.role == "train" and published
+    scribbled = args.role == "train" and settings.scribbles == "dataset"
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
     if args.role == "other":
         wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ignet.config.dataset import DatasetConfig
 from ignet.data.check.manifest import write_manifest
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.files.atomic import atomic
 from ignet.log import log
 from ignet.stage.script import Stage, command
@@ -16,14 +15,13 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("dataset", DatasetConfig, __doc__)
+    stage.add_common("label-set", out="the manifest, a CSV file")
     stage.add("--sequences", type=Path, nargs="+", required=True, help="JSON files of dataset_check.py")
     stage.add(
         "--scribbles",
         type=Path,
         help="folder whose sequences/NN/scribbles trainings see; read where they are simulated",
     )
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="the manifest, a CSV file")
     stage.add(
         "--doubts", type=Path, help="text file: what is strange about the data, one line each; empty where nothing is"
     )

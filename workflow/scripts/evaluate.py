@@ -5,13 +5,13 @@ boundaries), and sums it up to the metrics over all points and over the slices. 
 benchmark's own evaluators give.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 
 from ignet.config.evaluation import EvaluateConfig
 from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
@@ -20,7 +20,6 @@ from ignet.evaluate.predictions import read_camera_slices, read_predictions
 from ignet.evaluate.slices import BOUNDARY_SLICES, CAMERA_SLICES, boundary_points, distance_bins, distance_names
 from ignet.evaluate.tensor import ConfusionTensor, count_cells, write_tensor
 from ignet.files.atomic import write_json
-from ignet.files.names import Sequences
 from ignet.log import log, progress
 from ignet.stage.script import Stage, command
 
@@ -28,19 +27,8 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate", EvaluateConfig, __doc__)
-    stage.add(
-        "--dataset", type=Path, required=True, help="folder that holds sequences/ with the scans and the dense labels"
-    )
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to evaluate on")
+    stage.add_common("dataset", "sequences", "projection", "label-set", out="metrics.json")
     stage.add("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
-    stage.add(
-        "--projection",
-        type=Path,
-        required=True,
-        help="folder of the correspondences, NN.h5: which points the camera covers",
-    )
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="metrics.json")
     stage.add(
         "--confusion", type=Path, required=True, help="confusion.csv: rows are true classes, columns predicted ones"
     )
@@ -49,6 +37,21 @@ def main() -> None:
     )
     args, settings = stage.start()
 
+    tensor, benchmark = count_points(args, settings)
+    if not tensor.counts.any():
+        raise IgnetError(
+            f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels"
+        )
+    values = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
+    write_tensor(args.tensor, tensor)
+    write_confusion(args.confusion, tensor.whole().sum(axis=0), args.label_set.classes)
+    write_json(args.out, values)
+    stage.write_settings(args.out.with_suffix(".settings.json"))
+    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * values["miou"], 100 * values["miou_occurring"])
+
+
+def count_points(args: argparse.Namespace, settings: EvaluateConfig) -> tuple[ConfusionTensor, BenchmarkCounts]:
+    """The points of all scans, counted for the project's metrics and for the benchmark's."""
     frames = [(sequence, frame) for sequence in args.sequences for frame in frame_ids(args.dataset, sequence)]
     covered = {sequence: Correspondence(args.projection / f"{sequence}.h5") for sequence in args.sequences}
     names = {"range": distance_names(settings.ranges), "camera": CAMERA_SLICES, "boundary": BOUNDARY_SLICES}
@@ -69,18 +72,8 @@ def main() -> None:
         counts[number] = count_cells(target, predicted, slices, sizes, len(label_set))
         benchmark.add(points, target, predicted)
 
-    if not counts.any():
-        raise IgnetError(
-            f"{args.dataset}: sequences {args.sequences} have no labelled point, expected some; check their labels"
-        )
     scans = tuple(f"{sequence}/{frame}" for sequence, frame in frames)
-    tensor = ConfusionTensor(scans, names, counts, label_set.classes, label_set.small_objects)
-    values = metrics(tensor) | {"sequences": args.sequences, "benchmark": benchmark.metrics()}
-    write_tensor(args.tensor, tensor)
-    write_confusion(args.confusion, tensor.whole().sum(axis=0), label_set.classes)
-    write_json(args.out, values)
-    stage.write_settings(args.out.with_suffix(".settings.json"))
-    log.info("mIoU %.1f %%, over the classes that occur %.1f %%", 100 * values["miou"], 100 * values["miou_occurring"])
+    return ConfusionTensor(scans, names, counts, label_set.classes, label_set.small_objects), benchmark
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ import numpy as np
 from ignet.config.training_2d import Evaluate2DConfig
 from ignet.data.formats.kitti import image_path, read_image
 from ignet.data.images.target import check_size, nearest_pixels, projected_labels
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, draw_prediction, predict_image, summary, write_figure
 from ignet.files.atomic import write_json
-from ignet.files.names import Sequences
 from ignet.log import log, progress
 from ignet.models.teachers.registry import load_teacher
 from ignet.stage.script import Stage, command
@@ -25,12 +23,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
-    stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
-    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="validation sequences")
-    stage.add("--projection", type=Path, required=True, help="folder of the sequences' correspondence files NN.h5")
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="figures to write (JSON)")
+    stage.add_common("network", "dataset", "sequences", "projection", "label-set", out="figures to write (JSON)")
     stage.add(
         "--figures",
         type=Path,

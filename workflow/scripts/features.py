@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.data.features.pca import read_pca
+from ignet.data.features.pca import PCA, read_pca
 from ignet.data.features.store import FeatureWriter, int8_scale
 from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.data.lidar.spacing import evenly_spaced_indices
@@ -26,26 +26,13 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("features", FeatureConfig, __doc__)
-    stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
-    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequence", required=True, help="the sequence")
-    stage.add("--projection", type=Path, required=True, help="its correspondence file")
+    stage.add_common("network", "dataset", "sequence", "projection", out="feature store to write (HDF5)")
     stage.add("--pca", type=Path, nargs="?", help="what features_pca wrote, where features.channels is set")
-    stage.add("--out", type=Path, required=True, help="feature store to write (HDF5)")
     args, settings = stage.start()
 
     network, correspondence = PointFeatures(args.network, args.dataset, args.device), Correspondence(args.projection)
     name = file_hash(args.network)
-    if (settings.channels is None) != (args.pca is None):
-        raise IgnetError(
-            f"--pca {args.pca}: expected a file where features.channels is set, and only there; it is "
-            f"{settings.channels}"
-        )
-    pca = read_pca(args.pca, name) if args.pca else None
-    if pca and len(pca.components) != settings.channels:
-        raise IgnetError(
-            f"{args.pca}: found {len(pca.components)} components, expected {settings.channels}; run features_pca again"
-        )
+    pca = read_reduction(args.pca, settings.channels, name)
 
     def features(frames: list[str], what: str) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.float32]]]:
         for frame, index, feature in network.extract(args.sequence, correspondence, progress(frames, what)):
@@ -66,6 +53,22 @@ def main() -> None:
         for frame, index, feature in features(correspondence.frames, "frame"):
             writer.add(frame, index, feature)
     stage.write_settings(args.out.with_suffix(".settings.json"))
+
+
+def read_reduction(path: Path | None, channels: int | None, network: str) -> PCA | None:
+    """The PCA of the stored channels; none where all channels are stored.
+
+    Raises:
+        IgnetError: the file is given and not needed, or the reverse, or it is of another width or network.
+    """
+    if (channels is None) != (path is None):
+        raise IgnetError(
+            f"--pca {path}: expected a file where features.channels is set, and only there; it is {channels}"
+        )
+    pca = read_pca(path, network) if path else None
+    if pca and len(pca.components) != channels:
+        raise IgnetError(f"{path}: found {len(pca.components)} components, expected {channels}; run features_pca again")
+    return pca
 
 
 if __name__ == "__main__":

@@ -4,17 +4,14 @@ One PCA per network, so that the channels of all sequences mean the same. Frames
 every visible point of them counts.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from ignet.config.training_2d import FeatureConfig
-from ignet.data.features.pca import Moments, fit_pca, write_pca
+from ignet.data.features.pca import PCA, Moments, fit_pca, write_pca
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash
-from ignet.files.names import Sequences
 from ignet.log import log, progress
 from ignet.models.point_features import PointFeatures
 from ignet.stage.script import Stage, command
@@ -23,11 +20,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("features", FeatureConfig, __doc__)
-    stage.add("--network", type=Path, required=True, help="weights of pretrain_2d or adapt_2d")
-    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
-    stage.add("--projection", type=Path, required=True, help="folder of their correspondence files NN.h5")
-    stage.add("--out", type=Path, required=True, help="PCA to write (safetensors)")
+    stage.add_common("network", "dataset", "sequences", "projection", out="PCA to write (safetensors)")
     args, settings = stage.start()
 
     network = PointFeatures(args.network, args.dataset, args.device)
@@ -50,20 +43,16 @@ def main() -> None:
             "project again"
         )
     pca = fit_pca(moments, settings.channels, network.classifier)
-    total, kept = (
-        np.trace(moments.covariance),
-        np.einsum("kd,de,ke->", pca.components, moments.covariance, pca.components),
-    )
-    log.info(
-        "%d of %d channels keep %.2f %% of the variance",
-        settings.channels,
-        network.channels,
-        100 * kept / max(total, 1e-30),
-    )
+    kept = variance_kept(pca, moments)
+    log.info("%d of %d channels keep %.2f %% of the variance", settings.channels, network.channels, 100 * kept)
     write_pca(args.out, pca, file_hash(args.network))
-    stage.write_settings(
-        args.out.with_suffix(".settings.json"), variance_kept=float(kept / max(total, 1e-30)), points=moments.count
-    )
+    stage.write_settings(args.out.with_suffix(".settings.json"), variance_kept=kept, points=moments.count)
+
+
+def variance_kept(pca: PCA, moments: Moments) -> float:
+    """Share of the features' variance that the components hold."""
+    kept = np.einsum("kd,de,ke->", pca.components, moments.covariance, pca.components)
+    return float(kept / max(np.trace(moments.covariance), 1e-30))
 
 
 if __name__ == "__main__":

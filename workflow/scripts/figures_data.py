@@ -15,10 +15,9 @@ from matplotlib.figure import SubFigure
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.label_sets.label_set import ARGUMENT, CITYSCAPES, IGNORE, LabelSet, colorize
+from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet, colorize
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.geometry import project
-from ignet.files.names import Sequences
 from ignet.report.figures import BOX, WIDTH, class_legend, dot, new_figure, save_figure
 from ignet.report.scan_figures import UNLABELLED_COLOR, class_colors
 from ignet.stage.script import Stage, command
@@ -31,15 +30,11 @@ _LEGEND = 110
 @command
 def main() -> None:
     stage = Stage("figures", FiguresConfig, __doc__)
-    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
-    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
+    stage.add_common("source", "layout", "sequences", "label-set", out="PNG to make")
     stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="target sequences to show")
     stage.add(
         "--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's"
     )
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="PNG to make")
     args, settings = stage.start()
 
     source = SourceDataset(args.source, args.layout)

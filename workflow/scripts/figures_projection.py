@@ -1,7 +1,5 @@
 """Draw a sequence's first correspondence: depths and scribbles of the visible points over the image."""
 
-from pathlib import Path
-
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.projection.correspondence import Correspondence
@@ -14,10 +12,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("figures", FiguresConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequence", required=True, help="the sequence, such as 00")
-    stage.add("--projection", type=Path, required=True, help="its correspondence file")
-    stage.add("--out", type=Path, required=True, help="PNG to make")
+    stage.add_common("dataset", "sequence", "projection", out="PNG to make")
     args, _ = stage.start()
 
     correspondence = Correspondence(args.projection)

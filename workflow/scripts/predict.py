@@ -3,8 +3,6 @@
 A point without a return, as live sensors give them (NaN, or exactly 0 0 0), gets the label 0: no class.
 """
 
-from pathlib import Path
-
 from ignet.config.evaluation import PredictConfig
 from ignet.data.formats.kitti import frame_ids, read_live_scan, scan_path
 from ignet.files.atomic import atomic, write_array
@@ -17,11 +15,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("predict", PredictConfig, __doc__)
-    stage.add("--weights", type=Path, required=True, help="weights of a 3D network, safetensors")
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequence", required=True, help="sequence")
-    stage.add_remission_scale()
-    stage.add("--out", type=Path, required=True, help="folder of the .label files")
+    stage.add_common("dataset", "weights", "sequence", "remission-scale", out="folder of the .label files")
     args, settings = stage.start()
 
     network, backbone, trained_on = load_network(args.weights)

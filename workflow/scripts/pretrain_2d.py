@@ -3,8 +3,6 @@
 Cross-entropy with rare-class sampling. Every tenth source image is held out; metrics.json has the figures on these.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -41,8 +39,7 @@ def evaluate(model: Segmenter, source: SourceDataset, held_out: range, ranks: Ra
 @command
 def main() -> None:
     stage = Stage("pretrain_2d", Pretrain2DConfig, __doc__)
-    stage.add("--source", type=Path, required=True, help="folder of the source dataset")
-    stage.add("--layout", default="gtav", help="its layout: gtav, synthia or cityscapes")
+    stage.add_common("source", "layout")
     stage.add_training("weights")
     args, settings = stage.start()
     ranks = join(args.device)

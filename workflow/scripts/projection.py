@@ -14,7 +14,7 @@ from ignet.config.projection import ProjectionConfig
 from ignet.data.check.calibration import calibration_faults, view_faults
 from ignet.data.check.faults import Faults
 from ignet.data.formats import kitti
-from ignet.data.label_sets.label_set import ARGUMENT, IGNORE, LabelSet
+from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
 from ignet.data.projection.geometry import camera_sector, project, visible
 from ignet.errors import IgnetError
@@ -25,8 +25,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("projection", ProjectionConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequence", required=True, help="sequence to project, such as 00")
+    stage.add_common("dataset", "sequence", "label-set", out="HDF5 file of the correspondence")
     stage.add("--scribbles", type=Path, help="folder whose sequences/NN/scribbles are projected too")
     stage.add(
         "--labelled",
@@ -34,45 +33,46 @@ def main() -> None:
         default=True,
         help="project the scribbles; not those of a validation sequence",
     )
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="HDF5 file of the correspondence")
     args, settings = stage.start()
 
     frames = kitti.frame_ids(args.dataset, args.sequence)
     path = kitti.calibration_path(args.dataset, args.sequence)
     calibration = kitti.read_calibration(path)
-    _say(
-        calibration_faults(
-            calibration, path, kitti.image_size(kitti.image_path(args.dataset, args.sequence, frames[0]))
-        )
-    )
+    first_size = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frames[0]))
+    report(calibration_faults(calibration, path, first_size))
     inside, seen, total = 0, 0, 0
     with CorrespondenceWriter(args.out, {"settings": settings.canonical(), "sequence": args.sequence}) as writer:
         for frame in progress(frames, f"projecting {args.sequence}"):
-            points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
-            width, height = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frame))
-            projected = project(points, calibration.p2, calibration.tr, width, height)
-            index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance))
-            scribbles = args.scribbles if args.labelled else None
-            scribble = _scribble(scribbles, args.sequence, frame, len(points), args.label_set)[index]
-            sector = camera_sector(calibration.p2, calibration.tr, width, height)
-            entry = FrameCorrespondence(
-                index.astype(np.int32), projected.pixel[index], scribble, len(points), width, height, sector
-            )
+            entry, in_image = project_frame(args, settings, calibration, frame)
             writer.add(frame, entry)
-            inside, seen, total = inside + int(projected.inside.sum()), seen + len(index), total + len(points)
-        _say(view_faults(inside, total, len(frames), path))
+            inside, seen, total = inside + in_image, seen + len(entry.index), total + entry.points
+        report(view_faults(inside, total, len(frames), path))
     shares = 100 * inside / total, 100 * seen / total
     log.info("sequence %s: %d points, %.1f %% of them in the image, %.1f %% visible", args.sequence, total, *shares)
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 
-def _say(found: Faults) -> None:
+def project_frame(
+    args: argparse.Namespace, settings: ProjectionConfig, calibration: kitti.Calibration, frame: str
+) -> tuple[FrameCorrespondence, int]:
+    """The correspondence of a frame, and how many of its points lie in the image, occluded ones too."""
+    points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
+    width, height = kitti.image_size(kitti.image_path(args.dataset, args.sequence, frame))
+    projected = project(points, calibration.p2, calibration.tr, width, height)
+    index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance)).astype(np.int32)
+    scribbles = args.scribbles if args.labelled else None
+    scribble = _scribble(scribbles, args.sequence, frame, len(points), args.label_set)[index]
+    sector = camera_sector(calibration.p2, calibration.tr, width, height)
+    entry = FrameCorrespondence(index, projected.pixel[index], scribble, len(points), width, height, sector)
+    return entry, int(projected.inside.sum())
+
+
+def report(faults: Faults) -> None:
     """Warn of what is strange about the calibration, and stop where it cannot be right."""
-    for doubt in found.doubts:
+    for doubt in faults.doubts:
         log.warning("%s", doubt)
-    if found:
-        raise IgnetError(str(found[0]))
+    if faults:
+        raise IgnetError(str(faults[0]))
 
 
 def _scribble(root: Path | None, sequence: str, frame: str, points: int, label_set: LabelSet) -> np.ndarray:

@@ -14,7 +14,6 @@ from ignet.data.formats.kitti import frame_ids, read_labels, read_scan, scan_pat
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 from ignet.files.atomic import atomic, write_array
-from ignet.files.names import Sequences
 from ignet.log import log, progress
 from ignet.models.segmentor3d import load_network, predict_scan
 from ignet.models.sparse.engine import resolve_engine
@@ -58,12 +57,10 @@ def label(scribbles: Path, predictions: Path, threshold: np.ndarray, label_set: 
 @command
 def main() -> None:
     stage = Stage("pseudo_label", PseudoLabelConfig, __doc__)
-    stage.add("--weights", type=Path, required=True, help="weights of a 3D network, safetensors")
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="training sequences")
+    stage.add_common(
+        "dataset", "weights", "sequences", "remission-scale", out="folder to make, with sequences/NN/labels/*.label"
+    )
     stage.add("--scribbles", type=Path, required=True, help="folder whose sequences/NN/scribbles are the given labels")
-    stage.add_remission_scale()
-    stage.add("--out", type=Path, required=True, help="folder to make, with sequences/NN/labels/*.label")
     args, settings = stage.start()
 
     network, backbone, trained_on = load_network(args.weights)

@@ -1,12 +1,12 @@
 """The report: one HTML file with tables, charts, scans and a 3D viewer, which opens from disk and needs no network."""
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ignet.config.base import validate
 from ignet.config.evaluation import CompareConfig
 from ignet.config.report import ReportConfig
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 from ignet.log import log
@@ -18,6 +18,7 @@ from ignet.report.html.costs import made_files, read_costs, read_made
 from ignet.report.html.frames import Sources, choose_frames, feature_colors, frame_json, read_frames
 from ignet.report.html.page import write_page
 from ignet.report.html.sections import (
+    Section,
     ablation,
     classes,
     confusion,
@@ -33,9 +34,9 @@ from ignet.report.tables import read_tables
 from ignet.stage.script import Stage, command
 
 
-@command
-def main() -> None:
+def read_arguments() -> tuple[Stage, argparse.Namespace, ReportConfig]:
     stage = Stage("report", ReportConfig, __doc__)
+    stage.add_common("dataset", "networks-2d", "label-set", out="HTML file to make")
     stage.add("--results", type=Path, required=True, help="folder of the experiment's results")
     stage.add(
         "--runs",
@@ -44,7 +45,6 @@ def main() -> None:
         metavar="RUN:SEED",
         help="trained runs; of each, the first seed's predictions are shown",
     )
-    stage.add("--dataset", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
     stage.add(
         "--val", nargs="+", required=True, metavar="NN=FILE", help="validation sequences and their correspondence files"
     )
@@ -61,77 +61,85 @@ def main() -> None:
         required=True,
         help="folder whose sequences/NN/scribbles are shown, where they are there",
     )
-    stage.add("--networks-2d", nargs="*", default=[], metavar="NAME=FILE", help="weights of the 2D networks to compare")
-    stage.add("--features-of", default="", help="that of them whose features are shown")
+    stage.add("--features-of", default="", help="the 2D network whose features are shown")
     stage.add("--shared", type=Path, help="folder of results that experiments share; default: that of the results")
     stage.add(
         "--records", nargs="*", default=[], metavar="STEM", help="benchmark files, below benchmarks/ in one of the two"
     )
     stage.add("--note", default="", help="a remark on the data")
-    stage.add("--label-set", **ARGUMENT)
     stage.add(
         "--assets",
         help="identity of the page's scripts and styles that this job was planned with; refused if they have changed",
     )
-    stage.add("--out", type=Path, required=True, help="HTML file to make")
-    args, config = stage.start()
+    return stage, *stage.start()
+
+
+@command
+def main() -> None:
+    stage, args, config = read_arguments()
     if args.assets and args.assets != assets_hash():
         raise IgnetError(
             f"the page's scripts and styles are {assets_hash()} now, expected {args.assets}; start the workflow again"
         )
 
-    results, compared = args.results, args.results / "compare"
-    names = validate(CompareConfig, read_json(compared / "settings.json")["settings"], str(compared / "settings.json"))
-    tables, runs = read_tables(compared / "tables.json"), seeds_by_run(args.runs)
-    networks = dict(map(name_and_path, args.networks_2d))
+    compared = args.results / "compare/settings.json"
+    names = validate(CompareConfig, read_json(compared)["settings"], str(compared))
+    runs, networks = seeds_by_run(args.runs), dict(map(name_and_path, args.networks_2d))
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
-    predictions = {run: results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
+    predictions = {run: args.results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
     models = {name: load_teacher(path).to(args.device) for name, path in networks.items()}
     sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.label_set, args.features_of)
     frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
     colors = feature_colors(frames)
 
-    curves = {
-        run: [read_curves(results / f"train_3d/{run}/seed{seed}/curves.csv") for seed in seeds]
-        for run, seeds in runs.items()
-    }
+    explained = colors.explained_variance if colors else None
+    sections = make_sections(args, config, names, runs, networks, val, explained)
+    carrying = [run for run in (names.reference, names.baseline, names.method) if run in runs] or list(runs)[:3]
+    options = {"extent": config.radius, "runs": list(runs), "headline": carrying, "networks": list(networks)}
+    title = f"ignet: {args.results.name}"
+    subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
+    shown = (frame_json(frame, colors, config) for frame in frames)
+    write_page(args.out, title, subtitle, sections, shown, {"options": options}, args.label_set)
+    stage.write_settings(
+        args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames]
+    )
+    log.info("%s: %.1f MB, %d scans", args.out, args.out.stat().st_size / 1e6, len(frames))
+
+
+def make_sections(
+    args: argparse.Namespace,
+    config: ReportConfig,
+    names: CompareConfig,
+    runs: Mapping[str, Sequence[str]],
+    networks: Mapping[str, Path],
+    val: Mapping[str, Path],
+    explained_variance: float | None,
+) -> list[Section]:
+    """The page's sections, of the runs' seeds, the 2D networks' weights and the validation's correspondence files."""
+    results = args.results
+
+    def by_run(pattern: str) -> dict[str, list[Path]]:
+        return {run: [results / pattern.format(run, seed) for seed in seeds] for run, seeds in runs.items()}
+
+    tables = read_tables(results / "compare/tables.json")
+    curves = {run: list(map(read_curves, files)) for run, files in by_run("train_3d/{}/seed{}/curves.csv").items()}
     curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
-    confusions = {
-        run: [results / f"evaluate/{run}/seed{seed}/confusion.csv" for seed in seeds] for run, seeds in runs.items()
-    }
     doubts = (results / "dataset/doubts.txt").read_text(encoding="utf-8").splitlines()
     notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
     records = [folder / "benchmarks" for folder in (results, args.shared or results)]
-    sections = [
-        headline(tables, names, read_json(compared / "statements.json")["paragraph"]),
+    return [
+        headline(tables, names, read_json(results / "compare/statements.json")["paragraph"]),
         ablation(tables),
         gains(tables, names, list(runs)),
         classes(tables, names, list(runs)),
-        confusion(read_confusions(confusions), names.method),
+        confusion(read_confusions(by_run("evaluate/{}/seed{}/confusion.csv")), names.method),
         training(curves, curves_2d, config.curve_points),
-        *scans(tables, list(networks), args.features_of, colors.explained if colors else None),
+        *scans(tables, list(networks), args.features_of, explained_variance),
         published(tables),
         data(results / "dataset/manifest.csv", results / "figures/data.png", config.image_quality, notes),
         costs(read_costs(records, args.records)),
         settings(read_made(made_files(results, runs, networks, val))),
     ]
-    carrying = [run for run in (names.reference, names.baseline, names.method) if run in runs] or list(runs)[:3]
-    options = {"extent": config.radius, "runs": list(runs), "headline": carrying, "networks": list(networks)}
-    title = f"ignet: {results.name}"
-    subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
-    write_page(
-        args.out,
-        title,
-        subtitle,
-        sections,
-        (frame_json(frame, colors, config) for frame in frames),
-        {"options": options},
-        args.label_set,
-    )
-    stage.write_settings(
-        args.out.with_suffix(".settings.json"), frames=[f"{frame.sequence}/{frame.frame}" for frame in frames]
-    )
-    log.info("%s: %.1f MB, %d scans", args.out, args.out.stat().st_size / 1e6, len(frames))
 
 
 def seeds_by_run(texts: Sequence[str]) -> dict[str, list[str]]:

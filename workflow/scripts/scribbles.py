@@ -4,13 +4,11 @@ The result imitates ScribbleKITTI's layout, but it is a simulation: lines along 
 scan.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from ignet.config.dataset import ScribbleConfig
 from ignet.data.formats import kitti
-from ignet.data.label_sets.label_set import ARGUMENT, IGNORE
+from ignet.data.label_sets.label_set import IGNORE
 from ignet.data.scribbles.simulate import simulate_scribbles
 from ignet.files.atomic import atomic, write_array
 from ignet.log import log, progress
@@ -20,10 +18,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("scribbles", ScribbleConfig, __doc__)
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequence", required=True, help="sequence to draw on, such as 00")
-    stage.add("--label-set", **ARGUMENT)
-    stage.add("--out", type=Path, required=True, help="folder of the .label files to make")
+    stage.add_common("dataset", "sequence", "label-set", out="folder of the .label files to make")
     args, settings = stage.start()
 
     drawn = total = 0

@@ -9,12 +9,10 @@ from pathlib import Path
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids
 from ignet.data.formats.splits import Scan, labelled_scans
-from ignet.data.label_sets.label_set import ARGUMENT
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.devices import seed_everything
 from ignet.files.atomic import file_hash
-from ignet.files.names import Sequences
 from ignet.log import log
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network, save_network
@@ -57,16 +55,13 @@ def make_samples(source: LidarDataset, settings: Train3DConfig, seed: int, ranks
 
 def read_arguments() -> tuple[Stage, argparse.Namespace, Train3DConfig]:
     stage = Stage("train_3d", Train3DConfig, __doc__, variants="runs")
-    stage.add("--dataset", type=Path, required=True, help="folder that holds sequences/")
-    stage.add("--sequences", action=Sequences, nargs="+", required=True, help="sequences to train on")
+    stage.add_common("dataset", "sequences", "label-set", "remission-scale")
     stage.add("--labels", type=Path, required=True, help="folder whose sequences/NN hold the run's labels")
     stage.add("--projection", type=Path, help="folder of NN.h5, the correspondences")
     stage.add("--features", type=Path, help="folder of NN.h5, the feature store")
     stage.add("--teacher", type=Path, nargs="?", help="the 2D network whose features are expected; others are refused")
     verify = "compare the checksums of the features that are read"
     stage.add("--verify", action=argparse.BooleanOptionalAction, default=True, help=verify)
-    stage.add("--label-set", **ARGUMENT)
-    stage.add_remission_scale()
     stage.add("--seed", type=int, default=0, help="seed of the weights and of the samples")
     stage.add_training("weights")
     return stage, *stage.start()

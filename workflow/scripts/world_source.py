@@ -3,8 +3,6 @@
 The images are a function of the section `world` alone.
 """
 
-from pathlib import Path
-
 from ignet.config.world import WorldConfig
 from ignet.stage.script import Stage, command
 from ignet.world.files import write_source
@@ -13,7 +11,7 @@ from ignet.world.files import write_source
 @command
 def main() -> None:
     stage = Stage("world", WorldConfig, __doc__)
-    stage.add("--out", type=Path, required=True, help="folder to make, with images/ and labels/")
+    stage.add_common(out="folder to make, with images/ and labels/")
     args, settings = stage.start()
 
     write_source(settings, args.out)

@@ -3,8 +3,6 @@
 Every sequence drives along a street of its own, drawn from the section `world` and the sequence's name alone.
 """
 
-from pathlib import Path
-
 from ignet.config.world import WorldConfig
 from ignet.stage.script import Stage, command
 from ignet.world.files import write_sequence
@@ -13,8 +11,7 @@ from ignet.world.files import write_sequence
 @command
 def main() -> None:
     stage = Stage("world", WorldConfig, __doc__)
-    stage.add("--sequence", required=True, help="name of the sequence, such as 08")
-    stage.add("--out", type=Path, required=True, help="folder of the sequence to make")
+    stage.add_common("sequence", out="folder of the sequence to make")
     args, settings = stage.start()
 
     write_sequence(settings, args.sequence, args.out)

@@ -243,10 +243,3 @@ CITYSCAPES = load_label_set(_FOLDER / "cityscapes.yaml")
 
 SEMANTICKITTI = load_label_set(_FOLDER / "semantickitti.yaml")
 """The label set of the embedded world, which draws these classes; all others are handed theirs."""
-
-ARGUMENT: dict[str, Any] = {
-    "type": load_label_set,
-    "default": "semantickitti",
-    "help": "label set: its name, or a YAML file",
-}
-"""Of a stage's argument ``--label-set``."""

@@ -28,7 +28,7 @@ class FeatureColors:
         axes = vectors[:, ::-1][:, :3]
         self._axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
         total = values.clip(0).sum()
-        self.explained = float(values[::-1][:3].clip(0).sum() / total) if total > 0 else 0.0
+        self.explained_variance = float(values[::-1][:3].clip(0).sum() / total) if total > 0 else 0.0
         """Share of the variance that the three components hold, 0..1."""
         self._low, self._high = np.percentile(centred @ self._axes, (1, 99), axis=0)
 

@@ -141,19 +141,19 @@ def training(curves: Mapping[str, Sequence[Curve]], curves_2d: Mapping[str, Sequ
     return section
 
 
-def scans(tables: Tables, networks: Sequence[str], features: str, explained: float | None) -> list[Section]:
+def scans(tables: Tables, networks: Sequence[str], features: str, explained_variance: float | None) -> list[Section]:
     """What is drawn from single scans; the page's scripts do so.
 
     Args:
         tables: of the comparison.
         networks: 2D networks, in the order of their columns.
         features: the network whose features are shown.
-        explained: share of the features' variance that the colours hold; none: no features.
+        explained_variance: share of the features' variance that the colours hold; none: no features.
     """
     words = "The camera image, projected labels and scribbles, and what each 2D network makes of it."
-    if explained is not None:
+    if explained_variance is not None:
         words += (
-            f" Features of '{features}': their first three principal components ({explained:.0%} of the "
+            f" Features of '{features}': their first three principal components ({explained_variance:.0%} of the "
             "variance) as red, green, blue."
         )
     images = Section(

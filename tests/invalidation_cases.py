@@ -290,7 +290,7 @@ CODE = {
         "workflow/rules/inputs.smk", replace("--nproc-per-node", "--nproc_per_node"), PRETRAINED | ALL_3D
     ),
     "the training's command": CodeChange(
-        "workflow/rules/training_3d.smk", replace("train_3d.py --settings", "train_3d.py  --settings"), ALL_3D
+        "workflow/rules/training_3d.smk", replace("--seed {wildcards", "--seed  {wildcards"), ALL_3D
     ),
 }
 """Changes of the project's own files."""

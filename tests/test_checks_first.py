@@ -2,14 +2,13 @@
 check."""
 
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from snakemake_command import snakemake_command
-from tiny_state import CONFIG, ROOT, names, plans
+from snakemake_command import rule_commands, rule_texts, snakemake_command
+from tiny_state import CONFIG, names, plans
 
 TEST_PREDICTIONS = "predict/full/seed0/sequences/11/predictions"
 
@@ -91,12 +90,9 @@ def test_nothing_that_waits_for_a_failed_check_runs(
 
 
 def test_every_rule_that_reads_the_dataset_says_which_sequences() -> None:
-    rules = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    readers = {
-        name: body
-        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", rules, re.M | re.S)
-        if "[IGNET_TARGET]" in body
-    }
+    commands, texts = rule_commands(), rule_texts()
+    readers = [name for name, command in commands.items() if "[IGNET_TARGET]" in command]
     assert len(readers) > 10
-    for name, body in readers.items():
-        assert "{wildcards.sequence:q}" in body or "sequences=" in body or "rules.dataset_manifest.output" in body, name
+    for name in readers:
+        own = "{wildcards.sequence:q}" in commands[name]
+        assert own or "sequences=" in texts[name] or "rules.dataset_manifest.output" in texts[name], name

@@ -14,15 +14,13 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.cli import parse_config
-from snakemake_command import snakemake_command
+from snakemake_command import ROOT, rule_commands, rule_texts, snakemake_command
 
 from ignet.errors import IgnetError
 from ignet.stage.scheduler import check_places
 from ignet.stage.script import Stage
 from ignet.workflow.experiment import load_experiment
 
-ROOT = Path(__file__).parents[1]
-RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 ODD = 'it\'s "my" (2) $HOME & ü;#*'
 """A name with what shells read as their own: quotes, white space, parentheses, a variable, `&`, `;`, `#`, `*`, and an
 umlaut."""
@@ -37,16 +35,10 @@ def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProce
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
 
 
-def shell_lines() -> list[tuple[str, str]]:
-    """(rule, text of its shell command) for every rule."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in RULES)
-    return re.findall(r"^rule (\w+):\n(?:.*\n)*?    shell:\n((?:        .*\n)+)", text, re.M)
-
-
 def test_every_field_of_a_shell_line_is_quoted() -> None:
-    lines = shell_lines()
-    assert len(lines) == sum(path.read_text(encoding="utf-8").count("    shell:") for path in RULES) > 15
-    for rule, line in lines:
+    commands = rule_commands()
+    assert len(commands) > 15
+    for rule, line in commands.items():
         fields = re.findall(r"(?<!\$)\{+([a-z][^{}:]*)(:\w+)?\}", line)
         assert {name for name, spec in fields if spec != ":q"} <= NO_WORDS, rule
         assert not re.search(r"(?<![\"{/])\$\w", line), f"{rule}: a variable without quotes"
@@ -54,16 +46,15 @@ def test_every_field_of_a_shell_line_is_quoted() -> None:
 
 def test_every_place_that_a_command_reads_from_is_a_part_of_the_jobs_identity() -> None:
     """Places stand in commands by names, whose values rerun nothing: `places` says which of them a rule takes."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in RULES)
-    found, writes = 0, ("--out", "--curves", "--state", "--job-start")
-    for part in re.split(r"^(?=rule )", text, flags=re.M)[1:]:
-        given_to = re.findall(r"(--[\w-]+) \{(?:shlex\.quote\()?PLACES\['?IGNET_([A-Z_]+)", part)
+    found, texts, writes = 0, rule_texts(), ("--out", "--curves", "--state", "--job-start")
+    for rule, line in rule_commands().items():
+        given_to = re.findall(r"(--[\w-]+) \{PLACES\[IGNET_([A-Z_]+)", line)
         read = {name for option, name in given_to if option not in writes}
-        given = re.search(r"places=.*places\((.*)\)", part)
+        given = re.search(r"places=.*places\((.*)\)", texts[rule])
         named = set(re.findall(r'"([A-Z_]+)"', given[1] if given else ""))
         # the label set enters by its content
-        named |= {"LABEL_SET"} if "label_set=LABEL_SET" in part else set()
-        assert named == read, part.split(":")[0]
+        named |= {"LABEL_SET"} if "label_set=LABEL_SET" in texts[rule] else set()
+        assert named == read, rule
         found += len(read)
     assert found > 20
 

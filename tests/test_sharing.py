@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from snakemake_command import snakemake_command
+from snakemake_command import rule_texts, snakemake_command
 
 ROOT = Path(__file__).parents[1]
 SHARED = "shared=results/shared"
@@ -144,10 +144,9 @@ def test_the_cache_needs_its_folder_and_no_names(tmp_path: Path) -> None:
 def test_the_cache_tells_jobs_apart_by_their_params() -> None:
     """Snakemake's cache overlooks wildcards; what a network's wildcard stands for enters by the job that makes the
     network."""
-    text = (ROOT / "workflow" / "rules" / "training_2d.smk").read_text()
-    cached = [rule for rule in text.split("\nrule ") if "cache: CACHED" in rule]
-    assert [rule.split(":")[0] for rule in cached] == ["pretrain_2d", "adapt_2d", "features"]
-    for rule in cached:
+    cached = {name: rule for name, rule in rule_texts().items() if "cache: CACHED" in rule}
+    assert list(cached) == ["pretrain_2d", "adapt_2d", "features"]
+    for rule in cached.values():
         outputs, params = rule.split("output:")[1].split("log:")[0], rule.split("params:")[1].split("message:")[0]
         for wildcard in set(re.findall(r"\{\{(\w+)\}\}", outputs)) - {"network"}:
             assert f"{wildcard}=lambda w: w.{wildcard}," in params

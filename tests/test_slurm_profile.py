@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from snakemake_command import snakemake_command
+from snakemake_command import rule_commands, rule_texts, snakemake_command
 
 from ignet.config.base import validate
 from ignet.config.execution import ASKED, GPU_STAGES, TRAININGS, ExecutionConfig, job_gpus, job_memory, job_runtime
@@ -20,8 +20,7 @@ from ignet.stage.scheduler import deadline, out_of_memory
 ROOT = Path(__file__).parents[1]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm"
 SETTINGS = yaml.safe_load((PROFILE / "config.yaml").read_text())
-TEXT = "\n".join(path.read_text() for path in sorted(ROOT.glob("workflow/rules/*.smk")))
-RULES = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", TEXT, re.M | re.S))
+RULES = rule_texts()
 INSTALLED = importlib.util.find_spec("snakemake_executor_plugin_slurm")
 LIMIT = '${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
 
@@ -59,7 +58,8 @@ def test_suggested_lines_name_every_stage_that_uses_a_gpu_and_hold() -> None:
 @pytest.mark.parametrize("rule", TRAININGS)
 def test_the_gpus_of_a_training_are_on_one_node(rule: str) -> None:
     """SLURM may spread them otherwise, and the launcher starts processes on one node only."""
-    found = re.search(r"^def asked_by_training\(.*?(?=^\S)", TEXT, re.M | re.S)
+    text = (ROOT / "workflow" / "rules" / "inputs.smk").read_text(encoding="utf-8")
+    found = re.search(r"^def asked_by_training\(.*?(?=^\S)", text, re.M | re.S)
     assert found
     scope = {"EXECUTION": ExecutionConfig(gpus=4), "asked": lambda stage: {}, "launcher": lambda stage: ""}
     exec(found.group(), scope)
@@ -80,7 +80,7 @@ def test_every_rule_asks_for_resources_of_its_own(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", TRAININGS)
 def test_trainings_are_told_their_time_limit(rule: str) -> None:
-    assert LIMIT in RULES[rule]
+    assert LIMIT in rule_commands()[rule]
 
 
 def test_what_jobs_ask_for() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from snakemake_command import rule_commands, rule_texts
 from tiny_state import CONFIG, ROOT
 
 from ignet.cli.why import versions_note
@@ -144,11 +145,12 @@ def test_another_torch_is_a_note(tmp_path: Path) -> None:
 
 def test_a_rule_a_script_and_a_section_have_one_name() -> None:
     """Each script says which section it reads."""
-    for rules in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for text in rules.read_text().split("\nrule ")[1:]:
-            rule, script = text.split(":")[0], text.split('code("')[1].split('"')[0]
-            section = (ROOT / "workflow" / "scripts" / script).read_text().split('Stage("')[1].split('"')[0]
-            assert section == section_name(rule) and script == f"{rule}.py", rule
+    commands = rule_commands()
+    for rule, text in rule_texts().items():
+        script = text.split('code("')[1].split('"')[0]
+        section = (ROOT / "workflow" / "scripts" / script).read_text().split('Stage("')[1].split('"')[0]
+        assert section == section_name(rule) and script == f"{rule}.py", rule
+        assert f"/{script} " in commands[rule], "another script than the code identity's"
 
 
 def ignet_why(folder: Path, *arguments: str, project: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -301,3 +301,19 @@ def asked(stage):
         "runtime": lambda wildcards, attempt: job_runtime(EXECUTION, stage, attempt),
         "gpu": gpus(stage),
     }
+
+
+# options that commands have in common
+LABELS = "--label-set {PLACES[IGNET_LABEL_SET]:q}"
+ON_CPU = "--device cpu"
+ON_DEVICE = "--threads {threads} --device {resources.device:q}"
+TRAINING = (
+    "--workers {resources.workers:q} --checkpoint-every {resources.checkpoint_every:q}"
+    ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
+)
+
+
+def stage_command(script, *options, launcher="{PYTHON:q}"):
+    """The command of a stage: its script with settings, code identity and options, whose output is the log."""
+    start = f"exec {launcher} {{PLACES[IGNET_SCRIPTS]:q}}/{script}.py"
+    return " ".join([start, "--settings {params.settings:q} --code {params.code:q}", *options, "> {log:q} 2>&1"])

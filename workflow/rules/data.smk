@@ -17,10 +17,12 @@ rule world_source:
     message:
         "Embedded world: source images"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/world_source.py --settings {params.settings:q}"
-        " --code {params.code:q}"
-        " --threads {threads}"
-        " --device cpu --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "world_source",
+            "--threads {threads}",
+            ON_CPU,
+            "--out {output:q}",
+        )
 
 
 rule world_target:
@@ -41,10 +43,12 @@ rule world_target:
     message:
         "Embedded world: sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/world_target.py --settings {params.settings:q}"
-        " --code {params.code:q}"
-        " --threads {threads}"
-        " --device cpu --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "world_target",
+            "--threads {threads}",
+            ON_CPU,
+            "--sequence {wildcards.sequence:q} --out {output:q}",
+        )
 
 
 # A check is no input of a stage, since its result is no part of theirs. The plan adds the checks of what its jobs read,
@@ -74,10 +78,13 @@ rule dataset_check:
     message:
         "Checking sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_check.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "dataset_check",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --role {params.role:q}",
+            "--out {output:q}",
+        )
 
 
 rule dataset_manifest:
@@ -103,11 +110,13 @@ rule dataset_manifest:
     message:
         "Manifest of all frames"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/dataset_manifest.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
-        " --sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q}"
-        " --doubts {output.doubts:q}"
-        " > {log:q} 2>&1"
+        stage_command(
+            "dataset_manifest",
+            LABELS,
+            ON_CPU,
+            "--sequences {input.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.manifest:q}",
+            "--doubts {output.doubts:q}",
+        )
 
 
 rule scribbles:
@@ -133,9 +142,12 @@ rule scribbles:
     message:
         "Simulated scribbles of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/scribbles.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "scribbles",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --out {output:q}",
+        )
 
 
 rule projection:
@@ -164,11 +176,13 @@ rule projection:
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/projection.py --settings {params.settings:q} --code {params.code:q}"
-        " --label-set {PLACES[IGNET_LABEL_SET]:q}"
-        " --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}"
-        " --sequence {wildcards.sequence:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "projection",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}",
+            "--sequence {wildcards.sequence:q} --out {output:q}",
+        )
 
 
 # A rule of its own, so that a change of the drawing makes no correspondence again.
@@ -194,8 +208,9 @@ rule figures_projection:
     message:
         "Figure of the points in the image, sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_projection.py --settings {params.settings:q}"
-        " --code {params.code:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q} --projection {input.projection:q}"
-        " --out {output:q}"
-        " > {log:q} 2>&1"
+        stage_command(
+            "figures_projection",
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q}",
+            "--projection {input.projection:q} --out {output:q}",
+        )

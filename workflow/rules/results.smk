@@ -26,14 +26,15 @@ rule evaluate:
     message:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate.py --settings {params.settings:q} --code {params.code:q}"
-        " --label-set {PLACES[IGNET_LABEL_SET]:q}"
-        " --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q}"
-        " --predictions {PLACES[IGNET_RESULTS]:q}/predict/{wildcards.run:q}/seed{wildcards.seed:q}"
-        " --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --confusion {output.confusion:q}"
-        " --tensor {output.tensor:q} > {log:q} 2>&1"
+        stage_command(
+            "evaluate",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--predictions {PLACES[IGNET_RESULTS]:q}/predict/{wildcards.run:q}/seed{wildcards.seed:q}",
+            "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}",
+            "--confusion {output.confusion:q} --tensor {output.tensor:q}",
+        )
 
 
 if DATA.test_sequences:
@@ -112,12 +113,13 @@ rule compare:
     message:
         "Tables, plots and verdicts over all runs"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/compare.py --settings {params.settings:q} --code {params.code:q}"
-        " --device cpu"
-        " --confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}"
-        " --supervision-2d {params.supervision_2d:q}"
-        " --metrics-source {input.metrics_source:q} {params.labelled_frames:q} {params.test:q}"
-        " --out {PLACES[IGNET_RESULTS]:q}/compare > {log:q} 2>&1"
+        stage_command(
+            "compare",
+            ON_CPU,
+            "--confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}",
+            "--supervision-2d {params.supervision_2d:q} --metrics-source {input.metrics_source:q}",
+            "{params.labelled_frames:q} {params.test:q} --out {PLACES[IGNET_RESULTS]:q}/compare",
+        )
 
 
 rule figures_data:
@@ -147,11 +149,13 @@ rule figures_data:
     message:
         "Contact sheet of the data"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_data.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
-        " --device cpu --source {PLACES[IGNET_SOURCE]:q}"
-        " --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}"
-        " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "figures_data",
+            LABELS,
+            ON_CPU,
+            "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q}",
+            "--sequences {params.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q}",
+        )
 
 
 rule figures_predictions:
@@ -192,12 +196,14 @@ rule figures_predictions:
     message:
         "Figures: predictions from above and in the image, 2D segmentation before and after adaptation"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/figures_predictions.py --settings {params.settings:q} --code {params.code:q}"
-        " --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
-        " --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q} --predictions {params.predictions:q}"
-        " --projection {PLACES[IGNET_PROJECTION_VAL]:q}"
-        " --networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "figures_predictions",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--predictions {params.predictions:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q}",
+            "--networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q}",
+        )
 
 
 # The last job: it also tells what the others cost. A sequence's correspondence is named with its file, as training and
@@ -253,10 +259,13 @@ rule report:
     message:
         "Report: one page of tables, charts, scans and a 3D viewer"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/report.py --settings {params.settings:q} --code {params.code:q}"
-        " --assets {params.assets:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --device cpu"
-        " --results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}"
-        " --dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}"
-        " --val {params.val:q} {params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q}"
-        " --records {params.records:q}"
-        " --note {params.note:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "report",
+            "--assets {params.assets:q}",
+            LABELS,
+            ON_CPU,
+            "--results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}",
+            "--dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --val {params.val:q}",
+            "{params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q}",
+            "--records {params.records:q} --note {params.note:q} --out {output:q}",
+        )

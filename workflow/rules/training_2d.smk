@@ -30,17 +30,16 @@ rule pretrain_2d:
     message:
         "2D network from source images"
     shell:
-        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/pretrain_2d.py --settings {params.settings:q}"
-        " --code {params.code:q}"
-        " --threads {threads}"
-        " --device {resources.device:q} --workers {resources.workers:q}"
-        " --checkpoint-every {resources.checkpoint_every:q}"
-        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --out {output.model:q}"
-        " --metrics {output.metrics:q}"
-        " --curves-csv {output.curves:q}"
-        " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/{PLACES[IGNET_PRETRAINED]:q}"
-        " --state {PLACES[IGNET_SHARED]:q}/state/pretrain_2d > {log:q} 2>&1"
+        stage_command(
+            "pretrain_2d",
+            ON_DEVICE,
+            TRAINING,
+            "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --out {output.model:q}",
+            "--metrics {output.metrics:q} --curves-csv {output.curves:q}",
+            "--curves {PLACES[IGNET_SHARED]:q}/tensorboard/{PLACES[IGNET_PRETRAINED]:q}",
+            "--state {PLACES[IGNET_SHARED]:q}/state/pretrain_2d",
+            launcher="{resources.launcher}",
+        )
 
 
 rule adapt_2d:
@@ -82,18 +81,19 @@ rule adapt_2d:
     message:
         "2D network '{resources.network}': adaptation to the camera"
     shell:
-        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/adapt_2d.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
-        " --threads {threads}"
-        " --device {resources.device:q} --workers {resources.workers:q}"
-        " --checkpoint-every {resources.checkpoint_every:q}"
-        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        " --source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q}"
-        " --projection {PLACES[IGNET_PROJECTION]:q} --pretrained {input.pretrained:q}"
-        " --out {output.model:q} --metrics {output.metrics:q} --curves-csv {output.curves:q}"
-        " --curves {PLACES[IGNET_SHARED]:q}/tensorboard/adapt_2d/{wildcards.network:q}"
-        " --state {PLACES[IGNET_SHARED]:q}/state/adapt_2d > {log:q} 2>&1"
+        stage_command(
+            "adapt_2d",
+            LABELS,
+            ON_DEVICE,
+            TRAINING,
+            "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --dataset {PLACES[IGNET_TARGET]:q}",
+            "--sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION]:q}",
+            "--pretrained {input.pretrained:q} --out {output.model:q} --metrics {output.metrics:q}",
+            "--curves-csv {output.curves:q}",
+            "--curves {PLACES[IGNET_SHARED]:q}/tensorboard/adapt_2d/{wildcards.network:q}",
+            "--state {PLACES[IGNET_SHARED]:q}/state/adapt_2d",
+            launcher="{resources.launcher}",
+        )
 
 
 rule evaluate_2d:
@@ -125,12 +125,13 @@ rule evaluate_2d:
     message:
         "2D network '{resources.network}' on target images"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/evaluate_2d.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q} --threads {threads}"
-        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}"
-        " --figures {output.figures:q}"
-        " > {log:q} 2>&1"
+        stage_command(
+            "evaluate_2d",
+            LABELS,
+            ON_DEVICE,
+            "--network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --figures {output.figures:q}",
+        )
 
 
 rule features_pca:
@@ -162,12 +163,12 @@ rule features_pca:
     message:
         "Principal components of the features of '{resources.network}'"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/features_pca.py --settings {params.settings:q}"
-        " --code {params.code:q}"
-        " --threads {threads}"
-        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q}"
-        " --projection {PLACES[IGNET_PROJECTION]:q} --out {output.pca:q} > {log:q} 2>&1"
+        stage_command(
+            "features_pca",
+            ON_DEVICE,
+            "--network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--projection {PLACES[IGNET_PROJECTION]:q} --out {output.pca:q}",
+        )
 
 
 rule features:
@@ -200,11 +201,12 @@ rule features:
     message:
         "Features of '{wildcards.network}' at the points of sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/features.py --settings {params.settings:q} --code {params.code:q}"
-        " --threads {threads}"
-        " --device {resources.device:q} --network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequence {wildcards.sequence:q}"
-        " --projection {input.projection:q} --pca {input.pca:q} --out {output.features:q} > {log:q} 2>&1"
+        stage_command(
+            "features",
+            ON_DEVICE,
+            "--network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q}",
+            "--projection {input.projection:q} --pca {input.pca:q} --out {output.features:q}",
+        )
 
 
 if CACHED:

@@ -31,21 +31,19 @@ rule train_3d:
     message:
         "3D network: run '{wildcards.run}', seed {wildcards.seed}"
     shell:
-        "exec {resources.launcher} {PLACES[IGNET_SCRIPTS]:q}/train_3d.py --settings {params.settings:q}"
-        " --code {params.code:q} --label-set {PLACES[IGNET_LABEL_SET]:q}"
-        " --threads {threads}"
-        " --remission-scale {params.remission_scale:q}"
-        " --device {resources.device:q} --workers {resources.workers:q}"
-        " --checkpoint-every {resources.checkpoint_every:q}"
-        ' ${{IGNET_JOB_START:+--max-minutes {resources.runtime:q} --job-start "$IGNET_JOB_START"}}'
-        " --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} --labels {resources.labels:q}"
-        " --projection {PLACES[IGNET_PROJECTION]:q}"
-        " --features {resources.features:q} --{resources.verify:q} --teacher {input.teacher:q}"
-        " --seed {wildcards.seed:q}"
-        " --out {output.model:q} --metrics {output.metrics:q}"
-        " --curves-csv {output.curves:q}"
-        " --curves {PLACES[IGNET_RESULTS]:q}/tensorboard/train_3d/{wildcards.run:q}-seed{wildcards.seed:q}"
-        " --state {PLACES[IGNET_RESULTS]:q}/state/train_3d > {log:q} 2>&1"
+        stage_command(
+            "train_3d",
+            LABELS,
+            "--threads {threads} --remission-scale {params.remission_scale:q} --device {resources.device:q}",
+            TRAINING,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} --labels {resources.labels:q}",
+            "--projection {PLACES[IGNET_PROJECTION]:q} --features {resources.features:q} --{resources.verify:q}",
+            "--teacher {input.teacher:q} --seed {wildcards.seed:q} --out {output.model:q}",
+            "--metrics {output.metrics:q} --curves-csv {output.curves:q}",
+            "--curves {PLACES[IGNET_RESULTS]:q}/tensorboard/train_3d/{wildcards.run:q}-seed{wildcards.seed:q}",
+            "--state {PLACES[IGNET_RESULTS]:q}/state/train_3d",
+            launcher="{resources.launcher}",
+        )
 
 
 rule predict:
@@ -73,12 +71,12 @@ rule predict:
     message:
         "Predictions of '{wildcards.run}', seed {wildcards.seed}, on sequence {wildcards.sequence}"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/predict.py --settings {params.settings:q} --code {params.code:q}"
-        " --threads {threads}"
-        " --remission-scale {params.remission_scale:q}"
-        " --device {resources.device:q} --weights {input.weights:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequence {wildcards.sequence:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "predict",
+            "--threads {threads} --remission-scale {params.remission_scale:q} --device {resources.device:q}",
+            "--weights {input.weights:q} --dataset {PLACES[IGNET_TARGET]:q} --sequence {wildcards.sequence:q}",
+            "--out {output:q}",
+        )
 
 
 rule pseudo_label:
@@ -108,10 +106,9 @@ rule pseudo_label:
     message:
         "Pseudo-labels of '{wildcards.run}', seed {wildcards.seed}, for a second training"
     shell:
-        "exec {PYTHON:q} {PLACES[IGNET_SCRIPTS]:q}/pseudo_label.py --settings {params.settings:q}"
-        " --code {params.code:q}"
-        " --threads {threads}"
-        " --remission-scale {params.remission_scale:q}"
-        " --device {resources.device:q} --weights {input.weights:q} --dataset {PLACES[IGNET_TARGET]:q}"
-        " --sequences {params.sequences:q}"
-        " --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q} > {log:q} 2>&1"
+        stage_command(
+            "pseudo_label",
+            "--threads {threads} --remission-scale {params.remission_scale:q} --device {resources.device:q}",
+            "--weights {input.weights:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q}",
+        )

@@ -89,7 +89,7 @@ def test_every_file_that_the_package_ships_is_seen_or_known_not_to_matter() -> N
     assert {path.as_posix() for path in shipped} == seen
     for script in ("train_3d.py", "adapt_2d.py"):
         content = "".join(
-            identity._content(identity._file_of(name)) for name in identity.import_closure(SCRIPTS / script)
+            identity._content(identity._module_file(name)) for name in identity.import_closure(SCRIPTS / script)
         )
         assert all(Path(path).name in content for path in seen)
 

@@ -18,7 +18,7 @@ from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import foreign_ids
 from ignet.evaluate.submission import list_scans
-from ignet.files.names import in_order, is_name, is_run, scan_of
+from ignet.files.names import in_order, is_name, is_run, scan_name
 from ignet.workflow.experiment import load_experiment
 from ignet.world.files import number_of
 
@@ -43,10 +43,10 @@ def test_what_is_a_name() -> None:
     )
     assert is_run("ignet_50") and not any(map(is_run, ("bäse", "-a", "a.b", "", "a b")))
     assert (
-        scan_of("7.bin", ".bin"),
-        scan_of("._7.bin", ".bin"),
-        scan_of("7 (1).bin", ".bin"),
-        scan_of("7.BIN", ".bin"),
+        scan_name("7.bin", ".bin"),
+        scan_name("._7.bin", ".bin"),
+        scan_name("7 (1).bin", ".bin"),
+        scan_name("7.BIN", ".bin"),
     ) == (
         "7",
         None,

@@ -72,9 +72,9 @@ def test_a_record_is_about_the_results_wherever_they_lie(backend: Callable[..., 
 
 def test_the_innermost_folder_holds_the_record() -> None:
     roots = Roots({"results": "out", "shared": "out/shared"})
-    assert roots.record_of("out/shared/x/y.h5") == Path("out/shared/records/x/y.h5.json")
-    assert roots.record_of("out/x/y.h5") == Path("out/records/x/y.h5.json")
-    assert roots.record_of("outer/x") is None
+    assert roots.record_path("out/shared/x/y.h5") == Path("out/shared/records/x/y.h5.json")
+    assert roots.record_path("out/x/y.h5") == Path("out/records/x/y.h5.json")
+    assert roots.record_path("outer/x") is None
     assert roots.to_names("out/shared/x") == "<shared>/x"
 
 
@@ -115,7 +115,7 @@ def test_a_full_working_directory_costs_no_record(backend: Callable[..., Any], m
 def test_a_damaged_record_is_none(backend: Callable[..., Any], text: str) -> None:
     one = backend()
     one._write_record(OUTPUT, record())
-    path = one.roots.record_of(OUTPUT)
+    path = one.roots.record_path(OUTPUT)
     path.write_text(text)
     one._clear_cache()
     assert one._read_record(OUTPUT) is None

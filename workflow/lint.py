@@ -13,9 +13,9 @@ two."""
 def main() -> None:
     """Print what is found and end with 1, or end with 0 where there is nothing but what is accepted."""
     done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], capture_output=True, text=True, check=False)
-    found = [line.strip(" *:") for line in (done.stdout + done.stderr).splitlines() if line.startswith("    * ")]
-    faults = [title for title in found if not ACCEPTED.fullmatch(title)]
-    if faults or (done.returncode and not found):
+    titles = [line.strip(" *:") for line in (done.stdout + done.stderr).splitlines() if line.startswith("    * ")]
+    faults = [title for title in titles if not ACCEPTED.fullmatch(title)]
+    if faults or (done.returncode and not titles):
         sys.exit(
             "\n".join(["snakemake --lint, which says where and what to do, found:", *faults]) if faults else done.stderr
         )

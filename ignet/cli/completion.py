@@ -30,11 +30,11 @@ def script(whole: argparse.ArgumentParser, shell: str) -> str:
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The arguments of a parser and of the commands below it."""
-    found = []
+    actions = []
     for action in parser._actions:
         below = action.choices.values() if isinstance(action, argparse._SubParsersAction) else ()
-        found += [action, *(inner for command in below for inner in _actions(command))]
-    return found
+        actions += [action, *(inner for command in below for inner in _actions(command))]
+    return actions
 
 
 def _print(whole: argparse.ArgumentParser, shell: str) -> int:

@@ -143,12 +143,12 @@ def _import(args: argparse.Namespace) -> int:
     faults = done.faults
     faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True), label_set=label_set).faults)
     if args.json:
-        found = {
+        findings = {
             "faults": [fault.as_json() for fault in faults],
             "doubts": [doubt.as_json() for doubt in faults.doubts],
         }
         facts = {"frames": done.frames, "points_without_return": done.without_return, "linked_files": done.linked}
-        print(json.dumps({"out": str(args.out), **facts, **found}, indent=2))
+        print(json.dumps({"out": str(args.out), **facts, **findings}, indent=2))
         return 1 if faults else 0
     print(f"{args.out}: " + ", ".join(f"sequence {name}: {count} frames" for name, count in done.frames.items()))
     if done.without_return:

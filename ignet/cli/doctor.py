@@ -29,7 +29,7 @@ def report() -> dict[str, Any]:
         problem.
     """
     problems: list[dict[str, Any]] = []
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "python": platform.python_version(),
         "executable": sys.executable,
         "system": platform.platform(),
@@ -45,32 +45,32 @@ def report() -> dict[str, Any]:
     except (ImportError, OSError) as error:
         _problem(problems, f"torch cannot be imported: {_line(error)}", SETUP, fatal=True)
     else:
-        found["torch"] = _torch(torch)
-        found["devices"] = _devices(torch)
-        _check_cuda(torch, found["tools"]["driver"], problems)
-        found["engines"] = _engines(torch, problems)
-    return {**found, "problems": problems, "usable": not any(problem["fatal"] for problem in problems)}
+        facts["torch"] = _torch(torch)
+        facts["devices"] = _devices(torch)
+        _check_cuda(torch, facts["tools"]["driver"], problems)
+        facts["engines"] = _engines(torch, problems)
+    return {**facts, "problems": problems, "usable": not any(problem["fatal"] for problem in problems)}
 
 
-def describe(found: dict[str, Any]) -> str:
+def describe(facts: dict[str, Any]) -> str:
     """The report as text for a person, one fact a line."""
-    packages = found["packages"]
+    packages = facts["packages"]
     lines = [
-        f"python      {found['python']} ({found['executable']}) on {found['system']}, {found['cores']} cores",
+        f"python      {facts['python']} ({facts['executable']}) on {facts['system']}, {facts['cores']} cores",
         "packages    " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in packages.items()),
     ]
-    if found["torch"]:
-        torch = found["torch"]
+    if facts["torch"]:
+        torch = facts["torch"]
         lines.append(
             f"torch       {torch['version']}, CUDA {torch['cuda'] or 'none'}, BLAS {torch['blas']}, "
             f"{torch['threads']} threads"
         )
-    lines += [f"device      {device}" for device in found["devices"]]
-    lines += [f"engine      {_engine_line(name, engine)}" for name, engine in found["engines"].items()]
-    lines += [f"{name:<11} {version or 'none'}" for name, version in found["tools"].items()]
-    for problem in found["problems"]:
+    lines += [f"device      {device}" for device in facts["devices"]]
+    lines += [f"engine      {_engine_line(name, engine)}" for name, engine in facts["engines"].items()]
+    lines += [f"{name:<11} {version or 'none'}" for name, version in facts["tools"].items()]
+    for problem in facts["problems"]:
         lines.append(f"{'ERROR' if problem['fatal'] else 'note'}: {problem['what']}; to fix it: {problem['fix']}")
-    lines.append("usable" if found["usable"] else "NOT usable")
+    lines.append("usable" if facts["usable"] else "NOT usable")
     return "\n".join(lines)
 
 
@@ -80,20 +80,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
     parser.add_argument("--brief", action="store_true", help="only the engines, the devices and the problems")
     args = parser.parse_args(argv)
-    found = report()
+    facts = report()
     if args.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(facts, indent=2))
     elif args.brief:
         print(
             "\n".join(
                 line
-                for line in describe(found).splitlines()
+                for line in describe(facts).splitlines()
                 if line.startswith(("device", "engine", "ERROR", "note", "NOT"))
             )
         )
     else:
-        print(describe(found))
-    return 0 if found["usable"] else 1
+        print(describe(facts))
+    return 0 if facts["usable"] else 1
 
 
 def _problem(problems: list[dict[str, Any]], what: str, fix: str, fatal: bool = False) -> None:

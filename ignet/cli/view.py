@@ -59,10 +59,10 @@ def latest(below: Path) -> Path:
     Raises:
         IgnetError: none was.
     """
-    found = sorted(below.rglob(FILE), key=lambda path: path.stat().st_mtime) if below.is_dir() else []
-    if not found:
+    schedules = sorted(below.rglob(FILE), key=lambda path: path.stat().st_mtime) if below.is_dir() else []
+    if not schedules:
         raise IgnetError(
             f"{below}: found no results of a workflow that was started, expected {FILE} in a folder below it; give "
             "its path"
         )
-    return found[-1].parents[1]
+    return schedules[-1].parents[1]

@@ -35,14 +35,16 @@ def why(arguments: list[str], as_json: bool, directory: Path = Path(".")) -> int
     results, root = directory / plan.config["results"], (plan.config.get("dataset") or {}).get("root")
     code = {code_hash(script): code_parts(script) for script in sorted((PROJECT / "workflow" / "scripts").glob("*.py"))}
     records = Records(results, code, directory / Path(root).expanduser() if root else None)
-    explained = explain(plan.jobs, records.changed_code, records.changed_data)
+    explanations = explain(plan.jobs, records.changed_code, records.changed_data)
     notes = [note for note in (records_note(plan.without_record), versions_note(results)) if note]
     if as_json:
         print(
-            json.dumps({"jobs": as_values(explained), "without_record": plan.without_record, "notes": notes}, indent=2)
+            json.dumps(
+                {"jobs": as_values(explanations), "without_record": plan.without_record, "notes": notes}, indent=2
+            )
         )
     else:
-        print("\n\n".join([as_text(explained, len(plan.without_record)), *(f"note: {note}" for note in notes)]))
+        print("\n\n".join([as_text(explanations, len(plan.without_record)), *(f"note: {note}" for note in notes)]))
     return 0
 
 

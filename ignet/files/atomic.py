@@ -117,7 +117,7 @@ def write_error(error: BaseException | None, path: Path) -> int | None:
         number = getattr(error, "errno", None) if isinstance(error, OSError) else _number_in(str(error))
         named = getattr(error, "filename", None)
         if number in _ONLY_WRITING or (
-            number is not None and isinstance(named, str | Path) and _is_of(Path(named), path)
+            number is not None and isinstance(named, str | Path) and _concerns(Path(named), path)
         ):
             return number
         error = error.__cause__ or error.__context__
@@ -125,11 +125,11 @@ def write_error(error: BaseException | None, path: Path) -> int | None:
 
 
 def _number_in(text: str) -> int | None:
-    found = re.search(r"(?:errno = |os error )(\d+)", text)
-    return int(found[1]) if found else None
+    match = re.search(r"(?:errno = |os error )(\d+)", text)
+    return int(match[1]) if match else None
 
 
-def _is_of(named: Path, path: Path) -> bool:
+def _concerns(named: Path, path: Path) -> bool:
     """Whether it is the path itself, a folder above it, or in one of its private folders."""
     return path.is_relative_to(named) or any(part.startswith(f".{path.name}.") for part in named.parts)
 

@@ -29,7 +29,7 @@ def is_run(text: str) -> bool:
     return re.fullmatch(RUN, text) is not None
 
 
-def scan_of(file: str, suffix: str) -> str | None:
+def scan_name(file: str, suffix: str) -> str | None:
     """The scan that a file of this name belongs to, such as ``000007`` for ``000007.bin``; None where it is of none.
 
     Args:

@@ -200,9 +200,9 @@ class FlatReader:
             raise self._fault(f"cannot be opened ({error})") from None
 
     def _check(self, file: h5py.File, names: tuple[str, ...]) -> None:
-        found = (str(file.attrs.get("layout", "none")), int(file.attrs.get("version", 0)))
-        if found != self._layout:
-            raise self._fault(f"found layout {found[0]} version {found[1]}")
+        layout = (str(file.attrs.get("layout", "none")), int(file.attrs.get("version", 0)))
+        if layout != self._layout:
+            raise self._fault(f"found layout {layout[0]} version {layout[1]}")
         if missing := [name for name in names if name not in file]:
             raise self._fault(f"found no dataset {', '.join(missing)}")
 

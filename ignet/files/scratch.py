@@ -33,9 +33,9 @@ def private_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be made.
     """
-    for found in path.parent.glob(".*.tmp"):
-        if (name := _NAME.fullmatch(found.name)) and name["artifact"] == path.name:
-            remove_if_dead(found)
+    for left in path.parent.glob(".*.tmp"):
+        if (name := _NAME.fullmatch(left.name)) and name["artifact"] == path.name:
+            remove_if_dead(left)
     folder, lock = _make(path)
     try:
         yield folder
@@ -49,12 +49,12 @@ def remove_dead_folders(root: Path) -> list[Path]:
 
     Those of living writers stay.
     """
-    found = []
+    folders = []
     for folder, names, _ in os.walk(root):
         mine = [name for name in names if _NAME.fullmatch(name)]
         names[:] = [name for name in names if name not in mine]
-        found += [Path(folder, name) for name in mine]
-    return [folder for folder in found if remove_if_dead(folder)]
+        folders += [Path(folder, name) for name in mine]
+    return [folder for folder in folders if remove_if_dead(folder)]
 
 
 def remove_if_dead(folder: Path) -> bool:
@@ -85,12 +85,12 @@ def remove_if_dead(folder: Path) -> bool:
 
 def locks_reach_everywhere(path: Path) -> bool:
     """Whether a lock on this file system is seen by all machines that share it, by its kind and options."""
-    found: tuple[int, str, set[str]] = (-1, "", set())
+    mount: tuple[int, str, set[str]] = (-1, "", set())
     for line in MOUNTS.read_text(encoding="utf-8").splitlines():
         _, point, kind, options = line.split(" ")[:4]
-        if path.resolve().is_relative_to(point) and len(point) >= found[0]:
-            found = (len(point), kind, set(options.split(",")))
-    return found[1] in _ONE_KERNEL or (found[1] in _SHARED and not found[2] & _NOT_SHARED)
+        if path.resolve().is_relative_to(point) and len(point) >= mount[0]:
+            mount = (len(point), kind, set(options.split(",")))
+    return mount[1] in _ONE_KERNEL or (mount[1] in _SHARED and not mount[2] & _NOT_SHARED)
 
 
 def _this_kernel() -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ignet.errors import IgnetError, reason_of
-from ignet.files.names import scan_of
+from ignet.files.names import scan_name
 
 KINDS = {
     "scans": "velodyne",
@@ -104,7 +104,7 @@ def _listing(path: Path, kind: str) -> bytes:
 def _readable(folder: Path, kind: str) -> list[os.DirEntry[str]]:
     # a missing folder is no error here: the check of the dataset names it, with the file and the fix
     entries = _entries(folder) if folder.is_dir() else []
-    return [entry for entry in entries if scan_of(entry.name, SUFFIXES[kind]) is not None and entry.is_file()]
+    return [entry for entry in entries if scan_name(entry.name, SUFFIXES[kind]) is not None and entry.is_file()]
 
 
 def _below(folder: str | Path, suffixes: tuple[str, ...], above: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:

@@ -41,7 +41,7 @@ def code_hash(script: Path | str) -> str:
     script = Path(script)
     digest = hashlib.sha256(_content(script).encode())
     for module in import_closure(script):
-        digest.update(f"\n{module}\n{_content(_file_of(module))}".encode())
+        digest.update(f"\n{module}\n{_content(_module_file(module))}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -63,7 +63,7 @@ def import_closure(script: Path | str) -> list[str]:
 
 def code_parts(script: Path | str) -> dict[str, str]:
     """The parts of ``code_hash``: paths of the script and of all modules it reaches -> 16 hexadecimal digits."""
-    files = [Path(script), *map(_file_of, import_closure(script))]
+    files = [Path(script), *map(_module_file, import_closure(script))]
     return {_name(path): hashlib.sha256(_content(path).encode()).hexdigest()[:16] for path in files}
 
 
@@ -92,7 +92,7 @@ def _imported(script: Path) -> set[str]:
     return {name for name in names if name.split(".")[0] == PACKAGE}
 
 
-def _file_of(module: str) -> Path:
+def _module_file(module: str) -> Path:
     base = ROOT.joinpath(*module.split(".")[1:])
     package = base / "__init__.py"
     return package if package.exists() else base.with_suffix(".py")

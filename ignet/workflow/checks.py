@@ -16,7 +16,7 @@ _MAKERS = {"world_target", CHECK}
 """Rules whose sequence is what they make, or check."""
 
 
-def sequences_of(job: Any) -> set[str]:
+def sequences_read(job: Any) -> set[str]:
     """The sequences that a job of Snakemake reads: its wildcard ``sequence`` and its param ``sequences``."""
     if job.rule.name in _MAKERS:
         return set()
@@ -35,14 +35,14 @@ def add_checks(workflow: Any, file_of: Callable[[str], str]) -> None:
         file_of: sequence -> the file that its check makes.
     """
     dag = workflow.dag
-    readers = {job: found for job in dag.needrun_jobs() if (found := sequences_of(job))}
+    readers = {job: found for job in dag.needrun_jobs() if (found := sequences_read(job))}
     checks = {job.wildcards["sequence"]: job for job in dag.jobs if job.rule.name == CHECK}
     wanted = set().union(*readers.values())
-    added = sorted(
+    missing = sorted(
         wanted - {sequence for sequence, job in checks.items() if job in dag.targetjobs or _leads_to_a_target(dag, job)}
     )
-    if added:
-        workflow.async_run(_add(dag, [file_of(sequence) for sequence in added]))
+    if missing:
+        workflow.async_run(_add(dag, [file_of(sequence) for sequence in missing]))
         checks = {job.wildcards["sequence"]: job for job in dag.jobs if job.rule.name == CHECK}
     for job, sequences in readers.items():
         for sequence in sequences:

@@ -124,7 +124,7 @@ def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], lef
     pairs: list[tuple[str, Control | Statement]] = [(f"controls.{n}", pair) for n, pair in enumerate(controls)]
     pairs += [(f"statements.{n}", pair) for n, pair in enumerate(claims)]
     for where, pair in pairs:
-        known = _of_its_kind(pair, runs, networks)
+        known = _comparable(pair, runs, networks)
         for key in ("run", "against"):
             if (name := getattr(pair, key)) not in known:
                 raise IgnetError(f"compare.{where}.{key}: found '{name}', expected one of {sorted(known)}")
@@ -136,13 +136,13 @@ def _without_claims_about(experiment: ExperimentConfig, runs: set[str], networks
     """The experiment without the controls and statements about runs and 2D networks that were taken out of it."""
 
     def stays(pair: Control | Statement) -> bool:
-        return not {pair.run, pair.against} & _of_its_kind(pair, runs, networks)
+        return not {pair.run, pair.against} & _comparable(pair, runs, networks)
 
     compare = experiment.compare
     kept = {"controls": tuple(filter(stays, compare.controls)), "statements": tuple(filter(stays, compare.statements))}
     return experiment.model_copy(update={"compare": compare.model_copy(update=kept)})
 
 
-def _of_its_kind(pair: Control | Statement, runs: set[str], networks: set[str]) -> set[str]:
+def _comparable(pair: Control | Statement, runs: set[str], networks: set[str]) -> set[str]:
     """The names that a comparison draws from: some statements are about 2D networks, all else about runs."""
     return networks if isinstance(pair, Statement) and pair.networks else runs

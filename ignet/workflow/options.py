@@ -19,11 +19,11 @@ def refuse_repeated(arguments: Sequence[str]) -> None:
         IgnetError: ``--config`` or ``--configfile`` stands on it more than once, in whatever spelling.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    found = [
+    options = [
         _SPELLINGS[name] for name in (argument.partition("=")[0] for argument in arguments[:end]) if name in _SPELLINGS
     ]
-    for option in dict.fromkeys(found):
-        if (times := found.count(option)) > 1:
+    for option in dict.fromkeys(options):
+        if (times := options.count(option)) > 1:
             raise IgnetError(
                 f"{option}: found {times} times, expected once, for Snakemake takes the last one only; write all "
                 f"values after one {option}"

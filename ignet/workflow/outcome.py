@@ -25,5 +25,5 @@ def outcome(results: Path, outputs: Iterable[str]) -> str:
     text = summary.read_text(encoding="utf-8") + "\n" if places["tables"] else ""
     if doubts in asked and doubts.exists():
         text += "".join(f"doubt: {line}\n" for line in doubts.read_text(encoding="utf-8").splitlines())
-    found = "   ".join(f"{name}: {path}" for name, path in places.items() if path)
-    return text + (f"{found[0].upper()}{found[1:]}\n" if found else "")
+    line = "   ".join(f"{name}: {path}" for name, path in places.items() if path)
+    return text + (f"{line[0].upper()}{line[1:]}\n" if line else "")

@@ -36,7 +36,7 @@ class Roots:
 
     folders: dict[str, str]
 
-    def record_of(self, output: str) -> Path | None:
+    def record_path(self, output: str) -> Path | None:
         """File of an output's record; none for an output outside of the folders."""
         inside = [root for root in self.folders.values() if output.startswith(f"{root}/")]
         if not inside:
@@ -81,14 +81,14 @@ class BesideResults(PersistenceBase):
         return known
 
     def _read_record(self, key: str) -> MetadataRecord | None:
-        found = self._read(key)
-        if found is None:
+        values = self._read(key)
+        if values is None:
             record: MetadataRecord | None = super()._read_record(key)
             return record
-        if found["incomplete"]:
+        if values["incomplete"]:
             return None
         if key not in self._cached:
-            self._cached[key] = MetadataRecord.model_validate(_mapped(found, self.roots.to_folders))
+            self._cached[key] = MetadataRecord.model_validate(_mapped(values, self.roots.to_folders))
         return self._cached[key]
 
     def _write_record(self, key: str, record: MetadataRecord) -> None:
@@ -107,27 +107,27 @@ class BesideResults(PersistenceBase):
                 super()._mark_incomplete(key, external_jobid)
 
     def _get_recorded_starttime(self, key: str) -> float | None:
-        found = self._read(key)
-        started: float | None = found["starttime"] if found else super()._get_recorded_starttime(key)
+        values = self._read(key)
+        started: float | None = values["starttime"] if values else super()._get_recorded_starttime(key)
         return started
 
     def _unmark_incomplete(self, key: str) -> None:
         if self.dag.workflow.is_main_process:
-            found = self._read(key)
-            if found and found["incomplete"]:
+            values = self._read(key)
+            if values and values["incomplete"]:
                 self._remove(key)
             super()._unmark_incomplete(key)
 
     def _filter_incomplete_keys(self, keys: Iterable[str]) -> set[str]:
         keys = list(keys)
-        known = {key: found for key in keys if (found := self._read(key))}
+        known = {key: values for key in keys if (values := self._read(key))}
         others = super()._filter_incomplete_keys([key for key in keys if key not in known])
-        return {key for key, found in known.items() if found["incomplete"]} | set(others)
+        return {key for key, values in known.items() if values["incomplete"]} | set(others)
 
     def _get_external_jobids(self, keys: Iterable[str]) -> set[str]:
         keys = list(keys)
-        found = {record.get("external_jobid") for key in keys if (record := self._read(key))}
-        return {str(job) for job in found if job is not None} | set(super()._get_external_jobids(keys))
+        jobs = {record.get("external_jobid") for key in keys if (record := self._read(key))}
+        return {str(job) for job in jobs if job is not None} | set(super()._get_external_jobids(keys))
 
     def _clear_cache(self) -> None:
         self._raw.clear()
@@ -144,12 +144,12 @@ class BesideResults(PersistenceBase):
 
     def _read(self, key: str) -> dict[str, Any] | None:
         if key not in self._raw:
-            self._raw[key] = _read(self.roots.record_of(key))
+            self._raw[key] = _read(self.roots.record_path(key))
         return self._raw[key]
 
     def _write(self, key: str, values: dict[str, Any]) -> bool:
         """Whether the output has a place for a record."""
-        path = self.roots.record_of(key)
+        path = self.roots.record_path(key)
         self._clear_cache()
         if path is None:
             return False
@@ -162,7 +162,7 @@ class BesideResults(PersistenceBase):
         return True
 
     def _remove(self, key: str) -> bool:
-        path = self.roots.record_of(key)
+        path = self.roots.record_path(key)
         self._clear_cache()
         if path is None or not path.exists():
             return False
@@ -181,15 +181,15 @@ def _read(path: Path | None) -> dict[str, Any] | None:
 
 def _mapped(record: dict[str, Any], change: Any) -> dict[str, Any]:
     """A record with its paths changed."""
-    found = dict(record)
+    mapped = dict(record)
     for key in ("input", "log", "params"):
         # Snakemake compares sorted lists
-        found[key] = sorted(map(change, record[key])) if record.get(key) is not None else None
-    found["shellcmd"] = change(record["shellcmd"]) if record.get("shellcmd") else None
-    found["input_checksums"] = {
+        mapped[key] = sorted(map(change, record[key])) if record.get(key) is not None else None
+    mapped["shellcmd"] = change(record["shellcmd"]) if record.get("shellcmd") else None
+    mapped["input_checksums"] = {
         change(path): checksum for path, checksum in (record.get("input_checksums") or {}).items()
     }
-    return found
+    return mapped
 
 
 def keep_records(folders: dict[str, str]) -> None:
@@ -213,5 +213,7 @@ def keep_records(folders: dict[str, str]) -> None:
 def without_record(dag: Any) -> list[str]:
     """Outputs that no job of the plan makes again, that are there, and of which nothing says how they were made."""
     jobs = [job for job in dag.jobs if not dag.needrun(job) and dag.reason(job).no_metadata]
-    found = [str(output) for job in jobs for output in job.output if dag.workflow.persistence.metadata(output) is None]
-    return sorted(output for output in found if os.path.exists(output))
+    unrecorded = [
+        str(output) for job in jobs for output in job.output if dag.workflow.persistence.metadata(output) is None
+    ]
+    return sorted(output for output in unrecorded if os.path.exists(output))

@@ -61,7 +61,7 @@ def write_plan(results: Path, experiment: Mapping[str, Any], code: Mapping[str, 
     Returns:
         A file that Snakemake reads like an experiment file.
     """
-    known = {name_of(job): parts_of(job) for job in jobs}
+    known = {job_name(job): job_parts(job) for job in jobs}
     values = {**experiment, KEY: {"code": dict(code), "jobs": known}}
     text = json.dumps(values)  # in this order, which is that of the runs in tables
     path = results / FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
@@ -73,8 +73,8 @@ def write_plan(results: Path, experiment: Mapping[str, Any], code: Mapping[str, 
 
 def take_plan(config: dict[str, Any]) -> Planned | None:
     """Take the plan out of a configuration; none where it comes from an experiment file."""
-    found = config.pop(KEY, None)
-    return Planned(found["code"], found["jobs"]) if found else None
+    plan = config.pop(KEY, None)
+    return Planned(plan["code"], plan["jobs"]) if plan else None
 
 
 def refuse_unplanned(planned: Planned, jobs: Iterable[Any]) -> None:
@@ -84,8 +84,8 @@ def refuse_unplanned(planned: Planned, jobs: Iterable[Any]) -> None:
         IgnetError: something that a job depends on has changed since, or it was not planned.
     """
     for job in jobs:
-        name, then = name_of(job), planned.jobs.get(name_of(job))
-        now = parts_of(job)
+        name, then = job_name(job), planned.jobs.get(job_name(job))
+        now = job_parts(job)
         changed = [part for part in sorted({*now, *(then or {})}) if (then or {}).get(part) != now.get(part)]
         if not changed:
             continue
@@ -98,12 +98,12 @@ def refuse_unplanned(planned: Planned, jobs: Iterable[Any]) -> None:
         raise IgnetError(words)
 
 
-def name_of(job: Any) -> str:
+def job_name(job: Any) -> str:
     """Rule and wildcards of one of Snakemake's jobs."""
     return " ".join([job.rule.name, *(f"{key}={value}" for key, value in sorted(job.wildcards_dict.items()))])
 
 
-def parts_of(job: Any) -> dict[str, str]:
+def job_parts(job: Any) -> dict[str, str]:
     """What one of Snakemake's jobs depends on, by name, each as a hash; its code is compared by its script."""
     parts = {name: repr(value) for name, value in job.params.items() if name != "code"}
     parts |= {

@@ -206,11 +206,11 @@ def _tail(log: Path) -> list[str]:
 def _began(log: Path) -> float:
     """Time of the first line of a log, which says it as HH:MM:SS; the day is that of the file, or the day before."""
     with log.open(errors="replace", encoding="utf-8") as file:
-        found = re.match(r"(\d\d):(\d\d):(\d\d) ", file.readline())
+        match = re.match(r"(\d\d):(\d\d):(\d\d) ", file.readline())
     last = log.stat().st_mtime
-    if not found:
+    if not match:
         return last
-    hours, minutes, seconds = map(int, found.groups())
+    hours, minutes, seconds = map(int, match.groups())
     day = time.localtime(last)
     began = time.mktime((*day[:3], hours, minutes, seconds, *day[6:8], -1))
     return began if began <= last + 1 else began - 86400

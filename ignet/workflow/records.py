@@ -83,15 +83,15 @@ class Records:
         before = self._read(old)
         if before is None or self.root is None:
             return []
-        found = []
+        differences = []
         for part, recorded in sorted(before.items()):
             sequence, kind = part.split(" ")
             folder = self.root / "sequences" / sequence
             if not folder.is_dir():
-                found.append(f"{folder} (gone)")
+                differences.append(f"{folder} (gone)")
             elif sequence_fingerprint(self.root, (sequence,), (kind,)) != recorded:
-                found.append(f"{kind} of sequence {sequence}: {_newer(folder / KINDS[kind], kind, since)}")
-        return found
+                differences.append(f"{kind} of sequence {sequence}: {_newer(folder / KINDS[kind], kind, since)}")
+        return differences
 
     def _read(self, name: str) -> dict[str, str] | None:
         path = self.results / IDENTITY / f"{name}.json"

@@ -71,8 +71,8 @@ def record_schedule(results: Path, dag: Any, slots: int, experiment: dict[str, A
         slots: as in :class:`Schedule`.
         experiment: plain values of all settings.
     """
-    found = [asdict(job) for job in list_jobs(dag)]
-    values = {"started": time.time(), "slots": slots, "directory": os.getcwd(), "experiment": experiment, "jobs": found}
+    jobs = [asdict(job) for job in list_jobs(dag)]
+    values = {"started": time.time(), "slots": slots, "directory": os.getcwd(), "experiment": experiment, "jobs": jobs}
     write_json(results / FILE, values)
 
 
@@ -107,10 +107,10 @@ def read_schedule(results: Path) -> Schedule:
         raise IgnetError(
             f"{results}: holds no {FILE}, expected the folder of results of a workflow that was started; give its path"
         )
-    found = read_json(path)
+    values = read_json(path)
     try:
-        jobs = tuple(Scheduled(**job) for job in found["jobs"])
-        return Schedule(float(found["started"]), int(found["slots"]), found["directory"], found["experiment"], jobs)
+        jobs = tuple(Scheduled(**job) for job in values["jobs"])
+        return Schedule(float(values["started"]), int(values["slots"]), values["directory"], values["experiment"], jobs)
     except (KeyError, TypeError, ValueError) as error:
         raise IgnetError(f"{path}: not a record of a workflow's start ({error}); start the workflow again") from None
 

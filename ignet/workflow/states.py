@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ignet.files.atomic import file_hash
 from ignet.train.finished import FOLDER, allow_restoring, set_aside
 from ignet.train.outputs import NOTE, noted_outputs
-from ignet.workflow.planned import name_of
+from ignet.workflow.planned import job_name
 
 LOCK = "lock"
 
@@ -85,7 +85,7 @@ def set_trainings_aside(dag: Any, states: Mapping[str, Path]) -> list[str]:
         outputs = [Path(job.output.model), Path(job.output.metrics), Path(job.output.curves)]
         # who asks for a training with --forcerun wants it to be done, and not its last result
         if set_aside(states[job.rule.name], outputs, again=bool(dag.reason(job).forced)):
-            kept.append(name_of(job))
+            kept.append(job_name(job))
     return sorted(kept)
 
 

@@ -45,14 +45,14 @@ def explain(jobs: list[Job], changed_code: ChangedCode, changed_data: ChangedDat
         changed_data: describes the files that differ from a fingerprint.
     """
     maker = {output: job.name for job in jobs for output in job.outputs}
-    explained = []
+    explanations = []
     for job in jobs:
         follows = sorted({maker[file] for file in job.made_inputs if file in maker})
         causes = list(_causes(job, changed_code, changed_data))
-        explained.append(
+        explanations.append(
             Explanation(job, causes if causes or follows else ["Snakemake gives no reason that is known here"], follows)
         )
-    return explained
+    return explanations
 
 
 def _causes(job: Job, changed_code: ChangedCode, changed_data: ChangedData) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _changed_params(
     new = {name: _value(text) for name, text in job.params.items() if text not in recorded}
     for name, value in new.items():
         if name == "code":
-            then = _code_of(job.recorded_command)
+            then = _recorded_code(job.recorded_command)
             modules = changed_code(then, value)
             old = [other for other in old if other != then]
             yield (
@@ -134,8 +134,8 @@ def _data(name: str, then: Any, value: str, since: float, changed_data: ChangedD
         yield f"{what}: {_place(then)} -> {_place(value)}"
         return
     # a rule may join two fingerprints to one param
-    found = [text for start in range(0, len(then), 16) for text in changed_data(then[start : start + 16], since)]
-    yield from found or [f"files of {what} changed (which was not recorded)"]
+    files = [text for start in range(0, len(then), 16) for text in changed_data(then[start : start + 16], since)]
+    yield from files or [f"files of {what} changed (which was not recorded)"]
 
 
 def _place(value: Any) -> str:
@@ -158,9 +158,9 @@ def _settings(text: Any) -> dict[str, Any]:
     return json.loads(text) if isinstance(text, str) else {}
 
 
-def _code_of(command: str) -> str:
-    found = re.search(r"--code (\S+)", command)
-    return found.group(1) if found else ""
+def _recorded_code(command: str) -> str:
+    match = re.search(r"--code (\S+)", command)
+    return match.group(1) if match else ""
 
 
 def _value(text: str) -> Any:
@@ -182,7 +182,7 @@ def _show(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def as_text(explained: list[Explanation], unknown: int = 0) -> str:
+def as_text(explanations: list[Explanation], unknown: int = 0) -> str:
     """The explanations for people: jobs with the same causes together, jobs that only follow counted by rule.
 
     Args:
@@ -190,19 +190,19 @@ def as_text(explained: list[Explanation], unknown: int = 0) -> str:
         unknown: number of outputs of which there is no record, so that nobody can say whether they have to be made
             again.
     """
-    if not explained and unknown:
+    if not explanations and unknown:
         return f"Nothing that there is a record of has changed; {unknown} of the outputs have none."
-    if not explained:
+    if not explanations:
         return "Nothing to do: every result is there and nothing that it depends on has changed."
     groups: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    for part in explained:
+    for part in explanations:
         if part.causes:
             names = groups.setdefault(tuple(part.causes), {}).setdefault(part.job.rule, [])
             names.append(part.job.name.removeprefix(part.job.rule).strip())
-    lines = [f"{_jobs(len(explained))} would run."]
+    lines = [f"{_jobs(len(explanations))} would run."]
     for causes, rules in groups.items():
         lines += ["", *causes, *(f"    {rule}{_which(names)}" for rule, names in rules.items())]
-    if only := Counter(part.job.rule for part in explained if not part.causes):
+    if only := Counter(part.job.rule for part in explanations if not part.causes):
         lines += [
             "",
             "only because of those",
@@ -222,9 +222,9 @@ def _jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{count} jobs"
 
 
-def as_values(explained: list[Explanation]) -> list[dict[str, Any]]:
+def as_values(explanations: list[Explanation]) -> list[dict[str, Any]]:
     """The explanations as plain values, for scripts."""
     return [
         {"rule": part.job.rule, "wildcards": part.job.wildcards, "causes": part.causes, "follows": part.follows}
-        for part in explained
+        for part in explanations
     ]

@@ -87,10 +87,10 @@ def keyed(folder, key):
 
 def named(artifacts, key):
     """Name of the 2D network that a path's wildcard means: its key among the artifacts where they are shared."""
-    return next(name for name in artifacts if key == key_of(artifacts, name))
+    return next(name for name in artifacts if key == artifact_key(artifacts, name))
 
 
-def key_of(artifacts, name):
+def artifact_key(artifacts, name):
     """The wildcard of a 2D network's results: its name, or where they are shared the key of what they come from."""
     return artifacts[name].key if EXPERIMENT.shared else name
 
@@ -180,8 +180,8 @@ def movable(path):
     roots = {RESULTS: "(results)", SHARED: "(results)", DATA.root: "(dataset)", EXPERIMENT.source.root: "(source)"}
     above = [root for root in roots if root and (path == root or path.startswith(f"{root}/"))]
     root = max(above, key=len, default="")
-    found = roots[root] + path[len(root) :] if root else path
-    return os.sep.join(part for part in found.split(os.sep) if part not in KEYS)
+    moved = roots[root] + path[len(root) :] if root else path
+    return os.sep.join(part for part in moved.split(os.sep) if part not in KEYS)
 
 
 def begin():

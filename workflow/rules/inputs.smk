@@ -14,11 +14,11 @@ def fingerprint(kinds, sequences):
     if not DATA.root or WITHOUT_DATA:
         return "embedded world"
     try:
-        found = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
+        identity = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
     except IgnetError as error:
         stop(error)
-    FINGERPRINTS[found] = (kinds, sequences)
-    return found
+    FINGERPRINTS[identity] = (kinds, sequences)
+    return identity
 
 
 @cache
@@ -60,24 +60,24 @@ def scribble_kinds():
 
 def network_file(network):
     """Weights of a 2D network: the pretrained one or an adapted one."""
-    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{key_of(ARTIFACTS.networks, network)}"
+    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{artifact_key(ARTIFACTS.networks, network)}"
     return f"{SHARED}/{folder}/model.safetensors"
 
 
 def evaluation_2d(network):
     """Metrics of a 2D network."""
-    return f"{SHARED}/evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}/metrics.json"
+    return f"{SHARED}/evaluate_2d/{artifact_key(ARTIFACTS.evaluations, network)}/metrics.json"
 
 
 def features_folder(network):
     """Feature stores of a 2D network."""
-    return f"{SHARED}/features/{key_of(ARTIFACTS.features, network)}"
+    return f"{SHARED}/features/{artifact_key(ARTIFACTS.features, network)}"
 
 
 def features_pca(network):
     """Principal components of a 2D network's features, where stores have fewer channels."""
     return (
-        [f"{SHARED}/features_pca/{key_of(ARTIFACTS.pca, network)}/pca.safetensors"]
+        [f"{SHARED}/features_pca/{artifact_key(ARTIFACTS.pca, network)}/pca.safetensors"]
         if EXPERIMENT.features.channels
         else []
     )
@@ -159,8 +159,8 @@ LAUNCHERS = ["python", "python -m ignet.train.torchrun --nproc-per-node"]
 def launcher(stage):
     """The launcher of a stage; how many processes there are is no part of its identity, how they are started is."""
     processes = job_processes(EXECUTION, stage)
-    found = LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
-    return found.replace("python", shlex.quote(PYTHON), 1)
+    command = LAUNCHERS[0] if processes == 1 else f"{LAUNCHERS[1]} {processes}"
+    return command.replace("python", shlex.quote(PYTHON), 1)
 
 
 def asked_by_training(stage):
@@ -177,9 +177,9 @@ def records():
     shared += [keyed("scribbles", ARTIFACTS.scribbles.key)] + [
         keyed("projection", ARTIFACTS.projection[role].key) for role in ("train", "val")
     ]
-    networks = [f"adapt_2d/{key_of(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
-    networks += [f"evaluate_2d/{key_of(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
-    networks += [f"features/{key_of(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
+    networks = [f"adapt_2d/{artifact_key(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
+    networks += [f"evaluate_2d/{artifact_key(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
+    networks += [f"features/{artifact_key(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
     runs = [
         f"{rule}/{run}" for rule in ("train_3d", "pseudo_label", "predict", *EVALUATIONS) for run in EXPERIMENT.runs
     ]

@@ -36,15 +36,15 @@ def main() -> None:
 
 def tensors(results: Path, run: str) -> dict[int, Path]:
     """The confusions of each seed of a run."""
-    found = {
+    files = {
         int(path.parent.name.removeprefix("seed")): path
         for path in sorted(results.glob(f"evaluate/{run}/seed*/confusion.h5"))
     }
-    if not found:
+    if not files:
         raise IgnetError(
             f"{results}: found no evaluated run '{run}', expected evaluate/{run}/seedN/confusion.h5; run this first"
         )
-    return found
+    return files
 
 
 def table(comparison: Comparison, codings: list[str]) -> str:

@@ -17,17 +17,17 @@ def main() -> None:
 
     correspondence = Correspondence(args.projection)
     frame = correspondence.frames[0]
-    found = correspondence.read(frame)
+    visible = correspondence.read(frame)
     points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
     image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
     calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
-    projected = project(points, calibration.p2, calibration.tr, found.width, found.height)
+    projected = project(points, calibration.p2, calibration.tr, visible.width, visible.height)
     shares = (
         f"{projected.inside.mean():.1%} of {len(points)} points in the image, "
-        f"{len(found.index) / len(points):.1%} visible"
+        f"{len(visible.index) / len(points):.1%} visible"
     )
     caption = f"sequence {args.sequence}, frame {frame}: {shares}"
-    drawing = draw_correspondence(image, found.pixel, projected.depth[found.index], found.scribble, caption)
+    drawing = draw_correspondence(image, visible.pixel, projected.depth[visible.index], visible.scribble, caption)
     with atomic(args.out) as temporary:
         write_png(temporary, drawing)
     stage.write_settings(args.out.with_suffix(".settings.json"))

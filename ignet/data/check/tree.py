@@ -12,7 +12,7 @@ from ignet.data.check.tree_names import shape, sort_names, spellings
 from ignet.data.formats import kitti
 from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES
 from ignet.errors import reason_of
-from ignet.files.names import in_order, scan_of
+from ignet.files.names import in_order, scan_name
 
 
 @dataclass
@@ -176,7 +176,7 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
     unreadable: dict[str, list[str]] = defaultdict(list)
     folders = []
     for entry in entries:
-        frame = scan_of(entry.name, KINDS[kind].suffix)
+        frame = scan_name(entry.name, KINDS[kind].suffix)
         if frame is None:
             continue
         try:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ignet.files.names import scan_of
+from ignet.files.names import scan_name
 
 _OTHER_FORMATS = (".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".npy", ".npz", ".pcd", ".ply", ".txt")
 _PARTS = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp")
@@ -37,10 +37,10 @@ def sort_names(files: Iterable[str], suffix: str, scans: Collection[str] = ()) -
         scans: names of the scans, where the folder is another one than theirs.
     """
     files = sorted(files)
-    found = Sorted([scan for file in files if (scan := scan_of(file, suffix))])
+    found = Sorted([scan for file in files if (scan := scan_name(file, suffix))])
     right, known = set(found.scans), {*found.scans, *scans}
     for file in files:
-        if scan_of(file, suffix) or file.startswith(".") or file.casefold() in ("thumbs.db", "desktop.ini"):
+        if scan_name(file, suffix) or file.startswith(".") or file.casefold() in ("thumbs.db", "desktop.ini"):
             continue
         scan = _meant(file, known)
         fault = None if scan is None else _fault(file.removeprefix(scan), suffix, scan in right)

@@ -17,7 +17,7 @@ from ignet.data.formats import png
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files.atomic import atomic
-from ignet.files.names import in_order, scan_of
+from ignet.files.names import in_order, scan_name
 
 POINT_BYTES = 16
 """Of a scan's point: x, y, z, remission as four float32."""
@@ -94,7 +94,7 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
             remedy="unpack it, or take it out of dataset.train_sequences and dataset.val_sequences",
             path=folder,
         )
-    frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_of(path.name, ".bin")))
+    frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_name(path.name, ".bin")))
     if not frames:
         raise IgnetError(
             "found no .bin file", "one for each frame", "unpack data_odometry_velodyne here", path=folder / "velodyne"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ignet.data.formats.kitti import Calibration
 from ignet.data.importers.frame import SensorFrame
 from ignet.errors import IgnetError
-from ignet.files.names import scan_of
+from ignet.files.names import scan_name
 
 _MATRICES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
 
@@ -28,7 +28,7 @@ def kitti_object(root: Path) -> Iterator[SensorFrame]:
         IgnetError: there is no frame, or a calibration is missing or broken.
     """
     folder = root / "training"
-    scans = sorted(path for path in (folder / "velodyne").glob("*.bin") if scan_of(path.name, ".bin"))
+    scans = sorted(path for path in (folder / "velodyne").glob("*.bin") if scan_name(path.name, ".bin"))
     if not scans:
         raise IgnetError(
             f"{folder / 'velodyne'}: found no .bin file, expected KITTI's object data; unpack "

@@ -97,13 +97,13 @@ def made_files(
 
 def versions(made: Iterable[Made]) -> dict[str, dict[str, list[str]]]:
     """Facts that may differ between results (``torch``, ``python``, ``device``, ...): values and their results."""
-    found: dict[str, dict[str, list[str]]] = {}
+    by_fact: dict[str, dict[str, list[str]]] = {}
     for each in made:
         facts = {**each.facts.get("versions", {}), **{key: each.facts.get(key) for key in ("device", "machine")}}
         for key, value in facts.items():
             if value is not None:
-                found.setdefault(key, {}).setdefault(str(value), []).append(each.name)
-    return found
+                by_fact.setdefault(key, {}).setdefault(str(value), []).append(each.name)
+    return by_fact
 
 
 def duration(seconds: float) -> str:

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.projection import ProjectionConfig
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig, MixingConfig
+from ignet.config.training_3d import AugmentConfig, LocalContextConfig, MinkUNetConfig
 from ignet.data.formats.kitti import (
     calibration_path,
     frame_ids,

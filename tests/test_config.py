@@ -204,6 +204,9 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
         ("scribbles", "baseline", {"mean_teacher"}),
         ("scribbles", "full", {"supervision"}),
         ("baseline", "baseline_published", PUBLISHED),
+        ("baseline", "strong", {"mixing"}),
+        ("strong", "strong_ignet", {"image_guidance", "contrastive", "mixing"}),
+        ("ignet", "strong_ignet", {"mixing"}),
     ):
         one, other = (ablation.run(name).model_dump() for name in (first, second))
         assert {key for key in one if one[key] != other[key]} == keys

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ignet.config.training_3d import AugmentConfig, FOVMixConfig, LocalContextConfig, MinkUNetConfig, MixingConfig
+from ignet.config.mixing import FOVMixConfig, MixingConfig
+from ignet.config.training_3d import AugmentConfig, LocalContextConfig, MinkUNetConfig
 from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI

@@ -50,7 +50,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("entropy", "objective"),
         ("flat", "objective"),
-        ("lasermix", "mixing"),
+        ("mix3d", "mixing"),
         ("convnet", "teachers"),
         ("archives", "import"),
     ],

@@ -2,15 +2,24 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 from test_dataset import FINE, STILL, Tree, tree  # noqa: F401
+from test_fovmix import feature_for, label_of, sample
 
 from ignet.config.base import validate
-from ignet.config.training_3d import FOVMixConfig, MixingConfig, StrategyConfig, Train3DConfig
+from ignet.config.mixing import FOVMixConfig, MixingConfig, StrategyConfig
+from ignet.config.training_3d import Train3DConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.mixing.registry import MIXING, Strategy, active_strategies, choose_strategy
 from ignet.data.lidar.mixing.sample import Sample
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_correspondence
+from ignet.workflow.experiment import check_classes, load_experiment
+
+STRATEGIES = list(MIXING)
 
 
 class SwapConfig(StrategyConfig):
@@ -21,7 +30,7 @@ class TwoConfig(MixingConfig):
     swap: SwapConfig = SwapConfig()
 
 
-def take_last(base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: SwapConfig) -> Sample:
+def take_last(base: Sample, donors: Sequence[Sample], *_: object) -> Sample:
     return donors[-1]
 
 
@@ -103,7 +112,7 @@ def test_a_strategy_gets_as_many_other_scans_as_it_asks_for(
 ) -> None:
     counts = []
 
-    def count(base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: SwapConfig) -> Sample:
+    def count(base: Sample, donors: Sequence[Sample], *_: object) -> Sample:
         counts.append(len({id(sample) for sample in (base, *donors)}))
         return base
 
@@ -130,3 +139,71 @@ def test_what_a_strategy_refuses_names_its_key(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(MIXING, "swap", Strategy(refuse, lambda settings: 1, needs_camera=False))
     with pytest.raises(IgnetError, match=r"mixing\.swap: too few points"):
         BatchDataset(tree.source(), 1, 0, FINE, two(0.0, 1.0), STILL)[0]
+
+
+def mix_one(name: str, seed: int, points: int = 150) -> tuple[Sample, list[Sample]]:
+    """A mixed sample, and the scans that it is made of; none of them can be written to."""
+    strategy, settings = MIXING[name], getattr(MixingConfig(**{name: {"probability": 1}}), name)
+    sources = [sample(number, points, (-0.7, 0.7), seed) for number in range(strategy.donors(settings) + 1)]
+    for source in sources:
+        for array in (source.points, source.labels, source.in_fov, source.feature, source.feature_of):
+            array.setflags(write=False)
+    base, *donors = sources
+    return strategy.mix(base, donors, np.random.default_rng(seed), settings, SEMANTICKITTI), sources
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@tries(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), points=st.integers(0, 150))
+def test_labels_view_and_features_travel_with_their_points(name: str, seed: int, points: int) -> None:
+    mixed, sources = mix_one(name, seed, points)
+    origin = mixed.points[:, 3].astype(np.int64)
+    number, index = origin % 64, origin // 64
+    assert np.isin(number, range(len(sources))).all()
+    assert np.array_equal(mixed.labels, label_of(origin))
+    has = mixed.feature_of >= 0
+    assert np.array_equal(mixed.feature[mixed.feature_of[has]], feature_for(origin[has]))
+    assert has.sum() == len(mixed.feature)
+    for i, source in enumerate(sources):
+        mine = number == i
+        points_of, original = mixed.points[mine], source.points[index[mine]]
+        assert np.array_equal(mixed.in_fov[mine], source.in_fov[index[mine]])
+        assert np.array_equal(has[mine], source.feature_of[index[mine]] >= 0)
+        # turned about the sensor at most
+        assert np.array_equal(points_of[:, 2], original[:, 2])
+        np.testing.assert_allclose(np.hypot(*points_of[:, :2].T), np.hypot(*original[:, :2].T), rtol=1e-5)
+    from_base = number == 0
+    assert np.array_equal(mixed.points[from_base], sources[0].points[index[from_base]])
+    assert (np.diff(index[from_base]) > 0).all(), "each at most once, in their order"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_mixed_sample_is_a_function_of_the_random_numbers(name: str) -> None:
+    one, again, other = (mix_one(name, 5)[0] for _ in range(2)), mix_one(name, 5)[0], mix_one(name, 6)[0]
+    for each in one:
+        assert each.points.tobytes() == again.points.tobytes() and each.labels.tobytes() == again.labels.tobytes()
+    assert other.points.tobytes() != again.points.tobytes()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_each_strategy_makes_batches(name: str, tree: Tree) -> None:  # noqa: F811
+    source = tree.source(cache=True, supervision="dense")
+    plain, mixed = (
+        BatchDataset(source, 2, 0, FINE, MixingConfig(**{name: {"probability": share}}), STILL) for share in (0, 1)
+    )
+    steps = range(6)
+    assert all(len(mixed[step].guided) == len(mixed[step].feature) for step in steps)
+    assert any(not np.array_equal(plain[step].labels, mixed[step].labels) for step in steps)
+
+
+@pytest.mark.parametrize("name", ["polarmix", "instance_paste"])
+def test_a_class_that_is_not_in_the_label_set_is_one_line_before_anything_runs(name: str) -> None:
+    values = {"results": "r", "runs": {"a": {"mixing": {name: {"probability": 1, "classes": ["car", "tram"]}}}}}
+    experiment = load_experiment(values, "x")
+    with pytest.raises(IgnetError, match=rf"runs\.a\.mixing\.{name}\.classes: found class tram, expected .* car, "):
+        check_classes(experiment, SEMANTICKITTI)
+    values["runs"]["a"]["mixing"][name]["probability"] = 0  # what is off names nothing
+    check_classes(load_experiment(values, "x"), SEMANTICKITTI)
+    check_classes(
+        load_experiment({"results": "r", "runs": {"a": {"mixing": {name: {"probability": 1}}}}}, "x"), SEMANTICKITTI
+    )

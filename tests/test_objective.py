@@ -10,14 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.config.training_3d import (
     ContrastiveConfig,
-    FOVMixConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
     MinkUNetConfig,
-    MixingConfig,
     Train3DConfig,
 )
 from ignet.data.features.pca import Classifier

@@ -105,6 +105,11 @@ class Section(BaseModel):
         return canonical_json(self.identity())
 
 
+def all_but(section: Section, key: str) -> frozenset[str]:
+    """Its keys but one: what a part that is off does not read."""
+    return frozenset(type(section).model_fields) - {key}
+
+
 def canonical_json(values: Mapping[str, Any]) -> str:
     """Plain values as one line of JSON with sorted keys."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, field_validator, model_validator
 
-from ignet.config.base import LabelledPercent, Section, added, section_named, sections_of
+from ignet.config.base import LabelledPercent, Section, added, all_but, section_named, sections_of
+from ignet.config.mixing import MixingConfig
 from ignet.config.optimizer import OptimizerConfig
 
 
@@ -160,7 +161,7 @@ class ImageGuidanceConfig(Section):
     def unread(self) -> frozenset[str]:
         """What the loss does not read; of a loss that is off all but the weight."""
         if not self.weight:
-            return _all_but(self, "weight")
+            return all_but(self, "weight")
         by_loss = {"classifier_kl": {"probe"}, "probe_kl": {"standardize"}}  # a probe standardises by itself
         return frozenset(by_loss.get(self.loss, {"confidence", "probe"}))
 
@@ -188,43 +189,7 @@ class ContrastiveConfig(Section):
 
     def unread(self) -> frozenset[str]:
         """Of a loss that is off all but the weight."""
-        return frozenset() if self.weight else _all_but(self, "weight")
-
-
-class StrategyConfig(Section):
-    """What every mixing strategy has."""
-
-    probability: float = Field(0.0, ge=0, le=1, description="share of the training samples that it mixes; 0: off")
-
-    def unread(self) -> frozenset[str]:
-        """Of mixing that is off all but the probability."""
-        return frozenset() if self.probability else _all_but(self, "probability")
-
-
-class FOVMixConfig(StrategyConfig):
-    """Mixing of camera sectors between scans."""
-
-    frusta: int = Field(
-        1, ge=1, le=8, description="camera sectors a mixed sample; more than one are rotated round the circle"
-    )
-    sector: Literal["camera", "random"] = Field(
-        "camera",
-        description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)",
-    )
-
-
-class MixingConfig(Section):
-    """Mixing of scans: the strategies of `ignet/data/lidar/mixing`, of which at most one mixes a sample."""
-
-    fovmix: FOVMixConfig = FOVMixConfig()
-
-    @model_validator(mode="after")
-    def _shares(self) -> "MixingConfig":
-        shares = {name: share for name in type(self).model_fields if (share := getattr(self, name).probability)}
-        if (total := sum(shares.values())) > 1 + 1e-9:
-            text = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-            raise ValueError(f"the probabilities sum to {total:g} ({text}), expected at most 1; lower one")
-        return self
+        return frozenset() if self.weight else all_but(self, "weight")
 
 
 class AugmentConfig(Section):
@@ -341,7 +306,3 @@ class Train3DConfig(OptimizerConfig):
     def unread(self) -> frozenset[str]:
         """The 2D network that guides: its name chooses files, and these count."""
         return frozenset({"features"})
-
-
-def _all_but(section: Section, key: str) -> frozenset[str]:
-    return frozenset(type(section).model_fields) - {key}

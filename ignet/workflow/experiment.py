@@ -7,6 +7,8 @@ from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import job_processes
 from ignet.config.experiment import NESTED, SOURCE_NETWORK, ExperimentConfig
 from ignet.config.training_3d import Train3DConfig
+from ignet.data.label_sets.label_set import LabelSet
+from ignet.data.lidar.mixing.registry import active_strategies
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_features, uses_unlabelled
 
@@ -27,6 +29,21 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
     return _without_claims_about(experiment, runs, networks)
+
+
+def check_classes(experiment: ExperimentConfig, label_set: LabelSet) -> None:
+    """Classes that a run's mixing names are of the label set.
+
+    Raises:
+        IgnetError: one line that names the key, what was found and what was expected.
+    """
+    for run in experiment.runs:
+        mixing = experiment.run(run).mixing
+        for name in active_strategies(mixing):
+            try:
+                label_set.ids_of(getattr(getattr(mixing, name), "classes", ()))
+            except ValueError as error:
+                raise IgnetError(f"runs.{run}.mixing.{name}.classes: {error}") from None
 
 
 def _check_run(experiment: ExperimentConfig, name: str) -> None:

@@ -6,6 +6,7 @@ A file maps raw ids, as label files hold them, to learning ids. Those that ``lea
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +83,19 @@ class LabelSet:
     def identity(self) -> str:
         """16 hexadecimal digits: the hash of the content."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    def ids_of(self, names: Sequence[str]) -> NDArray[np.uint8]:
+        """Train ids, uint8 (n,), of the classes of these names.
+
+        Raises:
+            ValueError: a name that is no class.
+        """
+        if unknown := [name for name in names if name not in self.classes]:
+            raise ValueError(
+                f"found class {', '.join(unknown)}, expected classes of the label set {self.name}: "
+                f"{', '.join(self.classes)}"
+            )
+        return np.array([self.classes.index(name) for name in names], np.uint8)
 
     def is_raw_id(self, raw: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
         """Which raw ids, each 0..65535, the label set defines."""

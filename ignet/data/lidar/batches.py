@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ignet.config.training_3d import AugmentConfig, MixingConfig
+from ignet.config.mixing import MixingConfig
+from ignet.config.training_3d import AugmentConfig
 from ignet.data.lidar.augment import random_view
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.lidar.mixing.registry import MIXING, active_strategies, choose_strategy
@@ -127,7 +128,8 @@ class BatchDataset(Dataset[Batch]):
         others = np.delete(np.arange(len(self.dataset)), scan) if len(self.dataset) > 1 else np.array([scan])
         donors = rng.choice(others, count, replace=len(others) < count)
         try:
-            return strategy.mix(base, [self.dataset.load(int(donor)) for donor in donors], rng, settings)
+            loaded = [self.dataset.load(int(donor)) for donor in donors]
+            return strategy.mix(base, loaded, rng, settings, self.dataset.label_set)
         except ValueError as error:
             raise IgnetError(f"mixing.{name}: {error}") from error
 

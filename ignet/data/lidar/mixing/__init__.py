@@ -1,1 +1,1 @@
-"""Mixing of scans: FOVMix."""
+"""Mixing of scans: one strategy a module, and the registry that lists them."""

@@ -10,14 +10,17 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.config.training_3d import FOVMixConfig
+from ignet.config.mixing import FOVMixConfig
+from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.mixing.sample import Sample, join
 from ignet.data.projection.geometry import in_sector
 
 _BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
 
 
-def mix(base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: FOVMixConfig) -> Sample:
+def mix(
+    base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: FOVMixConfig, label_set: LabelSet
+) -> Sample:
     """`fovmix` of the donors' camera sectors or, as a control, of as wide ones in a random direction."""
     return fovmix(base, turn_sectors(donors, rng.uniform(0, 2 * pi)) if settings.sector == "random" else donors)
 

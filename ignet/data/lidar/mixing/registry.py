@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ignet.config.training_3d import MixingConfig
-from ignet.data.lidar.mixing import fovmix
+from ignet.config.mixing import MixingConfig
+from ignet.data.label_sets.label_set import LabelSet
+from ignet.data.lidar.mixing import fovmix, instance_paste, lasermix, polarmix
 from ignet.data.lidar.mixing.sample import Sample
 
 
@@ -16,19 +17,22 @@ class Strategy:
     """How a scan is mixed with others.
 
     Attributes:
-        mix: (base, donors, random numbers, settings) -> the mixed sample, before any augmentation. Changes none of the
-            samples; raises ValueError where settings and samples do not fit.
+        mix: (base, donors, random numbers, settings, label set) -> the mixed sample, before any augmentation. Changes
+            none of the samples; raises ValueError where settings and samples do not fit.
         donors: settings -> how many other scans a mixed sample takes.
         needs_camera: whether ``mix`` reads ``in_fov`` or ``sector``, so that the correspondence is loaded.
     """
 
-    mix: Callable[[Sample, Sequence[Sample], np.random.Generator, Any], Sample]
+    mix: Callable[[Sample, Sequence[Sample], np.random.Generator, Any, LabelSet], Sample]
     donors: Callable[[Any], int]
     needs_camera: bool
 
 
 MIXING = {
     "fovmix": Strategy(fovmix.mix, lambda settings: settings.frusta, needs_camera=True),
+    "lasermix": Strategy(lasermix.mix, lambda settings: 1, needs_camera=False),
+    "polarmix": Strategy(polarmix.mix, lambda settings: 1, needs_camera=False),
+    "instance_paste": Strategy(instance_paste.mix, lambda settings: settings.scans, needs_camera=False),
 }
 """Key of ``train_3d.mixing`` -> strategy."""
 

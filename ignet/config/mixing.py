@@ -38,8 +38,8 @@ class LaserMixConfig(StrategyConfig):
     )
     inclination: tuple[float, float] = Field(
         (-25.0, 3.0),
-        description="degrees above the horizon: what the bands divide; lower and higher points belong to the outermost "
-        "ones (LaserMix: -25 3, of an HDL-64E)",
+        description="degrees: lowest and highest inclination that the bands divide; points beyond belong to the outermost "
+        "bands (LaserMix: -25 3, of an HDL-64E)",
     )
 
     @model_validator(mode="after")

@@ -38,7 +38,7 @@ class LaserMixConfig(StrategyConfig):
     )
     inclination: tuple[float, float] = Field(
         (-25.0, 3.0),
-        description="degrees: lowest and highest inclination that the bands divide; points beyond belong to the outermost "
+        description="degrees: lowest and highest inclination that the bands divide; points beyond are in the outermost "
         "bands (LaserMix: -25 3, of an HDL-64E)",
     )
 

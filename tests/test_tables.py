@@ -6,8 +6,10 @@ import math
 
 import pytest
 
+from ignet.data.label_sets.label_set import SEMANTICKITTI, load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
+from ignet.report.html.sections import published
 from ignet.report.published import published_table
 from ignet.report.tables import (
     Interval,
@@ -81,13 +83,25 @@ def test_latex():
 
 
 def test_published_figures_say_what_they_are():
-    table = published_table()
+    table = published_table(SEMANTICKITTI.classes)
     text = to_markdown(table)
     assert "published, real data, not comparable with the embedded world" in text
-    assert len(table.rows) == 10 + 3 * 4 and all(row[3] for row in table.rows)
+    assert "64.3 is that of Cylinder3D's authors" in text
+    assert len(table.rows) == 13 + 6 * 4 and all(row[3] for row in table.rows)
     figures = {(row[0], row[1]): row[2] for row in table.rows}
     assert figures["SemanticKITTI, val, 10 % of the scans", "IGNet"] == 61.3
-    assert all("second-hand" in row[3] for row in table.rows if "IGNet" in row[1])
+    assert figures["ScribbleKITTI, val, scribbles on 10 % of the scans", "FrustumMix, FRNet"] == 57.0
+    second_hand = {row[1].split()[0].strip(",") for row in table.rows if row[3].startswith("second-hand: ")}
+    assert second_hand == {"IGNet", "LaserMix++"}
+    assert all("second-hand: " in row[3] for row in table.rows if "IGNet" in row[1] or "LaserMix++" in row[1])
+
+
+def test_published_figures_are_not_shown_beside_other_classes():
+    table = published_table(load_label_set("nuscenes").classes)
+    assert table.rows == () and "SemanticKITTI's classes" in table.notes[0]
+    assert published({"published": table}).absent == table.notes[0]
+    shown = published({"published": published_table(SEMANTICKITTI.classes)})
+    assert shown.absent == "" and len(shown.tables) == 1
 
 
 def test_write_table(tmp_path):

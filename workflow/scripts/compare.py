@@ -107,7 +107,7 @@ def make_tables(
         "per_class": class_table(runs),
         "slices": slice_table(runs),
         "networks_2d": network_table(metrics_2d, supervision, held_out),
-        "published": published_table(),
+        "published": published_table(runs.classes),
     }
     if args.labelled_frames:
         tables["labelled_frames"] = share_table(runs, dict(map(name_and_number, args.labelled_frames)))

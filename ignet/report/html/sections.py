@@ -73,7 +73,10 @@ def headline(tables: Tables, names: CompareConfig, words: str) -> Section:
 
 def published(tables: Tables) -> Section:
     """Results of others, each with its source."""
-    return Section("published", "Published results", tables=[tables["published"]])
+    table = tables["published"]
+    if table.frame.empty:
+        return Section("published", "Published results", absent=table.notes[0])
+    return Section("published", "Published results", tables=[table])
 
 
 def ablation(tables: Tables) -> Section:

@@ -116,7 +116,7 @@ if fresh checked "$checked" ignet; then
   step 4 "check: passed before"
 else
   step 4 "check: a convolution on every engine and device"
-  "$python" -m ignet.cli.doctor --brief || fail "the environment does not work; .venv/bin/python -m ignet.cli.doctor says why"
+  "$python" -m ignet doctor --brief || fail "the environment does not work; .venv/bin/python -m ignet doctor says why"
   echo "$checked" > "$stamps/checked"
 fi
 command -v chromium chromium-browser google-chrome > /dev/null ||

@@ -77,10 +77,10 @@ def test_wrong_arguments_are_code_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(argv: list[str]) -> int:
+    def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(doctor, "main", interrupted)
+    monkeypatch.setattr(doctor, "report", interrupted)
     assert code_of("doctor") == INTERRUPTED == 130
     assert capsys.readouterr().err == ""
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ignet.cli import doctor
+from ignet.cli.main import main
 from ignet.devices import GIVEN_BY
 from ignet.models.sparse.engine import minkowski_fault
 from ignet.models.sparse.torch_engine import TorchGeometry
@@ -65,7 +66,9 @@ def test_minkowski_engine_computes_the_dense_convolution() -> None:
 @pytest.mark.usefixtures("broken_torch_engine")
 def test_an_engine_that_is_slightly_wrong_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.convolution_difference("torch", "cpu") > 1e-8
-    assert doctor.main([]) == 1
+    with pytest.raises(SystemExit) as end:
+        main(["doctor"])
+    assert end.value.code == 1
     text = capsys.readouterr().out
     assert "ERROR: the torch engine does not work on cpu: differs from a dense convolution" in text
     assert text.endswith("NOT usable\n")
@@ -86,12 +89,14 @@ def test_missing_and_old_packages_are_named_with_what_mends_them(monkeypatch: py
 
 
 def test_json_is_the_whole_report(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main(["--json"]) == 0
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", "--json"])
+    assert end.value.code == 0
     assert set(json.loads(capsys.readouterr().out)) == set(doctor.report())
 
 
 def test_a_python_without_any_package_gets_an_answer_and_no_traceback() -> None:
-    answer = run("-S", "-m", "ignet.cli.doctor")  # -S: without site-packages
+    answer = run("-S", "-m", "ignet", "doctor")  # -S: without site-packages
     assert answer.returncode == 1
     assert "ERROR: torch cannot be imported" in answer.stdout
     assert "ERROR: numpy is not installed" in answer.stdout
@@ -106,7 +111,7 @@ def test_a_minkowski_engine_that_cannot_be_loaded_is_reported_and_the_project_st
     )
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info").mkdir()
     (tmp_path / "MinkowskiEngine-0.5.4.dist-info" / "METADATA").write_text("Name: MinkowskiEngine\nVersion: 0.5.4\n")
-    answer = run("-m", "ignet.cli.doctor", "--json", PYTHONPATH=str(tmp_path))
+    answer = run("-m", "ignet", "doctor", "--json", PYTHONPATH=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     assert "undefined symbol" in found["engines"]["minkowski"]["faults"]["cpu"]

@@ -1,4 +1,7 @@
-"""What is installed, whether it computes, what is missing and the command that fixes it."""
+"""The command ``ignet doctor``: what is installed, whether it computes, what is missing and the command that fixes it.
+
+It needs no package beside Python's own library, so that it can say that the others are missing.
+"""
 
 import argparse
 import importlib.metadata
@@ -17,6 +20,13 @@ from typing import Any
 TOLERANCE = 1e-10  # float64: the largest difference that counts as the same result
 ENGINES = ("torch", "minkowski")
 SETUP = "make setup"
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--json", action="store_true", help="the whole report, for scripts")
+    parser.add_argument("--brief", action="store_true", help="only the engines, the devices and the problems")
+    parser.set_defaults(run=doctor)
 
 
 def report() -> dict[str, Any]:
@@ -74,25 +84,12 @@ def describe(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
+def doctor(args: argparse.Namespace) -> int:
     """Print the report; 0 where the project can be used, else 1."""
-    parser = argparse.ArgumentParser(prog="ignet doctor", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="the whole report as JSON")
-    parser.add_argument("--brief", action="store_true", help="only the engines, the devices and the problems")
-    args = parser.parse_args(argv)
     facts = report()
-    if args.json:
-        print(json.dumps(facts, indent=2))
-    elif args.brief:
-        print(
-            "\n".join(
-                line
-                for line in describe(facts).splitlines()
-                if line.startswith(("device", "engine", "ERROR", "note", "NOT"))
-            )
-        )
-    else:
-        print(describe(facts))
+    shown = ("device", "engine", "ERROR", "note", "NOT") if args.brief else ("",)
+    lines = [line for line in describe(facts).splitlines() if line.startswith(shown)]
+    print(json.dumps(facts, indent=2) if args.json else "\n".join(lines))
     return 0 if facts["usable"] else 1
 
 
@@ -163,28 +160,23 @@ def _tools(problems: list[dict[str, Any]]) -> dict[str, str | None]:
 
 def _driver() -> str | None:
     """Version of NVIDIA's driver and the newest CUDA that it runs, as ``nvidia-smi`` shows them; none without one."""
-    path = shutil.which("nvidia-smi")
-    if path is None:
-        return None
-    try:
-        answer = subprocess.run([path], capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    versions = re.search(r"Driver Version:\s*([\d.]+)\s*CUDA Version:\s*([\d.]+)", answer)
+    versions = re.search(r"Driver Version:\s*([\d.]+)\s*CUDA Version:\s*([\d.]+)", _output("nvidia-smi"))
     return f"NVIDIA {versions[1]}, for CUDA up to {versions[2]}" if versions else None
 
 
 def _first_line(command: str) -> str | None:
     """What ``command --version`` says; the line that names a release where there is one."""
-    path = shutil.which(command)
-    if path is None:
-        return None
-    try:
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    lines = [line.strip() for line in answer.splitlines() if line.strip()]
+    lines = [line.strip() for line in _output(command, "--version").splitlines() if line.strip()]
     return next((line for line in lines if "release" in line), lines[0] if lines else None)
+
+
+def _output(command: str, *arguments: str) -> str:
+    """What a command prints; empty where it is missing or fails."""
+    path = shutil.which(command) or command
+    try:
+        return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _torch(torch: Any) -> dict[str, Any]:
@@ -309,7 +301,3 @@ def _engine_line(name: str, engine: dict[str, Any]) -> str:
     ]
     faults = [f"{device}: {fault}" for device, fault in engine["faults"].items()]
     return f"{name} {engine['version']}, " + "; ".join(checked + faults)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

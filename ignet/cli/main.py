@@ -7,6 +7,7 @@ import sys
 from ignet import __version__
 from ignet.cli.completion import add_completion
 from ignet.cli.data import add_data_commands
+from ignet.cli.doctor import add_doctor
 from ignet.cli.plan import add_plan, add_why
 from ignet.cli.predict import add_predict
 from ignet.cli.view import add_view
@@ -32,9 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ignet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    doctor = commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing")
-    doctor.add_argument("--json", action="store_true", help="for scripts")
-    doctor.set_defaults(run=_doctor)
+    add_doctor(commands.add_parser("doctor", help="versions, sparse engines, devices, and what is missing"))
     add_predict(
         commands.add_parser("predict", help="classes of the points of scans, from the weights and the scans alone")
     )
@@ -69,9 +68,3 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = NOBODY_READS
     sys.exit(code)
-
-
-def _doctor(args: argparse.Namespace) -> int:
-    from ignet.cli.doctor import main as doctor
-
-    return doctor(["--json"] if args.json else [])

@@ -6,7 +6,6 @@ import webbrowser
 from pathlib import Path
 
 from ignet.errors import IgnetError
-from ignet.workflow.schedule import FILE
 
 
 def add_view(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +58,8 @@ def latest(below: Path) -> Path:
     Raises:
         IgnetError: none was.
     """
+    from ignet.workflow.schedule import FILE
+
     schedules = sorted(below.rglob(FILE), key=lambda path: path.stat().st_mtime) if below.is_dir() else []
     if not schedules:
         raise IgnetError(

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
+from script import run_script
 from tiny_state import finish
 
 from ignet.data.formats import kitti
@@ -59,16 +59,10 @@ def tiny_tree(make_tree: Callable[..., Path]) -> Path:
     return make_tree()
 
 
-@pytest.fixture
-def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a script of workflow/scripts as the workflow does; returns its exit code and texts."""
-
-    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "workflow" / "scripts" / name), *map(str, arguments)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
-
-    return run
+@pytest.fixture(name="run_script")
+def _run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script of workflow/scripts; returns its exit code and texts."""
+    return run_script
 
 
 def write_tree(root: Path, sequences: tuple[str, ...], frames: int, points: int) -> Path:

@@ -2,7 +2,6 @@
 camera."""
 
 import json
-import runpy
 import shutil
 import signal
 import subprocess
@@ -12,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from script import SCRIPTS, run_script
 from training_files import training_files
 
 from ignet.data.formats.kitti import read_labels
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 
-ROOT = Path(__file__).parents[1]
 BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 4, 4]}
 SETTINGS = {
     "steps": 12,
@@ -32,7 +31,7 @@ GUIDED = {**SETTINGS, "image_guidance": {"weight": 1.0}}
 
 
 @pytest.fixture
-def projection(tiny_tree, run_script, tmp_path) -> Path:
+def projection(tiny_tree, tmp_path) -> Path:
     """Correspondences of sequence 00."""
     arguments = ["--dataset", tiny_tree, "--sequence", "00", "--scribbles", tiny_tree]
     result = run_script("projection.py", *arguments, "--out", tmp_path / "projection/00.h5")
@@ -40,46 +39,31 @@ def projection(tiny_tree, run_script, tmp_path) -> Path:
     return tmp_path / "projection"
 
 
-def training(tree: Path, projection: Path, out: Path, settings: dict) -> list[str]:
-    command = [
-        sys.executable,
-        ROOT / "workflow/scripts/train_3d.py",
-        "--settings",
-        json.dumps(settings),
-        "--device",
-        "cpu",
-        "--threads",
-        1,
-    ]
-    command += [
-        "--dataset",
-        tree,
-        "--sequences",
-        "00",
-        "--labels",
-        tree,
-        "--projection",
-        projection,
-        "--features",
-        projection,
-    ]
-    command += [
-        "--seed",
-        3,
-        *training_files(out),
-    ]
-    return [str(part) for part in [*command, "--state", out / "state", "--checkpoint-every", 0]]
+def training(tree: Path, projection: Path, out: Path, settings: dict) -> list[object]:
+    """The arguments of a training."""
+    arguments = ["--settings", json.dumps(settings), "--device", "cpu", "--threads", 1, "--seed", 3]
+    arguments += ["--dataset", tree, "--sequences", "00", "--labels", tree]
+    arguments += ["--projection", projection, "--features", projection]
+    return [*arguments, *training_files(out), "--state", out / "state", "--checkpoint-every", 0]
 
 
-def finish(command: list[str]) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def train(tree: Path, projection: Path, out: Path, settings: dict) -> str:
+    """A training in this process; returns its log."""
+    result = run_script("train_3d.py", *training(tree, projection, out, settings))
     assert result.returncode == 0, result.stderr
     return result.stderr
 
 
-def kill_after_a_checkpoint(command: list[str], state: Path) -> bool:
+def finish(command: list[object]) -> str:
+    """A training in a process of its own; returns its log."""
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def kill_after_a_checkpoint(command: list[object], state: Path) -> bool:
     """SIGKILL in the middle of the training; whether it came in time."""
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(state.glob("*/checkpoint.previous.pt")):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -88,8 +72,9 @@ def kill_after_a_checkpoint(command: list[str], state: Path) -> bool:
 
 def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path) -> None:
     settings = {**SETTINGS, "backbone": SPVCNN}  # whose dropout draws in every step
-    finish(training(tiny_tree, projection, tmp_path / "whole", settings))
-    command = training(tiny_tree, projection, tmp_path / "cut", settings)
+    start = [sys.executable, SCRIPTS / "train_3d.py"]
+    finish([*start, *training(tiny_tree, projection, tmp_path / "whole", settings)])
+    command = [*start, *training(tiny_tree, projection, tmp_path / "cut", settings)]
     killed = kill_after_a_checkpoint(command, tmp_path / "cut/state")
     text = finish(command)
     assert ("resumed after step" in text) or not killed
@@ -102,19 +87,15 @@ def test_killed_training_ends_byte_identical(tiny_tree, projection, tmp_path) ->
     assert (tmp_path / "cut/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
-def test_curves_hold_the_learning_rate_of_the_step_itself(tiny_tree, projection, tmp_path, monkeypatch) -> None:
-    command = training(tiny_tree, projection, tmp_path / "run", {**SETTINGS, "steps": 5, "warmup_steps": 2})
-    monkeypatch.setattr(sys, "argv", command[1:])
-    runpy.run_path(command[1], run_name="__main__")
+def test_curves_hold_the_learning_rate_of_the_step_itself(tiny_tree, projection, tmp_path) -> None:
+    train(tiny_tree, projection, tmp_path / "run", {**SETTINGS, "steps": 5, "warmup_steps": 2})
     rates = np.genfromtxt(tmp_path / "run/curves.csv", delimiter=",", names=True)["learning_rate"]
     # two steps rise from a tenth of 0.01, then half a cosine over three
     np.testing.assert_allclose(rates, [0.001, 0.0055, 0.01, 0.0075, 0.0025], rtol=1e-5)
 
 
 def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, tmp_path) -> None:
-    result = subprocess.run(
-        training(tiny_tree, projection, tmp_path / "x", GUIDED), capture_output=True, text=True, check=False
-    )
+    result = run_script("train_3d.py", *training(tiny_tree, projection, tmp_path / "x", GUIDED))
     assert result.returncode == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -124,10 +105,8 @@ def test_guided_run_without_a_feature_store_is_one_line(tiny_tree, projection, t
 @pytest.mark.parametrize(
     "backbone", [BACKBONE, {**SPVCNN, "local_context": {}}], ids=["minkunet", "spvcnn with local context"]
 )
-def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(
-    tiny_tree, projection, run_script, tmp_path, backbone
-) -> None:
-    finish(training(tiny_tree, projection, tmp_path / "first", {**SETTINGS, "backbone": backbone}))
+def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(tiny_tree, projection, tmp_path, backbone) -> None:
+    train(tiny_tree, projection, tmp_path / "first", {**SETTINGS, "backbone": backbone})
     arguments = [
         "--weights",
         tmp_path / "first/model.safetensors",
@@ -149,9 +128,10 @@ def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(
     for folder in ("scribbles", "labels"):
         shutil.rmtree(tiny_tree / "sequences/00" / folder)
     second = {**SETTINGS, "supervision": "pseudo", "pseudo_labels_of": "first"}
-    command = training(tiny_tree, projection, tmp_path / "second", second)
-    command[command.index("--labels") + 1] = str(tmp_path / "pseudo")
-    finish(command)
+    arguments = training(tiny_tree, projection, tmp_path / "second", second)
+    arguments[arguments.index("--labels") + 1] = tmp_path / "pseudo"
+    result = run_script("train_3d.py", *arguments)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -160,12 +140,10 @@ def test_pseudo_labels_keep_scribbles_and_feed_a_second_training(
     ids=["scribbles, with unlabelled scans", "dense, supervised"],
 )
 def test_labels_of_unlabelled_scans_change_nothing(
-    tiny_tree, projection, tmp_path, monkeypatch, supervision, folder, learns
+    tiny_tree, projection, tmp_path, supervision, folder, learns
 ) -> None:
     def weights_of(name: str) -> bytes:
-        command = training(tiny_tree, projection, tmp_path / name, settings)
-        monkeypatch.setattr(sys, "argv", command[1:])
-        runpy.run_path(command[1], run_name="__main__")  # in this process, for its time
+        train(tiny_tree, projection, tmp_path / name, settings)
         return (tmp_path / name / "model.safetensors").read_bytes()
 
     settings = {**SETTINGS, "steps": 6, "batch": 2, "supervision": supervision, "labelled_frames": 50}
@@ -198,8 +176,8 @@ def test_labels_of_unlabelled_scans_change_nothing(
     assert weights_of("other") != weights
 
 
-def test_prediction_needs_scans_alone(tiny_tree, projection, run_script, tmp_path) -> None:
-    finish(training(tiny_tree, projection, tmp_path / "run", SETTINGS))
+def test_prediction_needs_scans_alone(tiny_tree, projection, tmp_path) -> None:
+    train(tiny_tree, projection, tmp_path / "run", SETTINGS)
     for name in ("image_2", "labels", "scribbles"):
         shutil.rmtree(tiny_tree / "sequences/08" / name)
     (tiny_tree / "sequences/08/calib.txt").unlink()

@@ -166,6 +166,17 @@ def test_overlays_of_the_ablation_are_valid() -> None:
         assert {pair.run for pair in said} | {pair.against for pair in said} <= {*carried.runs, "source", "adapted"}
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "backbones").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_published_network_is_one_file_over_an_experiment(path: Path) -> None:
+    for name in ("scribblekitti", "semantickitti-semi"):
+        base = read_yaml(FOLDER / f"{name}.yaml")
+        experiment = load_experiment(merge(base, read_yaml(path)), path.name)
+        assert experiment.train_3d.backbone.name == path.stem
+        assert {experiment.run(run).backbone for run in experiment.runs} == {experiment.train_3d.backbone}
+        if path.stem == "minkunet":  # which is what these experiments have
+            assert experiment == load_experiment(base, name)
+
+
 PUBLISHED = {
     "normalisation",
     "schedule",

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import MeanTeacherConfig, MinkUNetConfig, Train3DConfig
+from ignet.config.training_3d import BackboneConfig, MeanTeacherConfig, MinkUNetConfig, SPVCNNConfig, Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for
@@ -238,8 +238,11 @@ def test_size_of_the_2d_network(config: SegformerConfig) -> None:
     assert segformer_work(config, 64 * 128) == pytest.approx(counter.get_total_flops() / 2, rel=0.03)
 
 
-@pytest.mark.parametrize("config", [MinkUNetConfig(), MinkUNetConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2)])
-def test_size_of_the_3d_network(config: MinkUNetConfig) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [MinkUNetConfig(), MinkUNetConfig(stem=32, encoder=(32, 48, 64, 80), blocks=2), SPVCNNConfig()],
+)
+def test_size_of_the_3d_network(config: BackboneConfig) -> None:
     kernels = [p for p in build_network(config, label_set=SEMANTICKITTI).parameters() if p.dim() > 1]
     assert network_3d_parameters(config, label_set=SEMANTICKITTI) == sum(
         p.numel() for p in build_network(config, label_set=SEMANTICKITTI).parameters()

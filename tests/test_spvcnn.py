@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_minkunet import CPU, ENGINES, NEEDS_MINKOWSKI, scan, voxels
+from test_objective import FULL, losses, make_batch, make_objective
 from torch import Tensor
 
 from ignet.config.training_3d import MinkUNetConfig, SPVCNNConfig
@@ -120,6 +121,13 @@ def test_dropout_acts_on_what_returns_to_voxels_in_training_alone() -> None:
         assert 0.6 < kept.float().mean() < 0.8
         torch.testing.assert_close(after[kept], before[kept] / 0.7)
     assert all(torch.equal(before, after) for before, after in seen[2:])
+
+
+def test_all_terms_train_it() -> None:
+    objective = make_objective(FULL.model_copy(update={"backbone": SMALL}))
+    losses(objective, make_batch())["loss"].backward()
+    assert {"ce", "lovasz", "consistency", "image", "contrastive"} == {term.name for term in objective.terms}
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in objective.student.parameters())
 
 
 @NEEDS_MINKOWSKI

@@ -58,6 +58,9 @@ def test_every_artifact_is_there(finished: Path) -> None:
     assert "full" not in shares.index  # dense labels; the shares are of scribbles
     assert "2 of 4 scans are labelled" in (results / "logs/train_3d/ignet_50/seed0.log").read_text()
     assert "2 of 4 scans are labelled" in (results / "logs/adapt_2d/half.log").read_text()
+    # learned from the other network's pseudo-labels
+    _, metadata = read_weights(results / "train_3d/self_trained/seed0/model.safetensors")
+    assert json.loads(metadata["backbone"])["name"] == "spvcnn"
     for name in (
         "compare/table.md",
         "compare/table.tex",

@@ -25,7 +25,8 @@ An experiment is a YAML file with the keys below; a heading such as `train_3d.ba
 the mapping `train_3d`. Only `results` and `runs` are required. Unknown keys and invalid values are rejected in one
 line that names the key, before anything runs. Several files after one `--configfile` are merged key by key, later
 files override earlier ones (a repeated option is refused, because Snakemake would drop the first); `null` removes an
-entry of `runs` or `adaptations`, and with it the controls and statements that name it.
+entry of `runs` or `adaptations`, and with it the controls and statements that name it, and keys of `train_3d.backbone`
+that the network named there lacks.
 
 **Where a value comes from.** A meaning that ends with a name in parentheses, such as (DAFormer: 0.01), has the value of
 that publication; the default may differ. **A default without such a name is this project's own choice**, whether or
@@ -47,6 +48,7 @@ TAIL = """
 | `config/semi.yaml` | labels on a share of the scans: [semi-supervision.md](semi-supervision.md) |
 | `config/kitti-sample.yaml` | a few real frames; `dataset.root: required` asks for the folder on the command line |
 | `config/scribblekitti.yaml`, `config/semantickitti-semi.yaml` | the paper's scale: [reproducing.md](reproducing.md) |
+| `config/backbones/*.yaml` | a published 3D network each, to be merged over one of the above |
 """
 
 # keys whose values are mappings or lists of a section of their own

@@ -57,7 +57,8 @@ def network_3d_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
 def network_3d_work(config: BackboneConfig, label_set: LabelSet, points: float, shares: Shares) -> float:
     """Multiply-adds of one forward pass over a scan of ``points`` points, as if all neighbours were occupied.
 
-    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours.
+    ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours. Interpolation between
+    levels, less than a hundredth of a network, is not counted.
     """
     return _network_3d_work(config, label_set, points, tuple(shares.items()))
 

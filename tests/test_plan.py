@@ -149,7 +149,7 @@ SCRIBBLEKITTI_JOBS = {
     "evaluate_2d": 4,
     "features_pca": 3,
     "features": 3 * 10,
-    **dict.fromkeys(("train_3d", "predict", "evaluate"), 13 * 3),
+    **dict.fromkeys(("train_3d", "predict", "evaluate"), 16 * 3),
 }
 SEMI_JOBS = {
     **EACH_ONCE,

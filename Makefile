@@ -125,8 +125,8 @@ feature-codings: setup ## what each coding of the features does to the final mIo
 
 bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
 	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
-	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py
-	$(PY) benchmarks/sparse_engines.py --device cuda --voxels 100000 --width 2 --json benchmarks/results-cuda.json
+	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py tests/test_interpolation.py tests/test_spvcnn.py
+	$(PY) benchmarks/sparse_engines.py --device cuda --size paper --json benchmarks/results-cuda.json
 	$(PY) benchmarks/throughput.py --device cuda
 
 bench-gpus: setup ## on a machine with several GPUs, offline once set up: do they train as one does, and how fast are they

@@ -19,10 +19,9 @@ from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorr
 from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import write_figure
 from ignet.evaluate.tensor import AXES, ConfusionTensor, write_tensor
-from ignet.files.atomic import atomic, write_array, write_error, write_json, write_weights
+from ignet.files.atomic import atomic, write_array, write_error, write_json, write_text, write_weights
 from ignet.files.scratch import LOCK, private_folder, remove_dead_folders, remove_if_dead
 from ignet.report.figures import new_figure, save_figure
-from ignet.report.summary import write_text
 from ignet.train.checkpoint import NEWEST, PREVIOUS, save_checkpoint
 from ignet.train.run import write_curves
 from ignet.workflow.lock import lock_results

@@ -14,7 +14,7 @@ from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_3d import LocalContextConfig
-from ignet.files.atomic import atomic
+from ignet.files.atomic import write_text
 
 HEAD = """\
 # Configuration reference
@@ -179,8 +179,7 @@ def schema() -> str:
 def main(arguments: list[str]) -> int:
     """Write the page, or into a .json file the schema, to each of the files named; without any print the page."""
     for name in arguments:
-        with atomic(name) as temporary:
-            temporary.write_text(schema() if name.endswith(".json") else reference(), encoding="utf-8")
+        write_text(name, schema() if name.endswith(".json") else reference())
     if not arguments:
         print(reference(), end="")
     return 0

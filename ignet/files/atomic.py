@@ -134,12 +134,15 @@ def _concerns(named: Path, path: Path) -> bool:
     return path.is_relative_to(named) or any(part.startswith(f".{path.name}.") for part in named.parts)
 
 
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text as UTF-8, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented, sorted JSON, atomically; numpy values become numbers and lists."""
-    with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=_plain, allow_nan=False) + "\n")
 
 
 def read_json(path: Path | str) -> Any:

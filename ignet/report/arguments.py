@@ -12,8 +12,8 @@ def name_and_path(text: str) -> tuple[str, Path]:
     Raises:
         IgnetError: the text has another form.
     """
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
+    name, _, path = text.partition("=")
+    if not (name and path):
         raise IgnetError(f"'{text}': expected NAME=PATH")
     return name, Path(path)
 
@@ -24,8 +24,8 @@ def name_and_number(text: str) -> tuple[str, int]:
     Raises:
         IgnetError: the text has another form.
     """
-    name, equals, number = text.partition("=")
-    if not (name and equals and number.isdecimal()):
+    name, _, number = text.partition("=")
+    if not (name and number.isdecimal()):
         raise IgnetError(f"'{text}': expected NAME=NUMBER, a whole number")
     return name, int(number)
 
@@ -38,11 +38,22 @@ def by_run(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
     """
     files: dict[str, dict[int, Path]] = {}
     for text in texts:
-        name, path = name_and_path(text)
-        run, colon, seed = name.rpartition(":")
-        if not (run and colon and seed.isdecimal()):
-            raise IgnetError(f"'{text}': expected RUN:SEED=FILE, where SEED is a number")
-        if int(seed) in files.setdefault(run, {}):
+        _, path = name_and_path(text)
+        run, seed = run_and_seed(text)
+        if seed in files.setdefault(run, {}):
             raise IgnetError(f"'{text}': seed {seed} of run {run} is given twice; give each file once")
-        files[run][int(seed)] = path
+        files[run][seed] = path
     return files
+
+
+def run_and_seed(text: str) -> tuple[str, int]:
+    """Run and seed of ``RUN:SEED`` or ``RUN:SEED=FILE``.
+
+    Raises:
+        IgnetError: the text has another form.
+    """
+    name, equals, _ = text.partition("=")
+    run, _, seed = name.rpartition(":")
+    if not (run and seed.isdecimal()):
+        raise IgnetError(f"'{text}': expected RUN:SEED{'=FILE' if equals else ''}, where SEED is a number")
+    return run, int(seed)

@@ -3,10 +3,8 @@
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from ignet.config.evaluation import CompareConfig
-from ignet.files.atomic import atomic
 from ignet.report.runs import BENCHMARK, OCCURRING
 from ignet.report.tables import Table, to_markdown
 
@@ -57,9 +55,3 @@ def as_text(tables: Iterable[Table], words: str) -> str:
 def _wrapped(table: Table) -> str:
     notes = [textwrap.fill(note, WIDTH, initial_indent="- ", subsequent_indent="  ") for note in table.notes]
     return to_markdown(replace(table, notes=())) + "\n" + "\n".join([*notes, ""])
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

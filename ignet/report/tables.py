@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ignet.errors import IgnetError
-from ignet.files.atomic import atomic, read_json
+from ignet.files.atomic import read_json, write_text
 
 
 class Spread(NamedTuple):
@@ -140,8 +140,7 @@ def to_latex(table: Table) -> str:
 def write_table(folder: Path, name: str, table: Table) -> None:
     """Write ``name.csv``, ``name.md`` and ``name.tex``, each atomically."""
     for suffix, render in ((".csv", to_csv), (".md", to_markdown), (".tex", to_latex)):
-        with atomic(folder / f"{name}{suffix}") as temporary:
-            temporary.write_text(render(table), encoding="utf-8")
+        write_text(folder / f"{name}{suffix}", render(table))
 
 
 def tables_json(tables: Mapping[str, Table]) -> dict[str, Any]:

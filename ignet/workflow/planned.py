@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ignet.errors import IgnetError
-from ignet.files.atomic import atomic
+from ignet.files.atomic import write_text
 
 FOLDER = "identity/plans"
 """Folder in the results; its files are named by the hash of their content."""
@@ -65,8 +65,7 @@ def write_plan(results: Path, experiment: Mapping[str, Any], code: Mapping[str, 
     values = {**experiment, KEY: {"code": dict(code), "jobs": known}}
     text = json.dumps(values)  # in this order, which is that of the runs in tables
     path = results / FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     _remove_old(path.parent)
     return path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ignet.config.evaluation import CompareConfig
-from ignet.files.atomic import read_json, write_json
+from ignet.files.atomic import read_json, write_json, write_text
 from ignet.log import log
 from ignet.report.ablation import ablation_figure, gain_figure
 from ignet.report.arguments import by_run, name_and_number, name_and_path
@@ -30,7 +30,7 @@ from ignet.report.runs import (
     slice_table,
 )
 from ignet.report.statements import findings_json, judge, paragraph, statement_table
-from ignet.report.summary import run_summary, write_text
+from ignet.report.summary import run_summary
 from ignet.report.tables import Table, tables_json, to_markdown, write_table
 from ignet.stage.script import Stage, command
 

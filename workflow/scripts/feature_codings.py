@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from ignet.errors import IgnetError
+from ignet.files.atomic import write_text
 from ignet.log import start_logging
 from ignet.report.arguments import name_and_path
 from ignet.report.comparison import Comparison, read_comparison
-from ignet.report.summary import write_text
 from ignet.stage.script import command
 
 

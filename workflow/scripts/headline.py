@@ -13,7 +13,7 @@ from pathlib import Path
 from ignet.config.base import validate
 from ignet.config.evaluation import CompareConfig
 from ignet.errors import IgnetError
-from ignet.files.atomic import write_json
+from ignet.files.atomic import write_json, write_text
 from ignet.log import log, start_logging
 from ignet.report.ablation import gain_figure
 from ignet.report.arguments import name_and_path
@@ -30,7 +30,7 @@ from ignet.report.headline import (
     read_networks,
 )
 from ignet.report.runs import class_gain_table, class_table, gain_table, slice_table
-from ignet.report.summary import as_text, headline_columns, write_text
+from ignet.report.summary import as_text, headline_columns
 from ignet.report.tables import write_table
 from ignet.stage.script import command
 

@@ -11,7 +11,7 @@ from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 from ignet.log import log
 from ignet.models.teachers.registry import load_teacher
-from ignet.report.arguments import name_and_path
+from ignet.report.arguments import name_and_path, run_and_seed
 from ignet.report.html.assets import assets_hash
 from ignet.report.html.background import costs, data, settings
 from ignet.report.html.costs import made_files, read_costs, read_made
@@ -84,7 +84,9 @@ def main() -> None:
 
     compared = args.results / "compare/settings.json"
     names = validate(CompareConfig, read_json(compared)["settings"], str(compared))
-    runs, networks = seeds_by_run(args.runs), dict(map(name_and_path, args.networks_2d))
+    networks, runs = dict(map(name_and_path, args.networks_2d)), dict[str, list[int]]()
+    for run, seed in map(run_and_seed, args.runs):
+        runs.setdefault(run, []).append(seed)
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
     predictions = {run: args.results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
     models = {name: load_teacher(path).to(args.device) for name, path in networks.items()}
@@ -110,7 +112,7 @@ def make_sections(
     args: argparse.Namespace,
     config: ReportConfig,
     names: CompareConfig,
-    runs: Mapping[str, Sequence[str]],
+    runs: Mapping[str, Sequence[int]],
     networks: Mapping[str, Path],
     val: Mapping[str, Path],
     explained_variance: float | None,
@@ -140,21 +142,6 @@ def make_sections(
         costs(read_costs(records, args.records)),
         settings(read_made(made_files(results, runs, networks, val))),
     ]
-
-
-def seeds_by_run(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Seeds of each run, of arguments ``RUN:SEED``.
-
-    Raises:
-        IgnetError: a text has another form.
-    """
-    runs: dict[str, list[str]] = {}
-    for text in texts:
-        run, colon, seed = text.rpartition(":")
-        if not (run and colon and seed.isdecimal()):
-            raise IgnetError(f"'{text}': expected RUN:SEED, where SEED is a number")
-        runs.setdefault(run, []).append(seed)
-    return runs
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def read_made(files: Iterable[tuple[str, Path]]) -> list[Made]:
 
 
 def made_files(
-    results: Path, runs: Mapping[str, Sequence[str]], networks: Mapping[str, Path], projection: Mapping[str, Path]
+    results: Path, runs: Mapping[str, Sequence[int]], networks: Mapping[str, Path], projection: Mapping[str, Path]
 ) -> list[tuple[str, Path]]:
     """Names of results, and the files beside them that say what made them.
 

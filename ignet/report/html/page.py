@@ -10,7 +10,7 @@ import jinja2
 from plotly.offline import get_plotlyjs
 
 from ignet.data.label_sets.label_set import CITYSCAPES, LabelSet
-from ignet.files.atomic import atomic
+from ignet.files.atomic import write_text
 from ignet.report.html.assets import asset
 from ignet.report.html.sections import Section
 
@@ -77,8 +77,7 @@ def write_page(
             frames=[in_script(frame) for frame in frames],
         )
     )
-    with atomic(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def in_script(value: Any) -> str:

@@ -90,14 +90,19 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_step_of_the_3d_training_seldom_waits(work: Path) -> None:
-    found = train(work)
+@pytest.mark.parametrize(
+    ("name", "out", "operators"),
+    [("minkunet", "trained", 3000), ("spvcnn", "spvcnn", 3500)],
+    ids=["minkunet", "spvcnn"],
+)
+def test_a_step_of_the_3d_training_seldom_waits(work: Path, name: str, out: str, operators: int) -> None:
+    found = train(work, {**TRAIN_3D, "backbone": {**TRAIN_3D["backbone"], "name": name}}, out=out)
     last = found["steps"][-1]
     # two transfers for each of two geometries, and one wait each for what losses choose by the data
     assert last["waits"] <= 10, found
     assert last["copies"] <= 4, found
-    assert last["operators"] <= 3000, found
-    curves = np.genfromtxt(work / "trained/curves.csv", delimiter=",", names=True)
+    assert last["operators"] <= operators, found
+    curves = np.genfromtxt(work / out / "curves.csv", delimiter=",", names=True)
     assert curves["step"].tolist() == [0, 1, 2, 3] and np.isfinite(curves["loss"]).all()
 
 

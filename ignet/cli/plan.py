@@ -44,10 +44,10 @@ def _plan(args: argparse.Namespace) -> int:
     name, files = " ".join(map(str, args.configfile)), [str(file.absolute()) for file in args.configfile]
     for file in args.configfile:
         read_yaml(file)  # what it says of a file that is none is clearer than what Snakemake does
+    rates = read_rates(args.rates or TABLE)
     first = first_plan(["--configfile", *files, *(["--config", *args.config] if args.config else [])])
     experiment = load_experiment(first.config, name)
     gpus = min(experiment.execution.gpus, 1) if gpus is None else gpus
-    rates = read_rates(args.rates or TABLE)
     models = [name for name in GPUS if args.gpu in (None, name.lower().replace(" ", ""))]
     plan = make_plan(first.schedule, experiment, data_facts(experiment), rates, gpus, cores, models)
     print(json.dumps(plan.as_json(), indent=2) if args.json else plan_text(plan, name))

@@ -86,7 +86,7 @@ def summary(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str,
 
     Returns:
         ``miou``, ``miou_occurring``, ``accuracy``, ``points`` (labelled ones), ``iou`` and ``points_of_class`` by class
-        name; None where a figure does not exist.
+        name; None where a metric does not exist.
     """
     return {
         "miou": _plain(mean_iou_official(confusion)),

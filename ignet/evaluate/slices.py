@@ -1,4 +1,4 @@
-"""Groups of points that a figure is given for: distance, camera coverage, class boundaries, small objects.
+"""Groups of points that a metric is given for: distance, camera coverage, class boundaries, small objects.
 
 A slicing gives each point the number of its slice, or ``NO_SLICE``; `ignet.evaluate.tensor` counts the points of all of
 them at once.

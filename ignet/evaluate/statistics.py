@@ -25,10 +25,10 @@ Confusions = Mapping[int, npt.NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its percentile interval; all three are NaN where a slice holds no labelled point.
+    """A metric with its percentile interval; all three are NaN where a slice holds no labelled point.
 
     Attributes:
-        value: the figure over all seeds and scans, as evaluated.
+        value: the metric over all seeds and scans, as evaluated.
         low, high: ends of the interval.
         seeds: number of training seeds it rests on; with 1, the interval shows the scans' part of the spread only.
         frames: number of scans it rests on.

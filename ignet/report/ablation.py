@@ -39,7 +39,7 @@ def run_row(runs: Comparison, run: str, baseline: str, color: str | tuple[float,
 def gain_figure(runs: Comparison, names: CompareConfig) -> Figure:
     """What the method gains over the baseline in each slice.
 
-    Slices without a figure are left out, which are all where a run is missing.
+    Slices without a value are left out, which are all where a run is missing.
     """
     slices = {key: [where for where in runs.slices if where.partition(":")[0] == key] for key in _HEADINGS}
     groups = [(heading, _gain_rows(runs, names, slices[key])) for key, heading in _HEADINGS.items()]

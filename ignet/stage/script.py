@@ -114,8 +114,8 @@ class Stage(Generic[S]):
     def add_training(self, weights: str) -> None:
         """Add the arguments of every training; ``weights`` says what ``--out`` is."""
         self.add_common(out=f"{weights} to write (safetensors)")
-        self.add("--metrics", type=Path, required=True, help="figures of the training to write (JSON)")
-        self.add("--curves-csv", type=Path, required=True, help="figures of each step to write (CSV)")
+        self.add("--metrics", type=Path, required=True, help="metrics of the training to write (JSON)")
+        self.add("--curves-csv", type=Path, required=True, help="metrics of each step to write (CSV)")
         self.add("--curves", type=Path, help="folder for TensorBoard files")
         self.add(
             "--state",

@@ -1,6 +1,6 @@
 """Put all runs side by side: tables (CSV, Markdown, LaTeX), plots, and verdicts on the experiment's statements.
 
-Differences between runs stand with intervals of a paired bootstrap over seeds and scans. Figures that others published
+Differences between runs stand with intervals of a paired bootstrap over seeds and scans. Metrics that others published
 stand in a table of their own.
 """
 

@@ -23,7 +23,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
-    stage.add_common("network", "dataset", "sequences", "projection", "label-set", out="figures to write (JSON)")
+    stage.add_common("network", "dataset", "sequences", "projection", "label-set", out="metrics to write (JSON)")
     stage.add(
         "--figures",
         type=Path,

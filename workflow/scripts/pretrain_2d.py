@@ -1,6 +1,6 @@
 """Source pretraining: trains the 2D network on labelled synthetic images.
 
-Cross-entropy with rare-class sampling. Every tenth source image is held out; metrics.json has the figures on these.
+Cross-entropy with rare-class sampling. Every tenth source image is held out; metrics.json has the metrics on these.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ HOLD_OUT_EVERY = 10
 
 
 def evaluate(model: Segmenter, source: SourceDataset, held_out: range, ranks: Ranks) -> dict:
-    """Figures on the held-out source images, all labelled pixels counted."""
+    """Metrics on the held-out source images, all labelled pixels counted."""
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
     for i in progress(held_out[ranks.rank :: ranks.size], "held-out source image"):
         image, labels = source.read(i)
@@ -63,9 +63,9 @@ def main() -> None:
     trainer = Trainer(objective, settings, linear_decay, ranks, settings.head_learning_rate_factor)
     with StageTraining(stage, identity, trainer) as training:
         training.fit(batches)
-        figures = evaluate(model.eval(), source, held_out, ranks)
-        log.info("held-out source images: mIoU over the classes that occur %.1f %%", 100 * figures["miou_occurring"])
-        training.export(lambda path: save_segmenter(path, model, settings.network), figures)
+        metrics = evaluate(model.eval(), source, held_out, ranks)
+        log.info("held-out source images: mIoU over the classes that occur %.1f %%", 100 * metrics["miou_occurring"])
+        training.export(lambda path: save_segmenter(path, model, settings.network), metrics)
 
 
 if __name__ == "__main__":

@@ -105,13 +105,10 @@ def _content(path: Path) -> str:
         text = canonical_syntax(path.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise _unreadable(path, error) from error
-    named = {
-        part.value for part in ast.walk(_parse(path)) if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    }
-    beside = sorted(
-        file for file in path.parent.iterdir() if file.name in named and file.suffix != ".py" and file.is_file()
-    )
-    return "\n".join([text, *(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in beside)])
+    beside = sorted(file for file in path.parent.iterdir() if file.suffix != ".py" and file.is_file())
+    named = {part.value for part in ast.walk(_parse(path)) if isinstance(part, ast.Constant)} if beside else ()
+    read = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in beside if file.name in named]
+    return "\n".join([text, *read])
 
 
 @cache

@@ -47,6 +47,9 @@ _WITHOUT_EFFECT = frozenset(
         "type",
     }
 )
+_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+"""Half of a tree: nodes that hold nothing to take out."""
+
 _VERSION_DEPENDENT = frozenset({"ctx", "type_comment", "type_ignores"})
 
 
@@ -84,6 +87,8 @@ class _Wordless(ast.NodeTransformer):
         self._scopes: list[type[ast.AST]] = []
 
     def visit(self, node: ast.AST) -> ast.AST | None:
+        if isinstance(node, _LEAVES):
+            return node
         inner = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if inner:
             self._scopes.append(type(node))
@@ -97,8 +102,9 @@ class _Wordless(ast.NodeTransformer):
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         self.generic_visit(node)
-        used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-        node.body = [part for part in node.body if not _names_words(part, used)]
+        if any(_names_words(part, set()) for part in node.body):
+            used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
+            node.body = [part for part in node.body if not _names_words(part, used)]
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -192,9 +198,10 @@ def _names_words(statement: ast.stmt, used: set[str]) -> bool:
     if not isinstance(statement, ast.Assign) or not all(isinstance(part, ast.Name) for part in statement.targets):
         return False
     names = {_last_name(target) for target in statement.targets}
-    private = all(name.startswith("_") and not name.startswith("__") for name in names)
+    if names & used or not all(name.startswith("_") and not name.startswith("__") for name in names):
+        return False
     words = any(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in ast.walk(statement.value))
-    return private and words and not names & used and not _has_effect(statement.value)
+    return words and not _has_effect(statement.value)
 
 
 def _drop_words(call: ast.Call) -> None:

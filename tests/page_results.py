@@ -2,15 +2,13 @@
 real tables."""
 
 import json
-import runpy
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from conftest import write_tree
+from script import SCRIPTS, run_here
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.formats import kitti
@@ -19,7 +17,6 @@ from ignet.files.atomic import write_json, write_png
 from ignet.models.teachers.segformer import build_segmenter, save_segmenter
 from ignet.train.run import write_curves
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 TRAIN, VAL, FRAMES, POINTS = "04", "08", 2, 400
 RUNS = {"full": 5, "baseline": 2, "ignet": 3}
 """Every so many points are wrong."""
@@ -28,9 +25,7 @@ NOTE = "A remark </script><b id=spoiled>with</b> marks."
 
 def run_stage(name: str, *arguments: object) -> None:
     """Run a stage as `python workflow/scripts/NAME` does, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(SCRIPTS / name), "--device", "cpu", *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    run_here([SCRIPTS / name, "--device", "cpu", *arguments])
 
 
 def make_results(root: Path, controls: Sequence[dict[str, str]] = ()) -> Path:

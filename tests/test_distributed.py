@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from script import run_here
 from test_stages_2d import NETWORK, write_source
 from training_files import training_files
 from two_processes import CASES
@@ -56,15 +56,6 @@ def two_processes(script: Path, *arguments: object) -> list[str]:
 def environment() -> dict[str, str]:
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-
-
-def run_here(command: list[str]) -> None:
-    """A stage's script in this process."""
-    before, sys.argv = sys.argv, command
-    try:
-        runpy.run_path(command[0], run_name="__main__")
-    finally:
-        sys.argv = before
 
 
 def stage(name: str, settings: dict, out: Path, *arguments: object) -> list[str]:

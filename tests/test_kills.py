@@ -3,7 +3,6 @@ test-kills``."""
 
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from kills import (
     temporaries,
     write_config,
 )
+from script import run_here
 from training_files import training_files
 
 from ignet.train.interruption import EXIT_PREEMPTED
@@ -92,27 +92,18 @@ class Stages:
         return self.command(name, *inputs, *projection, *outputs, *state, *arguments)
 
 
-def here(command: list[str]) -> None:
-    """Run a script in this process, as its command line would."""
-    before, sys.argv = sys.argv, command
-    try:
-        runpy.run_path(command[0], run_name="__main__")
-    finally:
-        sys.argv = before
-
-
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     """The tiny world, and below ``whole`` what uninterrupted trainings make of it."""
     threads = torch.get_num_threads()
     stages = Stages(tmp_path_factory.mktemp("kills"))
     target = stages.root / "world/target"
-    here(stages.command("world_source", "--out", stages.root / "world/source"))
-    here(stages.command("world_target", "--sequence", "00", "--out", target / "sequences/00"))
+    run_here(stages.command("world_source", "--out", stages.root / "world/source"))
+    run_here(stages.command("world_target", "--sequence", "00", "--out", target / "sequences/00"))
     projection = ("--out", stages.root / "projection/00.h5")
-    here(stages.command("projection", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
+    run_here(stages.command("projection", "--dataset", target, "--sequence", "00", "--scribbles", target, *projection))
     for name in STAGES:
-        here(stages.training(name, stages.root / "whole"))
+        run_here(stages.training(name, stages.root / "whole"))
     yield stages
     torch.set_num_threads(threads)
 
@@ -151,7 +142,7 @@ def test_killed_training_ends_byte_identical(stages: Stages, tmp_path: Path, nam
     assert "Traceback" not in log.read_text()
     assert not differences(artifacts(results), whole)
 
-    here(stages.training(name, results))
+    run_here(stages.training(name, results))
     assert artifacts(results) == whole
     assert not temporaries(results)
     assert len(list((results / "state" / name).glob(f"*/{NOTE}"))) == 1  # no workflow has recorded the results

@@ -276,7 +276,7 @@ def test_a_faulty_argument_is_one_line(results, tmp_path, capsys):
 
 
 def test_no_other_stage_depends_on_the_page():
-    from page_results import SCRIPTS as STAGES
+    from script import SCRIPTS as STAGES
 
     depending = {
         script.name for script in STAGES.glob("*.py") if any(".report.html" in name for name in import_closure(script))

@@ -3,16 +3,15 @@
 import hashlib
 import json
 import os
-import runpy
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from script import SCRIPTS, run_here
 from training_files import training_files
 
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
@@ -26,7 +25,6 @@ from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_PREEMPTED, TrainingRun
 from ignet.train.schedule import linear_decay
 
-SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 HEIGHT, WIDTH = 48, 80
 SKY, ROAD, CAR = 23, 7, 26  # Cityscapes label ids
 NETWORK = {"hidden_sizes": [8, 8, 10, 16], "depths": [1, 1, 1, 1], "decoder_channels": 12}
@@ -37,12 +35,7 @@ ADAPT = {**COMMON, "steps": 6, "class_weight_power": 0.5, "class_weight_domain":
 
 def run_script(name: str, settings: dict, *arguments: object) -> None:
     """Run a script of the workflow in this process, as its command line would."""
-    path = str(SCRIPTS / f"{name}.py")
-    before, sys.argv = sys.argv, [path, "--settings", json.dumps(settings), "--device", "cpu", *map(str, arguments)]
-    try:
-        runpy.run_path(path, run_name="__main__")
-    finally:
-        sys.argv = before
+    run_here([SCRIPTS / f"{name}.py", "--settings", json.dumps(settings), "--device", "cpu", *arguments])
 
 
 def street(rng: np.random.Generator, colors: dict[int, tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:

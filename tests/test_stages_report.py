@@ -2,15 +2,13 @@
 
 import csv
 import json
-import runpy
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
+from script import SCRIPTS, run_here
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
@@ -20,22 +18,19 @@ from ignet.evaluate.tensor import read_tensor, write_tensor
 from ignet.models.teachers.segformer import build_segmenter, save_segmenter
 from ignet.stage.identity import import_closure
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 WIDTH, HEIGHT, POINTS, SEQUENCE = 192, 64, 400, "08"
 FRAMES = ("000000", "000001")
 
 
-def run_stage(monkeypatch, name, *arguments):
+def run_stage(name, *arguments):
     """Run a stage as `python workflow/scripts/NAME` does, in this process."""
-    script = SCRIPTS / name
-    monkeypatch.setattr(sys, "argv", [str(script), "--device", "cpu", *map(str, arguments)])
-    runpy.run_path(str(script), run_name="__main__")
+    run_here([SCRIPTS / name, "--device", "cpu", *arguments])
 
 
-def error_of(capsys, monkeypatch, name, *arguments):
+def error_of(capsys, name, *arguments):
     """The one line that a stage ends with."""
     with pytest.raises(SystemExit) as stop:
-        run_stage(monkeypatch, name, *arguments)
+        run_stage(name, *arguments)
     assert stop.value.code == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     return line
@@ -81,7 +76,7 @@ def tree(tmp_path_factory):
     return root
 
 
-def evaluate(monkeypatch, tree, out, run="baseline", **replaced):
+def evaluate(tree, out, run="baseline", **replaced):
     folders = {
         "dataset": tree / "dataset",
         "predictions": tree / "predictions" / run,
@@ -89,7 +84,7 @@ def evaluate(monkeypatch, tree, out, run="baseline", **replaced):
     } | replaced
     arguments = [part for name, path in folders.items() for part in (f"--{name}", path)]
     files = ("--out", out / "metrics.json", "--confusion", out / "c.csv", "--tensor", out / "confusion.h5")
-    run_stage(monkeypatch, "evaluate.py", *arguments, "--sequences", SEQUENCE, *files)
+    run_stage("evaluate.py", *arguments, "--sequences", SEQUENCE, *files)
     return json.loads((out / "metrics.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
@@ -121,8 +116,8 @@ def ious(truth, predicted):
     return found
 
 
-def test_evaluate(tree, tmp_path, monkeypatch):
-    metrics = evaluate(monkeypatch, tree, tmp_path)
+def test_evaluate(tree, tmp_path):
+    metrics = evaluate(tree, tmp_path)
     truth, predicted, distance, seen = all_points(tree, "baseline")
     labelled = truth != 255
     expected = ious(truth, predicted)
@@ -161,10 +156,10 @@ def test_evaluate(tree, tmp_path, monkeypatch):
     )
 
 
-def test_evaluate_names_the_faulty_file(tree, tmp_path, monkeypatch, capsys):
+def test_evaluate_names_the_faulty_file(tree, tmp_path, capsys):
     def error(**replaced):
         with pytest.raises(SystemExit):
-            evaluate(monkeypatch, tree, tmp_path / "out", **replaced)
+            evaluate(tree, tmp_path / "out", **replaced)
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         return line
 
@@ -185,10 +180,10 @@ def test_evaluate_names_the_faulty_file(tree, tmp_path, monkeypatch, capsys):
     assert f"found {POINTS + 1} points, expected {POINTS}" in error(projection=tmp_path / "stale")
 
 
-def test_compare(tree, tmp_path, monkeypatch, capsys):
+def test_compare(tree, tmp_path, capsys):
     files, curves = [], []
     for run in ("baseline", "full"):
-        metrics = evaluate(monkeypatch, tree, tmp_path / run, run)
+        metrics = evaluate(tree, tmp_path / run, run)
         files.append(f"{run}:0={tmp_path / run / 'confusion.h5'}")
         (tmp_path / run / "curves.csv").write_text("step,loss\n0,2\n1,1\n")
         curves.append(f"{run}:0={tmp_path / run / 'curves.csv'}")
@@ -197,7 +192,7 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     settings = {"method": "full", "statements": [claim], "controls": [claim], "bootstrap_samples": 100}
     networks = ("--metrics-2d", f"source={tmp_path / '2d.json'}", "--supervision-2d", "source=source")
     arguments = ("--settings", json.dumps(settings), "--curves", *curves, *networks, "--out")
-    run_stage(monkeypatch, "compare.py", "--confusions", *files, *arguments, out)
+    run_stage("compare.py", "--confusions", *files, *arguments, out)
 
     first, second = csv.DictReader((out / "table.csv").open())
     full = 100 * metrics["miou"]
@@ -223,14 +218,12 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     assert "dense labels help" in (out / "statements.md").read_text()
 
     # equal input gives equal bytes
-    run_stage(monkeypatch, "compare.py", "--confusions", *files, *arguments, tmp_path / "again")
+    run_stage("compare.py", "--confusions", *files, *arguments, tmp_path / "again")
     for path in out.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
     # test sequences get a table of their own; what stood there before stays as it is
-    run_stage(
-        monkeypatch, "compare.py", "--confusions", *files, "--test-confusions", files[1], *arguments, tmp_path / "t"
-    )
+    run_stage("compare.py", "--confusions", *files, "--test-confusions", files[1], *arguments, tmp_path / "t")
     assert (tmp_path / "t/table.md").read_bytes() == (out / "table.md").read_bytes()
     text = (tmp_path / "t/test.md").read_text()
     assert text.startswith("### Runs, % on the test sequences")
@@ -244,7 +237,6 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
     write_tensor(tmp_path / "other.h5", other)
     line = error_of(
         capsys,
-        monkeypatch,
         "compare.py",
         "--confusions",
         files[0],
@@ -256,17 +248,15 @@ def test_compare(tree, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("text", ["run=x.json", "run:a=x.json", ":0=x.json", "run:0", "run:0="])
-def test_compare_refuses_arguments_that_are_no_runs(tmp_path, monkeypatch, capsys, text):
-    assert f"'{text}': expected" in error_of(capsys, monkeypatch, "compare.py", "--confusions", text, "--out", tmp_path)
+def test_compare_refuses_arguments_that_are_no_runs(tmp_path, capsys, text):
+    assert f"'{text}': expected" in error_of(capsys, "compare.py", "--confusions", text, "--out", tmp_path)
 
 
-def test_compare_refuses_a_seed_given_twice(tmp_path, monkeypatch, capsys):
-    assert "given twice" in error_of(
-        capsys, monkeypatch, "compare.py", "--confusions", "run:0=a", "run:0=b", "--out", tmp_path
-    )
+def test_compare_refuses_a_seed_given_twice(tmp_path, capsys):
+    assert "given twice" in error_of(capsys, "compare.py", "--confusions", "run:0=a", "run:0=b", "--out", tmp_path)
 
 
-def test_report(tree, tmp_path, monkeypatch, capsys):
+def test_report(tree, tmp_path, capsys):
     torch.manual_seed(0)
     shape = SegformerConfig()
     save_segmenter(tmp_path / "network.safetensors", build_segmenter(shape), shape)
@@ -283,7 +273,6 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
     ]
     networks = ["--networks-2d", f"source={tmp_path / 'network.safetensors'}", "--settings", '{"frames": 1}']
     run_stage(
-        monkeypatch,
         "figures_predictions.py",
         *arguments,
         *networks,
@@ -301,7 +290,6 @@ def test_report(tree, tmp_path, monkeypatch, capsys):
 
     assert "'full': expected NAME=PATH" in error_of(
         capsys,
-        monkeypatch,
         "figures_predictions.py",
         *arguments[:4],
         "--predictions",

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from script import SCRIPTS
 from test_segformer import checkpoint
-from test_stages_2d import NETWORK, SCRIPTS, run_script
+from test_stages_2d import NETWORK, run_script
 
 from ignet.config.training_2d import Adapt2DConfig, SegformerConfig
 from ignet.files.atomic import file_hash

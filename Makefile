@@ -123,11 +123,11 @@ feature-codings: setup ## what each coding of the features does to the final mIo
 	done
 	$(PY) workflow/scripts/feature_codings.py --run ignet $(foreach c,$(CODINGS),$(c)=results/feature-store/$(c)) --out results/feature-store/table.md
 
-bench-gpu: setup ## on a CUDA machine, offline once set up: do the engines agree there, and how fast are they
-	@$(PY) -c "import sys, torch; sys.exit(0 if torch.cuda.is_available() else 'error: no CUDA device is visible; make bench-gpu needs one')"
-	$(PY) -m pytest tests/test_sparse.py tests/test_minkunet.py tests/test_interpolation.py tests/test_spvcnn.py
-	$(PY) benchmarks/sparse_engines.py --device cuda --size paper --json benchmarks/results-cuda.json
-	$(PY) benchmarks/throughput.py --device cuda
+# on a machine without a GPU: make bench-gpu BENCH_GPU='--size tiny --device cpu'
+BENCH_GPU ?= --device cuda --out build/bench-gpu
+
+bench-gpu: setup ## on a CUDA machine, offline once set up, in 8 minutes: do engines agree, do trainings resume, speed, memory, a profile
+	$(PY) benchmarks/gpu/bench.py $(BENCH_GPU)
 
 bench-gpus: setup ## on a machine with several GPUs, offline once set up: do they train as one does, and how fast are they
 	@$(PY) -c "import sys, torch; n = torch.cuda.device_count(); sys.exit(0 if n > 1 else f'error: found {n} CUDA devices; make bench-gpus needs two')"

@@ -34,7 +34,9 @@ from ignet.workflow.plan_text import plan_text
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import (
     KITTI_VOXELS,
+    counted,
     network_3d_parameters,
+    network_3d_traffic,
     network_3d_work,
     occupied_voxels,
     segformer_parameters,
@@ -255,6 +257,19 @@ def test_size_of_the_3d_network(config: BackboneConfig) -> None:
     )
 
 
+def test_traffic_counts_what_operators_read_and_write() -> None:
+    layer, rows = torch.nn.Linear(3, 5, device="meta"), torch.empty(7, 3, device="meta")
+    # the transposed weight is a view, and nothing is moved for it
+    assert counted(lambda: layer(rows)) == (7 * 3 * 5, 4 * (7 * 3 + 3 * 5 + 5 + 7 * 5))
+
+
+def test_traffic_of_a_sparse_network() -> None:
+    narrow, wide = (MinkUNetConfig(stem=w, encoder=(w,) * 4, decoder=(w,) * 4) for w in (8, 64))
+    one, other = (network_3d_traffic(each, SEMANTICKITTI, 1000, {1.0: 1.0}) for each in (narrow, wide))
+    # a kernel of C x C gathers and adds 7 C numbers of 4 bytes for C * C multiply-adds; norms and activations add theirs
+    assert 7 * 4 / 8 < one < 2 * 7 * 4 / 8 and 7 * 4 / 64 < other < 2 * 7 * 4 / 64
+
+
 def test_a_training_pass_costs_three_forward_passes() -> None:
     """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D
     network."""
@@ -302,14 +317,23 @@ def test_cost_says_what_it_rests_on() -> None:
     assert (scaled.seconds, scaled.basis) == (1000.0, "scaled")
     guess = cost(work, rows, GPU)
     assert guess.basis == "estimate" and guess.rate is None
-    assert guess.seconds == pytest.approx(10 * 2 * 100 / (GPUS["A100"] * UTILISATION["train_3d"][0]))
-    assert cost(work, rows, GPU, "H100", best=True).seconds == pytest.approx(2000 / (989e12 * 0.05))
+    assert guess.seconds == pytest.approx(10 * 2 * 100 / (GPUS["A100"].flops * UTILISATION["train_3d"][0]))
+    assert cost(work, rows, GPU, "H100", best=True).seconds == pytest.approx(2000 / (989e12 * 0.3))
     other = cost(Work("count_labels", 3, 1.0), [rate("count_labels")], GPU)
     assert (other.seconds, other.basis) == (3.0, "measured"), "work of the CPU in a job that has a GPU"
     measured = [*rows, rate("train_3d", GPU, 100.0, 0.1, engine="torch")]
     assert (cost(work, measured, GPU).seconds, cost(work, measured, GPU).basis) == (pytest.approx(1.0), "measured")
     nothing = cost(Work("features", 10, 1.0), rows, CPU)
     assert (nothing.seconds, nothing.basis) == (None, "not measured")
+
+
+def test_an_estimate_takes_computing_and_moving_of_memory() -> None:
+    """At worst one after the other, in float32; at best at the same time, in bfloat16."""
+    little, much = (Work("features", 3, 1e12, traffic=traffic) for traffic in (0.001, 1.0))
+    computing, moving = 3 * 2e12 / 312e12, 3 * 1e12 / 2.039e12
+    assert cost(little, [], GPU, "A100").seconds == pytest.approx(computing / 0.1 + 0.001 * moving / 0.3)
+    assert cost(little, [], GPU, "A100", best=True).seconds == pytest.approx(computing / 0.4)
+    assert cost(much, [], GPU, "A100", best=True).seconds == pytest.approx(moving / 2 / 0.8)
 
 
 def test_the_named_engine_and_the_newest_row_win() -> None:

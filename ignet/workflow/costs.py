@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from ignet.errors import IgnetError, reason_of
 from ignet.files.atomic import atomic
@@ -15,10 +16,23 @@ TABLE = Path(__file__).with_name("throughput.csv")
 
 _SAME_SIZE = 0.1
 
-GPUS = {"A100": 312e12, "H100": 989e12, "RTX 4090": 165e12}
-"""FLOP/s of a GPU's tensor cores in bfloat16 without sparsity, by the maker's data sheet (A100 SXM, H100 SXM)."""
 
-_DENSE, _SPARSE = (0.1, 0.4), (0.01, 0.05)
+class Gpu(NamedTuple):
+    """What the maker's data sheet says of a GPU.
+
+    Attributes:
+        flops: FLOP/s of the tensor cores in bfloat16, without sparsity.
+        bandwidth: bytes/s of the memory.
+    """
+
+    flops: float
+    bandwidth: float
+
+
+GPUS = {"A100": Gpu(312e12, 2.039e12), "H100": Gpu(989e12, 3.35e12), "RTX 4090": Gpu(165e12, 1.008e12)}
+"""A100 SXM with 80 GB, H100 SXM, RTX 4090."""
+
+_DENSE, _SPARSE = (0.1, 0.4), (0.05, 0.3)
 UTILISATION = {
     "pretrain_2d": _DENSE,
     "adapt_2d": _DENSE,
@@ -27,8 +41,12 @@ UTILISATION = {
     "train_3d": _SPARSE,
     "predict": _SPARSE,
 }
-"""Share of a GPU's FLOP/s that a stage is assumed to reach, at worst and at best (our choice, not measured); sparse
-convolution gathers and scatters rows, and some of the counted neighbours are empty."""
+"""Share of a GPU's FLOP/s that a stage is assumed to reach, at worst and at best (our choice, not measured); a sparse
+convolution multiplies many small matrices."""
+
+BANDWIDTH_SHARE, BYTES_SHARE = (0.3, 0.8), (1.0, 0.5)
+"""At worst and at best: the share of the memory's bandwidth that is reached, and the share of float32's bytes that are
+moved, all of them or bfloat16's (our choice, not measured)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,7 @@ class Cost:
         seconds: in all, without the start of the job; None where no such stage was measured.
         start: seconds of the job's start and end.
         basis: ``measured``: this size on this kind of device; ``scaled``: another size of it; ``estimate``: by
-            multiply-adds, because no rate of a GPU was measured; ``not measured``.
+            multiply-adds and bytes moved, because no rate of a GPU was measured; ``not measured``.
         rate: the row that it comes from, if any.
     """
 
@@ -131,8 +149,7 @@ def cost(work: Work, rates: Sequence[Rate], device: str, gpu: str = "A100", best
     measured = [rate for rate in rates if rate.stage == work.stage]
     here = [rate for rate in measured if rate.device == device]
     if not here and device == "cuda" and work.stage in UTILISATION:
-        speed = GPUS[gpu] * UTILISATION[work.stage][best]
-        return Cost(2 * work.units * work.load / speed, 0.0, "estimate", None)
+        return Cost(work.units * work.load * _seconds_by_data_sheet(work, GPUS[gpu], best), 0.0, "estimate", None)
     candidates = _of_engine(here or measured, work.engine)
     if not candidates:
         return Cost(None, 0.0, "not measured", None)
@@ -141,6 +158,13 @@ def cost(work: Work, rates: Sequence[Rate], device: str, gpu: str = "A100", best
     ratio = work.load / rate.load
     basis = "measured" if abs(ratio - 1) <= _SAME_SIZE else "scaled"
     return Cost(work.units * rate.seconds * ratio, rate.start, basis, rate)
+
+
+def _seconds_by_data_sheet(work: Work, gpu: Gpu, best: bool) -> float:
+    """Of one multiply-add: computing and moving at the same time at best, one after the other at worst."""
+    computing = 2 / (gpu.flops * UTILISATION[work.stage][best])
+    moving = work.traffic * BYTES_SHARE[best] / (gpu.bandwidth * BANDWIDTH_SHARE[best])
+    return max(computing, moving) if best else computing + moving
 
 
 def _of_engine(rates: Sequence[Rate], engine: str) -> Sequence[Rate]:

@@ -1,6 +1,6 @@
 """A plan in words and columns."""
 
-from ignet.workflow.costs import UTILISATION
+from ignet.workflow.costs import BANDWIDTH_SHARE, UTILISATION
 from ignet.workflow.plan import CPU, GPU, Plan, Range
 
 _WORDS = {
@@ -78,7 +78,9 @@ def _totals(plan: Plan) -> list[str]:
         lines.append(
             f"GPU  ESTIMATE for {', '.join(estimated)}: multiply-adds at "
             + " and ".join(f"{low:.0%} to {high:.0%}" for low, high in shares)
-            + " of the GPU's peak (sparse and dense networks); 'make bench-gpu' on a machine with one measures it"
+            + " of the GPU's peak (sparse and dense networks), memory at "
+            + f"{BANDWIDTH_SHARE[0]:.0%} to {BANDWIDTH_SHARE[1]:.0%} of its bandwidth; 'make bench-gpu' on a machine "
+            + "with one measures it"
         )
     for times in plan.times:
         name = f"  {times.gpu}: " if estimated else ""

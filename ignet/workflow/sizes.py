@@ -1,8 +1,8 @@
-"""Parameters and multiply-adds of the networks, counted on torch's meta device, and occupied voxels."""
+"""Parameters of the networks, their multiply-adds and the memory that they move, counted on torch's meta device."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,15 +38,15 @@ def segformer_parameters(config: SegformerConfig) -> int:
     return _parameters(_segformer(config))
 
 
-@cache
 def segformer_work(config: SegformerConfig, pixels: float) -> float:
     """Multiply-adds of one forward pass over an image of ``pixels`` pixels; its shape hardly matters."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    return _segformer_size(config, pixels)[0]
 
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        _segformer(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta"))
-    return counter.get_total_flops() / 2
+
+def segformer_traffic(config: SegformerConfig, pixels: float) -> float:
+    """Bytes of memory that the same pass moves for each multiply-add, see `counted`."""
+    work, moved = _segformer_size(config, pixels)
+    return moved / work
 
 
 def network_3d_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
@@ -60,7 +60,16 @@ def network_3d_work(config: BackboneConfig, label_set: LabelSet, points: float, 
     ``shares`` as in `occupied_voxels`. The true number is lower by the share of empty neighbours. Interpolation between
     levels, less than a hundredth of a network, is not counted.
     """
-    return _network_3d_work(config, label_set, points, tuple(shares.items()))
+    return _network_3d_size(config, label_set, points, tuple(shares.items()))[0]
+
+
+def network_3d_traffic(config: BackboneConfig, label_set: LabelSet, points: float, shares: Shares) -> float:
+    """Bytes of memory that the same pass moves for each multiply-add, see `counted`.
+
+    A sparse convolution gathers the rows of each offset, multiplies them, and adds the products to its output.
+    """
+    work, moved = _network_3d_size(config, label_set, points, tuple(shares.items()))
+    return moved / work
 
 
 def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
@@ -75,19 +84,51 @@ def occupied_voxels(points: float, voxel: float, shares: Shares) -> float:
     return float(points * np.exp(known))
 
 
-@cache
-def _network_3d_work(
-    config: BackboneConfig, label_set: LabelSet, points: float, shares: tuple[tuple[float, float], ...]
-) -> float:
+def counted(run: Callable[[], object]) -> tuple[float, float]:
+    """Multiply-adds of what ``run`` computes on the meta device, and bytes that its operators read and write.
+
+    Every operator is counted as one that reads its operands from memory and writes its result there, as PyTorch without
+    a compiler does; views are not counted.
+    """
     import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
     from torch.utils.flop_counter import FlopCounterMode
+
+    class Traffic(TorchDispatchMode):
+        moved = 0.0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            if not func.is_view:
+                tensors = (each for each in tree_leaves((args, kwargs, result)) if isinstance(each, torch.Tensor))
+                self.moved += sum(each.numel() * each.element_size() for each in tensors)
+            return result
+
+    with torch.no_grad(), Traffic() as traffic, FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 2, traffic.moved
+
+
+@cache
+def _segformer_size(config: SegformerConfig, pixels: float) -> tuple[float, float]:
+    import torch
+
+    return counted(lambda: _segformer(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta")))
+
+
+@cache
+def _network_3d_size(
+    config: BackboneConfig, label_set: LabelSet, points: float, shares: tuple[tuple[float, float], ...]
+) -> tuple[float, float]:
+    import torch
 
     from ignet.models.sparse.voxels import VoxelBatch
 
     class Counted:
         """A geometry without voxels: only their number at each level, and what convolutions between them cost."""
 
-        engine, device, work = "torch", torch.device("meta"), 0.0
+        engine, device, work, moved = "torch", torch.device("meta"), 0.0, 0.0
 
         def rows(self, stride: int) -> int:
             return max(round(occupied_voxels(points, config.voxel * stride, dict(shares))), 1)
@@ -100,16 +141,18 @@ def _network_3d_work(
         ) -> "Tensor":
             # between levels each voxel of the finer one meets one offset of the kernel
             offsets = len(kernel) if in_stride == out_stride else 1
-            self.work += offsets * kernel[0].numel() * self.rows(min(in_stride, out_stride))
+            pairs = offsets * self.rows(min(in_stride, out_stride))
+            self.work += pairs * kernel[0].numel()
+            # gathered: read, written, read by the product; the product: written, read, and its sum read and written
+            self.moved += 4 * (pairs * (3 * kernel.shape[1] + 4 * kernel.shape[2]) + kernel.numel())
             return torch.empty(self.rows(out_stride), kernel.shape[2], device="meta")
 
     network, geometry = _network_3d(config, label_set), Counted()
     features = torch.empty(geometry.rows(1), next(network.parameters()).shape[1], device="meta")
     inverse = torch.empty(round(points), dtype=torch.int64, device="meta")
     batch = VoxelBatch(geometry.coordinates(1), features, inverse)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(batch, lambda coordinates: geometry)
-    return geometry.work + counter.get_total_flops() / 2
+    work, moved = counted(lambda: network(batch, lambda coordinates: geometry))
+    return geometry.work + work, geometry.moved + moved
 
 
 @cache

@@ -4,12 +4,20 @@ from dataclasses import dataclass
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import Train3DConfig
+from ignet.config.training_3d import BackboneConfig, Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
 from ignet.workflow.schedule import Scheduled
-from ignet.workflow.sizes import Shares, network_3d_parameters, network_3d_work, segformer_parameters, segformer_work
+from ignet.workflow.sizes import (
+    Shares,
+    network_3d_parameters,
+    network_3d_traffic,
+    network_3d_work,
+    segformer_parameters,
+    segformer_traffic,
+    segformer_work,
+)
 
 BACKWARD = 3
 """A training pass over a forward pass: the gradients of the activations and of the weights take about one forward pass
@@ -47,12 +55,14 @@ class Work:
         units: how many.
         load: the size of one unit: multiply-adds for a network, pixels or points for all else; only ratios count.
         engine: the sparse engine that is asked for, '' where there is none.
+        traffic: bytes of memory moved for each multiply-add of a network.
     """
 
     stage: str
     units: float
     load: float
     engine: str = ""
+    traffic: float = 0.0
 
 
 def crop_pixels(settings: ImageConfig) -> int:
@@ -99,12 +109,11 @@ class Workload:
             case "pretrain_2d":
                 pretraining = experiment.pretrain_2d
                 held_out = -(-facts.source_images // HOLD_OUT_EVERY)
-                whole = segformer_work(self.network, facts.source_pixels)
-                steps = Work(rule, pretraining.steps, pretrain_load(pretraining))
-                return steps, source_labels, Work("evaluate_2d", held_out, whole)
+                steps = self._training_2d(rule, pretraining, pretrain_load(pretraining))
+                return steps, source_labels, self._images("evaluate_2d", held_out, facts.source_pixels)
             case "adapt_2d":
                 adaptation = experiment.adaptation(wildcards["network"])
-                return Work(rule, adaptation.steps, adapt_load(adaptation, self.network)), source_labels
+                return self._training_2d(rule, adaptation, adapt_load(adaptation, self.network)), source_labels
             case "evaluate_2d":
                 return (self._images(rule, val),)
             case "features_pca":
@@ -114,12 +123,13 @@ class Workload:
             case "train_3d":
                 run = experiment.run(wildcards["run"])
                 load = train_3d_load(run, self.label_set, facts.points, facts.voxels)
-                return (Work(rule, run.steps, load, run.backbone.engine),)
+                return (Work(rule, run.steps, load, run.backbone.engine, self._traffic(run.backbone)),)
             case "predict" | "pseudo_label":
                 backbone, engine = experiment.run(wildcards["run"]).backbone, experiment.predict.engine
                 load = network_3d_work(backbone, self.label_set, facts.points, facts.voxels)
                 scans = frames if rule == "predict" else train
-                return (Work("predict", scans, load, backbone.engine if engine == "same" else engine),)
+                engine = backbone.engine if engine == "same" else engine
+                return (Work("predict", scans, load, engine, self._traffic(backbone)),)
             case "evaluate" | "evaluate_test":
                 return (Work("evaluate", val if rule == "evaluate" else test, facts.points),)
         return (Work(rule, 1, 1),)
@@ -160,8 +170,15 @@ class Workload:
                 return _training(network_3d_parameters(settings.backbone, self.label_set), settings.steps)
         return {}
 
-    def _images(self, stage: str, images: int) -> Work:
-        return Work(stage, images, segformer_work(self.network, self.facts.pixels))
+    def _images(self, stage: str, images: int, pixels: float | None = None) -> Work:
+        size = (self.network, pixels or self.facts.pixels)
+        return Work(stage, images, segformer_work(*size), traffic=segformer_traffic(*size))
+
+    def _training_2d(self, stage: str, settings: Pretrain2DConfig | Adapt2DConfig, load: float) -> Work:
+        return Work(stage, settings.steps, load, traffic=segformer_traffic(self.network, crop_pixels(settings)))
+
+    def _traffic(self, backbone: BackboneConfig) -> float:
+        return network_3d_traffic(backbone, self.label_set, self.facts.points, self.facts.voxels)
 
 
 def _training(parameters: float, steps: int) -> dict[str, float]:

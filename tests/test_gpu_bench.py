@@ -1,6 +1,7 @@
 """The GPU benchmark, tried in small on the CPU: every part, what it writes, and a part that fails."""
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from ignet.models.backbones.registry import BACKBONES
 from ignet.models.sparse.engine import minkowski_fault
 from ignet.workflow.costs import read_rates
 
@@ -54,13 +56,14 @@ def rows(out: Path, part: str) -> list[dict]:
 
 
 def test_engines_agree_in_every_precision(results: Path) -> None:
-    found = {(row["engine"], row["precision"]): row for row in rows(results, "agreement")}
+    found = {(row["backbone"], row["engine"], row["precision"]): row for row in rows(results, "agreement")}
     engines = {"torch", *(["minkowski"] if minkowski_fault(torch.device("cpu")) is None else [])}
-    assert set(found) == {(e, p) for e in engines for p in ("float64", "float32", "tf32", "bfloat16")}
+    cases = set(itertools.product(BACKBONES, engines))
+    assert set(found) == {(*case, p) for case in cases for p in ("float64", "float32", "tf32", "bfloat16")}
     assert all(row["agrees"] for row in found.values())
     # other formats give other numbers, or they were not used
-    for engine in engines:
-        errors = [found[engine, precision]["gradient_error"] for precision in ("float64", "float32", "bfloat16")]
+    for case in cases:
+        errors = [found[*case, precision]["gradient_error"] for precision in ("float64", "float32", "bfloat16")]
         assert errors[0] < 1e-12 < errors[1] < 1e-4 < errors[2], errors
 
 

@@ -71,6 +71,10 @@ PARSED = {
     "has such a tree",
     ".venv/bin/snakemake --profile workflow/profiles/slurm --configfile config/scribblekitti.yaml": "needs the data sets and a cluster",
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/ablation/headline.yaml": "needs the data sets, GPUs",
+    ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/backbones/spvcnn.yaml "
+    "--config results=results/scribblekitti-spvcnn": "needs the data sets, GPUs",
+    ".venv/bin/python -m ignet plan --configfile config/scribblekitti.yaml --rates build/bench-gpu/throughput.csv": "needs "
+    "what make bench-gpu makes; tests/test_gpu_bench.py reads such a table",
     ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml "
     "config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",

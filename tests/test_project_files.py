@@ -187,9 +187,9 @@ def test_every_target_has_a_help_line() -> None:
 
 def test_links_and_files_in_documents_exist() -> None:
     examples = {"ignet/train/terms/entropy.py", "ignet/models/backbones/flat.py", "ignet/data/importers/my_sensor.py"}
-    examples |= {"ignet/data/lidar/mixing/lasermix.py", "ignet/models/teachers/convnet.py"}
+    examples |= {"ignet/data/lidar/mixing/mix3d.py", "ignet/models/teachers/convnet.py"}
     examples |= {"ignet/data/importers/archives.py"}
-    examples |= {f"tests/test_{name}.py" for name in ("entropy", "flat", "lasermix", "convnet", "archives")}
+    examples |= {f"tests/test_{name}.py" for name in ("entropy", "flat", "mix3d", "convnet", "archives")}
     missing = []
     for path in READMES:
         text = path.read_text()

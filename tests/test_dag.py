@@ -3,7 +3,10 @@
 from itertools import permutations
 from types import SimpleNamespace
 
-from ignet.workflow.dag import KEY, Request, take_request
+import pytest
+from snakemake.cli import parse_config
+
+from ignet.workflow.dag import Request, request_setting, take_request
 from ignet.workflow.schedule import in_order
 
 
@@ -25,7 +28,9 @@ def test_jobs_come_after_what_they_wait_for_in_an_order_that_is_always_the_same(
         assert in_order(SimpleNamespace(jobs=jobs, dependencies=dependencies)) == [second, late, first]
 
 
-def test_a_request_is_no_part_of_the_configuration() -> None:
-    config = {"results": "results/x", KEY: {"out": "plan.json", "without_data": True}}
-    assert take_request(config) == Request("plan.json", without_data=True)
+@pytest.mark.parametrize("without_data", [False, True])
+def test_a_request_arrives_through_snakemake_and_is_no_part_of_the_configuration(without_data: bool) -> None:
+    request = Request('/tmp/a "b": {ü}/plan.json', without_data)
+    config = parse_config(["results=results/x", request_setting(request)])
+    assert take_request(config) == request
     assert config == {"results": "results/x"} and take_request(config) is None

@@ -197,7 +197,8 @@ def _describe(job: Any, dag: Any) -> Job:
 def take_request(config: dict[str, Any]) -> Request | None:
     """Take the request out of a configuration; none where the workflow is to run."""
     values = config.pop(KEY, None)
-    return Request(**values) if values else None
+    # nested values of --config come as text
+    return Request(values["out"], values["without_data"] == "true") if values else None
 
 
 def answer_request(request: Request, dag: Any, without_record: list[str]) -> None:
@@ -207,12 +208,17 @@ def answer_request(request: Request, dag: Any, without_record: list[str]) -> Non
     Path(request.out).write_text(json.dumps(asdict(plan)), encoding="utf-8")
 
 
+def request_setting(request: Request) -> str:
+    """The request as an argument of Snakemake's ``--config``."""
+    return f"{KEY}={json.dumps(asdict(request))}"
+
+
 def request_plan(request: Request, arguments: list[str]) -> bool:
     """Run Snakemake's command line as a dry-run that gets a request; whether it ended without a fault."""
     from snakemake import cli
 
     parser, args = cli.parse_args(arguments)
-    args.config = [*(args.config or []), f"{KEY}={json.dumps(asdict(request))}"]
+    args.config = [*(args.config or []), request_setting(request)]
     # a plan is only read, so it may be asked for while the workflow runs
     args.dryrun, args.nolock = True, True
     return bool(cli.args_to_api(args, parser))

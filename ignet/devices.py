@@ -52,6 +52,9 @@ def pick_device(name: str) -> torch.device:
                 "each on this one node, and no number; lower execution.gpus, or set device to cuda"
             )
         device = torch.device("cuda", rank)
+    if device.type == "cuda" and "PYTORCH_ALLOC_CONF" not in os.environ:
+        # batches of scans differ in size, which leaves holes in the memory; read at the first allocation
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)
     return device

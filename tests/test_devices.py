@@ -36,6 +36,25 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch, two_gpus):
     assert pick_device("auto") == torch.device("cpu")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "expandable_segments:True"),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64"}, "max_split_size_mb:64"),
+        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, None),
+    ],
+)
+def test_memory_of_a_gpu_grows_in_segments_unless_something_else_is_asked_for(monkeypatch, two_gpus, given, expected):
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    pick_device("cpu")
+    assert os.environ.get("PYTORCH_CUDA_ALLOC_CONF") == given.get("PYTORCH_CUDA_ALLOC_CONF")
+    pick_device("cuda")
+    assert os.environ.get("PYTORCH_CUDA_ALLOC_CONF") == expected
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_an_unknown_name_is_refused(name):
     with pytest.raises(IgnetError, match="expected auto, cpu, cuda or cuda:N"):

@@ -106,8 +106,9 @@ def snakemake(folder: Path, visible: str, *arguments: str) -> subprocess.Complet
 
 def test_a_job_that_may_use_a_gpu_takes_one_of_those_that_the_workflow_shares_out(tmp_path: Path) -> None:
     """Without CUDA the training refuses, and says which one it holds."""
-    done = snakemake(tmp_path, "4,7", "--", "results/tiny/pretrain_2d/model.safetensors")
+    done = snakemake(tmp_path, "4,7", "--printshellcmds", "--", "results/tiny/pretrain_2d/model.safetensors")
     assert done.returncode == 1 and 'gpu=Resource("gpu", 2)' in done.stderr
+    assert "--workers 4 " in done.stderr, "a GPU is fed by loader processes"
     log = (tmp_path / "results/tiny/logs/pretrain_2d.log").read_text()
     assert "CUDA_VISIBLE_DEVICES=4" in log
     assert (tmp_path / "results/tiny/world/source").is_dir(), "a job that uses none takes none"

@@ -13,7 +13,16 @@ import yaml
 from snakemake_command import rule_commands, rule_texts, snakemake_command
 
 from ignet.config.base import validate
-from ignet.config.execution import ASKED, GPU_STAGES, TRAININGS, ExecutionConfig, job_gpus, job_memory, job_runtime
+from ignet.config.execution import (
+    ASKED,
+    GPU_STAGES,
+    TRAININGS,
+    ExecutionConfig,
+    job_gpus,
+    job_memory,
+    job_runtime,
+    job_workers,
+)
 from ignet.errors import IgnetError
 from ignet.stage.scheduler import deadline, out_of_memory
 
@@ -62,6 +71,7 @@ def test_the_gpus_of_a_training_are_on_one_node(rule: str) -> None:
     found = re.search(r"^def asked_by_training\(.*?(?=^\S)", text, re.M | re.S)
     assert found
     scope = {"EXECUTION": ExecutionConfig(gpus=4), "asked": lambda stage: {}, "launcher": lambda stage: ""}
+    scope |= {"gpus": lambda stage: 4, "job_workers": job_workers}
     exec(found.group(), scope)
     assert scope["asked_by_training"](rule)["nodes"] == 1
     assert "asked_by_training" in RULES[rule]
@@ -76,6 +86,19 @@ def test_no_training_is_grouped() -> None:
 def test_every_rule_asks_for_resources_of_its_own(rule: str) -> None:
     assert rule in (*TRAININGS, *ASKED), f"add '{rule}' to ASKED in ignet/config/execution.py"
     assert f'("{rule}"),' in RULES[rule].split("    resources:")[1].split("    params:")[0], "asked, of another rule"
+
+
+def test_memory_follows_processes_and_their_loaders() -> None:
+    nothing = ExecutionConfig()
+    assert (job_workers(nothing, 0), job_workers(nothing, 1)) == (0, 4)
+    assert job_memory(nothing, "train_3d") == 4000
+    assert job_memory(nothing, "train_3d", gpus=1) == 4000 + 4 * 2000, "a GPU of this machine"
+    four = ExecutionConfig(device="cuda", gpus=4)
+    assert job_memory(four, "train_3d") == 4 * (4000 + 4 * 2000)
+    few = ExecutionConfig(device="cuda", gpus=4, workers=1)
+    assert job_workers(few, 4) == 1 and job_memory(few, "train_3d") == 4 * (4000 + 2000)
+    assert ExecutionConfig(workers=0).workers == 0 == job_workers(ExecutionConfig(workers=0), 4)
+    assert job_memory(four, "features") == ASKED["features"][0], "a stage without loaders"
 
 
 @pytest.mark.parametrize("rule", TRAININGS)

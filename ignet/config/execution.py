@@ -43,6 +43,14 @@ ASKED = {
 """What a job of each other stage asks for: MB of memory, minutes."""
 
 
+GPU_WORKERS = 4
+"""Loader processes that feed a GPU by default (our choice; no GPU has been measured)."""
+
+PROCESS_MB, WORKER_MB = 4000, 2000
+"""MB of a training process and of a loader process: each keeps up to 1 GB of scans
+(`ignet.data.lidar.lidar_dataset`), and some batches."""
+
+
 class StageResources(Section):
     """What the jobs of one stage ask the scheduler for; a key that is left out keeps its default."""
 
@@ -65,9 +73,19 @@ class ExecutionConfig(Section):
         description="CPU threads of each training process, extraction and prediction job; another number changes "
         "results in rounding",
     )
-    workers: int = Field(0, ge=0, description="loader processes of each training process; 0: samples are made in it")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        description=f"loader processes of each training process; 0: samples are made in it; null: {GPU_WORKERS} where "
+        "trainings use a GPU, else 0",
+    )
     checkpoint_every: float = Field(60.0, gt=0, description="seconds: time between two checkpoints of a training")
-    mem_mb: int = Field(4000, ge=500, description="MB: memory that a training job asks the scheduler for")
+    mem_mb: int | None = Field(
+        None,
+        ge=500,
+        description=f"MB: memory that a training job asks the scheduler for; null: {PROCESS_MB} for each of its "
+        f"processes and {WORKER_MB} for each loader process",
+    )
     runtime: int = Field(240, ge=1, description="minutes: time that a training job asks the scheduler for")
     gpus: int = Field(0, ge=0, description="GPUs that a training job asks the scheduler for; one process runs on each")
     processes: int | None = Field(
@@ -112,10 +130,24 @@ def job_processes(execution: ExecutionConfig, stage: str) -> int:
     return max(1, job_gpus(execution, stage)) if execution.device != "cpu" else 1
 
 
-def job_memory(execution: ExecutionConfig, stage: str, attempt: int = 1) -> int:
-    """MB that the ``attempt``-th try (from 1) of a job asks for: 1, 1.5, then always 2 times the setting."""
+def job_workers(execution: ExecutionConfig, gpus: int) -> int:
+    """Loader processes of each process of a training that uses ``gpus`` GPUs."""
+    return execution.workers if execution.workers is not None else GPU_WORKERS * bool(gpus)
+
+
+def job_memory(execution: ExecutionConfig, stage: str, attempt: int = 1, gpus: int | None = None) -> int:
+    """MB that the ``attempt``-th try (from 1) of a job asks for: 1, 1.5, then always 2 times the setting.
+
+    Args:
+        execution: the settings.
+        stage: the job's rule.
+        attempt: from 1.
+        gpus: that the job uses; None: as many as it asks the scheduler for.
+    """
+    workers = job_workers(execution, job_gpus(execution, stage) if gpus is None else gpus)
+    of_training = execution.mem_mb or job_processes(execution, stage) * (PROCESS_MB + workers * WORKER_MB)
     own = execution.stages.get(stage)
-    asked = (own and own.mem_mb) or (execution.mem_mb if stage in TRAININGS else ASKED[stage][0])
+    asked = (own and own.mem_mb) or (of_training if stage in TRAININGS else ASKED[stage][0])
     return asked * min(attempt + 1, 4) // 2
 
 

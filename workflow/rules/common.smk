@@ -33,7 +33,7 @@ from ignet.workflow.internals import after_planning, remove_benchmarks
 from ignet.workflow.persistence import keep_records, without_record
 from ignet.workflow.planned import refuse_unplanned, take_plan, write_plan
 from ignet.workflow.records import record_code, record_data, refuse_without_record
-from ignet.config.execution import GPU_STAGES, job_gpus, job_memory, job_processes, job_runtime
+from ignet.config.execution import GPU_STAGES, job_gpus, job_memory, job_processes, job_runtime, job_workers
 from ignet.workflow.schedule import record_schedule
 from ignet.workflow.signals import Ending
 from ignet.workflow.states import FinishedJobs, remove_booked_states, set_trainings_aside
@@ -298,7 +298,7 @@ def gpus(stage):
 def asked(stage):
     """What a stage's jobs ask the scheduler for; a retry gets more, but no more time for a training, which resumes."""
     return {
-        "mem_mb": lambda wildcards, attempt: job_memory(EXECUTION, stage, attempt),
+        "mem_mb": lambda wildcards, attempt: job_memory(EXECUTION, stage, attempt, gpus(stage)),
         "runtime": lambda wildcards, attempt: job_runtime(EXECUTION, stage, attempt),
         "gpu": gpus(stage),
     }

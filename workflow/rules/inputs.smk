@@ -166,7 +166,7 @@ def launcher(stage):
 def asked_by_training(stage):
     """As ``asked``, and how the training is carried out."""
     every = int(EXECUTION.checkpoint_every)
-    how = {"device": EXECUTION.device, "workers": EXECUTION.workers, "checkpoint_every": every}
+    how = {"device": EXECUTION.device, "workers": job_workers(EXECUTION, gpus(stage)), "checkpoint_every": every}
     # the launcher starts processes on one node, and a scheduler may spread GPUs over several
     return {**asked(stage), **how, "launcher": launcher(stage), "nodes": 1}
 

@@ -49,7 +49,8 @@ def pick_device(name: str) -> torch.device:
         if device.index is not None or torch.cuda.device_count() < size:
             raise IgnetError(
                 f"device {name}: found {torch.cuda.device_count()} CUDA devices for {size} processes, expected one "
-                "each on this one node, and no number; lower execution.gpus, or set device to cuda"
+                "each on this one node, and no number; lower execution.gpus to what a node has (a training on several "
+                "nodes is not offered), or set device to cuda"
             )
         device = torch.device("cuda", rank)
     if device.type == "cuda" and "PYTORCH_ALLOC_CONF" not in os.environ:

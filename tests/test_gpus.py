@@ -11,7 +11,6 @@ import pytest
 from snakemake_command import ROOT, snakemake_command
 
 from ignet.stage import gpus
-from ignet.train.torchrun import main as torchrun
 
 HOLD = """
 import json, os, sys, time
@@ -124,9 +123,3 @@ def test_gpus_that_are_asked_for_and_not_there_stop_the_workflow(tmp_path: Path)
     done = snakemake(tmp_path, "", "--config", "execution={gpus: 1}", "--", "results/tiny/world/source")
     assert done.returncode == 1 and "execution.gpus: found 1, but no GPU is visible here" in done.stderr
     assert not (tmp_path / "results/tiny/world").exists()
-
-
-def test_a_training_on_several_nodes_is_refused(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
-    assert torchrun(["--nproc-per-node", "2", "script.py"]) == 1
-    assert "found 2 nodes in this job, expected one" in capsys.readouterr().err

@@ -36,13 +36,6 @@ def main(arguments: list[str]) -> int:
     signal n 128 + n; else that of the process that failed first (128 + n where signal n ended it), or 0. A second
     signal ends the waiting soon.
     """
-    if (nodes := os.environ.get("SLURM_JOB_NUM_NODES", "1")) != "1":
-        print(
-            f"error: torchrun: found {nodes} nodes in this job, expected one: a training on several nodes is not "
-            "offered; ask for as many GPUs as a node has (execution.gpus), in a job of one node",
-            file=sys.stderr,
-        )
-        return 1
     options = parse_args(["--standalone", *arguments])
     take_gpus(int(options.nproc_per_node))
     # torchrun would say at length that it sets this

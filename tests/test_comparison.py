@@ -15,6 +15,7 @@ from ignet.report.ablation import ablation_figure, gain_figure
 from ignet.report.comparison import Comparison, slice_name
 from ignet.report.forest import Row, differences
 from ignet.report.runs import (
+    backbone_note,
     class_gain_table,
     class_table,
     control_table,
@@ -154,6 +155,12 @@ def test_run_table_by_hand(runs):
     assert head.endswith("relative to full,relative to full low,relative to full high,difference to baseline,"
                          "difference to baseline low,difference to baseline high")  # fmt: skip
     assert first.startswith("full,1,4,")
+
+
+def test_a_note_names_the_network_of_each_run():
+    assert backbone_note({"a": "cylinder3d as_drawn", "b": "cylinder3d as_drawn"}) == "3D network: cylinder3d as_drawn"
+    mixed = {"a": "cylinder3d as_published", "b": "minkunet", "c": "cylinder3d as_published"}
+    assert backbone_note(mixed) == "3D network: cylinder3d as_published (a, c); minkunet (b)"
 
 
 def test_run_table_without_reference_baseline_and_spread():

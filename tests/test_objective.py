@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.config.training_3d import (
+    BackboneConfig,
     ContrastiveConfig,
     ImageGuidanceConfig,
     MeanTeacherConfig,
@@ -55,14 +56,14 @@ BASELINE = Train3DConfig(backbone=BACKBONE)
 SUPERVISED = Train3DConfig(backbone=BACKBONE, mean_teacher=MeanTeacherConfig(weight=0.0))
 
 
-def make_batch(seed: int = 0, count: int = 300) -> Batch:
+def make_batch(seed: int = 0, count: int = 300, backbone: BackboneConfig = BACKBONE) -> Batch:
     rng = np.random.default_rng(seed)
     points = np.concatenate([rng.uniform(-8, 8, (count, 3)), rng.random((count, 1))], axis=1).astype(np.float32)
     labels = np.where(rng.random(count) < 0.3, rng.integers(0, 19, count), 255)
     guided = np.flatnonzero(points[:, 0] > 4)
     return Batch(
-        student=collate_for(BACKBONE, label_set=SEMANTICKITTI)([points], None),
-        teacher=collate_for(BACKBONE, label_set=SEMANTICKITTI)([points * np.float32([-1, 1, 1, 1])], None),
+        student=collate_for(backbone, label_set=SEMANTICKITTI)([points], None),
+        teacher=collate_for(backbone, label_set=SEMANTICKITTI)([points * np.float32([-1, 1, 1, 1])], None),
         labels=torch.from_numpy(labels.astype(np.int64)),
         in_fov=torch.from_numpy(points[:, 0] > 4),
         guided=torch.from_numpy(guided),

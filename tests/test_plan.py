@@ -19,7 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import BackboneConfig, MeanTeacherConfig, MinkUNetConfig, SPVCNNConfig, Train3DConfig
+from ignet.config.training_3d import (
+    BackboneConfig,
+    Cylinder3DConfig,
+    LocalContextConfig,
+    MeanTeacherConfig,
+    MinkUNetConfig,
+    SPVCNNConfig,
+    Train3DConfig,
+)
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for
@@ -33,11 +41,13 @@ from ignet.workflow.plan import CPU, GPU, Plan, list_schedule, make_plan, paths
 from ignet.workflow.plan_text import plan_text
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import (
+    KITTI_CELLS,
     KITTI_VOXELS,
     counted,
     network_3d_parameters,
     network_3d_traffic,
     network_3d_work,
+    occupied_cells,
     occupied_voxels,
     segformer_parameters,
     segformer_work,
@@ -275,6 +285,31 @@ def test_traffic_of_a_sparse_network() -> None:
     assert 0.8 * 7 * 4 / 8 < one < 2 * 7 * 4 / 8 and 0.8 * 7 * 4 / 64 < other < 2 * 7 * 4 / 64
 
 
+def test_size_of_cylinder3d() -> None:
+    config = Cylinder3DConfig(grid=(480, 360, 32), variant="as_drawn", width=4, local_context=LocalContextConfig())
+    network = build_network(config, SEMANTICKITTI)
+    assert network_3d_parameters(config, SEMANTICKITTI) == sum(p.numel() for p in network.parameters())
+    # as many sites at each level as points; a strided kernel meets 27/8 or 27/4 of them from each finer site
+    between = [conv.kernel.numel() for conv in network.backbone.down]
+    between += [stage.inverse.kernel.numel() for stage in network.backbone.decoder][::-1]
+    every = sum(p.numel() for p in network.parameters() if p.dim() > 1) - sum(between)
+    strided = sum(number / step for number, step in zip(between, 2 * [8, 8, 4, 4], strict=True))
+    assert network_3d_work(config, SEMANTICKITTI, 1000, {1.0: 5 * (1.0,)}) == pytest.approx(1000 * (every + strided))
+    bottom = network_3d_work(config, SEMANTICKITTI, 1000, {1.0: (1.0, 1.0, 1.0, 1.0, 0.5)})
+    before = network.backbone.decoder[0].before[0].kernel.numel()
+    assert bottom == pytest.approx(1000 * (every + strided - before / 2))
+
+
+def test_sites_of_cylinder3d_are_those_of_a_scan() -> None:
+    """Of a grid between the measured ones: the means over nine real frames."""
+    config = Cylinder3DConfig(grid=(336, 252, 22))
+    counts = [occupied_cells(123681, config, level, KITTI_CELLS) for level in range(5)]
+    assert counts == pytest.approx([29_272, 22_037, 8_426, 4_859, 1_752], rel=0.12)
+    # a box of half the size with as many cells has cells of half the size
+    half = config.model_copy(update={"radius": 25.0})
+    assert occupied_cells(1e5, half, 0, KITTI_CELLS) > occupied_cells(1e5, config, 0, KITTI_CELLS)
+
+
 def test_a_training_pass_costs_three_forward_passes() -> None:
     """Forward, and as much again for the gradients of the activations and for those of the weights: counted on the 3D
     network."""
@@ -437,6 +472,7 @@ def test_hours_of_a_gpu_that_nobody_measured_are_an_estimate_for_each(planned: d
     (low, high), (faster, _) = (found["estimated"][gpu]["gpu_hours"] for gpu in ("A100", "H100"))
     assert 0 < faster < low < high
     text = plan_text(without, "x")
+    assert found["networks_3d"] == ["minkunet"] and "\n  3D networks: minkunet\n" in text
     assert "ESTIMATE for A100" in text and all(f"  {gpu}: GPU" in text for gpu in GPUS)
     measured = plan_of(jobs, experiment, [*rates, *all_rates(jobs.schedule, experiment, GPU)], 4, 8)
     assert measured.as_json()["gpu_hours"] == pytest.approx(measured.times[0].on(GPU)[0] / 3600)

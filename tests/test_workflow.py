@@ -51,6 +51,9 @@ def test_every_artifact_is_there(finished: Path) -> None:
         assert 0 <= metrics["miou"] <= metrics["miou_occurring"] <= 1
     table = pd.read_csv(results / "compare/table.csv")
     assert set(table["run"]) == {"full", "baseline", "ignet", "ignet_50", "self_trained"}
+    for name in ("table", "slices", "labelled_frames"):
+        assert "cylinder3d as_published (ignet)" in (results / f"compare/{name}.md").read_text()
+    assert "cylinder3d" not in (results / "compare/published.md").read_text()
     shares = pd.read_csv(results / "compare/labelled_frames.csv").set_index("method")
     assert (
         list(shares.loc["ignet", ["50 %", "100 %"]].notna()) == [True, True] and shares.loc["LaserMix++", "1 %"] == 63.2

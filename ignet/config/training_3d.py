@@ -6,7 +6,7 @@ own trains the method whose figures the documentation gives; docs/recipe-3d.md s
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from ignet.config.base import LabelledPercent, Section, added, all_but, section_named, sections_of
 from ignet.config.mixing import MixingConfig
@@ -42,6 +42,9 @@ class LocalContextConfig(Section):
                 f"levels are {self.levels}; the numbers of the first must be multiples of those of all others"
             )
         return self
+
+
+GridCells = Annotated[int, Field(ge=2, le=2**16)]
 
 
 class BackboneSettings(Section):
@@ -89,7 +92,41 @@ class SPVCNNConfig(VoxelUNetConfig):
     )
 
 
-BackboneConfig = MinkUNetConfig | SPVCNNConfig
+class Cylinder3DConfig(BackboneSettings):
+    """Cylinder3D's shape.
+
+    The defaults are a network for the embedded world; the values of the published one stand in brackets.
+    """
+
+    name: Literal["cylinder3d"] = Field("cylinder3d", description="the 3D network")
+    variant: Literal["as_published", "as_drawn"] = Field(
+        "as_published",
+        description="as_published: the kernels that the published code runs, with which its figures were reached; "
+        "as_drawn: those that it asks spconv 1 for, the ones of the paper's drawing",
+    )
+    grid: tuple[GridCells, GridCells, GridCells] = Field(
+        (240, 180, 16), description="cells along rho, phi and z (published: 480 360 32)"
+    )
+    radius: float = Field(50.0, gt=0, description="metres: where the cells along rho end (published: 50)")
+    height: tuple[float, float] = Field(
+        (-4.0, 2.0), description="metres: z where the cells begin and where they end (published: -4 2)"
+    )
+    points: tuple[PositiveInt, ...] = Field(
+        (16, 32, 64), min_length=1, description="channels of the layers on each point (published: 64 128 256)"
+    )
+    cell_features: int = Field(16, ge=1, description="channels of a cell before the first convolution (published: 16)")
+    width: int = Field(
+        8, ge=1, description="channels of the first block; each of the four stages doubles them (published: 32)"
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Cylinder3DConfig":
+        if self.height[0] >= self.height[1]:
+            raise ValueError(f"height is {self.height}; the first value must be below the second")
+        return self
+
+
+BackboneConfig = MinkUNetConfig | SPVCNNConfig | Cylinder3DConfig
 """The settings of any backbone, told apart by ``name``; the first one is meant where there is no name."""
 
 

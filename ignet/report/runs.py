@@ -53,6 +53,16 @@ def benchmark_note(runs: Comparison) -> str:
     return f"{BENCHMARK}: the mean over all {classes} classes, where a class that does not occur counts as 0"
 
 
+def backbone_note(backbones: Mapping[str, str]) -> str:
+    """Which 3D network each run trains, such as 'cylinder3d as_drawn (full, ignet); minkunet (other)'."""
+    runs: dict[str, list[str]] = {}
+    for run, title in backbones.items():
+        runs.setdefault(title, []).append(run)
+    return "3D network: " + (
+        next(iter(runs)) if len(runs) == 1 else "; ".join(f"{title} ({', '.join(own)})" for title, own in runs.items())
+    )
+
+
 def _run_row(runs: Comparison, run: str, reference: str, baseline: str) -> tuple[Cell, ...]:
     relative: Cell = None
     if run == reference and any(runs.miou(run).values()):

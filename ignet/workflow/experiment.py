@@ -6,7 +6,7 @@ from ignet.config.base import validate
 from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import job_processes
 from ignet.config.experiment import NESTED, SOURCE_NETWORK, ExperimentConfig
-from ignet.config.training_3d import Train3DConfig
+from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig, Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.mixing.registry import active_strategies
 from ignet.errors import IgnetError
@@ -29,6 +29,11 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
     return _without_claims_about(experiment, runs, networks)
+
+
+def network_title(backbone: BackboneConfig) -> str:
+    """What tables call a 3D network: figures of one variant of it are not those of another."""
+    return f"{backbone.name} {backbone.variant}" if isinstance(backbone, Cylinder3DConfig) else backbone.name
 
 
 def check_classes(experiment: ExperimentConfig, label_set: LabelSet) -> None:

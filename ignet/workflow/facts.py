@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ignet.config.experiment import ExperimentConfig
+from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
-from ignet.workflow.sizes import KITTI_VOXELS, WORLD_VOXELS, Shares
+from ignet.workflow.sizes import KITTI_CELLS, KITTI_VOXELS, WORLD_CELLS, WORLD_VOXELS, CellShares, Shares
 
 KITTI_POINTS, KITTI_PIXELS = 123681, 1241 * 376
 """Points a scan: the mean of 18 real frames (sequences 00-02, 04-07, 09, 10); pixels: the size of an image."""
@@ -50,6 +51,7 @@ class Facts:
         source_images: number of source images.
         source_pixels: pixels of a source image.
         voxels: occupied voxels a point by the voxel's side in metres.
+        cells: sites a point of Cylinder3D's levels, see `ignet.workflow.sizes.occupied_cells`.
         notes: where the numbers come from, one line for each dataset.
     """
 
@@ -59,7 +61,12 @@ class Facts:
     source_images: int
     source_pixels: int
     voxels: Shares
+    cells: CellShares
     notes: tuple[str, str]
+
+    def shares(self, backbone: BackboneConfig) -> Shares | CellShares:
+        """How many of a network's sites a point occupies."""
+        return self.cells if isinstance(backbone, Cylinder3DConfig) else self.voxels
 
     def count(self, sequences: tuple[str, ...]) -> int:
         """Scans of some sequences together."""
@@ -79,8 +86,8 @@ def data_facts(experiment: ExperimentConfig) -> Facts:
     """
     frames, points, pixels, note = _target(experiment)
     images, source_pixels, source_note = _source(experiment)
-    voxels = KITTI_VOXELS if experiment.dataset.root else WORLD_VOXELS
-    return Facts(frames, points, pixels, images, source_pixels, voxels, (note, source_note))
+    shares = (KITTI_VOXELS, KITTI_CELLS) if experiment.dataset.root else (WORLD_VOXELS, WORLD_CELLS)
+    return Facts(frames, points, pixels, images, source_pixels, *shares, (note, source_note))
 
 
 def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, str]:

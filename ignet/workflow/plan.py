@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.workflow.costs import GPUS, Cost, Rate, cost
+from ignet.workflow.experiment import network_title
 from ignet.workflow.facts import Facts
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.work import DISK_KINDS, Workload
@@ -92,6 +93,7 @@ class Plan:
         cores: CPU cores for all other jobs, one each.
         disk: bytes by kind, see `DISK_KINDS`; the training state at its peak.
         facts: the data that was counted.
+        networks: 3D networks that the runs train.
     """
 
     times: tuple[Times, ...]
@@ -99,6 +101,7 @@ class Plan:
     cores: int
     disk: dict[str, float]
     facts: Facts
+    networks: tuple[str, ...]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -125,6 +128,7 @@ class Plan:
         estimated = self.rules("estimate")
         return {
             "jobs": {stage.rule: stage.jobs for stage in self.stages},
+            "networks_3d": list(self.networks),
             "gpus": self.gpus,
             "cores": self.cores,
             **({} if estimated else self.times[0].as_json()),
@@ -192,7 +196,8 @@ def make_plan(
     found = [times(models[0])]
     if any("estimate" in stage.bases for stage in found[0].stages):
         found += [times(gpu) for gpu in models[1:]]
-    return Plan(tuple(found), gpus, cores, _disk(jobs, workload, gpus or cores), facts)
+    networks = tuple(dict.fromkeys(network_title(experiment.run(run).backbone) for run in experiment.runs))
+    return Plan(tuple(found), gpus, cores, _disk(jobs, workload, gpus or cores), facts, networks)
 
 
 def paths(graph: Mapping[J, Sequence[J]], seconds: Mapping[J, float]) -> dict[J, float]:

@@ -19,6 +19,7 @@ def plan_text(plan: Plan, name: str) -> str:
         f"{name}: {plan.jobs} jobs, {frames:,} scans in {len(plan.facts.frames)} sequences, "
         f"{plan.facts.source_images:,} source images",
         *(f"  {note}" for note in plan.facts.notes),
+        f"  3D networks: {', '.join(plan.networks)}",
     ]
     return "\n".join([*head, "", *_stages(plan), "", *_totals(plan), "", *_disk(plan), "", *_rates(plan)])
 

@@ -10,6 +10,7 @@ from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
 from ignet.workflow.schedule import Scheduled
 from ignet.workflow.sizes import (
+    CellShares,
     Shares,
     network_3d_parameters,
     network_3d_traffic,
@@ -80,9 +81,9 @@ def adapt_load(settings: Adapt2DConfig, network: SegformerConfig) -> float:
     return settings.batch * (3 * BACKWARD + 1) * segformer_work(network, crop_pixels(settings))
 
 
-def train_3d_load(settings: Train3DConfig, label_set: LabelSet, points: float, voxels: Shares) -> float:
+def train_3d_load(settings: Train3DConfig, label_set: LabelSet, points: float, shares: Shares | CellShares) -> float:
     """Multiply-adds of one step of a 3D training; the teacher takes one forward pass where a loss asks for it."""
-    forward = network_3d_work(settings.backbone, label_set, points, voxels)
+    forward = network_3d_work(settings.backbone, label_set, points, shares)
     return settings.batch * (BACKWARD + needs_teacher(settings)) * forward
 
 
@@ -122,11 +123,11 @@ class Workload:
                 return (self._images(rule, frames),)
             case "train_3d":
                 run = experiment.run(wildcards["run"])
-                load = train_3d_load(run, self.label_set, facts.points, facts.voxels)
+                load = train_3d_load(run, self.label_set, facts.points, facts.shares(run.backbone))
                 return (Work(rule, run.steps, load, run.backbone.engine, self._traffic(run.backbone)),)
             case "predict" | "pseudo_label":
                 backbone, engine = experiment.run(wildcards["run"]).backbone, experiment.predict.engine
-                load = network_3d_work(backbone, self.label_set, facts.points, facts.voxels)
+                load = network_3d_work(backbone, self.label_set, facts.points, facts.shares(backbone))
                 scans = frames if rule == "predict" else train
                 engine = backbone.engine if engine == "same" else engine
                 return (Work("predict", scans, load, engine, self._traffic(backbone)),)
@@ -178,7 +179,7 @@ class Workload:
         return Work(stage, settings.steps, load, traffic=segformer_traffic(self.network, crop_pixels(settings)))
 
     def _traffic(self, backbone: BackboneConfig) -> float:
-        return network_3d_traffic(backbone, self.label_set, self.facts.points, self.facts.voxels)
+        return network_3d_traffic(backbone, self.label_set, self.facts.points, self.facts.shares(backbone))
 
 
 def _training(parameters: float, steps: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK
-from ignet.workflow.experiment import check_classes, load_experiment
+from ignet.workflow.experiment import check_classes, load_experiment, network_title
 from ignet.log import speak_any_locale
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles

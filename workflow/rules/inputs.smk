@@ -144,6 +144,12 @@ def labelled_frames():
     ]
 
 
+def backbones():
+    """`RUN=NETWORK` of all runs; none where every run trains a MinkUNet."""
+    titles = {run: network_title(EXPERIMENT.run(run).backbone) for run in EXPERIMENT.runs}
+    return [f"{run}={title}" for run, title in titles.items()] if {*titles.values()} != {"minkunet"} else []
+
+
 def supervision_2d(network):
     """What a 2D network learns from: its supervision, and the share of labelled frames where it is not all."""
     if network == SOURCE_NETWORK:

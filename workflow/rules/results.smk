@@ -110,6 +110,7 @@ rule compare:
         supervision_2d=[f"{network}={supervision_2d(network)}" for network in NETWORKS_2D],
         labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
         test=["--test-confusions", *TEST_TENSORS] if TEST_TENSORS else [],
+        backbones=["--backbones", *backbones()] if backbones() else [],
     message:
         "Tables, plots and verdicts over all runs"
     shell:
@@ -118,7 +119,7 @@ rule compare:
             ON_CPU,
             "--confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}",
             "--supervision-2d {params.supervision_2d:q} --metrics-source {input.metrics_source:q}",
-            "{params.labelled_frames:q} {params.test:q} --out {PLACES[IGNET_RESULTS]:q}/compare",
+            "{params.labelled_frames:q} {params.test:q} {params.backbones:q} --out {PLACES[IGNET_RESULTS]:q}/compare",
         )
 
 

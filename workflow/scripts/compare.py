@@ -6,6 +6,7 @@ stand in a table of their own.
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ignet.report.labelled_frames import share_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
 from ignet.report.runs import (
+    backbone_note,
     class_gain_table,
     class_table,
     control_table,
@@ -56,6 +58,9 @@ def read_arguments() -> tuple[Stage, argparse.Namespace, CompareConfig]:
         default=[],
         metavar="RUN=PERCENT",
         help="share of labelled scans, of runs that have others",
+    )
+    stage.add(
+        "--backbones", nargs="*", default=[], metavar="RUN=NETWORK", help="3D networks, where not all are MinkUNets"
     )
     return stage, *stage.start()
 
@@ -114,6 +119,13 @@ def make_tables(
     if args.test_confusions:
         test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed)
         tables["test"] = run_table(test, settings, "test")
+    if args.backbones:
+        note = backbone_note({run: str(title) for run, title in map(name_and_path, args.backbones)})
+        tables |= {
+            name: replace(table, notes=(*table.notes, note))
+            for name, table in tables.items()
+            if name not in ("networks_2d", "published")
+        }
     return tables
 
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from ignet.config.training_3d import BackboneConfig, MinkUNetConfig, SPVCNNConfig
+from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig, MinkUNetConfig, SPVCNNConfig
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.network_input import Collate, Input
-from ignet.models.backbones import minkunet, spvcnn
+from ignet.models.backbones import cylinder3d, minkunet, spvcnn
 from ignet.models.sparse.engine import Engine
 
 
@@ -52,6 +52,7 @@ class Spec:
 BACKBONES = {
     "minkunet": Spec(MinkUNetConfig, minkunet.collate_scans, minkunet.build),
     "spvcnn": Spec(SPVCNNConfig, minkunet.collate_scans, spvcnn.SPVCNN),
+    "cylinder3d": Spec(Cylinder3DConfig, cylinder3d.collate_scans, cylinder3d.Cylinder3D),
 }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ignet.config.base import read_yaml
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_3d import BackboneConfig, Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.devices import pick_device
 from ignet.errors import IgnetError
@@ -56,8 +56,8 @@ def synthetic_scan(voxels: int, voxel: float, seed: int) -> np.ndarray:
 
 def settings_of(name: str, size: str) -> BackboneConfig:
     """Settings of a 3D network: the defaults, which are for the embedded world, or those of config/backbones."""
-    values = read_yaml(PAPER / f"{name}.yaml")["train_3d"]["backbone"] if size == "paper" else {}
-    return BACKBONES[name].settings.model_validate(values)
+    values = read_yaml(PAPER / f"{name}.yaml")["train_3d"]["backbone"] if size == "paper" else {"name": name}
+    return Train3DConfig(backbone=values).backbone
 
 
 def milliseconds(work: Callable[[], object], repeats: int, device: torch.device) -> list[float]:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from timed_stages import ROOT, Stages
 
 from ignet.config.base import merge, read_yaml, validate
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.training_3d import BackboneConfig, Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device
@@ -89,12 +89,13 @@ def backbone_settings(tiny: bool) -> dict[str, BackboneConfig]:
     """Settings of every registered backbone at paper scale, or in small."""
     experiment = read_yaml(ROOT / "config" / ("tiny.yaml" if tiny else "scribblekitti.yaml"))
     found = {}
-    for name, spec in BACKBONES.items():
+    for name in BACKBONES:
         overlay = ROOT / "config" / "backbones" / f"{name}.yaml"
         values = merge(experiment, read_yaml(overlay)) if overlay.exists() and not tiny else experiment
         backbone = values["train_3d"]["backbone"]
         fits = backbone.get("name", "minkunet") == name
-        found[name] = validate(spec.settings, backbone if fits else {"name": name}, f"backbone {name}")
+        values = {"backbone": backbone if fits else {"name": name}}
+        found[name] = validate(Train3DConfig, values, f"backbone {name}").backbone
     return found
 
 

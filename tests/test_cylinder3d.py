@@ -153,6 +153,8 @@ def test_levels_are_spconvs() -> None:
     for level in network.levels:
         strides.append(level.stride)
         shapes.append(((geometry.coordinates(level)[:, 1:].amax(0) / torch.tensor(level.stride)).int() + 1).tolist())
+    assert [down.stride for down in network.down] == [(2, 2, 2), (2, 2, 2), (2, 2, 1), (2, 2, 1)]
+    assert [stage.inverse.stride for stage in network.decoder] == [(2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2)]
     assert strides == [(1, 1, 1), (2, 2, 2), (4, 4, 4), (8, 8, 4), (16, 16, 4)]
     assert shapes == [[480, 360, 32], [240, 180, 16], [120, 90, 8], [60, 45, 8], [30, 23, 8]]
 

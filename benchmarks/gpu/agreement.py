@@ -13,7 +13,7 @@ from ignet.data.lidar.network_input import Input
 from ignet.devices import autocast
 from ignet.models.segmentor3d import Network3D, build_network
 
-TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "tf32": 0.05, "bfloat16": 0.3}
+TOLERANCES = {"float64": 1e-9, "float32": 5e-4, "tf32": 0.05, "bfloat16": 0.6}
 """Largest accepted |difference| / |reference| by Euclidean norms: float32 and bfloat16 some times what the CPU has, the
 others by their digits."""
 

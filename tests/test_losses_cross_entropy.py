@@ -25,6 +25,8 @@ class TestPartialCrossEntropy:
         labels = torch.tensor([255, 1, 255, 255])
         loss = partial_cross_entropy(logits, labels, normalisation="all")
         assert loss.item() == pytest.approx(-math.log(0.25) / 4, rel=1e-6)
+        alone = partial_cross_entropy(logits[:1], labels[1:2], normalisation="all")
+        assert alone.item() == pytest.approx(-math.log(0.25), rel=1e-6)
 
     def test_ignored_points_change_nothing(self):
         logits, labels = torch.randn(6, 3), torch.tensor([0, 255, 2, 1, 255, 0])

@@ -64,7 +64,7 @@ def test_engines_agree_in_every_precision(results: Path) -> None:
     # other formats give other numbers, or they were not used
     for case in cases:
         errors = [found[*case, precision]["gradient_error"] for precision in ("float64", "float32", "bfloat16")]
-        assert errors[0] < 1e-12 < errors[1] < 5e-4 < errors[2], errors
+        assert errors[0] < 1e-12 < errors[1] < 2e-3 < errors[2], errors
 
 
 def test_resumed_trainings_are_those_of_before(results: Path) -> None:

@@ -13,7 +13,7 @@ from ignet.data.lidar.network_input import Input
 from ignet.devices import autocast
 from ignet.models.segmentor3d import Network3D, build_network
 
-TOLERANCES = {"float64": 1e-9, "float32": 5e-4, "tf32": 0.05, "bfloat16": 0.6}
+TOLERANCES = {"float64": 1e-9, "float32": 2e-3, "tf32": 0.05, "bfloat16": 0.5}
 """Largest accepted |difference| / |reference| by Euclidean norms: float32 and bfloat16 some times what the CPU has, the
 others by their digits."""
 
@@ -38,9 +38,9 @@ def main() -> None:
     """Compare, and write a row for each case; exit code 1 where one does not agree."""
     case = read_case(__doc__)
     # a part of a scan, so that the reference takes seconds
-    scans = [case.stages("agreement").scans()[0][: 2000 if case.tiny else 20000]]
+    scans = [case.stages("agreement").scans()[0][: 1000 if case.tiny else 20000]]
     wrong = []
-    for name, settings in backbone_settings(tiny=True).items():
+    for name, settings in backbone_settings("demo").items():
         torch.manual_seed(0)
         network, batch = build_network(settings, SEMANTICKITTI), make_batch(settings, scans).student
         without_dropout(network)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from timed_stages import ROOT, Stages
+from sparse_engines import settings_of
+from timed_stages import Stages
 
-from ignet.config.base import merge, read_yaml, validate
-from ignet.config.training_3d import BackboneConfig, Train3DConfig
+from ignet.config.training_3d import BackboneConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device
@@ -85,18 +85,9 @@ def engines(device: torch.device) -> list[str]:
     return [name for name in ENGINES if faults[name] is None]
 
 
-def backbone_settings(tiny: bool) -> dict[str, BackboneConfig]:
-    """Settings of every registered backbone at paper scale, or in small."""
-    experiment = read_yaml(ROOT / "config" / ("tiny.yaml" if tiny else "scribblekitti.yaml"))
-    found = {}
-    for name in BACKBONES:
-        overlay = ROOT / "config" / "backbones" / f"{name}.yaml"
-        values = merge(experiment, read_yaml(overlay)) if overlay.exists() and not tiny else experiment
-        backbone = values["train_3d"]["backbone"]
-        fits = backbone.get("name", "minkunet") == name
-        values = {"backbone": backbone if fits else {"name": name}}
-        found[name] = validate(Train3DConfig, values, f"backbone {name}").backbone
-    return found
+def backbone_settings(size: str) -> dict[str, BackboneConfig]:
+    """Settings of every registered backbone, ``paper`` as published, ``demo`` for the embedded world."""
+    return {name: settings_of(name, size) for name in BACKBONES}
 
 
 def make_batch(settings: BackboneConfig, scans: list[NDArray[np.float32]]) -> Batch:

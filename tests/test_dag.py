@@ -30,7 +30,7 @@ def test_jobs_come_after_what_they_wait_for_in_an_order_that_is_always_the_same(
 
 @pytest.mark.parametrize("without_data", [False, True])
 def test_a_request_arrives_through_snakemake_and_is_no_part_of_the_configuration(without_data: bool) -> None:
-    request = Request('/tmp/a "b": {ü}/plan.json', without_data)
+    request = Request('/plans/a "b": {ü}/plan.json', without_data)
     config = parse_config(["results=results/x", request_setting(request)])
     assert take_request(config) == request
     assert config == {"results": "results/x"} and take_request(config) is None

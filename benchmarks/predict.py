@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.backbones import MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.predict.folder import Reading, predict_files
@@ -27,7 +27,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        settings = BackboneConfig(voxel=args.voxel)
+        settings = MinkUNetConfig(voxel=args.voxel)
         save_network(folder / "model.safetensors", build_network(settings, label_set=SEMANTICKITTI), settings, "torch")
         network = load(folder, args.device)
         pairs = [(folder / f"{n}.bin", folder / "out" / f"{n}.label") for n in range(args.scans)]

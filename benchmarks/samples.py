@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ignet.config.backbones import LocalContextConfig, MinkUNetConfig
 from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.projection import ProjectionConfig
-from ignet.config.training_3d import AugmentConfig, LocalContextConfig, MinkUNetConfig
+from ignet.config.training_3d import AugmentConfig
 from ignet.data.formats.kitti import (
     calibration_path,
     frame_ids,

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from sparse_engines import milliseconds, synthetic_scan
 
-from ignet.config.training_3d import MinkUNetConfig, Train3DConfig
+from ignet.config.backbones import MinkUNetConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ignet.config.backbones import BackboneConfig
 from ignet.config.base import read_yaml
-from ignet.config.training_3d import BackboneConfig, Train3DConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.devices import pick_device
 from ignet.errors import IgnetError

@@ -139,10 +139,10 @@ class Throughput:
                 print(f"minkowski was not measured: {fault}", flush=True)
                 continue
             for run in ("ignet", "full"):
-                settings = self.experiment.run(run)
-                backbone = settings.backbone.model_copy(update={"engine": engine})
-                self.training_3d(settings.model_copy(update={"backbone": backbone}), engine, run == "ignet")
-            backbone = self.experiment.train_3d.backbone
+                # of one network, from which a plan scales to others
+                backbone = self.experiment.train_3d.backbone.model_copy(update={"engine": engine})
+                settings = self.experiment.run(run).model_copy(update={"backbone": backbone})
+                self.training_3d(settings, engine, run == "ignet")
             load = network_3d_work(backbone, SEMANTICKITTI, self.points, self.shares)
             self.rate(self.stages.predict(), load, "scan", self.backbone_words(backbone), engine)
 

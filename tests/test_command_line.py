@@ -17,7 +17,7 @@ from ignet.cli import doctor
 from ignet.cli import main as cli
 from ignet.cli.completion import SHELLS, script
 from ignet.cli.main import INTERRUPTED, NOBODY_READS, main, make_parser
-from ignet.config.training_3d import MinkUNetConfig
+from ignet.config.backbones import MinkUNetConfig
 from ignet.data.importers.registry import LAYOUTS
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network

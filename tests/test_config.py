@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from ignet.config.backbones import MinkUNetConfig, SPVCNNConfig
 from ignet.config.base import RENAMED, merge, read_yaml, validate
 from ignet.config.experiment import ExperimentConfig
-from ignet.config.training_3d import MinkUNetConfig, SPVCNNConfig, Train3DConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_correspondence, needs_features
 from ignet.train.terms.contrastive import Contrastive

@@ -11,7 +11,7 @@ from test_minkunet import CPU, ENGINES, NEEDS_MINKOWSKI, scan
 from test_objective import FULL, losses, make_batch, make_objective
 from torch import Tensor, nn
 
-from ignet.config.training_3d import Cylinder3DConfig, LocalContextConfig
+from ignet.config.backbones import Cylinder3DConfig, LocalContextConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.cylinder3d import (

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from ignet.config.backbones import LocalContextConfig, MinkUNetConfig
 from ignet.config.mixing import FOVMixConfig, MixingConfig
-from ignet.config.training_3d import AugmentConfig, LocalContextConfig, MinkUNetConfig
+from ignet.config.training_3d import AugmentConfig
 from ignet.data.features.store import FeatureWriter
 from ignet.data.formats.kitti import label_path, scan_path, scribble_path
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI

@@ -17,8 +17,8 @@ from test_stages_2d import NETWORK, write_source
 from training_files import training_files
 from two_processes import CASES
 
+from ignet.config.backbones import MinkUNetConfig
 from ignet.config.execution import ExecutionConfig, job_processes
-from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset

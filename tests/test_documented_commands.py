@@ -19,8 +19,8 @@ from test_command_line import commands as commands_of_ignet
 from test_own_sensor import write_object_frame
 
 from ignet.cli.main import make_parser
+from ignet.config.backbones import MinkUNetConfig
 from ignet.config.base import merge, read_yaml
-from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.workflow.experiment import load_experiment
@@ -73,7 +73,7 @@ PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/ablation/headline.yaml": "needs the data sets, GPUs",
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml config/backbones/spvcnn.yaml "
     "--config results=results/scribblekitti-spvcnn": "needs the data sets, GPUs",
-    ".venv/bin/python -m ignet plan --configfile config/scribblekitti.yaml --rates build/bench-gpu/throughput.csv": "needs "
+    ".venv/bin/ignet plan --configfile config/scribblekitti.yaml --rates build/bench-gpu/throughput.csv": "needs "
     "what make bench-gpu makes; tests/test_gpu_bench.py reads such a table",
     ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml "

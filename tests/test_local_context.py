@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ignet.config.training_3d import LocalContextConfig, MinkUNetConfig
+from ignet.config.backbones import LocalContextConfig, MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.backbones.registry import collate_for

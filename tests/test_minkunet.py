@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ignet.config.training_3d import MinkUNetConfig
+from ignet.config.backbones import MinkUNetConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI, load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights, write_weights

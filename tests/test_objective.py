@@ -10,16 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ignet.config.backbones import BackboneConfig, MinkUNetConfig
 from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
-from ignet.config.training_3d import (
-    BackboneConfig,
-    ContrastiveConfig,
-    ImageGuidanceConfig,
-    MeanTeacherConfig,
-    MinkUNetConfig,
-    Train3DConfig,
-)
+from ignet.config.training_3d import ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
 from ignet.data.features.pca import Classifier
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch

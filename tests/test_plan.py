@@ -16,18 +16,11 @@ from snakemake_command import snakemake_command
 from tiny_state import first_plans
 from torch.utils.flop_counter import FlopCounterMode
 
+from ignet.config.backbones import BackboneConfig, Cylinder3DConfig, LocalContextConfig, MinkUNetConfig, SPVCNNConfig
 from ignet.config.execution import GPU_STAGES
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import (
-    BackboneConfig,
-    Cylinder3DConfig,
-    LocalContextConfig,
-    MeanTeacherConfig,
-    MinkUNetConfig,
-    SPVCNNConfig,
-    Train3DConfig,
-)
+from ignet.config.training_3d import MeanTeacherConfig, Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for

@@ -12,7 +12,7 @@ import pytest
 
 import ignet
 from ignet.cli.main import main
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.backbones import MinkUNetConfig
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.predict.point_files import read_points
@@ -57,7 +57,7 @@ def write_pcd(path: Path, table: np.ndarray, encoding: str = "binary_compressed"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with the weights of a network that was never trained."""
     folder = tmp_path_factory.mktemp("run")
-    settings = BackboneConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
+    settings = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
     save_network(folder / "model.safetensors", build_network(settings, label_set=SEMANTICKITTI), settings, "torch")
     return folder
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ignet.config.backbones import MinkUNetConfig
 from ignet.config.self_training import PseudoLabelConfig
-from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from ignet.cli.main import main
-from ignet.config.training_3d import MinkUNetConfig
+from ignet.config.backbones import MinkUNetConfig
 from ignet.data.check.dataset import check_dataset, wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults

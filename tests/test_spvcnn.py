@@ -9,7 +9,7 @@ from test_minkunet import CPU, ENGINES, NEEDS_MINKOWSKI, scan, voxels
 from test_objective import FULL, losses, make_batch, make_objective
 from torch import Tensor
 
-from ignet.config.training_3d import MinkUNetConfig, SPVCNNConfig
+from ignet.config.backbones import MinkUNetConfig, SPVCNNConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.backbones.spvcnn import SPVCNN
 from ignet.models.segmentor3d import build_network, load_network, predict_scan, save_network

@@ -17,8 +17,8 @@ from recorded_steps import Step, adamw, moving_average, recorded_steps
 from test_stages_2d import NETWORK, adapt, project, run_script, write_source, write_target
 from training_files import training_files
 
+from ignet.config.backbones import MinkUNetConfig
 from ignet.config.training_2d import SegformerConfig
-from ignet.config.training_3d import MinkUNetConfig
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, load_network

@@ -4,7 +4,9 @@ import os
 import resource
 import signal
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +81,20 @@ def test_the_signal_counts_where_only_the_cause_names_it(signal_name: str, words
             raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly") from cause
     assert words in str(workers.explain(late.value))
     assert workers.explain(RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")) is None
+
+
+def fail_unexpectedly() -> Iterator[object]:
+    raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")
+    yield
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "was killed"), (-7, "too small"), (0, None), (None, None)])
+def test_the_exit_code_counts_where_torch_names_no_signal(code: int | None, words: str | None) -> None:
+    """As torch raises it when it has reaped the process itself, so that its handler cannot."""
+    process = SimpleNamespace(exitcode=code)
+    with pytest.raises(RuntimeError) as error:
+        list(workers._patiently(fail_unexpectedly(), 1, [SimpleNamespace(exitcode=None), process]))
+    assert (words in str(workers.explain(error.value))) if words else workers.explain(error.value) is None
 
 
 def test_too_little_shared_memory_is_found_before_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:

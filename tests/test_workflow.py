@@ -16,7 +16,10 @@ from invalidation_cases import SETTINGS
 from snakemake_command import snakemake_command
 from tiny_state import CONFIG, ROOT, names, plan, plans
 
+from ignet.config.training_3d import Train3DConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.files.atomic import read_weights
+from ignet.models.segmentor3d import build_network
 from ignet.view.curves import as_curve, events_folder
 from ignet.view.status import Status
 from ignet.workflow.schedule import read_schedule
@@ -105,8 +108,9 @@ def test_second_run_has_nothing_to_do(finished: Path) -> None:
 def test_exported_weights_hold_the_backbone_alone_and_predict_from_a_scan(finished: Path, tmp_path: Path) -> None:
     results = finished / "results" / "tiny"
     weights = results / "train_3d/ignet/seed0/model.safetensors"
-    names = set(read_weights(weights)[0])
-    assert names == set(read_weights(results / "train_3d/full/seed0/model.safetensors")[0])
+    tensors, metadata = read_weights(weights)
+    names, settings = set(tensors), Train3DConfig(backbone=json.loads(metadata["backbone"])).backbone
+    assert names == set(build_network(settings, SEMANTICKITTI).state_dict())
     assert not [
         name for name in names if "head" in name or "guidance" in name or "projection" in name or "memory" in name
     ]

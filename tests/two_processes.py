@@ -15,13 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ignet.config.training_3d import (
-    ContrastiveConfig,
-    ImageGuidanceConfig,
-    MeanTeacherConfig,
-    MinkUNetConfig,
-    Train3DConfig,
-)
+from ignet.config.backbones import MinkUNetConfig
+from ignet.config.training_3d import ContrastiveConfig, ImageGuidanceConfig, MeanTeacherConfig, Train3DConfig
 from ignet.data.features.pca import Classifier
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from sparse_engines import settings_of
 from timed_stages import Stages
 
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.backbones import BackboneConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import pick_device

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from cases import PRECISIONS, autocast_of, backbone_settings, engines, make_batch, peak_mb, read_case, tf32, wait
 
-from ignet.config.training_3d import BackboneConfig, Train3DConfig
+from ignet.config.backbones import BackboneConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.batches import Batch
 from ignet.devices import autocast

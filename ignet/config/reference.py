@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ignet.config.backbones import LocalContextConfig
 from ignet.config.base import sections_of
 from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
-from ignet.config.training_3d import LocalContextConfig
 from ignet.files.atomic import write_text
 
 HEAD = """\

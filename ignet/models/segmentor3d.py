@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ignet.config.backbones import BackboneConfig
 from ignet.config.base import validate
-from ignet.config.training_3d import BackboneConfig
 from ignet.data.label_sets.label_set import IGNORE, LabelSet, parse_label_set
 from ignet.data.lidar.network_input import Input
 from ignet.errors import IgnetError

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ignet.config.training_3d import BackboneConfig
+from ignet.config.backbones import BackboneConfig
 from ignet.data.formats.scan_values import check_live_scan
 from ignet.devices import pick_device
 from ignet.errors import IgnetError

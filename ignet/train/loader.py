@@ -6,8 +6,9 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ AMPLE = 1 << 30
 """Bytes of shared memory for each batch on its way that need no look at the batches: none is so large."""
 
 _REMEDY = "set execution.workers to 0 or lower it, or give more (containers: --shm-size=2g)"
-_FULL = re.compile(r"</torch_|\(shm\)|killed by signal: Bus error")
-_KILLED = "killed by signal: Killed"
+_KILLED_BY = "killed by signal"
+_FULL = re.compile(rf"</torch_|\(shm\)|{_KILLED_BY}: Bus error")
+_KILLED = f"{_KILLED_BY}: Killed"
 
 
 def read_ahead(samples: Dataset, steps: range, workers: int, pin: bool = False) -> Iterator[Any]:
@@ -63,7 +65,10 @@ def read_ahead(samples: Dataset, steps: range, workers: int, pin: bool = False) 
         pin_memory=pin,
         generator=generator,
     )
-    return _patiently(iter(loader), len(steps))
+    others = multiprocessing.active_children()
+    batches = iter(loader)
+    processes = [process for process in multiprocessing.active_children() if process not in others]
+    return _patiently(batches, len(steps), processes)
 
 
 def check_shared_memory(samples: Dataset, steps: range, workers: int) -> None:
@@ -127,8 +132,8 @@ def end_loader_processes() -> None:
     signal.signal(signal.SIGCHLD, before)
 
 
-def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
-    """Pass batches on; one that is late gets a second chance.
+def _patiently(batches: Iterator[Any], count: int, processes: Sequence[BaseProcess] = ()) -> Iterator[Any]:
+    """Pass batches of some processes on; one that is late gets a second chance.
 
     A job that was suspended finds its time over when it wakes.
     """
@@ -136,6 +141,10 @@ def _patiently(batches: Iterator[Any], count: int) -> Iterator[Any]:
         try:
             batch = next(batches)
         except RuntimeError as error:
+            if "exited unexpectedly" in str(error) and (ended := [p for p in processes if (p.exitcode or 0) < 0]):
+                # torch has seen the end of a process before its handler, which would have named the signal
+                name = signal.strsignal(-(ended[0].exitcode or 0))
+                raise RuntimeError(f"{_KILLED_BY}: {name}") from error
             if "DataLoader timed out" not in str(error):
                 raise
             batch = next(batches)

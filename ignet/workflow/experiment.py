@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
 from ignet.config.base import validate
 from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import job_processes
 from ignet.config.experiment import NESTED, SOURCE_NETWORK, ExperimentConfig
-from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig, Train3DConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.mixing.registry import active_strategies
 from ignet.errors import IgnetError

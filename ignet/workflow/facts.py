@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
 from ignet.config.experiment import ExperimentConfig
-from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
 from ignet.workflow.sizes import KITTI_CELLS, KITTI_VOXELS, WORLD_CELLS, WORLD_VOXELS, CellShares, Shares

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
 from ignet.config.training_2d import SegformerConfig
-from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig
 from ignet.data.label_sets.label_set import LabelSet
 
 if TYPE_CHECKING:  # networks are built only where a plan asks for their size

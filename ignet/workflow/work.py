@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from ignet.config.backbones import BackboneConfig
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import BackboneConfig, Train3DConfig
+from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts

@@ -8,7 +8,7 @@ it out of some training samples, so that the first network can do without it too
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.config.training_3d import LocalContextConfig
+from ignet.config.backbones import LocalContextConfig
 from ignet.data.label_sets.label_set import IGNORE
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ignet.config.training_3d import Cylinder3DConfig
+from ignet.config.backbones import Cylinder3DConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.devices import TensorGroup
 from ignet.errors import IgnetError

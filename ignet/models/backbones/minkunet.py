@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ignet.config.training_3d import BackboneSettings, MinkUNetConfig, VoxelUNetConfig
+from ignet.config.backbones import BackboneSettings, MinkUNetConfig, VoxelUNetConfig
 from ignet.data.lidar.local_context import add_local_context, context_channels
 from ignet.models.sparse.engine import Engine, make_geometry
 from ignet.models.sparse.geometry import Geometry

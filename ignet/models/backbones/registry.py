@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from ignet.config.training_3d import BackboneConfig, Cylinder3DConfig, MinkUNetConfig, SPVCNNConfig
+from ignet.config.backbones import BackboneConfig, Cylinder3DConfig, MinkUNetConfig, SPVCNNConfig
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.network_input import Collate, Input
 from ignet.models.backbones import cylinder3d, minkunet, spvcnn

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ignet.config.training_3d import SPVCNNConfig
+from ignet.config.backbones import SPVCNNConfig
 from ignet.models.backbones.minkunet import MinkUNet, input_channels
 from ignet.models.sparse.geometry import Geometry
 from ignet.models.sparse.interpolation import find_corners, interpolate, scatter_mean

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the unmodified MinkowskiEngine 0.5.4 for the torch of a virtual environment, and installs it there. No root, no system BLAS.
 #
-#   usage: build.sh VENV [LOG]       exit code 0: installed and computing; 3: it cannot be built here; other: the build failed
+#   usage: build.sh VENV [LOG]       VENV has torch and ignet; exit code 0: installed and computing; 3: it cannot be built here; other: the build failed
 #
 # Standard output gets short lines, standard error the one reason why it cannot be built, LOG the compiler's output. What is installed stays as it is until the new build is complete.
 #   CXX                   the C++ compiler (default: g++, c++ or clang++, the first that is there)

@@ -222,12 +222,18 @@ def test_curves(tmp_path: Path) -> None:
     assert (tmp_path / "c.csv").read_text().split() == ["step,loss,miou", "0,1.5,", "1,0.25,0.5"]
 
 
-def test_ema_by_hand() -> None:
+def teacher_and_student() -> tuple[nn.BatchNorm1d, nn.BatchNorm1d]:
+    """A fresh norm, and one with a weight of 3, a running mean of 8 and 5 batches behind it."""
     teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
     with torch.no_grad():
         student.weight.fill_(3.0)
         student.running_mean.fill_(8.0)
         student.num_batches_tracked.fill_(5)
+    return teacher, student
+
+
+def test_ema_by_hand() -> None:
+    teacher, student = teacher_and_student()
     update_ema(teacher, student, 0, 0.99)
     assert (teacher.weight.item(), teacher.running_mean.item(), teacher.num_batches_tracked.item()) == (3.0, 8.0, 5)
     with torch.no_grad():
@@ -239,11 +245,7 @@ def test_ema_by_hand() -> None:
 
 
 def test_ema_of_the_weights_alone() -> None:
-    teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
-    with torch.no_grad():
-        student.weight.fill_(3.0)
-        student.running_mean.fill_(8.0)
-        student.num_batches_tracked.fill_(5)
+    teacher, student = teacher_and_student()
     update_ema(teacher, student, 1, 0.99, buffers=False)
     assert (teacher.weight.item(), teacher.running_mean.item(), teacher.num_batches_tracked.item()) == (2.0, 0.0, 0)
 

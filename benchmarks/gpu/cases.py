@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sparse_engines import settings_of
+from sparse_engines import milliseconds, settings_of
 from timed_stages import Stages
 
 from ignet.config.backbones import BackboneConfig
@@ -115,10 +116,9 @@ def autocast_of(precision: str) -> Literal["float32", "bfloat16"]:
     return "bfloat16" if precision == "bfloat16" else "float32"
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Median of some calls, after one that warms up."""
+    return statistics.median(milliseconds(work, repeats, device)) / 1000
 
 
 def peak_mb(device: torch.device, work: Callable[[], object]) -> float | None:
@@ -129,5 +129,5 @@ def peak_mb(device: torch.device, work: Callable[[], object]) -> float | None:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     work()
-    wait(device)
+    torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) / 2**20

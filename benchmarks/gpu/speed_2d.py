@@ -6,8 +6,7 @@ A training step is a forward and a backward pass on a crop; features are a forwa
 import itertools
 
 import torch
-from cases import PRECISIONS, autocast_of, peak_mb, read_case, tf32
-from speed_3d import seconds
+from cases import PRECISIONS, autocast_of, peak_mb, read_case, seconds, tf32
 
 from ignet.devices import autocast
 from ignet.models.teachers.segformer import build_segmenter

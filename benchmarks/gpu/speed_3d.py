@@ -5,12 +5,9 @@ device before the clock starts; kernel maps are made anew in each step, as a tra
 """
 
 import itertools
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
-from cases import PRECISIONS, autocast_of, backbone_settings, engines, make_batch, peak_mb, read_case, tf32, wait
+from cases import PRECISIONS, autocast_of, backbone_settings, engines, make_batch, peak_mb, read_case, seconds, tf32
 
 from ignet.config.backbones import BackboneConfig
 from ignet.config.training_3d import Train3DConfig
@@ -22,17 +19,6 @@ from ignet.train.distributed import Ranks
 from ignet.train.objective import Objective3D
 from ignet.train.schedule import one_cycle
 from ignet.train.trainer import Trainer
-
-
-def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Median of some calls, after two that warm up."""
-    times = []
-    for _ in range(repeats + 2):
-        start = time.perf_counter()
-        work()
-        wait(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])
 
 
 def measure(

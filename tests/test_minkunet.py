@@ -266,7 +266,8 @@ def test_predict_scan(engine: str) -> None:
     assert confidence.dtype == np.float32 and confidence.shape == (3000,)
     assert confidence.min() >= 1 / 19 and confidence.max() <= 1
     again = predict_scan(network, SMALL, engine, points, CPU)
-    np.testing.assert_array_equal(again[0], ids)
+    assert (ids == again[0]).mean() > 0.999  # MinkowskiEngine's sums come in any order
+    np.testing.assert_allclose(confidence, again[1], rtol=0, atol=0 if engine == "torch" else 1e-4)
     empty = predict_scan(network, SMALL, engine, points[:0], CPU)
     assert empty[0].shape == empty[1].shape == (0,) and empty[0].dtype == np.uint8
 

@@ -149,5 +149,6 @@ def test_prediction_follows_the_points(engine: str) -> None:
     network, points = build_network(SMALL, SEMANTICKITTI), scan()
     ids, confidence = predict_scan(network, SMALL, engine, points, CPU)
     again = predict_scan(network, SMALL, engine, points, CPU)
-    assert np.array_equal(ids, again[0]) and np.array_equal(confidence, again[1])
+    assert (ids == again[0]).mean() > 0.999  # MinkowskiEngine's sums come in any order
+    np.testing.assert_allclose(confidence, again[1], rtol=0, atol=0 if engine == "torch" else 1e-4)
     assert len(np.unique(ids)) > 1

@@ -181,7 +181,7 @@ def test_the_adaptation_s_terms_by_hand() -> None:
     def cross_entropy(logits: Tensor, labels: Tensor, of_class: Tensor) -> float:
         each = F.cross_entropy(logits, labels, ignore_index=255, reduction="none")
         known = labels != 255
-        return float((each * of_class[labels.clamp(max=18)])[known].mean())
+        return float((each * of_class[labels.clamp(max=18)])[known].mean().detach())
 
     labels = torch.where(scribbles != 255, scribbles, taught.argmax(1))
     expected = {

@@ -1,4 +1,4 @@
-"""The presets of the embedded world: each a street and sensors of its own, all of them fit to learn from."""
+"""The presets of the embedded world with one camera: each a street and sensors of its own, fit to learn from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def worlds() -> dict[str, Sequence]:
 
 
 def test_config_knows_the_presets() -> None:
-    assert get_args(WorldConfig.model_fields["preset"].annotation) == tuple(PRESETS) == NAMES
+    assert get_args(WorldConfig.model_fields["preset"].annotation) == tuple(PRESETS) == (*NAMES, "surround")
     assert WorldConfig() == WorldConfig(preset="residential")
 
 
@@ -77,7 +77,8 @@ def test_unknown_preset_is_one_line() -> None:
     with pytest.raises(IgnetError) as raised:
         validate(WorldConfig, {"preset": "highway"}, "config/x.yaml, section 'world'")
     expected = (
-        "config/x.yaml, section 'world': key 'preset': found 'highway', input should be 'residential' or 'avenue'"
+        "config/x.yaml, section 'world': key 'preset': found 'highway', input should be 'residential', 'avenue' or "
+        "'surround'"
     )
     assert str(raised.value) == expected
 
@@ -190,7 +191,7 @@ def test_scribbles_cover_about_a_twelfth(preset: Name, tmp_path: Path) -> None:
 
 def test_source_set_is_the_same_for_all() -> None:
     small = WorldConfig(image_width=256, image_height=80)
-    pictures = [source_drive(small.model_copy(update={"preset": name}), 0).picture(1, 0.03) for name in NAMES]
+    pictures = [source_drive(small.model_copy(update={"preset": name}), 0).picture(1, sway=0.03) for name in NAMES]
     np.testing.assert_array_equal(pictures[0].image, pictures[1].image)
     np.testing.assert_array_equal(pictures[0].city, pictures[1].city)
 

@@ -10,12 +10,14 @@ from ignet.config.base import Section
 class WorldConfig(Section):
     """A procedural street world. Every value is our choice; the sensors' geometry follows real ones, see ``preset``."""
 
-    preset: Literal["residential", "avenue"] = Field(
+    preset: Literal["residential", "avenue", "surround"] = Field(
         "residential",
         description="street, look and sensors of the target: `residential` (narrow bending street with parking and "
-        "gardens in low sun; HDL-64E's beam angles, KITTI's camera of 82 degrees) or `avenue` (straight city street "
+        "gardens in low sun; HDL-64E's beam angles, KITTI's camera of 82 degrees), `avenue` (straight city street "
         "of two lanes a direction, tall closed fronts, much traffic on a grey day; HDL-32E's beam angles mounted "
-        "higher, a camera of 74 degrees); one source set for all",
+        "higher, a camera of 74 degrees) or `surround` (the avenue's street; HDL-32E's beam angles, six cameras "
+        "that look all round, about as nuScenes': image_0 to the front, then clockwise to image_5, five of 70 degrees "
+        "and 110 to the back, exposed up to 43 ms before the sweep); one source set for all",
     )
     seed: int = Field(0, ge=0, description="seed of the whole world")
     frames: int = Field(16, ge=1, description="frames in each target sequence")

@@ -22,6 +22,10 @@ class Rig:
     ]  # LiDAR -> reference camera after the change of axes: radians about the camera's x, y, z
     lever: tuple[float, float, float]  # and metres along them
 
+    def cameras(self, width: int, height: int) -> tuple["Camera", ...]:
+        """Those that images are taken with: camera 2."""
+        return (self.camera(width, height),)
+
     def camera(self, width: int, height: int) -> "Camera":
         """Camera 2 with its focal length scaled to ``width`` pixels."""
         scale = width / self.size[0]
@@ -36,12 +40,11 @@ class Rig:
         columns["P2"] = (self.offset[0] * scale, self.offset[1] * scale, self.offset[2])
         matrix = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
         projection = {name: np.column_stack([matrix, column]) for name, column in columns.items()}
-        axes = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
         tr = np.eye(4)
-        tr[:3, :3] = _rotation(*self.turn) @ axes
+        tr[:3, :3] = rotation(*self.turn) @ AXES
         tr[:3, 3] = self.lever
         # what is written with 13 digits is what is used
-        return Camera(width, height, {k: _rounded(v) for k, v in sorted(projection.items())}, _rounded(tr))
+        return Camera(width, height, {k: rounded(v) for k, v in sorted(projection.items())}, rounded(tr))
 
 
 # 81.6 degrees of horizontal view; camera 2 stands 6 cm left of the reference camera, 0.27 m ahead of and 0.08 m below
@@ -65,33 +68,53 @@ VAN_RIG = Rig(
     turn=(0.0873, -0.0052, 0.0017),
     lever=(0.02, -0.45, -0.6),
 )
+AXES = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+"""The LiDAR's axes (forward, left, up) -> a camera's (right, down, ahead)."""
+
 _EDGES = np.array([(a, b) for a in range(8) for b in range(a + 1, 8) if (a ^ b) in (1, 2, 4)])
 _NEAR = 0.2
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A calibrated camera: pixel = p2 [tr] (x, y, z, 1) of LiDAR coordinates."""
+    """A calibrated camera of a rig: pixel = p["PK"] [tr] (x, y, z, 1) of LiDAR coordinates."""
 
     width: int
     height: int
-    p: dict[str, np.ndarray]  # P0 to P3, (3, 4) float64
+    p: dict[str, np.ndarray]  # P0, P1, ... of the whole rig, (3, 4) float64
     tr: np.ndarray  # (4, 4) float64, LiDAR -> reference camera
+    number: int = 2  # K
+    delay: float = 0.0  # seconds from the sweep to the exposure
+
+    @property
+    def key(self) -> str:
+        """Name of its projection."""
+        return f"P{self.number}"
 
     @property
     def matrix(self) -> np.ndarray:
-        """LiDAR coordinates -> homogeneous pixels of camera 2, (3, 4) float64."""
-        return self.p["P2"] @ self.tr
+        """LiDAR coordinates -> homogeneous pixels, (3, 4) float64."""
+        return self.p[self.key] @ self.tr
+
+    def moved(self, motion: np.ndarray) -> np.ndarray:
+        """Its projection, (3, 4) float64, of points before the vehicle moved.
+
+        Args:
+            motion: (4, 4) float64, LiDAR coordinates at the sweep -> LiDAR coordinates at the exposure.
+        """
+        return rounded(self.p[self.key] @ self.tr @ motion @ np.linalg.inv(self.tr))
 
 
-def _rotation(a: float, b: float, c: float) -> np.ndarray:
+def rotation(a: float, b: float, c: float) -> np.ndarray:
+    """About x, then y, then z by these radians, (3, 3) float64, applied from the right."""
     x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
     z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
     return x @ y @ z
 
 
-def _rounded(matrix: np.ndarray) -> np.ndarray:
+def rounded(matrix: np.ndarray) -> np.ndarray:
+    """With the 13 digits that files have."""
     return np.array([[float(f"{value:.12e}") for value in row] for row in matrix])
 
 

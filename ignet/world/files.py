@@ -13,10 +13,9 @@ from ignet.data.scribbles.simulate import simulate_scribbles
 from ignet.files.atomic import atomic, write_array, write_png
 from ignet.log import progress
 from ignet.world.camera import Camera
-from ignet.world.drive import IMAGES_PER_STREET, Drive, source_drive, target_drive
+from ignet.world.drive import FRAME_SECONDS, IMAGES_PER_STREET, Drive, source_drive, target_drive
 
 _SOURCE_SWAY = 0.03
-_FRAME_SECONDS = 0.6
 _GROUND, _TRAILER = 6, 30  # Cityscapes label ids without a train id that the world uses
 
 
@@ -34,7 +33,7 @@ def write_source(config: WorldConfig, folder: Path) -> None:
             street, frame = divmod(number, IMAGES_PER_STREET)
             if frame == 0:
                 drive = source_drive(config, street)
-            picture = drive.picture(frame, _SOURCE_SWAY)
+            picture = drive.picture(frame, sway=_SOURCE_SWAY)
             name = f"{number + 1:05d}.png"
             write_png(temporary / "images" / name, picture.image)
             labels = Image.frombytes("P", picture.city.shape[::-1], picture.city.tobytes())
@@ -43,17 +42,22 @@ def write_source(config: WorldConfig, folder: Path) -> None:
 
 
 def write_sequence(config: WorldConfig, sequence: str, folder: Path) -> None:
-    """Write one target sequence, all or nothing: velodyne, labels, scribbles, image_2, calib, poses, times."""
+    """Write one target sequence, all or nothing: velodyne, labels, scribbles, images, calib, poses, times.
+
+    Where an image is exposed before or after the sweep, each frame has a calibration of its own, ``calib/F.txt``.
+    """
     drive = target_drive(config, number_of(sequence))
+    images = [f"image_{camera.number}" for camera in drive.rig]
+    per_frame = ["calib"] if any(camera.delay for camera in drive.rig) else []
     with atomic(folder) as temporary:
-        for name in ("velodyne", "labels", "scribbles", "image_2"):
+        for name in ("velodyne", "labels", "scribbles", *images, *per_frame):
             (temporary / name).mkdir(parents=True)
         for frame in progress(range(config.frames), f"sequence {sequence}"):
             _write_frame(config, drive, frame, temporary)
         _write_calibration(temporary / "calib.txt", drive.camera)
         _write_poses(temporary / "poses.txt", [drive.pose(frame) for frame in range(config.frames)], drive.camera)
         (temporary / "times.txt").write_text(
-            "".join(f"{frame * _FRAME_SECONDS:.6e}\n" for frame in range(config.frames)), encoding="utf-8"
+            "".join(f"{frame * FRAME_SECONDS:.6e}\n" for frame in range(config.frames)), encoding="utf-8"
         )
 
 
@@ -77,7 +81,10 @@ def _write_frame(config: WorldConfig, drive: Drive, frame: int, folder: Path) ->
         SEMANTICKITTI,
     )
     write_array(folder / "scribbles" / f"{name}.label", SEMANTICKITTI.to_raw_ids(scribbles).astype("<u4"))
-    write_png(folder / "image_2" / f"{name}.png", drive.picture(frame).image)
+    for index, camera in enumerate(drive.rig):
+        write_png(folder / f"image_{camera.number}" / f"{name}.png", drive.picture(frame, index).image)
+    if (folder / "calib").is_dir():
+        _write_calibration(folder / "calib" / f"{name}.txt", drive.cameras(frame)[0])
 
 
 def _numbers(matrix: np.ndarray) -> str:

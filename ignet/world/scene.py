@@ -48,12 +48,14 @@ class Scene:
             s.append(s[-1] + self.spacing * float(np.cos(self.street.heading(np.array(s[-1])))))
         return np.array(s)
 
-    def vehicle(self, frame: int) -> Pose:
-        """World x, y and heading of the sensor vehicle."""
-        return self._plan.pose(float(self._along[frame]), self._lane)
+    def vehicle(self, frame: float) -> Pose:
+        """World x, y and heading of the sensor vehicle in a frame, or near one."""
+        s = float(self._along[round(frame)])
+        s += (frame - round(frame)) * self.spacing * float(np.cos(self.street.heading(np.array(s))))
+        return self._plan.pose(s, self._lane)
 
-    def moving(self, frame: int) -> Solids:
-        """The solids of all movers in a frame; a mover keeps its colours and shape."""
+    def moving(self, frame: float) -> Solids:
+        """The solids of all movers in a frame, or near one; a mover keeps its colours and shape."""
         builder = Builder(self.look, np.random.default_rng(0))
         for mover in self.movers:
             s = mover.at(frame)

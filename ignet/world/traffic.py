@@ -23,8 +23,8 @@ class Mover:
     instance: int
     seed: int
 
-    def at(self, frame: int) -> float:
-        """Street coordinate s in a frame."""
+    def at(self, frame: float) -> float:
+        """Street coordinate s in a frame, or between two."""
         return self.s + self.step * frame + self.sway * float(np.sin(0.7 * frame + self.seed))
 
 

@@ -20,7 +20,7 @@ endif
 # every page is read anew: a page that did not change may link to one that did
 SITE = $(PY) -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 
-.PHONY: docs docs-graph help setup minkowski-cuda demo kitti-sample ablation ablation-quick ablation-worlds ablation-real semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
+.PHONY: docs docs-graph help setup minkowski-cuda demo kitti-sample ablation ablation-quick ablation-worlds ablation-real networks semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 	    --config $(OF_ROOT) || exit 1; \
 	done
 	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
+
+networks: setup ## full supervision, baseline and IGNet with each 3D network, 3 seeds, on the embedded world: two hours
+	@for network in minkunet spvcnn cylinder3d; do \
+	  $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/networks.yaml config/networks/$$network.yaml || exit 1; \
+	done
 
 semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedded world
 	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml

@@ -345,3 +345,19 @@ def test_gain_figure(runs):
 def test_rows_without_an_interval_are_left_blank():
     (panel,) = differences([("", [Row("a")])], "axis", "title").axes
     assert len(panel.lines) == 1 and labels_of(panel) == ["a"]
+
+
+def test_relative_to_full_supervision_of_the_same_network_alone():
+    # the pole has 0.5 in all of them
+    tensors = {name: {0: tensor(value)} for name, value in (("full", 0.8), ("baseline", 0.4), ("ignet", 0.6))}
+    mixed = Comparison(by_seed(tensors), samples=20, networks=dict.fromkeys(("full", "baseline"), "spvcnn"))
+    table = run_table(mixed, NAMES)
+    rows = rows_of(table)
+    assert rows["ignet"]["relative to full"] is None and rows["baseline"]["relative to full"].value == pytest.approx(
+        100 * 9 / 13
+    )
+    assert rows["ignet"]["difference to baseline"].value > 0
+    assert "no relative mIoU for ignet: another 3D network than that of 'full', spvcnn" in table.notes
+    same = run_table(Comparison(by_seed(tensors), samples=20, networks=dict.fromkeys(tensors, "spvcnn")), NAMES)
+    assert rows_of(same)["ignet"]["relative to full"].value == pytest.approx(100 * 11 / 13)
+    assert not [note for note in same.notes if note.startswith("no relative")]

@@ -105,6 +105,7 @@ MAKE = {
     'make ablation-worlds WORLDS="residential-2 avenue-3"': "hours",
     "make ablation-real ROOT=/path/to/dataset": "needs real frames, hours",
     "make semi": "hours",
+    "make networks": "hours",
     "make feature-codings": "hours",
     "make test-mutants MUTANTS=losses": "minutes; tests/test_mutants.py looks at its parts",
     "make bench": "half an hour of measuring",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ignet.losses.consistency import consistency
+from ignet.losses.consistency import consistency, pseudo_labels
 
 
 class TestConsistency:
@@ -76,3 +76,25 @@ class TestConsistency:
         teacher = torch.randn(5, 4, dtype=torch.float64)
         mask = torch.tensor([True, False, True, True, False])
         assert gradcheck(lambda x: consistency(x, teacher, mask), (student,))
+
+
+class TestPseudoLabels:
+    def test_value_by_hand(self):
+        # probabilities 3/4 and 1/4, 1/2 and 1/2, 9/10 and 1/10; the last point is not in the mask
+        logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0], [0.0, math.log(9.0)], [0.0, 50.0]], requires_grad=True)
+        mask = torch.tensor([True, True, True, False])
+        labels = pseudo_labels(logits, mask, 0.75 - 1e-6)
+        assert labels.tolist() == [0, 255, 1, 255] and labels.dtype == torch.int64 and not labels.requires_grad
+        assert pseudo_labels(logits, mask, 0.8, ignore=-1).tolist() == [-1, -1, 1, -1]
+
+    @pytest.mark.parametrize(
+        ("logits", "mask"),
+        [
+            ((4,), torch.ones(4, dtype=torch.bool)),
+            ((4, 2), torch.ones(3, dtype=torch.bool)),
+            ((4, 2), torch.ones(4)),
+        ],
+    )
+    def test_exception(self, logits, mask):
+        with pytest.raises(ValueError, match="expected"):
+            pseudo_labels(torch.zeros(logits), mask, 0.9)

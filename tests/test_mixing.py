@@ -1,7 +1,9 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
@@ -207,3 +209,60 @@ def test_a_class_that_is_not_in_the_label_set_is_one_line_before_anything_runs(n
     check_classes(
         load_experiment({"results": "r", "runs": {"a": {"mixing": {name: {"probability": 1}}}}}, "x"), SEMANTICKITTI
     )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@pytest.mark.parametrize("name", MIXING)
+def test_the_teacher_may_see_the_scans_before_they_are_mixed(name: str, share: float, tree: Tree) -> None:  # noqa: F811
+    """It sees every point of the scan and of its donors once, and the rows say which of them the student has."""
+    settings = MixingConfig(**{name: {"probability": share}})
+    source = tree.source(supervision="dense")
+    common = (source, 2, 0, FINE, settings, STILL)
+    mixed, unmixed = BatchDataset(*common), BatchDataset(*common, unmixed_teacher=True)
+    for step in range(4):
+        batch, plain = unmixed[step], mixed[step]
+        assert batch.teacher is not None and batch.teacher_rows is not None and plain.teacher_rows is None
+        assert torch.equal(batch.student.features, plain.student.features), "the student's view is the same"
+        # remission, which no view changes, tells each point's origin; voxels this small hold one point each
+        student, teacher = (view.features[view.inverse][:, -1] for view in (batch.student, batch.teacher))
+        assert torch.equal(teacher[batch.teacher_rows], student)
+        sizes = [len(points) for points in tree.points]
+        scans = np.unique(np.rint(teacher.double().numpy() * 8192).astype(int) // 1024, return_counts=True)
+        assert all(count % sizes[scan] == 0 for scan, count in zip(*scans, strict=True))
+
+
+def test_unmixed_scans_have_their_own_labels_for_a_network_that_knows_labels(tree: Tree) -> None:  # noqa: F811
+    told: list[Any] = []
+
+    def collate(scans: Any, labels: Any) -> Any:
+        told.append(None if labels is None else [None if own is None else own.copy() for own in labels])
+        return FINE(scans, None)
+
+    settings = MixingConfig(lasermix={"probability": 1.0})
+    dataset = BatchDataset(
+        tree.source(supervision="dense"), 2, 0, collate, settings, STILL, label_dropout=0.0, unmixed_teacher=True
+    )
+    (step,) = [dataset[0]]
+    student, teacher = told
+    assert len(student) == 2 and len(teacher) == 4
+    assert step.teacher_rows is not None
+    assert np.array_equal(np.concatenate(teacher)[step.teacher_rows], np.concatenate(student))
+
+
+def test_lasermix_of_a_labelled_and_an_unlabelled_scan(tree: Tree) -> None:  # noqa: F811
+    frames = [("00", "000000")]
+    source = tree.source(supervision="dense", labelled=frames)
+    pair = {"probability": 1.0, "partner": "other_kind"}
+    dataset = BatchDataset(source, 1, 0, FINE, MixingConfig(lasermix=pair), STILL, unmixed_teacher=True)
+    assert [sorted(dataset._donors(scan, "other_kind")) for scan in (0, 1)] == [list(range(1, len(source))), [0]]
+    assert [sorted(dataset._donors(scan, "any")) for scan in (0, 1)] == [
+        [other for other in range(len(source)) if other != scan] for scan in (0, 1)
+    ]
+    for step in range(4):
+        batch = dataset[step]
+        assert batch.teacher is not None
+        remission = batch.teacher.features[batch.teacher.inverse][:, -1].double().numpy()
+        scans = set(np.rint(remission * 8192).astype(int) // 1024)
+        assert len(scans) == 2 and 0 in scans
+    whole = BatchDataset(tree.source(supervision="dense"), 1, 0, FINE, MixingConfig(lasermix=pair), STILL)
+    assert len(whole._donors(0, "other_kind")) == len(source) - 1, "all scans have labels: any other one"

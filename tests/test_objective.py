@@ -462,3 +462,41 @@ def test_what_teaches_by_classes_computes_in_float32(monkeypatch: pytest.MonkeyP
         objective.kept["image"].layers.register_forward_hook(lambda *a: seen.append(a[2].dtype != torch.float32))
     assert losses(objective, make_batch())["image"].isfinite()
     assert seen and not any(seen)
+
+
+def test_a_teacher_of_unmixed_scans_is_read_by_rows() -> None:
+    """Teacher points in another order, with more of them than the student has, teach the same."""
+    batch, settings = make_batch(), FULL.model_copy(update={"mean_teacher": MeanTeacherConfig(loss="pseudo_labels")})
+    assert batch.teacher is not None
+    order = np.random.default_rng(0).permutation(300)
+    points = np.concatenate([np.full((7, 4), 9, np.float32), _teacher_points()[order]])
+    view = collate_for(BACKBONE, label_set=SEMANTICKITTI)([points], None)
+    rows = torch.from_numpy(np.argsort(order) + 7)
+    for chosen in (FULL, settings):
+        found = losses(make_objective(chosen), replace(batch, teacher=view, teacher_rows=rows))
+        expected = losses(make_objective(chosen), batch)
+        for name in ("consistency", "contrastive"):
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+def _teacher_points() -> np.ndarray:
+    """Of `make_batch`."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(-8, 8, (300, 3)), rng.random((300, 1))], axis=1).astype(np.float32)
+    return points * np.float32([-1, 1, 1, 1])
+
+
+def test_pseudo_labels_are_cross_entropy_with_the_confident_classes_of_the_teacher() -> None:
+    batch = make_batch()
+    with torch.no_grad():
+        taught = make_objective(BASELINE)._teacher_forward(batch)[0]
+    confidence = taught.softmax(1).amax(1).median().item()
+    mean_teacher = MeanTeacherConfig(loss="pseudo_labels", confidence=confidence, weight=0.5)
+    objective = make_objective(BASELINE.model_copy(update={"mean_teacher": mean_teacher}))
+    captured: list[Any] = []
+    objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[0]))
+    found = losses(objective, batch)["consistency"]
+    chosen = (batch.labels == 255) & (taught.softmax(1).amax(1) >= confidence)
+    assert 0 < chosen.sum() < (batch.labels == 255).sum()
+    expected = 0.5 * F.cross_entropy(captured[0][chosen], taught.argmax(1)[chosen])
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -42,6 +42,12 @@ class LaserMixConfig(StrategyConfig):
         "bands (LaserMix: -25 3, of an HDL-64E)",
     )
 
+    partner: Literal["any", "other_kind"] = Field(
+        "any",
+        description="other_kind: where some scans have labels and others none, one of each is mixed (LaserMix, "
+        "semi-supervised); any: any other scan",
+    )
+
     @model_validator(mode="after")
     def _rising(self) -> "LaserMixConfig":
         low, high = self.inclination

@@ -29,9 +29,24 @@ class MeanTeacherConfig(Section):
         "(ScribbleKITTI); where no term asks the teacher, averaged",
     )
 
+    loss: Literal["kl", "pseudo_labels"] = Field(
+        "kl",
+        description="kl: KL(teacher || student) (ScribbleKITTI); pseudo_labels: cross-entropy with the teacher's "
+        "likeliest class where it is confident (LaserMix)",
+    )
+    confidence: float = Field(
+        0.9, ge=0, le=1, description="pseudo_labels: probability from which a class counts (LaserMix: 0.9)"
+    )
+    scans: Literal["mixed", "unmixed"] = Field(
+        "mixed",
+        description="what the teacher predicts on; mixed: the student's scans; unmixed: the scans that they were mixed "
+        "of, of which it sees all points (LaserMix)",
+    )
+
     def unread(self) -> frozenset[str]:
         """The average is always taken; it is what is exported."""
-        return frozenset() if self.weight else frozenset({"ramp"})
+        off = frozenset() if self.weight else frozenset({"ramp", "loss"})
+        return off if self.weight and self.loss == "pseudo_labels" else off | {"confidence"}
 
 
 class ProbeConfig(Section):

@@ -47,3 +47,29 @@ def consistency(
     teacher = F.log_softmax(teacher_logits.detach()[index], dim=1)
     total = F.kl_div(student, teacher, reduction="sum", log_target=True)
     return total / max(len(mask if normalisation == "all" else index), 1)
+
+
+def pseudo_labels(teacher_logits: Tensor, mask: Tensor, confidence: float, ignore: int = 255) -> Tensor:
+    """The teacher's likeliest class, where it is confident.
+
+    Source: the pseudo-labels of LaserMix (Kong et al., CVPR 2023).
+
+    Args:
+        teacher_logits: float (N, C).
+        mask: bool (N,), the points that may get one.
+        confidence: probability of the likeliest class from which a point gets it.
+        ignore: what the others get.
+
+    Returns:
+        int64 (N,), classes 0..C-1 or ``ignore``, without a gradient.
+
+    Raises:
+        ValueError: the shapes or the dtype of the mask do not fit.
+    """
+    if teacher_logits.ndim != 2 or mask.shape != teacher_logits.shape[:1] or mask.dtype != torch.bool:
+        raise ValueError(
+            f"found teacher {tuple(teacher_logits.shape)} and mask {mask.dtype} {tuple(mask.shape)}, expected (N, C) "
+            "and bool (N,)"
+        )
+    probability, likeliest = teacher_logits.detach().softmax(dim=1).max(dim=1)
+    return torch.where(mask & (probability >= confidence), likeliest, ignore)

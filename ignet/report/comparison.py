@@ -32,12 +32,20 @@ class Comparison:
             only the sums over the slices are kept.
         samples: bootstrap samples behind each interval.
         seed: of the bootstrap; the same for all intervals, so that equal input gives equal intervals.
+        networks: 3D network of each run, such as 'cylinder3d as_drawn'; those that are not named have one network.
 
     Raises:
         IgnetError: the tensors count other scans, slices, labels or classes than the first one.
     """
 
-    def __init__(self, tensors: Iterable[tuple[str, int, ConfusionTensor]], samples: int = 2000, seed: int = 0) -> None:
+    def __init__(
+        self,
+        tensors: Iterable[tuple[str, int, ConfusionTensor]],
+        samples: int = 2000,
+        seed: int = 0,
+        networks: Mapping[str, str] | None = None,
+    ) -> None:
+        self.networks = dict(networks or {})
         self._options: dict[str, Any] = {"samples": samples, "seed": seed}
         self._parts: dict[str, dict[str, dict[int, NDArray[np.int64]]]] = {}
         first: tuple[str, ConfusionTensor] | None = None
@@ -116,13 +124,17 @@ class Comparison:
         )
 
     def relative(self, run: str, reference: str) -> Estimate | None:
-        """The benchmark's mIoU of ``run`` in per cent of that of ``reference``."""
+        """The benchmark's mIoU of ``run`` in per cent of that of ``reference``, if their 3D networks are the same."""
         seeds = self.seeds(run, reference)
-        if not seeds or not any(self.miou(reference)[seed] for seed in seeds):
+        if not seeds or not self.same_network(run, reference) or not any(self.miou(reference)[seed] for seed in seeds):
             return None
         return _finite(
             ratio(self._confusions(run, WHOLE), self._confusions(reference, WHOLE), mean="official", **self._options)
         )
+
+    def same_network(self, run: str, other: str) -> bool:
+        """Whether two runs train the same 3D network."""
+        return self.networks.get(run) == self.networks.get(other)
 
     def _confusions(self, run: str, where: str) -> Confusions:
         if where not in self.slices:
@@ -139,7 +151,9 @@ class Comparison:
         }
 
 
-def read_comparison(files: Mapping[str, Mapping[int, Path]], samples: int, seed: int) -> Comparison:
+def read_comparison(
+    files: Mapping[str, Mapping[int, Path]], samples: int, seed: int, networks: Mapping[str, str] | None = None
+) -> Comparison:
     """The comparison of ``confusion.h5`` files by run and seed.
 
     Raises:
@@ -149,6 +163,7 @@ def read_comparison(files: Mapping[str, Mapping[int, Path]], samples: int, seed:
         ((run, number, read_tensor(path)) for run, seeds in files.items() for number, path in seeds.items()),
         samples,
         seed,
+        networks,
     )
 
 

@@ -102,6 +102,11 @@ def _missing_notes(runs: Comparison, reference: str, baseline: str) -> list[str]
         notes.append(f"no relative mIoU: the reference run '{reference}' is not among the runs")
     elif not any(runs.miou(reference).values()):
         notes.append(f"no relative mIoU: the reference run '{reference}' has an mIoU of 0")
+    elif others := [run for run in runs.runs if not runs.same_network(run, reference)]:
+        notes.append(
+            f"no relative mIoU for {', '.join(others)}: another 3D network than that of '{reference}', "
+            f"{runs.networks.get(reference)}"
+        )
     if baseline not in runs.runs:
         notes.append(f"no differences: the baseline run '{baseline}' is not among the runs")
     for other, value in ((reference, "relative mIoU"), (baseline, "difference")):

@@ -94,7 +94,9 @@ class Objective3D(Objective):
     @torch.no_grad()
     def _teacher_forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.teacher is not None
-        return self._predict(self.teacher.train(self.own_statistics), batch.teacher)
+        logits, points = self._predict(self.teacher.train(self.own_statistics), batch.teacher)
+        rows = batch.teacher_rows
+        return (logits, points) if rows is None else (logits[rows], points[rows])
 
     def _predict(self, model: StudentWithHeads, view: Input) -> tuple[Tensor, Tensor]:
         """Logits float32 (N, C) and point features (N, D)."""

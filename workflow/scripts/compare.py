@@ -68,7 +68,8 @@ def read_arguments() -> tuple[Stage, argparse.Namespace, CompareConfig]:
 @command
 def main() -> None:
     stage, args, settings = read_arguments()
-    runs = read_comparison(by_run(args.confusions), settings.bootstrap_samples, settings.seed)
+    networks = {run: str(title) for run, title in map(name_and_path, args.backbones)}
+    runs = read_comparison(by_run(args.confusions), settings.bootstrap_samples, settings.seed, networks)
     metrics_2d = {name: read_json(path) for name, path in map(name_and_path, args.metrics_2d)}
     findings = judge(settings.statements, runs, metrics_2d)
     words = paragraph(findings, runs, settings)
@@ -117,10 +118,10 @@ def make_tables(
     if args.labelled_frames:
         tables["labelled_frames"] = share_table(runs, dict(map(name_and_number, args.labelled_frames)))
     if args.test_confusions:
-        test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed)
+        test = read_comparison(by_run(args.test_confusions), settings.bootstrap_samples, settings.seed, runs.networks)
         tables["test"] = run_table(test, settings, "test")
-    if args.backbones:
-        note = backbone_note({run: str(title) for run, title in map(name_and_path, args.backbones)})
+    if runs.networks:
+        note = backbone_note(runs.networks)
         tables |= {
             name: replace(table, notes=(*table.notes, note))
             for name, table in tables.items()

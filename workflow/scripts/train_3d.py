@@ -50,6 +50,7 @@ def make_samples(source: LidarDataset, settings: Train3DConfig, seed: int, ranks
         needs_teacher(settings),
         ranks.local_slice(settings.batch),
         context.dropout if (context := settings.backbone.local_context) else None,
+        unmixed_teacher=settings.mean_teacher.scans == "unmixed",
     )
 
 

@@ -45,17 +45,24 @@ class Lovasz(Term):
 
 
 class Consistency(Term):
-    """KL divergence of the student's from the teacher's prediction on the unlabelled points."""
+    """Agreement of the student with the teacher's prediction on the unlabelled points."""
 
     name, section = "consistency", "mean_teacher"
     needs = frozenset({Need.TEACHER, Need.UNLABELLED})
 
     def __call__(self, forward: Forward) -> "Tensor":
-        """See `ignet.losses.consistency.consistency`."""
-        from ignet.losses.consistency import consistency
+        """See `ignet.losses.consistency`."""
+        from ignet.data.label_sets.label_set import IGNORE
+        from ignet.losses.consistency import consistency, pseudo_labels
+        from ignet.losses.cross_entropy import partial_cross_entropy
 
         assert forward.teacher_logits is not None
         unlabelled, normalisation = forward.unlabelled, self.settings.normalisation
+        settings = self.settings.mean_teacher
+        if settings.loss == "pseudo_labels":
+            taught = pseudo_labels(forward.teacher_logits, unlabelled, settings.confidence)
+            own = partial_cross_entropy(forward.logits, taught, IGNORE, normalisation)
+            return forward.ranks.mean(own, _divisor(taught != IGNORE, normalisation))
         own = consistency(forward.logits, forward.teacher_logits, unlabelled, normalisation)
         return forward.ranks.mean(own, _divisor(unlabelled, normalisation))
 

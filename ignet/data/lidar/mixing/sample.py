@@ -1,7 +1,7 @@
 """A scan with its labels and features, and several joined to one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class Sample:
         feature: float32 (n, D), stored 2D features, one row for each point that has one.
         feature_of: int32 (N,), row of the point in ``feature``, or -1.
         sector: (low, high), the camera's azimuths atan2(y, x) in radians, counter-clockwise from low to high.
+        origin: int64 (N,), which point of the unmixed scans each one is, counted over these scans one after the other;
+            None where nobody asks.
     """
 
     points: NDArray[np.float32]
@@ -28,9 +30,11 @@ class Sample:
     feature: NDArray[np.float32]
     feature_of: NDArray[np.int32]
     sector: tuple[float, float]
+    origin: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in ("points", "labels", "in_fov", "feature_of")}
+        lengths |= {} if self.origin is None else {"origin": len(self.origin)}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"a sample's arrays differ in length: {lengths}")
         rows = int(self.feature_of.max(initial=-1))
@@ -54,13 +58,13 @@ class Sample:
             self.feature.take(rows[used], axis=0),
             renumbered,
             self.sector,
+            None if self.origin is None else self.origin.take(index),
         )
 
     def rotated(self, angle: float) -> "Sample":
         """The same sample turned about z by ``angle`` radians, its sector too."""
         low, high = self.sector
-        points = rotate_z(self.points, angle)
-        return Sample(points, self.labels, self.in_fov, self.feature, self.feature_of, (low + angle, high + angle))
+        return replace(self, points=rotate_z(self.points, angle), sector=(low + angle, high + angle))
 
 
 def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
@@ -76,6 +80,7 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
     widths = sorted({sample.feature.shape[1] for sample in samples})
     if len(widths) != 1:
         raise ValueError(f"found features of widths {widths}, expected one width")
+    origins = [sample.origin for sample in samples if sample.origin is not None]
     starts = np.cumsum([0, *(len(sample.feature) for sample in samples)])
     rows = [
         np.where(sample.feature_of >= 0, sample.feature_of + np.int32(start), np.int32(-1))
@@ -88,4 +93,13 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
         feature=np.concatenate([sample.feature for sample in samples]),
         feature_of=np.concatenate(rows),
         sector=sector,
+        origin=np.concatenate(origins) if len(origins) == len(samples) else None,
     )
+
+
+def number_points(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with ``origin``, counted over all of them: a mixed sample then tells where its points come from."""
+    ends = np.cumsum([len(sample) for sample in samples])
+    return [
+        replace(sample, origin=np.arange(end - len(sample), end)) for sample, end in zip(samples, ends, strict=True)
+    ]

@@ -69,9 +69,7 @@ def correspondence(root: Path, sequence: str, frames: list[str], path: Path) -> 
                 image_size(image_path(root, sequence, frame)),
             )
             projected = project(points, calibration.p2, calibration.tr, width, height)
-            index = np.flatnonzero(visible(projected, width, height, settings.cell, settings.tolerance)).astype(
-                np.int32
-            )
+            index = np.flatnonzero(visible(projected, width, height, 4, settings.tolerance)).astype(np.int32)
             sector = camera_sector(calibration.p2, calibration.tr, width, height)
             none = np.full(len(index), 255, np.uint8)
             writer.add(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ignet.data.formats import kitti
 from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence
-from ignet.data.projection.geometry import Projected, camera_sector, in_sector, project, visible, wrap
+from ignet.data.projection.geometry import Projected, camera_sector, in_sector, point_spacing, project, visible, wrap
 from ignet.errors import IgnetError
+from ignet.files.atomic import read_json
 
 P2 = np.array([[100.0, 0, 50, 0], [0, 100, 20, 0], [0, 0, 1, 0]])
 FORWARD = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
@@ -77,6 +78,46 @@ def test_cells_at_the_far_corner(cell: int) -> None:
         _buffer([(WIDTH - 1.01, HEIGHT - 1.01), (0.01, HEIGHT - 1.01)], [5.0, 9.0]), WIDTH, HEIGHT, cell, 0.05
     )
     assert seen.tolist() == [True, cell < 200]
+
+
+def test_spacing_is_the_side_of_the_square_of_one_point() -> None:
+    """On a grid of 2 x 8 pixels a point has 16 square pixels to itself."""
+    u, v = np.meshgrid(np.arange(1, 100, 2.0), np.arange(1, 400, 8.0))
+    grid = _buffer(list(zip(u.ravel(), v.ravel(), strict=True)), [5.0] * u.size)
+    assert point_spacing(grid) == pytest.approx(4, rel=0.1)
+    larger = grid._replace(pixel=3 * grid.pixel)
+    assert point_spacing(larger) == pytest.approx(3 * point_spacing(grid))
+    few = grid.inside.copy()
+    few[1500:] = False  # what is outside the image does not count, nor does the rest of the image
+    assert point_spacing(grid._replace(inside=few)) == pytest.approx(4, rel=0.1)
+
+
+def test_spacing_of_few_points() -> None:
+    assert point_spacing(_buffer([(1.0, 1.0), (1.0, 4.0)], [5.0, 5.0])) == pytest.approx(3 * np.sqrt(np.pi))
+    assert point_spacing(_buffer([(1.0, 1.0), (9.0, 9.0)], [5.0, 5.0], [True, False])) is None
+
+
+@pytest.mark.parametrize("sequence", ["00", "01", "02", "04", "05", "06", "07", "09", "10"])
+def test_spacing_of_real_frames_is_the_cell_that_results_were_measured_with(kitti_sample: Path, sequence: str) -> None:
+    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    for frame in kitti.frame_ids(kitti_sample, sequence):
+        size = kitti.image_size(kitti.image_path(kitti_sample, sequence, frame))
+        points = kitti.read_positions(kitti.scan_path(kitti_sample, sequence, frame))
+        spacing = point_spacing(project(points, calibration.p2, calibration.tr, *size))
+        assert spacing is not None and round(spacing) == 4
+
+
+def test_cells_of_a_wide_image_hide_what_cells_of_kitti_do_not() -> None:
+    """A wall behind a fence of beams 30 pixels apart, as of 32 beams in an image of 1600 pixels."""
+    u, v = np.meshgrid(np.arange(10, 1590, 7.0), np.arange(10, 890, 30.0))
+    near = np.stack([u.ravel(), v.ravel()], axis=1)
+    wall = np.random.default_rng(0).uniform([10, 10], [1580, 880], near.shape)
+    pixels, depth = np.concatenate([near, wall]), np.repeat([5.0, 30.0], len(near))
+    scene = _buffer(pixels.tolist(), depth.tolist())
+    cell = round(point_spacing(_buffer(near.tolist(), [5.0] * len(near))))
+    assert cell == pytest.approx(np.sqrt(7 * 30), rel=0.1)
+    hidden = {side: int((~visible(scene, 1600, 900, side, 0.05)).sum()) for side in (4, cell)}
+    assert hidden[cell] > 0.5 * len(near) and hidden[4] < 0.1 * len(near)
 
 
 clouds = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(0, [20, 10, 3], (300, 3)))
@@ -173,6 +214,21 @@ def test_correspondence_survives_writing(tmp_path: Path) -> None:
         reader.read("000009")
 
 
+def test_the_script_finds_its_cell_and_says_so(
+    tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]
+) -> None:
+    out = tmp_path / "00.h5"
+    done = run_script("projection.py", "--dataset", tiny_tree, "--sequence", "00", "--out", out)
+    calibration, spacings = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00")), []
+    for frame in ("000000", "000001"):
+        points = kitti.read_positions(kitti.scan_path(tiny_tree, "00", frame))
+        spacings.append(point_spacing(project(points, calibration.p2, calibration.tr, 64, 32)))
+    cell = round(np.median(spacings))
+    assert cell > 1 and f"z-buffer cells of {cell} pixels" in done.stderr, done.stderr
+    assert Correspondence(out).attributes["cells"] == str(cell)
+    assert read_json(out.with_suffix(".settings.json"))["cell"] == cell
+
+
 def test_script_projects_points_and_scribbles(
     tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]
 ) -> None:
@@ -184,6 +240,7 @@ def test_script_projects_points_and_scribbles(
     assert drawn.returncode == 0, drawn.stderr
     assert kitti.read_image(picture).shape[1] == 1024
     stored = Correspondence(out)
+    assert stored.attributes["cells"] == "1"
     assert stored.frames == ["000000", "000001"]
     found = stored.read("000001")
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", "000001"))

@@ -35,8 +35,10 @@ def main() -> None:
     args.figures.mkdir(parents=True, exist_ok=True)
     model = load_teacher(args.network).to(args.device)
     total = np.zeros((CLASSES, CLASSES + 1), np.int64)
+    cells = {}
     for sequence in args.sequences:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
+        cells[sequence] = correspondence.attributes.get("cells")
         shown = evenly_spaced_indices(len(correspondence.frames), settings.images)
         for number, frame in enumerate(progress(correspondence.frames, f"image of sequence {sequence}")):
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
@@ -53,7 +55,7 @@ def main() -> None:
 
     figures = summary(total)
     log.info("target images: mIoU over the classes that occur %.1f %%", 100 * figures["miou_occurring"])
-    write_json(args.out, {"sequences": args.sequences, **figures})
+    write_json(args.out, {"sequences": args.sequences, "z_buffer_cells": cells, **figures})
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     projected = project(points, calibration.p2, calibration.tr, visible.width, visible.height)
     shares = (
         f"{projected.inside.mean():.1%} of {len(points)} points in the image, "
-        f"{len(visible.index) / len(points):.1%} visible"
+        f"{len(visible.index) / len(points):.1%} visible; z-buffer cells of {correspondence.attributes['cells']} px"
     )
     caption = f"sequence {args.sequence}, frame {frame}: {shares}"
     drawing = draw_correspondence(image, visible.pixel, projected.depth[visible.index], visible.scribble, caption)

@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+_NEIGHBOURS = 16
+"""Points around a point that its spacing is taken from: more than lie side by side on one beam of a sparse LiDAR."""
 
 
 class Projected(NamedTuple):
@@ -75,6 +79,27 @@ def visible(projected: Projected, width: int, height: int, cell: int, tolerance:
     mask = np.zeros(len(inside), bool)
     mask[inside] = depth <= (1 + tolerance) * nearest[place]
     return mask
+
+
+def point_spacing(projected: Projected) -> float | None:
+    """Spacing of a scan's points in the image: the side of a square that holds one point on average.
+
+    The points around each point, up to the 16th nearest at distance r, have the density 16 / (pi r^2). Its median over
+    all points is taken, so that sky without returns and a few dense places count for nothing. Beams need not be as far
+    apart as the points on a beam.
+
+    Args:
+        projected: of `project`, occluded points too.
+
+    Returns:
+        Pixels; None where fewer than two points are in the image.
+    """
+    pixel = projected.pixel[projected.inside].astype(np.float64)
+    neighbours = min(_NEIGHBOURS, len(pixel) - 1)
+    if neighbours < 1:
+        return None
+    distance, _ = cKDTree(pixel).query(pixel, k=[neighbours + 1])  # the first is the point itself
+    return float(np.median(distance) * np.sqrt(np.pi / neighbours))
 
 
 def camera_sector(p2: NDArray[np.float64], tr: NDArray[np.float64], width: int, height: int) -> tuple[float, float]:

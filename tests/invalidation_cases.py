@@ -70,6 +70,11 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
     "world: seed": ("world={seed: 5}", EVERYTHING),
     "dataset: one more validation sequence": ('dataset={val_sequences: ["08", "09"]}', NEW_VALIDATION),
     "dataset: test sequences": ('dataset={test_sequences: ["09"]}', TESTED),
+    "dataset: test sequences without labels": (
+        'dataset={test_sequences: ["09"], hidden_test_labels: true}',
+        NOTHING,
+    ),
+    "submission: run": ("submission={run: full}", NOTHING),
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),
     "dataset: must the sequences be whole": (

@@ -64,9 +64,8 @@ DRY_RUN = {
 """Command -> why it is planned by Snakemake and not carried out."""
 
 PARSED = {
-    ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml -- "
-    "results/scribblekitti/predict/ignet/seed0/sequences/"
-    "{11,12,13,14,15,16,17,18,19,20,21}/predictions": "needs the data sets and GPUs",
+    ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml my-experiment.yaml -- submission": "needs the "
+    "data sets and GPUs; tests/test_workflow.py packs a small one",
     ".venv/bin/snakemake --dry-run --configfile config/scribblekitti.yaml": "needs the data sets; tests/test_plan.py "
     "has such a tree",
     ".venv/bin/snakemake --profile workflow/profiles/slurm --configfile config/scribblekitti.yaml": "needs the data sets and a cluster",

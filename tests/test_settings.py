@@ -19,11 +19,11 @@ from ignet.stage.script import Stage
 
 SELECTORS = {
     "Section": {"unread", "identity", "canonical", "read", "_read"},
-    "DatasetConfig": {"of_check", "sequences"},
+    "DatasetConfig": {"of_check", "sequences", "evaluated_test_sequences"},
     "WorldConfig": {"of_source", "of_target"},
     "FeatureConfig": {"store_identity", "pca_identity"},
     # the values of one of several: what the identity holds
-    "ExperimentConfig": {"adaptation", "run", "run_seeds", "_check_teacher", "_check_labels_of_features"},
+    "ExperimentConfig": {"adaptation", "run", "run_seeds", "submitted", "_check_teacher", "_check_labels_of_features"},
 }
 """Methods that only say which values identify a result."""
 

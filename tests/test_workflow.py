@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tiny_state import CONFIG, ROOT, names, plan, plans
 
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.evaluate.submission import check_submission, list_scans
 from ignet.files.atomic import read_weights
 from ignet.models.segmentor3d import build_network
 from ignet.view.curves import as_curve, events_folder
@@ -231,3 +233,37 @@ def test_report_is_one_page_that_needs_no_network(
         assert words in html, words
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+\.(?:js|css)""", html)
     assert plan(finished).jobs == []
+
+
+def test_the_test_sequences_are_packed_for_a_benchmark(finished: Path) -> None:
+    """Scans without labels are checked, predicted by one network and packed; nothing evaluates them."""
+    hidden = ("--config", 'dataset={test_sequences: ["09"], hidden_test_labels: true}', "submission={run: full}")
+    planned = snakemake(finished, *hidden, "--dry-run", "--quiet", "host", "--", "submission")
+    jobs = {line.split()[0] for line in planned.stdout.splitlines() if len(line.split()) == 2}
+    assert {"world_target", "dataset_check", "predict", "submission"} <= jobs
+    assert not jobs & {"evaluate_test", "projection", "figures_projection", "train_3d"}
+    snakemake(finished, *hidden, "--", "submission")
+    file = finished / "results/tiny/submission/submission.zip"
+    world = finished / "results/tiny/world/target"
+    assert check_submission(file, list_scans(world, ["09"]), SEMANTICKITTI) == []
+    with zipfile.ZipFile(file) as packed:
+        (entry,) = [name for name in packed.namelist() if name.endswith("000001.label")]
+        predicted = finished / "results/tiny/predict/full/seed0" / entry
+        assert packed.read(entry) == predicted.read_bytes()
+    assert json.loads((finished / "results/tiny/dataset/09.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("seeds=[0]", ["dataset.test_sequences is empty", "hidden_test_labels"]),
+        ('dataset={test_sequences: ["09"]} submission={run: nobody}', ["submission.run: found no run 'nobody'"]),
+        ('dataset={test_sequences: ["09"]} submission={seed: 7}', ["submission.seed: found 7", "seeds of 'ignet'"]),
+    ],
+)
+def test_a_submission_of_nothing_is_one_line(tmp_path: Path, change: str, words: list[str]) -> None:
+    parts = change.replace("} ", "}|").split("|")
+    command = snakemake_command(tmp_path, "--configfile", CONFIG, "--dry-run", "--config", *parts, "--", "submission")
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert done.returncode == 1 and all(word in line for word in words), done.stderr

@@ -13,8 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "rules.svg"
 # settings under which every rule is there: simulated scribbles, principal components, a run that learns from another's
-# predictions
-EVERY_RULE = ["dataset={scribbles: simulated}", "features={channels: 20}", "results=results/every-rule"]
+# predictions, test sequences to submit
+DATASET = "dataset={scribbles: simulated, test_sequences: ['09'], hidden_test_labels: true}"
+EVERY_RULE = [DATASET, "features={channels: 20}", "results=results/every-rule"]
 
 COLOURS = {"data.smk": "#7aa6d9", "training_2d.smk": "#e3a857", "training_3d.smk": "#74b88a", "results.smk": "#b3a6cf"}
 """Fill of the rules of each file; dark text on it is legible on light and dark pages."""
@@ -40,6 +41,9 @@ def workflow_edges() -> Edges:
         "--quiet",
         "--rulegraph",
         "dot",
+        "--",
+        "all",
+        "submission",
     ]
     text = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', text))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ignet.config.base import Section
+from ignet.config.base import Section, added
 from ignet.config.folder import DataFolder, Folder
 from ignet.files.names import SETTINGS, in_order, is_name
 
@@ -45,8 +45,13 @@ class DatasetConfig(Section):
     )
     test_sequences: SequenceNames = Field(
         (),
-        description="labelled sequences that no choice was made on: all runs are evaluated on them too, in a table of "
-        "its own; named at the end, they train nothing again",
+        description="sequences that no choice was made on: all runs are evaluated on them too, in a table of its own, "
+        "and submission packs one run's predictions; named at the end, they train nothing again",
+    )
+    hidden_test_labels: bool = added(
+        False,
+        description="the test sequences have no labels here, as those of a benchmark: they are not evaluated on, only "
+        "predicted for submission, and hold scans alone",
     )
     scribbles: Literal["dataset", "simulated"] = Field(
         "dataset",
@@ -94,12 +99,19 @@ class DatasetConfig(Section):
 
     def of_check(self) -> dict[str, Any]:
         """What the check of one sequence depends on; where the dataset lies and which other sequences it has is not."""
-        return self.identity("root", "train_sequences", "val_sequences", "test_sequences", "labels")
+        return self.identity(
+            "root", "train_sequences", "val_sequences", "test_sequences", "hidden_test_labels", "labels"
+        )
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """All sequences, in natural order."""
-        return tuple(in_order([*self.train_sequences, *self.val_sequences, *self.test_sequences]))
+        """All sequences that have labels, in natural order."""
+        return tuple(in_order([*self.train_sequences, *self.val_sequences, *self.evaluated_test_sequences]))
+
+    @property
+    def evaluated_test_sequences(self) -> tuple[str, ...]:
+        """The test sequences that have labels."""
+        return () if self.hidden_test_labels else self.test_sequences
 
 
 class ScribbleConfig(Section):

@@ -37,6 +37,16 @@ class EvaluateConfig(Section):
         return ranges
 
 
+class SubmissionConfig(Section):
+    """The zip file for a benchmark's server: ``snakemake ... submission`` writes it, nothing else does."""
+
+    run: str | None = Field(None, description="run whose predictions are packed; null: compare.method")
+    seed: int | None = Field(None, ge=0, description="its seed; null: its first")
+    description: str | None = Field(
+        None, description="text file that goes along as description.txt: name of the method, links; null: none"
+    )
+
+
 class Control(Section):
     """A run that removes or replaces one part of the method, and the run that it is compared with."""
 

@@ -35,6 +35,7 @@ ASKED = {
     "predict": (3000, 120),
     "pseudo_label": (3000, 240),
     "evaluate": (2000, 60),
+    "submission": (2000, 60),
     "compare": (2000, 30),
     "figures_data": (2000, 20),
     "figures_predictions": (3000, 20),

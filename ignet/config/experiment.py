@@ -11,7 +11,13 @@ from pydantic import Field, NonNegativeInt, TypeAdapter, ValidationError, field_
 
 from ignet.config.base import Section, merge, section_named, sections_of, validate
 from ignet.config.dataset import DatasetConfig, ScribbleConfig, SourceConfig
-from ignet.config.evaluation import CompareConfig, EvaluateConfig, FiguresConfig, PredictConfig
+from ignet.config.evaluation import (
+    CompareConfig,
+    EvaluateConfig,
+    FiguresConfig,
+    PredictConfig,
+    SubmissionConfig,
+)
 from ignet.config.execution import ExecutionConfig
 from ignet.config.folder import OutputFolder
 from ignet.config.projection import ProjectionConfig
@@ -71,6 +77,7 @@ class ExperimentConfig(Section):
     pseudo_label: PseudoLabelConfig = PseudoLabelConfig()
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    submission: SubmissionConfig = SubmissionConfig()
     compare: CompareConfig = CompareConfig()
     figures: FiguresConfig = FiguresConfig()
     report: ReportConfig = ReportConfig()
@@ -133,6 +140,21 @@ class ExperimentConfig(Section):
             shared = values["backbone"].keys() & network.model_fields.keys()
             values["backbone"] = {key: values["backbone"][key] for key in shared}
         return validate(Train3DConfig, merge(values, override), f"runs.{name}")
+
+    def submitted(self) -> tuple[str, int]:
+        """Run and seed whose predictions ``submission`` packs.
+
+        Raises:
+            IgnetError: there is no such run, or it has no such seed.
+        """
+        run = self.submission.run or self.compare.method
+        if run not in self.runs:
+            raise IgnetError(f"submission.run: found no run '{run}', expected one of {sorted(self.runs)}")
+        seeds = self.run_seeds(run)
+        seed = seeds[0] if self.submission.seed is None else self.submission.seed
+        if seed not in seeds:
+            raise IgnetError(f"submission.seed: found {seed}, expected one of {list(seeds)}, the seeds of '{run}'")
+        return run, seed
 
     def run_seeds(self, name: str) -> tuple[int, ...]:
         """Seeds of one run: its own ``seeds``, else the experiment's.

@@ -29,6 +29,8 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     runs, networks = (_set_to_null(values, key) for key in ("runs", "adaptations"))
     _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
+    if experiment.submission != type(experiment.submission)():
+        experiment.submitted()
     return _without_claims_about(experiment, runs, networks)
 
 

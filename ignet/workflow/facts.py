@@ -91,7 +91,8 @@ def data_facts(experiment: ExperimentConfig) -> Facts:
 
 
 def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, str]:
-    world, sequences = experiment.world, experiment.dataset.sequences
+    world, data = experiment.world, experiment.dataset
+    sequences = tuple(dict.fromkeys([*data.sequences, *data.test_sequences]))
     if not experiment.dataset.root:
         frames = dict.fromkeys(sequences, world.frames)
         points, pixels = RETURN_SHARE * world.beams * world.azimuths, world.image_width * world.image_height

@@ -101,7 +101,7 @@ class Workload:
         facts, experiment, rule, wildcards = self.facts, self.experiment, job.rule, job.wildcards
         frames = facts.frames.get(wildcards.get("sequence", ""), 0)
         data = experiment.dataset
-        train, val, test = map(facts.count, (data.train_sequences, data.val_sequences, data.test_sequences))
+        train, val, test = map(facts.count, (data.train_sequences, data.val_sequences, data.evaluated_test_sequences))
         source_labels = Work("count_labels", facts.source_images, facts.source_pixels)
         match rule:
             case "world_source":

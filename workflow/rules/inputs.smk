@@ -1,4 +1,5 @@
 # What the rules read, where it lies, and the identity of the user's own files.
+from ignet.data.formats.official import TEST_SEQUENCES
 from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
@@ -205,13 +206,30 @@ def run_files(pattern):
     return [f"{run}:{seed}={pattern.format(run=run, seed=seed)}" for run, seed in RUNS]
 
 
+def submission_inputs(wildcards):
+    """The predictions that a submission packs; asking for one without test sequences is a mistake."""
+    if not DATA.test_sequences:
+        stop(
+            "dataset.test_sequences is empty, expected the sequences to predict and pack; name them, and set hidden_test_labels where they have no labels"
+        )
+    try:
+        run, seed = EXPERIMENT.submitted()
+    except IgnetError as error:
+        stop(error)
+    return [
+        *target_folders(DATA.test_sequences),
+        *expand(PREDICTIONS, run=run, seed=seed, sequence=DATA.test_sequences),
+        *([EXPERIMENT.submission.description] if EXPERIMENT.submission.description else []),
+    ]
+
+
 # rules of evaluations, of the validation first
-EVALUATIONS = ["evaluate", *(["evaluate_test"] if DATA.test_sequences else [])]
+EVALUATIONS = ["evaluate", *(["evaluate_test"] if DATA.evaluated_test_sequences else [])]
 
 
 def role(sequence):
     """What a sequence is read for: of ``other`` ones, which a prediction is asked for, nothing but the scans."""
-    splits = {"train": DATA.train_sequences, "val": DATA.val_sequences, "test": DATA.test_sequences}
+    splits = {"train": DATA.train_sequences, "val": DATA.val_sequences, "test": DATA.evaluated_test_sequences}
     return next((name for name, sequences in splits.items() if sequence in sequences), "other")
 
 

@@ -37,13 +37,13 @@ rule evaluate:
         )
 
 
-if DATA.test_sequences:
+if DATA.evaluated_test_sequences:
 
     use rule evaluate as evaluate_test with:
         input:
-            target_folders(DATA.test_sequences),
-            predictions=lambda w: expand(PREDICTIONS, run=w.run, seed=w.seed, sequence=DATA.test_sequences),
-            projection=projections(DATA.test_sequences),
+            target_folders(DATA.evaluated_test_sequences),
+            predictions=lambda w: expand(PREDICTIONS, run=w.run, seed=w.seed, sequence=DATA.evaluated_test_sequences),
+            projection=projections(DATA.evaluated_test_sequences),
         output:
             metrics=f"{RESULTS}/evaluate_test/{{run}}/seed{{seed}}/metrics.json",
             confusion=f"{RESULTS}/evaluate_test/{{run}}/seed{{seed}}/confusion.csv",
@@ -53,13 +53,48 @@ if DATA.test_sequences:
         benchmark:
             f"{RESULTS}/benchmarks/evaluate_test/{{run}}/seed{{seed}}.tsv"
         params:
-            data=fingerprint(("scans", "labels"), DATA.test_sequences),
-            sequences=DATA.test_sequences,
+            data=fingerprint(("scans", "labels"), DATA.evaluated_test_sequences),
+            sequences=DATA.evaluated_test_sequences,
         message:
             "Evaluation of '{wildcards.run}', seed {wildcards.seed}, on the test sequences"
 
 
-TEST_TENSORS = run_files(rules.evaluate_test.output.tensor) if DATA.test_sequences else []
+# no part of `rule all`: a benchmark's server takes few submissions
+rule submission:
+    input:
+        submission_inputs,
+    output:
+        f"{RESULTS}/submission/submission.zip",
+    log:
+        f"{RESULTS}/logs/submission.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/submission.tsv"
+    conda:
+        "../../envs/conda.yaml"
+    resources:
+        **asked("submission"),
+    params:
+        settings=EXPERIMENT.submission.canonical(),
+        code=code("submission.py"),
+        label_set=LABEL_SET,
+        places=places("TARGET", "RESULTS"),
+        data=lambda w: fingerprint(("scans",), DATA.test_sequences),
+        network=lambda w: "{}/seed{}".format(*EXPERIMENT.submitted()),
+        sequences=DATA.test_sequences,
+        complete="--benchmark" if DATA.require_all_scans and {*DATA.test_sequences} == {*TEST_SEQUENCES} else [],
+    message:
+        "Submission: predictions on the test sequences, packed and checked"
+    shell:
+        stage_command(
+            "submission",
+            LABELS,
+            ON_CPU,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} {params.complete:q}",
+            "--predictions {PLACES[IGNET_RESULTS]:q}/predict/{params.network:q} --out {output:q}",
+        )
+
+
+TEST_TENSORS = run_files(rules.evaluate_test.output.tensor) if DATA.evaluated_test_sequences else []
 
 
 rule compare:
@@ -146,7 +181,7 @@ rule figures_data:
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
         layout=EXPERIMENT.source.layout,
-        sequences=[*DATA.train_sequences, *DATA.val_sequences, *DATA.test_sequences],
+        sequences=[*DATA.train_sequences, *DATA.val_sequences, *DATA.evaluated_test_sequences],
     message:
         "Contact sheet of the data"
     shell:

@@ -248,3 +248,13 @@ def test_real_sequences(kitti_sample: Path) -> None:
     counts = np.sum([facts.class_counts for facts in report.frames], axis=0)
     assert counts[[1, 2, 3]].min() > 0  # bicycle, motorcycle, truck occur here
     assert counts[6] == 0  # a bicyclist does not
+
+
+def test_a_validation_sequence_without_dense_labels(
+    tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]
+) -> None:
+    shutil.rmtree(tiny_tree / "sequences/00/labels")
+    arguments = ("--dataset", tiny_tree, "--sequence", "00", "--role", "val", "--out", tmp_path / "00.json")
+    done = run_script("dataset_check.py", *arguments, "--settings", '{"evaluate_on": "scribbles"}')
+    assert done.returncode == 0 and "scribbled" in done.stderr, done.stderr
+    assert "labels: no such folder" in run_script("dataset_check.py", *arguments).stderr

@@ -22,6 +22,7 @@ from ignet.data.check.source import check_source
 from ignet.data.formats import kitti
 from ignet.data.formats.official import DOWNLOADS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.errors import IgnetError
 from ignet.workflow.experiment import load_experiment
 
 FRAMES, POINTS = {"00": 3, "01": 5, "08": 4}, {"00": 400, "01": 500, "08": 300}
@@ -282,6 +283,11 @@ def test_what_an_experiment_must_find(data: Path) -> None:
     assert wanted_files(load_experiment(simulated | runs, "test"))["00"] == VAL
     tested = common | {"dataset": common["dataset"] | {"test_sequences": ["09"]}}
     assert wanted_files(load_experiment(tested | runs, "test"))["09"] == VAL
+    scribbled = common | {"dataset": common["dataset"] | {"evaluate_on": "scribbles"}}
+    assert wanted_files(load_experiment(scribbled | runs, "test"))["08"] == {"scans", "images", "scribbles"}
+    both = common | {"dataset": common["dataset"] | {"evaluate_on": "scribbles", "scribbles": "simulated"}}
+    with pytest.raises(IgnetError, match="scribbles are simulated from dense labels"):
+        load_experiment(both | runs, "test")
 
 
 def run(*arguments: object) -> int:

@@ -437,7 +437,8 @@ def test_labels_of_another_scan_are_refused(target):
     frames = TargetFrames(root, projections, "dense", label_set=SEMANTICKITTI)
     np.zeros(4, np.uint32).tofile(kitti.label_path(root, "00", "000000"))
     with pytest.raises(IgnetError, match="found 4 labels, expected 5"):
-        projected_labels(root, "00", "000000", frames.correspondence["00"].read("000000"), label_set=SEMANTICKITTI)
+        points = frames.correspondence["00"].read("000000")
+        projected_labels(kitti.label_path(root, "00", "000000"), points, SEMANTICKITTI)
 
 
 def test_an_image_of_another_size_is_refused(target):

@@ -156,6 +156,24 @@ def test_evaluate(tree, tmp_path):
     )
 
 
+def test_evaluate_on_scribbles(tree, tmp_path):
+    """The points that a scribble covers count, and no dense label is read."""
+    dataset = tmp_path / "dataset"
+    shutil.copytree(tree / "dataset", dataset)
+    folder = dataset / "sequences" / SEQUENCE
+    truth, predicted, _, _ = all_points(tree, "baseline")
+    covered = np.arange(len(truth)) % 5 < 2
+    for number, frame in enumerate(FRAMES):
+        part = slice(number * POINTS, (number + 1) * POINTS)
+        write_labels(
+            folder / "scribbles" / f"{frame}.label", np.where(covered[part], truth[part], 255).astype(np.uint8)
+        )
+    shutil.rmtree(folder / "labels")
+    metrics = evaluate(tree, tmp_path, dataset=dataset, **{"evaluate-on": "scribbles"})
+    expected = ious(truth[covered], predicted[covered])
+    assert metrics["iou"] == pytest.approx(expected)
+
+
 def test_evaluate_names_the_faulty_file(tree, tmp_path, capsys):
     def error(**replaced):
         with pytest.raises(SystemExit):
@@ -196,6 +214,7 @@ def test_compare(tree, tmp_path, capsys):
 
     first, second = csv.DictReader((out / "table.csv").open())
     full = 100 * metrics["miou"]
+    assert "held-out scribbles" not in (out / "table.md").read_text()
     assert second["run"] == "full" and float(second["mIoU (benchmark)"]) == pytest.approx(full)
     assert float(first["relative to full"]) == pytest.approx(100 * float(first["mIoU (benchmark)"]) / full)
     assert float(second["difference to baseline"]) == pytest.approx(full - float(first["mIoU (benchmark)"]))
@@ -318,3 +337,17 @@ def test_only_the_reporting_stages_depend_on_the_reports():
         "evaluate_2d.py",
         "projection.py",
     }
+
+
+def test_tables_say_that_they_are_of_scribbles(tree, tmp_path):
+    evaluate(tree, tmp_path)
+    files = ("--confusions", f"baseline:0={tmp_path / 'confusion.h5'}", "--evaluate-on", "scribbles")
+    run_stage("compare.py", *files, "--settings", json.dumps({"bootstrap_samples": 100}), "--out", tmp_path / "compare")
+    told = {path.name for path in (tmp_path / "compare").glob("*.md") if "held-out scribbles" in path.read_text()}
+    assert {
+        "table.md",
+        "gains.md",
+        "slices.md",
+        "per_class.md",
+        "networks_2d.md",
+    } <= told and "published.md" not in told

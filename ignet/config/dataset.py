@@ -59,6 +59,11 @@ class DatasetConfig(Section):
         "labels (our choice, for trees without scribbles)",
     )
 
+    evaluate_on: Literal["labels", "scribbles"] = Field(
+        "labels",
+        description="what validation and test sequences are evaluated on; labels: dense ones; scribbles: their "
+        "sequences/NN/scribbles, where there are no dense labels (our choice; tables say so)",
+    )
     require_all_scans: bool = Field(
         False,
         description="the sequences must hold all scans that SemanticKITTI has of them; false: a part of them, or "
@@ -82,6 +87,15 @@ class DatasetConfig(Section):
             raise ValueError(
                 f"labels is '{self.labels}', but the embedded world has SemanticKITTI's; set root to your dataset's "
                 "folder"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _held_out_scribbles(self) -> "DatasetConfig":
+        if self.evaluate_on == "scribbles" and self.scribbles == "simulated":
+            raise ValueError(
+                "evaluate_on is scribbles, but scribbles are simulated from dense labels; set evaluate_on to labels, "
+                "or scribbles to dataset"
             )
         return self
 

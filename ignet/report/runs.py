@@ -15,6 +15,12 @@ SCANS = "scans count as independent, though neighbours in a drive resemble each 
 HELD_OUT_NOTE = "source on source images that its training did not see: mIoU (classes that occur)"
 _OCCURRING_NOTE = f"{OCCURRING}: the mean over the classes that have labelled points in the slice"
 
+SCRIBBLES_NOTE = (
+    "evaluated on held-out scribbles, for want of dense labels: only the points that a scribble covers count, which "
+    "seldom lie at the edges of things, so that these values are probably higher than those of all points would be"
+)
+"""Of tables of an experiment with ``dataset.evaluate_on: scribbles``."""
+
 FEW = 4
 """Up to this many runs, the bars of the classes show them all."""
 

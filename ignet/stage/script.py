@@ -41,6 +41,11 @@ COMMON: dict[str, dict[str, Any]] = {
     "source": {"type": Path, "required": True, "help": "folder of the source dataset"},
     "layout": {"default": "gtav", "help": "layout of the source dataset: gtav, synthia or cityscapes"},
     "label-set": {"type": load_label_set, "default": "semantickitti", "help": "label set: its name, or a YAML file"},
+    "evaluate-on": {
+        "choices": ("labels", "scribbles"),
+        "default": "labels",
+        "help": "what is evaluated on: dense labels, or scribbles",
+    },
     "remission-scale": {"type": float, "default": 1.0, "help": "what stands for a remission of 1 in the scans"},
 }
 """Arguments that several stages have, each with the same meaning."""

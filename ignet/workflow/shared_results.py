@@ -137,6 +137,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         "sequences": data.val_sequences,
         "labels": data.labels,
         "projection": projection["val"],
+        "evaluate_on": data.evaluate_on,
     }
     return Artifacts(
         source=source,

@@ -233,5 +233,6 @@ def role(sequence):
     return next((name for name, sequences in splits.items() if sequence in sequences), "other")
 
 
-CHECKED = dict.fromkeys(("val", "test", "other"), ("scans", "images", "labels", "calibration"))
-CHECKED["train"] = (*CHECKED["val"], *scribble_kinds())
+CHECKED = dict.fromkeys(("val", "test"), ("scans", "images", DATA.evaluate_on, "calibration"))
+CHECKED["other"] = ("scans", "images", "labels", "calibration")
+CHECKED["train"] = (*CHECKED["other"], *scribble_kinds())

@@ -21,8 +21,9 @@ rule evaluate:
         code=code("evaluate.py"),
         label_set=LABEL_SET,
         places=places("TARGET", "RESULTS", "PROJECTION_VAL"),
-        data=fingerprint(("scans", "labels"), DATA.val_sequences),
+        data=fingerprint(("scans", DATA.evaluate_on), DATA.val_sequences),
         sequences=DATA.val_sequences,
+        evaluate_on=DATA.evaluate_on,
     message:
         "Evaluation of '{wildcards.run}', seed {wildcards.seed}"
     shell:
@@ -30,7 +31,7 @@ rule evaluate:
             "evaluate",
             LABELS,
             ON_CPU,
-            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} --evaluate-on {params.evaluate_on:q}",
             "--predictions {PLACES[IGNET_RESULTS]:q}/predict/{wildcards.run:q}/seed{wildcards.seed:q}",
             "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q}",
             "--confusion {output.confusion:q} --tensor {output.tensor:q}",
@@ -53,7 +54,7 @@ if DATA.evaluated_test_sequences:
         benchmark:
             f"{RESULTS}/benchmarks/evaluate_test/{{run}}/seed{{seed}}.tsv"
         params:
-            data=fingerprint(("scans", "labels"), DATA.evaluated_test_sequences),
+            data=fingerprint(("scans", DATA.evaluate_on), DATA.evaluated_test_sequences),
             sequences=DATA.evaluated_test_sequences,
         message:
             "Evaluation of '{wildcards.run}', seed {wildcards.seed}, on the test sequences"
@@ -146,6 +147,7 @@ rule compare:
         labelled_frames=["--labelled-frames", *labelled_frames()] if labelled_frames() else [],
         test=["--test-confusions", *TEST_TENSORS] if TEST_TENSORS else [],
         backbones=["--backbones", *backbones()] if backbones() else [],
+        evaluate_on=DATA.evaluate_on,
     message:
         "Tables, plots and verdicts over all runs"
     shell:
@@ -154,7 +156,8 @@ rule compare:
             ON_CPU,
             "--confusions {params.confusions:q} --curves {params.curves:q} --metrics-2d {params.metrics_2d:q}",
             "--supervision-2d {params.supervision_2d:q} --metrics-source {input.metrics_source:q}",
-            "{params.labelled_frames:q} {params.test:q} {params.backbones:q} --out {PLACES[IGNET_RESULTS]:q}/compare",
+            "{params.labelled_frames:q} {params.test:q} {params.backbones:q} --evaluate-on {params.evaluate_on:q}",
+            "--out {PLACES[IGNET_RESULTS]:q}/compare",
         )
 
 
@@ -224,10 +227,11 @@ rule figures_predictions:
         code=code("figures_predictions.py"),
         label_set=LABEL_SET,
         places=places("TARGET", "PROJECTION_VAL"),
-        data=fingerprint(("scans", "images", "labels", "calibration"), DATA.val_sequences),
+        data=fingerprint(("scans", "images", DATA.evaluate_on, "calibration"), DATA.val_sequences),
         predictions=[f"{run}={RESULTS}/predict/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
         networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
         sequences=DATA.val_sequences,
+        evaluate_on=DATA.evaluate_on,
         note=f"scribbles: {DATA.scribbles}",
     message:
         "Figures: predictions from above and in the image, 2D segmentation before and after adaptation"
@@ -236,7 +240,7 @@ rule figures_predictions:
             "figures_predictions",
             LABELS,
             ON_CPU,
-            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} --evaluate-on {params.evaluate_on:q}",
             "--predictions {params.predictions:q} --projection {PLACES[IGNET_PROJECTION_VAL]:q}",
             "--networks-2d {params.networks:q} --scribbles-note {params.note:q} --out {output:q}",
         )
@@ -290,6 +294,7 @@ rule report:
         networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
         features=shown_features(),
         records=records(),
+        evaluate_on=DATA.evaluate_on,
         note="Scribbles: "
         + ("those of the dataset." if DATA.scribbles == "dataset" else "simulated from the dense labels."),
     message:
@@ -303,5 +308,5 @@ rule report:
             "--results {PLACES[IGNET_RESULTS]:q} --shared {PLACES[IGNET_SHARED]:q} --runs {params.runs:q}",
             "--dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --val {params.val:q}",
             "{params.train:q} --networks-2d {params.networks:q} --features-of {params.features:q}",
-            "--records {params.records:q} --note {params.note:q} --out {output:q}",
+            "--records {params.records:q} --evaluate-on {params.evaluate_on:q} --note {params.note:q} --out {output:q}",
         )

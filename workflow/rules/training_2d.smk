@@ -120,8 +120,9 @@ rule evaluate_2d:
         code=code("evaluate_2d.py"),
         label_set=LABEL_SET,
         places=places("TARGET", "PROJECTION_VAL"),
-        data=fingerprint(("images", "labels"), DATA.val_sequences),
+        data=fingerprint(("images", DATA.evaluate_on), DATA.val_sequences),
         sequences=DATA.val_sequences,
+        evaluate_on=DATA.evaluate_on,
     message:
         "2D network '{resources.network}' on target images"
     shell:
@@ -130,7 +131,8 @@ rule evaluate_2d:
             LABELS,
             ON_DEVICE,
             "--network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
-            "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --out {output.metrics:q} --figures {output.figures:q}",
+            "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --evaluate-on {params.evaluate_on:q}",
+            "--out {output.metrics:q} --figures {output.figures:q}",
         )
 
 

@@ -21,6 +21,7 @@ from ignet.report.labelled_frames import share_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
 from ignet.report.runs import (
+    SCRIBBLES_NOTE,
     backbone_note,
     class_gain_table,
     class_table,
@@ -39,7 +40,7 @@ from ignet.stage.script import Stage, command
 
 def read_arguments() -> tuple[Stage, argparse.Namespace, CompareConfig]:
     stage = Stage("compare", CompareConfig, __doc__)
-    stage.add_common(out="folder of the tables and plots")
+    stage.add_common("evaluate-on", out="folder of the tables and plots")
     stage.add(
         "--confusions", nargs="+", required=True, metavar="RUN:SEED=FILE", help="confusion.h5 of each trained run"
     )
@@ -126,6 +127,11 @@ def make_tables(
             name: replace(table, notes=(*table.notes, note))
             for name, table in tables.items()
             if name not in ("networks_2d", "published")
+        }
+    if args.evaluate_on == "scribbles":
+        tables = {
+            name: table if name == "published" else replace(table, notes=(SCRIBBLES_NOTE, *table.notes))
+            for name, table in tables.items()
         }
     return tables
 

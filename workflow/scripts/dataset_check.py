@@ -17,8 +17,8 @@ from ignet.log import log
 from ignet.stage.script import Stage, command
 
 _ROLES = (
-    "val and test need dense labels, train what its scribbles come from, and of other what is there beside the scans "
-    "must be whole"
+    "val and test need what is evaluated on, train what its scribbles come from, and of other what is there beside the "
+    "scans must be whole"
 )
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     stage.add("--role", choices=("train", "val", "test", "other"), required=True, help=_ROLES)
     args, settings = stage.start()
 
-    scribbled = args.role == "train" and settings.scribbles == "dataset"
+    scribbled = settings.evaluate_on == "scribbles" if args.role != "train" else settings.scribbles == "dataset"
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
     if args.role == "other":
         wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))

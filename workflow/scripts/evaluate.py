@@ -1,4 +1,4 @@
-"""Compare the predictions of one run with the dense labels, point by point, as the SemanticKITTI benchmark does.
+"""Compare the predictions of one run with the labels, point by point, as the SemanticKITTI benchmark does.
 
 Counts each scan once, into one tensor of true class, predicted class and slice (distance, camera coverage, class
 boundaries), and sums it up to the metrics over all points and over the slices. Beside them stand the metrics that the
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.evaluation import EvaluateConfig
-from ignet.data.formats.kitti import frame_ids, label_path, read_labels, read_positions, scan_path
+from ignet.data.formats.kitti import evaluation_label_path, frame_ids, read_labels, read_positions, scan_path
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
@@ -27,7 +27,7 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate", EvaluateConfig, __doc__)
-    stage.add_common("dataset", "sequences", "projection", "label-set", out="metrics.json")
+    stage.add_common("dataset", "sequences", "projection", "label-set", "evaluate-on", out="metrics.json")
     stage.add("--predictions", type=Path, required=True, help="folder that holds sequences/NN/predictions/*.label")
     stage.add(
         "--confusion", type=Path, required=True, help="confusion.csv: rows are true classes, columns predicted ones"
@@ -61,7 +61,7 @@ def count_points(args: argparse.Namespace, settings: EvaluateConfig) -> tuple[Co
 
     for number, (sequence, frame) in enumerate(progress(frames, "evaluated frame")):
         points = read_positions(scan_path(args.dataset, sequence, frame))
-        labels = label_path(args.dataset, sequence, frame)
+        labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
         target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
         predicted = read_predictions(args.predictions, sequence, frame, len(points), label_set)
         slices = (

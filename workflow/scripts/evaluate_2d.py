@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_2d import Evaluate2DConfig
-from ignet.data.formats.kitti import image_path, read_image
+from ignet.data.formats.kitti import evaluation_label_path, image_path, read_image
 from ignet.data.images.target import check_size, nearest_pixels, projected_labels
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
@@ -23,7 +23,9 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("evaluate_2d", Evaluate2DConfig, __doc__)
-    stage.add_common("network", "dataset", "sequences", "projection", "label-set", out="metrics to write (JSON)")
+    stage.add_common(
+        "network", "dataset", "sequences", "projection", "label-set", "evaluate-on", out="metrics to write (JSON)"
+    )
     stage.add(
         "--figures",
         type=Path,
@@ -44,7 +46,8 @@ def main() -> None:
             path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
             image = read_image(path)
             check_size(image, points, path)
-            target = projected_labels(args.dataset, sequence, frame, points, args.label_set)
+            labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
+            target = projected_labels(labels, points, args.label_set)
             prediction = predict_image(model, image, args.device)
             columns, rows = nearest_pixels(points.pixel, points.width, points.height)
             total += confusion_matrix(target, prediction[rows, columns], CLASSES)

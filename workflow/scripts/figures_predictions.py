@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
-from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, read_positions, scan_path
+from ignet.data.formats.kitti import (
+    evaluation_label_path,
+    image_path,
+    read_image,
+    read_labels,
+    read_positions,
+    scan_path,
+)
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
 from ignet.errors import IgnetError
@@ -26,7 +33,9 @@ from ignet.stage.script import Stage, command
 @command
 def main() -> None:
     stage = Stage("figures", FiguresConfig, __doc__)
-    stage.add_common("dataset", "networks-2d", "sequences", "projection", "label-set", out="folder of the figures")
+    stage.add_common(
+        "dataset", "networks-2d", "sequences", "projection", "label-set", "evaluate-on", out="folder of the figures"
+    )
     stage.add(
         "--predictions",
         nargs="+",
@@ -66,7 +75,7 @@ def draw_frame(
     points = read_positions(scan_path(args.dataset, sequence, frame))
     image = read_image(image_path(args.dataset, sequence, frame))
     check_correspondence(visible, points, image, f"{args.projection / sequence}.h5: frame {frame}")
-    labels = label_path(args.dataset, sequence, frame)
+    labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
     target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
     predicted = [
         (run, read_predictions(folder, sequence, frame, len(points), label_set)) for run, folder in predictions.items()

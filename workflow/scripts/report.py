@@ -36,7 +36,7 @@ from ignet.stage.script import Stage, command
 
 def read_arguments() -> tuple[Stage, argparse.Namespace, ReportConfig]:
     stage = Stage("report", ReportConfig, __doc__)
-    stage.add_common("dataset", "networks-2d", "label-set", out="HTML file to make")
+    stage.add_common("dataset", "networks-2d", "label-set", "evaluate-on", out="HTML file to make")
     stage.add("--results", type=Path, required=True, help="folder of the experiment's results")
     stage.add(
         "--runs",
@@ -90,7 +90,8 @@ def main() -> None:
     val, train = (dict(map(name_and_path, texts)) for texts in (args.val, args.train))
     predictions = {run: args.results / f"predict/{run}/seed{seeds[0]}" for run, seeds in runs.items()}
     models = {name: load_teacher(path).to(args.device) for name, path in networks.items()}
-    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, args.label_set, args.features_of)
+    shown = (args.label_set, args.evaluate_on, args.features_of)
+    sources = Sources(args.dataset, args.scribbles, val | train, predictions, models, *shown)
     frames = read_frames(sources, choose_frames(sources, list(val), list(train), config), args.device)
     colors = feature_colors(frames)
 

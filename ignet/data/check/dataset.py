@@ -133,7 +133,7 @@ def wanted_files(experiment: ExperimentConfig) -> Wanted:
     supervisions |= {experiment.adaptation(name).supervision for name in experiment.adaptations}
     train = {"scans", "images", "scribbles" if data.scribbles == "dataset" else "labels"}
     train |= {"labels"} if "dense" in supervisions else set()
-    val = {"scans", "images", "labels"}
+    val = {"scans", "images", data.evaluate_on}
     return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
 
 

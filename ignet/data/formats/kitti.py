@@ -61,6 +61,11 @@ def scribble_path(root: Path, sequence: str, frame: str) -> Path:
     return sequence_path(root, sequence) / "scribbles" / f"{frame}.label"
 
 
+def evaluation_label_path(root: Path, sequence: str, frame: str, kind: str) -> Path:
+    """File of the labels that a scan is evaluated on: the dense ones (``labels``), or its ``scribbles``."""
+    return (scribble_path if kind == "scribbles" else label_path)(root, sequence, frame)
+
+
 def image_path(root: Path, sequence: str, frame: str) -> Path:
     """Image of the left colour camera at a frame."""
     return sequence_path(root, sequence) / "image_2" / f"{frame}.png"

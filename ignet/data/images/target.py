@@ -72,18 +72,15 @@ class TargetFrames:
             return np.full(len(points.pixel), IGNORE, np.uint8)
         if self.supervision == "scribbles":
             return points.scribble
-        return projected_labels(self.root, *scan, points, self.label_set)
+        return projected_labels(label_path(self.root, *scan), points, self.label_set)
 
 
-def projected_labels(
-    root: Path, sequence: str, frame: str, points: FrameCorrespondence, label_set: LabelSet
-) -> NDArray[np.uint8]:
-    """Dense labels of a frame's visible points: uint8 (n,), Cityscapes ids, 255 where the class has none.
+def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -> NDArray[np.uint8]:
+    """Labels of a frame's visible points, of a label file: uint8 (n,), Cityscapes ids, 255 where the class has none.
 
     Raises:
         IgnetError: the label file is missing or belongs to another scan.
     """
-    path = label_path(root, sequence, frame)
     return label_set.to_camera_ids(label_set.to_train_ids(read_labels(path, points.points), str(path)))[points.index]
 
 

@@ -35,7 +35,8 @@ class Sources:
         predictions: of each run, the folder that holds ``sequences/NN/predictions``.
         networks: 2D networks to segment the images with.
         label_set: of labels, scribbles and predictions.
-        features: that of them whose features are shown; '' for none.
+        evaluate_on: ``labels`` or ``scribbles``, what validation scans are evaluated on.
+        features: that of the 2D networks whose features are shown; '' for none.
     """
 
     dataset: Path
@@ -44,6 +45,7 @@ class Sources:
     predictions: Mapping[str, Path]
     networks: Mapping[str, FrozenTeacher]
     label_set: LabelSet
+    evaluate_on: str = "labels"
     features: str = ""
 
 
@@ -169,10 +171,9 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfi
 
 
 def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int) -> dict[str, NDArray[np.uint8]]:
-    labels, scribbles = (
-        kitti.label_path(sources.dataset, sequence, frame),
-        kitti.scribble_path(sources.scribbles, sequence, frame),
-    )
+    kind = sources.evaluate_on if role == "val" else "labels"
+    labels = kitti.evaluation_label_path(sources.dataset, sequence, frame, kind)
+    scribbles = kitti.scribble_path(sources.scribbles, sequence, frame)
     layers = {}
     # labels of validation scans must be there; those of training scans and scribbles are shown where they are
     if role == "val" or labels.exists():

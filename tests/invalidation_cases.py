@@ -74,6 +74,10 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
         'dataset={test_sequences: ["09"], hidden_test_labels: true}',
         NOTHING,
     ),
+    "dataset: evaluate on scribbles": (
+        "dataset={evaluate_on: scribbles}",
+        (looked_at(*SEQUENCES) - {"figures_data"}) | EVALUATED | each("evaluate_2d", *NETWORKS) | REPORT,
+    ),
     "submission: run": ("submission={run: full}", NOTHING),
     "dataset: one more training sequence": ('dataset={train_sequences: ["00", "01", "02"]}', NEW_TRAINING),
     "dataset: simulated scribbles": ("dataset={scribbles: simulated}", SCRIBBLES),

@@ -27,7 +27,7 @@ class Drive:
 
     def __init__(self, config: WorldConfig, preset: Preset, key: tuple[int, ...], frames: int, spacing: float) -> None:
         """Draw the street; ``key`` (non-negative integers) and the other arguments decide everything."""
-        self._config, self._lidar, self._key = config, preset.lidar, key
+        self._config, self.lidar, self._key = config, preset.lidar, key
         self._scene = Scene(preset.layout, preset.look, key, frames, spacing)
         self._shadows = ShadowMap(self._scene)
         self.rig = preset.rig.cameras(config.image_width, config.image_height)
@@ -36,7 +36,7 @@ class Drive:
 
     def pose(self, frame: float) -> np.ndarray:
         """LiDAR -> world, (4, 4) float64, at the moment of a frame, or at one between two."""
-        return pose_matrix(*self._scene.vehicle(frame), self._lidar.height)
+        return pose_matrix(*self._scene.vehicle(frame), self.lidar.height)
 
     def cameras(self, frame: int) -> tuple[Camera, ...]:
         """The cameras as calibrated to a frame's sweep: the vehicle moves between sweep and exposure."""
@@ -62,14 +62,14 @@ class Drive:
         if sway:
             x, y, heading = self._scene.vehicle(frame)
             turn = sway * float(self._rng(frame, 2).standard_normal())
-            pose = pose_matrix(x, y, heading + turn, self._lidar.height)
+            pose = pose_matrix(x, y, heading + turn, self.lidar.height)
         noise = self._rng(frame, _IMAGE + camera if camera else 0)
         return render(self._scene, self._shadows, solids, moving, view, pose, noise)
 
     def scan(self, frame: int) -> Scan:
         """The LiDAR sweep at the same moment."""
         size = self._config.beams, self._config.azimuths
-        return scan(self._lidar, self._scene, self._scene.solids(frame), self.pose(frame), *size, self._rng(frame, 1))
+        return scan(self.lidar, self._scene, self._scene.solids(frame), self.pose(frame), *size, self._rng(frame, 1))
 
     def scribble_rng(self, frame: int) -> np.random.Generator:
         """Draws the scribbles of a frame."""

@@ -27,6 +27,7 @@ from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.projection import ProjectionConfig
 from ignet.config.training_3d import AugmentConfig
 from ignet.data.formats.kitti import (
+    CAMERA,
     calibration_path,
     frame_ids,
     image_path,
@@ -45,7 +46,7 @@ from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.lidar.mixing import fovmix
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
-from ignet.data.projection.geometry import camera_sector, project, visible
+from ignet.data.projection.views import assign_points, look
 from ignet.errors import IgnetError
 from ignet.models.backbones import minkunet
 from ignet.models.backbones.registry import collate_for
@@ -68,13 +69,10 @@ def correspondence(root: Path, sequence: str, frames: list[str], path: Path) -> 
                 read_scan(scan_path(root, sequence, frame)),
                 image_size(image_path(root, sequence, frame)),
             )
-            projected = project(points, calibration.p2, calibration.tr, width, height)
-            index = np.flatnonzero(visible(projected, width, height, 4, settings.tolerance)).astype(np.int32)
-            sector = camera_sector(calibration.p2, calibration.tr, width, height)
-            none = np.full(len(index), 255, np.uint8)
-            writer.add(
-                frame, FrameCorrespondence(index, projected.pixel[index], none, len(points), width, height, sector)
-            )
+            seen = look(points, calibration, width, height)
+            found = assign_points(points, {CAMERA: seen}, {CAMERA: 4}, settings.tolerance)
+            none = np.full(len(found[0]), 255, np.uint8)
+            writer.add(frame, FrameCorrespondence(*found, none, len(points), {CAMERA: seen.view}))
 
 
 @contextmanager

@@ -11,14 +11,14 @@ AXES = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])  # x right, y down, z forwa
 
 
 def p2(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Calibration], Calibration]:
-    return lambda right: Calibration(np.asarray(change(right.p2.copy()), np.float64), right.tr)
+    return lambda right: Calibration(np.asarray(change(right.projection.copy()), np.float64), right.tr)
 
 
 def tr(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Calibration], Calibration]:
     def wrong(right: Calibration) -> Calibration:
         matrix = np.eye(4)
         matrix[:3] = change(right.tr.copy())[:3]
-        return Calibration(right.p2, matrix)
+        return Calibration(right.projection, matrix)
 
     return wrong
 

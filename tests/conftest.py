@@ -21,7 +21,7 @@ settings.load_profile("any-speed")
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_CALIBRATION = kitti.Calibration(
-    p2=np.array([[40.0, 0, 31.5, 0], [0, 40.0, 15.5, 0], [0, 0, 1, 0]]),
+    projection=np.array([[40.0, 0, 31.5, 0], [0, 40.0, 15.5, 0], [0, 0, 1, 0]]),
     tr=np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.3], [0, 0, 0, 1]]),
 )
 TINY_RAW_CLASSES = (0, 10, 30, 40, 48, 50, 70, 252)

@@ -89,6 +89,14 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
         "dataset={remission_scale: 255}",
         (looked_at(*SEQUENCES) - {"figures_data"}) | ALL_3D,
     ),
+    "dataset: may images be missing": (
+        "dataset={missing_images: allow}",
+        (looked_at(*SEQUENCES) - {"figures_data"})
+        | projected(*SEQUENCES)
+        | {"evaluate_2d source"}
+        | ADAPTED
+        | EVALUATED,
+    ),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),

@@ -10,11 +10,12 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+from one_camera import seen_by_one
 
 from ignet.cli.main import main
 from ignet.data.formats import kitti
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.evaluate.benchmark import DISTANCES, BenchmarkCounts, benchmark_metrics, distance_masks, evaluate
 
 # the benchmark's learning map as published: raw id -> class 1..19, 0 ignored
@@ -140,9 +141,7 @@ def test_metrics_of_the_stage_hold_them(
             none = np.zeros(0, np.int32)
             writer.add(
                 frame,
-                FrameCorrespondence(
-                    none, np.zeros((0, 2), np.float32), none.astype(np.uint8), 900, 64, 32, (-0.5, 0.5)
-                ),
+                seen_by_one(none, np.zeros((0, 2), np.float32), none.astype(np.uint8), 900, 64, 32, (-0.5, 0.5)),
             )
     files = ("--out", tmp_path / "m.json", "--confusion", tmp_path / "c.csv", "--tensor", tmp_path / "t.h5")
     places = ("--dataset", predicted_tree, "--predictions", predicted_tree, "--projection", tmp_path)

@@ -80,7 +80,7 @@ def test_a_camera_may_look_anywhere(yaw: float, pitch: float) -> None:
     assert kinds(calibration_faults(right, CALIB, (1241, 376))) == ([], [])
     # the same camera the wrong way round, but for one that looks to the right: there the inverse of a rotation is the
     # rotation itself
-    inverted = Calibration(right.p2, np.linalg.inv(right.tr))
+    inverted = Calibration(right.projection, np.linalg.inv(right.tr))
     faults, doubts = kinds(calibration_faults(inverted, CALIB, (1241, 376)))
     if yaw == 270:
         assert (faults, doubts) == ([], [])
@@ -136,12 +136,12 @@ def test_no_made_up_rig_is_refused() -> None:
 def test_p2_may_turn_and_move_the_camera() -> None:
     """As P = K [R | t] of a rig whose Tr leads to another camera."""
     whole = rig(yaw=70)
-    k, rotation, offset = whole.p2[:, :3], about(1, 50), np.array([0.2, 0.0, 0.1])
+    k, rotation, offset = whole.projection[:, :3], about(1, 50), np.array([0.2, 0.0, 0.1])
     tr = np.eye(4)
     tr[:3, :3] = rotation.T @ whole.tr[:3, :3]
     right = Calibration(np.c_[k @ rotation, k @ offset], tr)
     assert kinds(calibration_faults(right, CALIB, (1241, 376))) == ([], [])
-    parts = decompose(right.p2)
+    parts = decompose(right.projection)
     np.testing.assert_allclose(parts.k, k, atol=1e-9)
     np.testing.assert_allclose(parts.rotation, rotation, atol=1e-12)
     upside_down = Calibration(np.c_[k @ about(2, 180) @ rotation, k @ offset], tr)
@@ -150,7 +150,7 @@ def test_p2_may_turn_and_move_the_camera() -> None:
 
 def test_the_distance_is_that_of_both_matrices() -> None:
     right = rig(yaw=40, place=(3, 4, 0))
-    p2 = right.p2.copy()
+    p2 = right.projection.copy()
     p2[:, 3] = p2[:, :3] @ [0, 0, -2]  # two metres ahead, along its axis
     (doubt,) = calibration_faults(Calibration(p2, right.tr), CALIB, (1241, 376)).doubts
     distance = np.hypot(3 + 2 * np.cos(np.deg2rad(40)), 4 + 2 * np.sin(np.deg2rad(40)))
@@ -176,8 +176,8 @@ def test_an_image_cut_at_a_corner_says_its_size() -> None:
     right = rig(centre=(0.9, 0.9))
     (fault,) = calibration_faults(right, CALIB, (1241, 376))
     assert "as of an image of 2234x677" in str(fault) and "S_rect_02: 1241 376" in str(fault)
-    assert not calibration_faults(Calibration(right.p2, right.tr, (1241, 376)), CALIB, (1241, 376))
-    (fault,) = calibration_faults(Calibration(right.p2, right.tr, (2482, 752)), CALIB, (1241, 376))
+    assert not calibration_faults(Calibration(right.projection, right.tr, (1241, 376)), CALIB, (1241, 376))
+    (fault,) = calibration_faults(Calibration(right.projection, right.tr, (2482, 752)), CALIB, (1241, 376))
     assert "found images of 1241x376 pixels, expected 2482x752" in str(fault)
 
 

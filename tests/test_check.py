@@ -32,7 +32,7 @@ def test_whole_sequence(tiny_tree: Path) -> None:
     assert [facts.frame for facts in report.frames] == ["000000", "000001"]
     facts = report.frames[1]
     raw = kitti.read_labels(kitti.label_path(tiny_tree, "00", "000001")) & 0xFFFF
-    assert (facts.points, facts.width, facts.height) == (400, 64, 32)
+    assert (facts.points, facts.sizes) == (400, ((64, 32),))
     assert facts.labelled == int((raw != 0).sum()) == sum(facts.class_counts)
     assert facts.class_counts[0] == int(((raw == 10) | (raw == 252)).sum())
     assert facts.scribbled == int((raw[::10] != 0).sum())
@@ -216,7 +216,7 @@ def test_script(tiny_tree: Path, tmp_path: Path, run_script: Callable[..., Compl
     assert (written["role"], written["frames"], written["image_sizes"]) == (
         "train",
         ["000000", "000001"],
-        [[64, 32], [64, 32]],
+        [[[64, 32]], [[64, 32]]],
     )
     doubts = tmp_path / "data" / "doubts.txt"
     merged = run_script(

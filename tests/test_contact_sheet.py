@@ -26,13 +26,13 @@ def test_from_above_left_is_left_and_forward_is_up() -> None:
 
 def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tree: Path) -> None:
     part = Figure().subfigures()
-    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0, SEMANTICKITTI)
+    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", (2,), 30.0, SEMANTICKITTI)
     panels = {panel.get_xlabel().split(" ")[0]: panel for panel in part.axes}
     frame = "000001"
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", frame))
     labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(tiny_tree, "00", frame)), "")
     calibration = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00"))
-    projected = project(points, calibration.p2, calibration.tr, 64, 32)
+    projected = project(points, calibration.projection, calibration.tr, 64, 32)
     seen = projected.inside & (labels != 255)
     (dots,) = panels["points"].collections
     np.testing.assert_allclose(dots.get_offsets(), projected.pixel[seen])
@@ -52,6 +52,6 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
 
 def test_share_of_scribbled_points_is_said(tiny_tree: Path) -> None:
     part = Figure().subfigures()
-    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", 30.0, SEMANTICKITTI)
+    SHEET["_draw_sequence"](part, tiny_tree, tiny_tree, "00", (2,), 30.0, SEMANTICKITTI)
     labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.scribble_path(tiny_tree, "00", "000001")), "")
     assert f"scribbles on {(labels != 255).mean():.1%} of the points" in [panel.get_xlabel() for panel in part.axes]

@@ -115,7 +115,7 @@ def test_real_frames(kitti_sample: Path, sequence: str) -> None:
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000009"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000009"))
     labels = LABELS.to_train_ids(kitti.read_labels(kitti.label_path(kitti_sample, sequence, "000009"), len(points)))
-    found = project(points, calibration.p2, calibration.tr, width, height)
+    found = project(points, calibration.projection, calibration.tr, width, height)
     mask = visible(found, width, height, 4, 0.05)
     assert 14 <= round(100 * found.inside.mean()) <= 16
     assert 0.9 < mask.sum() / found.inside.sum() < 0.99

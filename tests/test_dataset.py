@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from one_camera import seen_by_one
 from torch.utils.data import DataLoader
 
 from ignet.config.backbones import LocalContextConfig, MinkUNetConfig
@@ -18,7 +19,7 @@ from ignet.data.lidar import lidar_dataset
 from ignet.data.lidar.batches import Batch, BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.data.lidar.mixing import fovmix as fovmix_module
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.data.projection.geometry import in_sector
 from ignet.errors import IgnetError
 from ignet.models.backbones.registry import collate_for
@@ -52,9 +53,7 @@ class Tree:
                 for frame in frames:
                     index = self._scan(sequence, frame)
                     pixel, scribble = np.ones((len(index), 2), np.float32), np.full(len(index), 255, np.uint8)
-                    correspondence.add(
-                        frame, FrameCorrespondence(index, pixel, scribble, len(self.points[-1]), 64, 32, SECTOR)
-                    )
+                    correspondence.add(frame, seen_by_one(index, pixel, scribble, len(self.points[-1]), 64, 32, SECTOR))
                     features.add(frame, index[::2], feature_of(self.points[-1][index[::2], 3]))
 
     def _scan(self, sequence: str, frame: str) -> np.ndarray:
@@ -148,7 +147,7 @@ class TestLidarDataset:
         guided = sample.feature_of >= 0
         assert np.array_equal(np.flatnonzero(guided), tree.seen[number][::2])
         assert np.array_equal(sample.feature[sample.feature_of[guided]], feature_of(sample.points[guided, 3]))
-        assert sample.sector == pytest.approx(SECTOR)
+        assert sample.sectors == {2: pytest.approx(SECTOR)}
 
     def test_dense_supervision_reads_the_dense_labels(self, tree):
         assert np.array_equal(tree.source(supervision="dense", labels_root=None).load(3).labels, tree.dense[3])
@@ -163,7 +162,7 @@ class TestLidarDataset:
     def test_without_camera_and_features(self, tree):
         source = tree.source(correspondence=None, features=None)
         sample = source.load(0)
-        assert not source.has_camera and source.channels == 0 and sample.sector == (0.0, 0.0)
+        assert not source.has_camera and source.channels == 0 and sample.sectors == {}
         assert not sample.in_fov.any() and (sample.feature_of == -1).all() and sample.feature.shape == (0, 0)
 
     def test_standardized_features_have_mean_0_and_deviation_1_over_all_scans(self, tree):
@@ -238,7 +237,7 @@ class TestLidarDataset:
             none = np.zeros(0, np.int32)
             writer.add(
                 "000000",
-                FrameCorrespondence(none, np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), 7, 64, 32, SECTOR),
+                seen_by_one(none, np.zeros((0, 2), np.float32), np.zeros(0, np.uint8), 7, 64, 32, SECTOR),
             )
         source = tree.source(frames={"00": ["000000"]}, correspondence={"00": tmp_path / "00.h5"}, features=None)
         with pytest.raises(IgnetError, match="made of 7 points, but its scan has 300"):

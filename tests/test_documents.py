@@ -10,12 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from one_camera import seen_by_one
 from tiny_state import first_plans
 
 from ignet.data.features.pca import PCA, Classifier
 from ignet.data.features.store import FeatureWriter
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.evaluate.tensor import ConfusionTensor, write_tensor
 from ignet.report.published import published_table
 from ignet.workflow.costs import TABLE, read_rates
@@ -65,7 +66,7 @@ def datasets(path: Path) -> dict[str, h5py.Dataset]:
 def files(tmp_path: Path) -> list[Path]:
     """One of each kind of HDF5 file."""
     index, feature = np.arange(5, dtype=np.int32), np.random.default_rng(0).random((5, 3)).astype(np.float32)
-    frame = FrameCorrespondence(index, np.zeros((5, 2), np.float32), np.full(5, 255, np.uint8), 9, 64, 32, (-0.7, 0.7))
+    frame = seen_by_one(index, np.zeros((5, 2), np.float32), np.full(5, 255, np.uint8), 9, 64, 32, (-0.7, 0.7))
     with CorrespondenceWriter(tmp_path / "projection.h5") as writer:
         writer.add("000000", frame)
     classifier = Classifier(np.zeros((19, 4), np.float32), np.zeros(19, np.float32))

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from one_camera import seen_by_one
 
 from ignet.data.features.store import FeatureWriter
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import write_figure
 from ignet.evaluate.tensor import AXES, ConfusionTensor, write_tensor
@@ -188,7 +189,7 @@ def correspondence(path: Path) -> None:
         for frame in ("000000", "000001"):
             index = np.arange(20000, dtype=np.int32)
             pixel = rng().random((20000, 2)).astype(np.float32)
-            made.add(frame, FrameCorrespondence(index, pixel, np.zeros(20000, np.uint8), 30000, 10, 10, (0.0, 1.0)))
+            made.add(frame, seen_by_one(index, pixel, np.zeros(20000, np.uint8), 30000, 10, 10, (0.0, 1.0)))
 
 
 def features(path: Path) -> None:

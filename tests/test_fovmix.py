@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ignet.config.mixing import FOVMixConfig
+from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.lidar.augment import rotate_z
-from ignet.data.lidar.mixing.fovmix import check_disjoint, fovmix, turn_sectors
+from ignet.data.lidar.mixing.fovmix import check_disjoint, fovmix, merged, mix, of_one_camera, turn_sectors
 from ignet.data.lidar.mixing.sample import Sample, join
 from ignet.data.projection.geometry import in_sector
 
@@ -26,7 +28,7 @@ def sample(number: int, points: int, sector: tuple[float, float], seed: int = 0,
     rows = rng.permutation(np.flatnonzero(seen)).astype(np.int32)  # rows in another order than the points
     feature_of = np.full(points, -1, np.int32)
     feature_of[rows] = np.arange(len(rows))
-    return Sample(cloud, label_of(origin), seen, feature_for(origin[rows], width), feature_of, sector)
+    return Sample(cloud, label_of(origin), seen, feature_for(origin[rows], width), feature_of, {2: sector})
 
 
 def bare(points: int, labels: int) -> Sample:
@@ -38,7 +40,7 @@ def bare(points: int, labels: int) -> Sample:
         np.zeros(points, bool),
         nothing,
         -np.ones(points, np.int32),
-        (0, 1),
+        {2: (0, 1)},
     )
 
 
@@ -82,7 +84,7 @@ class TestOneFrustum:
             in_fov=np.array([True, False, False]),
             feature=np.array([[1, 1]], np.float32),
             feature_of=np.array([0, -1, -1], np.int32),
-            sector=(-np.pi / 4, np.pi / 4),
+            sectors={2: (-np.pi / 4, np.pi / 4)},
         )
         b = Sample(
             points=np.array([[-6, 0, 0, 0.4], [6, 1, 0, 0.5], [7, -1, 0, 0.6]], np.float32),
@@ -90,7 +92,7 @@ class TestOneFrustum:
             in_fov=np.array([False, False, True]),
             feature=np.array([[2, 2]], np.float32),
             feature_of=np.array([-1, -1, 0], np.int32),
-            sector=(-np.pi / 4, np.pi / 4),
+            sectors={2: (-np.pi / 4, np.pi / 4)},
         )
         mixed = fovmix(a, [b])
         assert np.array_equal(
@@ -99,7 +101,7 @@ class TestOneFrustum:
         assert mixed.labels.tolist() == [2, 255, 5, 6]
         assert mixed.in_fov.tolist() == [False, False, False, True]
         assert mixed.feature_of.tolist() == [-1, -1, -1, 0] and mixed.feature.tolist() == [[2, 2]]
-        assert mixed.sector == b.sector
+        assert mixed.sectors == b.sectors
 
     @settings(max_examples=60)
     @given(sectors, sectors, st.integers(0, 80), st.integers(0, 80), st.integers(0, 1000))
@@ -195,12 +197,14 @@ class TestManyFrusta:
 
     def test_the_sector_is_that_of_the_first_donor(self):
         mixed = fovmix(sample(0, 20, (0, 1)), [sample(1, 20, (0.1, 0.6)), sample(2, 20, (0.2, 0.4))])
-        assert mixed.sector == (0.1, 0.6)
+        assert mixed.sectors == {2: (0.1, 0.6)}
 
     def test_sectors_turn(self):
         a, b = sample(1, 20, (0.1, 0.6)), sample(2, 20, (0.2, 0.4))
-        np.testing.assert_allclose(a.rotated(1.0).sector, (1.1, 1.6))
-        np.testing.assert_allclose([turned.sector for turned in turn_sectors([a, b], 1.0)], [(1.1, 1.6), (1.2, 1.4)])
+        np.testing.assert_allclose(a.rotated(1.0).sectors[2], (1.1, 1.6))
+        np.testing.assert_allclose(
+            [turned.sectors[2] for turned in turn_sectors([a, b], 1.0)], [(1.1, 1.6), (1.2, 1.4)]
+        )
 
     def test_no_donor(self):
         with pytest.raises(ValueError, match="found no donor"):
@@ -211,14 +215,88 @@ class TestManyFrusta:
             fovmix(sample(0, 5, (0, 1)), [sample(1, 5, (0, 1), width=3)])
 
 
+class TestSeveralCameras:
+    @settings(max_examples=60)
+    @given(st.lists(sectors, min_size=1, max_size=4), st.integers(0, 80), st.integers(0, 80), st.integers(0, 1000))
+    def test_the_union_is_taken(self, drawn, points_a, points_b, seed):
+        a = sample(0, points_a, (-0.5, 0.5), seed)
+        b = replace(sample(1, points_b, drawn[0], seed), sectors=dict(enumerate(drawn)))
+        inside = [np.any([in_sector(each.points, *s) for s in drawn], axis=0) for each in (a, b)]
+        try:
+            mixed = fovmix(a, [b])
+        except ValueError:
+            rays = np.column_stack([np.cos(CIRCLE), np.sin(CIRCLE)])
+            assert np.all(np.any([in_sector(rays, *s) for s in drawn], axis=0))
+            return
+        check_travelled(mixed, {0: (a, 0.0), 1: (b, 0.0)})
+        from_b = mixed.points[:, 3].astype(int) % 64 == 1
+        assert (~from_b).sum() == (~inside[0]).sum() and from_b.sum() == inside[1].sum()
+        assert mixed.sectors == b.sectors
+
+    def test_overlapping_views_of_one_donor_are_no_fault_and_of_two_are(self):
+        front = {0: (-0.5, 0.3), 1: (0.1, 0.9)}
+        donors = [replace(sample(j + 1, 200, (0, 1)), sectors=front) for j in range(4)]
+        mixed = fovmix(sample(0, 200, (0, 1)), donors)
+        turns = {j + 1: (donor, np.pi * j / 2) for j, donor in enumerate(donors)}
+        check_travelled(mixed, {0: (sample(0, 200, (0, 1)), 0.0), **turns})
+        assert set(range(1, 5)) <= set((mixed.points[:, 3].astype(int) % 64).tolist())
+        with pytest.raises(ValueError, match="5 camera sectors of up to 80 degrees overlap, .* take at most 4 frusta"):
+            fovmix(sample(0, 20, (0, 1)), [*donors, donors[0]])
+
+    def test_a_donor_s_cameras_that_go_all_round_leave_nothing(self):
+        around = {number: (number * 1.0, number * 1.0 + 1.1) for number in range(7)}
+        with pytest.raises(ValueError, match="the sectors of 7 cameras go all round.*set cameras to one"):
+            fovmix(sample(0, 20, (0, 1)), [replace(sample(1, 20, (0, 1)), sectors=around)])
+
+    def test_a_donor_without_an_image_gives_nothing(self):
+        base, donor = sample(0, 50, (0, 1)), replace(sample(1, 50, (0, 1)), sectors={})
+        assert np.array_equal(fovmix(base, [donor]).points, base.points)
+
+    def test_one_camera_is_drawn_for_all_donors_among_those_that_all_have(self):
+        seen = {0: (0.0, 0.5), 1: (2.0, 2.6), 5: (-2.0, -1.4)}
+        donors = [replace(sample(1, 90, (0, 1)), sectors=seen), replace(sample(2, 90, (0, 1)), sectors=dict(seen))]
+        del donors[1].sectors[1]
+        draws = [of_one_camera(donors, np.random.default_rng(seed)) for seed in range(30)]
+        assert all(first.sectors == second.sectors for first, second in draws)
+        assert {tuple(first.sectors.items()) for first, _ in draws} == {((0, seen[0]),), ((5, seen[5]),)}
+        none = of_one_camera([donors[0], replace(donors[1], sectors={7: (0.0, 1.0)})], np.random.default_rng(0))
+        assert [each.sectors for each in none] == [{}, {}]
+
+    def test_of_one_camera_nothing_is_drawn(self):
+        rng = np.random.default_rng(0)
+        donors = [sample(1, 9, (0.0, 1.0)), sample(2, 9, (0.5, 1.0))]
+        assert [each.sectors for each in of_one_camera(donors, rng)] == [each.sectors for each in donors]
+        assert rng.random() == np.random.default_rng(0).random()
+
+    @pytest.mark.parametrize("cameras", ["one", "all"])
+    @pytest.mark.parametrize("sector", ["camera", "random"])
+    def test_the_strategy(self, cameras, sector):
+        seen = {0: (0.0, 0.5), 4: (2.0, 2.5)}
+        base = sample(0, 4000, (0, 0.5))
+        donor = replace(sample(1, 4000, (0, 0.5)), sectors=seen)
+        chosen = FOVMixConfig(probability=1, cameras=cameras, sector=sector)
+        mixed = mix(base, [donor], np.random.default_rng(3), chosen, SEMANTICKITTI)
+        share = (mixed.points[:, 3].astype(int) % 64 == 1).mean()
+        assert share == pytest.approx((0.5 if cameras == "one" else 1.0) / (2 * np.pi), abs=0.03)
+
+    def test_merged_by_hand(self):
+        assert merged([(0.0, 1.0), (0.5, 2.0), (3.0, 4.0)]) == [(0.0, 2.0), (3.0, 4.0)]
+        ((low, high),) = merged([(-0.5, 0.5), (0.4, 1.0)])  # over the seam
+        assert (low, high) == pytest.approx((2 * np.pi - 0.5, 2 * np.pi + 1.0))
+        assert merged([]) == []
+
+
+CIRCLE = np.linspace(-np.pi, np.pi, 3600, endpoint=False)
+
+
 class TestCheckDisjoint:
     def test_by_hand(self):
-        check_disjoint([(3.0, -3.0), (0.0, 1.0)])  # counter-clockwise over pi
+        check_disjoint([[(3.0, -3.0)], [(0.0, 1.0)]])  # counter-clockwise over pi
         with pytest.raises(ValueError, match="229 degrees overlap"):
-            check_disjoint([(0.0, 4.0), (2.0, 3.0)])
-        check_disjoint([(-0.5, -0.4), (2 * np.pi - 0.3, 2 * np.pi - 0.2)])  # more than a turn apart
+            check_disjoint([[(0.0, 4.0)], [(2.0, 3.0)]])
+        check_disjoint([[(-0.5, -0.4)], [(2 * np.pi - 0.3, 2 * np.pi - 0.2)]])  # more than a turn apart
         with pytest.raises(ValueError, match="overlap"):
-            check_disjoint([(-0.5, -0.4), (2 * np.pi - 0.45, 2 * np.pi - 0.2)])
+            check_disjoint([[(-0.5, -0.4)], [(2 * np.pi - 0.45, 2 * np.pi - 0.2)]])
 
     @settings(max_examples=100)
     @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0.01, 3)), min_size=1, max_size=5))
@@ -230,7 +308,7 @@ class TestCheckDisjoint:
             [in_sector(rays, low + 0.002, low + max(width - 0.002, 0.003)) for low, width in drawn], axis=0
         ).max()
         try:
-            check_disjoint([(low, low + width) for low, width in drawn])
+            check_disjoint([[(low, low + width)] for low, width in drawn])
         except ValueError:
             # an overlap can be narrower than the rays are apart; it shows when the sectors are widened
             wide = [in_sector(rays, low - 0.002, low + width + 0.002) for low, width in drawn]
@@ -254,14 +332,14 @@ class TestSample:
             np.ones(3, bool),
             np.array([[1.0], [2.0]], np.float32),
             np.array([1, 0, 1], np.int32),
-            (0.0, 1.0),
+            {2: (0.0, 1.0)},
         )
         part = shared.select(np.array([True, False, True]))
         assert part.feature[part.feature_of, 0].tolist() == [2, 2]
 
     def test_join_of_samples_without_features(self):
         empty = [bare(n, labels=n) for n in (2, 3)]
-        joined = join(empty, (0.0, 1.0))
+        joined = join(empty, {2: (0.0, 1.0)})
         assert len(joined) == 5 and joined.feature.shape == (0, 0) and (joined.feature_of == -1).all()
         assert joined.feature_of.dtype == np.int32
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kornia.enhance import adjust_hue, adjust_saturation
+from one_camera import seen_by_one
 
 from ignet.config.training_2d import ImageConfig
 from ignet.data.formats import kitti
@@ -26,7 +27,7 @@ from ignet.data.images.dataset import (
 )
 from ignet.data.images.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.errors import IgnetError
 from ignet.train.loader import read_ahead
 
@@ -310,7 +311,7 @@ def target(tmp_path):
     with CorrespondenceWriter(tmp_path / "00.h5") as writer:
         pixel = np.array([[10, 30], [20, 31], [30, 32], [5, 5]], np.float32)
         scribble = np.array([ROAD, 255, 255, 255], np.uint8)
-        writer.add("000000", FrameCorrespondence(np.arange(4, dtype=np.int32), pixel, scribble, 5, 60, 40, (-0.7, 0.7)))
+        writer.add("000000", seen_by_one(np.arange(4, dtype=np.int32), pixel, scribble, 5, 60, 40, (-0.7, 0.7)))
     return root, {"00": tmp_path / "00.h5"}
 
 

@@ -102,10 +102,10 @@ def test_calibration_survives_writing(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     tr = np.vstack([rng.normal(size=(3, 4)), [0, 0, 0, 1]])
     for size in (None, (1242, 375)):
-        written = kitti.Calibration(p2=rng.normal(size=(3, 4)) * 700, tr=tr, size=size)
+        written = kitti.Calibration(projection=rng.normal(size=(3, 4)) * 700, tr=tr, size=size)
         kitti.write_calibration(tmp_path / "calib.txt", written)
         read = kitti.read_calibration(tmp_path / "calib.txt")
-        np.testing.assert_array_equal(read.p2, written.p2)
+        np.testing.assert_array_equal(read.projection, written.projection)
         np.testing.assert_array_equal(read.tr, written.tr)
         assert read.size == size
 
@@ -114,13 +114,13 @@ def test_calibration_survives_writing(tmp_path: Path) -> None:
 def test_byte_order_marks_are_no_part_of_a_key(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "calib.txt"
     path.write_bytes(f"P2: {'1 ' * 12}\r\nTr: {'2 ' * 12}\r\n".encode(encoding))
-    assert kitti.read_calibration(path).p2[0, 0] == 1
+    assert kitti.read_calibration(path).projection[0, 0] == 1
 
 
 def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     path = tmp_path / "calib.txt"
     path.write_text(f"P2: {'1 ' * 12}\nTr: {'2 ' * 12}\nP2: {'1 ' * 12}\n")
-    assert kitti.read_calibration(path).p2[0, 0] == 1
+    assert kitti.read_calibration(path).projection[0, 0] == 1
     path.write_text(path.read_text() + f"Tr: {'3 ' * 12}\n")
     with pytest.raises(
         IgnetError, match=r"calib\.txt: line 'Tr': found twice with other numbers, expected once; remove"

@@ -29,7 +29,7 @@ def test_bands_come_from_both_scans_in_turns_whatever_the_direction_and_the_dist
     mixed = lasermix(base, donor, edges, 0)
     assert np.array_equal(mixed.points, np.vstack([base.points[[0, 3, 4]], donor.points[[1, 2, 5]]]))
     assert np.array_equal(mixed.labels, np.hstack([base.labels[[0, 3, 4]], donor.labels[[1, 2, 5]]]))
-    assert mixed.sector == base.sector
+    assert mixed.sectors == base.sectors
     other = lasermix(base, donor, edges, 1)
     assert np.array_equal(other.points, np.vstack([base.points[[1, 2, 5]], donor.points[[0, 3, 4]]]))
 

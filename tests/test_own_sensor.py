@@ -31,7 +31,13 @@ def write_object_calibration(path: Path, calibration: kitti.Calibration, rectify
     full = np.eye(4)
     full[:3, :3] = rectify
     to_camera = np.linalg.solve(full, calibration.tr)
-    rows = {"P0": np.eye(3, 4), "P1": np.eye(3, 4), "P2": calibration.p2, "P3": np.eye(3, 4), "R0_rect": rectify}
+    rows = {
+        "P0": np.eye(3, 4),
+        "P1": np.eye(3, 4),
+        "P2": calibration.projection,
+        "P3": np.eye(3, 4),
+        "R0_rect": rectify,
+    }
     rows |= {"Tr_velo_to_cam": to_camera[:3], "Tr_imu_to_velo": np.eye(3, 4)}
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{key}: {' '.join(f'{value:.12e}' for value in matrix.ravel())}\n" for key, matrix in rows.items()]
@@ -60,7 +66,7 @@ def object_tree(tiny_tree: Path, tmp_path: Path) -> Path:
     ):
         calibration, rectify = TINY_CALIBRATION, np.eye(3)
         if number == 2:
-            moved = TINY_CALIBRATION.p2.copy()
+            moved = TINY_CALIBRATION.projection.copy()
             moved[0, 2] += 1
             calibration, rectify = kitti.Calibration(moved, TINY_CALIBRATION.tr), rotation(0.01, -0.02, 0.005)
         write_object_frame(root, f"{number + 3:06d}", tiny_tree, sequence, frame, calibration, rectify)
@@ -71,15 +77,15 @@ def test_rectification_lies_between(tmp_path: Path) -> None:
     rectify = rotation(0.01, -0.02, 0.005)
     write_object_calibration(tmp_path / "000000.txt", TINY_CALIBRATION, rectify)
     read = read_object_calibration(tmp_path / "000000.txt")
-    np.testing.assert_allclose(read.p2, TINY_CALIBRATION.p2, rtol=1e-11)
+    np.testing.assert_allclose(read.projection, TINY_CALIBRATION.projection, rtol=1e-11)
     np.testing.assert_allclose(read.tr, TINY_CALIBRATION.tr, atol=1e-11)
     # by hand: camera = R0_rect (R x + t)
     lines = dict(line.split(": ") for line in (tmp_path / "000000.txt").read_text().splitlines() if line)
     to_camera = np.array([float(value) for value in lines["Tr_velo_to_cam"].split()]).reshape(3, 4)
     point = np.array([12.0, 1.5, -0.7])
     camera = rectify @ (to_camera[:, :3] @ point + to_camera[:, 3])
-    u, v, depth = read.p2 @ np.append(camera, 1)
-    projected = project(point[None], read.p2, read.tr, 64, 32)
+    u, v, depth = read.projection @ np.append(camera, 1)
+    projected = project(point[None], read.projection, read.tr, 64, 32)
     np.testing.assert_allclose(projected.pixel[0], [u / depth, v / depth], rtol=1e-6)
     assert abs(np.abs(to_camera[:, :3] - TINY_CALIBRATION.tr[:3, :3]).max()) > 0.004  # leaving R0_rect out would show
 
@@ -116,7 +122,7 @@ def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_pat
         kitti.read_scan(object_tree / "training/velodyne/000005.bin"),
     )
     assert kitti.scan_path(out, "01", "000000").is_symlink() and kitti.image_path(out, "00", "000002").is_symlink()
-    assert kitti.read_calibration(kitti.calibration_path(out, "01")).p2[0, 2] == 32.5
+    assert kitti.read_calibration(kitti.calibration_path(out, "01")).projection[0, 2] == 32.5
     with (out / "frames.csv").open() as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert rows == [
@@ -184,7 +190,7 @@ def test_the_documented_layout(tmp_path: Path) -> None:
         np.save(folder / f"lidar/{number:03d}.npy", points)
         np.save(folder / f"classes/{number:03d}.npy", classes[drive, number])
         cv2.imwrite(str(folder / f"camera/{number:03d}.jpg"), rng.integers(0, 256, (32, 64, 3), dtype=np.uint8))
-    intrinsic = TINY_CALIBRATION.p2[:, :3]
+    intrinsic = TINY_CALIBRATION.projection[:, :3]
     np.savez(root / "calibration.npz", K=intrinsic, camera_to_lidar=np.linalg.inv(TINY_CALIBRATION.tr))
 
     out = tmp_path / "out"
@@ -198,7 +204,9 @@ def test_the_documented_layout(tmp_path: Path) -> None:
     x, y, z = scans["monday", 0][0, :3]
     expected = [31.5 - 40 * y / (x - 0.3), 15.5 - 40 * (z + 0.1) / (x - 0.3)]
     np.testing.assert_allclose(
-        project(scan[:1] * 0 + [x, y, z, 0], calibration.p2, calibration.tr, 64, 32).pixel[0], expected, rtol=1e-5
+        project(scan[:1] * 0 + [x, y, z, 0], calibration.projection, calibration.tr, 64, 32).pixel[0],
+        expected,
+        rtol=1e-5,
     )
     assert kitti.image_size(kitti.image_path(out, "00", "000000")) == (64, 32)
     assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
@@ -222,7 +230,7 @@ def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
     write_object_calibration(path, TINY_CALIBRATION, np.eye(3))
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(sorted(lines, key=lambda line: not line.startswith("P2"))), encoding="utf-8-sig")
-    np.testing.assert_allclose(read_object_calibration(path).p2, TINY_CALIBRATION.p2)
+    np.testing.assert_allclose(read_object_calibration(path).projection, TINY_CALIBRATION.projection)
 
 
 @pytest.mark.parametrize("sequence", ["00", "05"])
@@ -233,7 +241,7 @@ def test_a_real_calibration_taken_apart(kitti_sample: Path, tmp_path: Path, sequ
     other = read_object_calibration(tmp_path / "calib.txt")
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000000"))
     size = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000000"))
-    expected, found = (project(points, one.p2, one.tr, *size) for one in (calibration, other))
+    expected, found = (project(points, one.projection, one.tr, *size) for one in (calibration, other))
     assert (expected.inside == found.inside).mean() > 0.99999 and found.inside.mean() > 0.14
     both = expected.inside & found.inside
     np.testing.assert_allclose(found.pixel[both], expected.pixel[both], atol=1e-3)

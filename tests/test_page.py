@@ -238,7 +238,9 @@ def test_scans_of_the_page(page, results):
     )
     training = embedded(page, "frame-2")
     assert training["role"] == "train" and set(training["layers"]) == {"truth", "scribble"}
-    assert set(training["networks"]) == {"source", "adapted"} and training["features"]
+    (view,) = training["views"]
+    assert view["camera"] == 2 and set(view["networks"]) == {"source", "adapted"}
+    assert view["features"] and training["features"]
 
 
 def test_time_of_the_stages(page):

@@ -262,13 +262,40 @@ def test_the_point_under_the_pointer_is_named_and_marked_in_the_image(page, resu
     left, top, width = page.js(
         "((r) => [r.left, r.top, r.width])(document.getElementById('viewer-image').getBoundingClientRect())"
     )
-    scale = width / found.width
+    scale = width / found.views[2].width
     page.point(left + 1 + float(u) * scale, top + 1 + float(v) * scale)
     page.wait("ignet.viewer.hovered >= 0")
     near = page.js("ignet.viewer.hovered")
     assert np.hypot(*(found.pixel[found.index.tolist().index(near)] - (u, v))) < 2
     page.point(5, 5)
     page.wait("document.getElementById('viewer-mark').hidden")
+
+
+def test_a_scan_of_two_cameras_is_shown_as_either_saw_it(page, results):
+    found = Correspondence(results / f"projection/{VAL}.h5").read("000000")
+    # every second visible point in the image of a second camera
+    second = """ignet.frame(0).then((f) => {
+      const camera = f.seen.camera.map((_, k) => (k % 2 ? 7 : 2));
+      return {...f, views: [f.views[0], {...f.views[0], camera: 7}], seen: {...f.seen, camera}};
+    })"""
+    for number in (0, 1):
+        get = f"{second}.then((f) => ignet.ofCamera(f, {number})).then((f) => "
+        assert page.js(f"{get}[...f.seen.index])") == found.index[number::2].tolist()
+        assert page.js(f"{get}f.features.points.length / 3)") == page.js(f"{get}f.seen.count)")
+        assert page.js(f"{get}f.camera)") == (2, 7)[number]
+    # with one camera there is nothing to choose
+    label = "document.getElementById('viewer-camera').closest('label').hidden"
+    assert page.js(label)
+    page.js(f"{second}.then((f) => {{ ignet.viewer.frame = f; ignet.viewer.lookThrough(); }})")
+    page.wait(f"!{label}")
+    assert page.js("[...document.getElementById('viewer-camera').options].map((each) => each.value)") == ["2", "7"]
+    page.js(f"ignet.viewer.hover({found.index[1]})")  # the camera that sees the point is shown
+    assert page.js("document.getElementById('viewer-camera').value") == "7"
+    assert page.js("ignet.viewer.view.camera") == 7
+    choose(page, "viewer-camera", 2)
+    assert page.js("ignet.viewer.view.camera") == 2
+    page.js("ignet.viewer.open()")
+    page.wait(label)
 
 
 def test_mouse_and_keys_move_the_camera(page):

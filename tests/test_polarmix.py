@@ -36,7 +36,7 @@ def test_half_of_the_circle_is_the_donors() -> None:
     inside = [(azimuth(each.points) >= 1) & (azimuth(each.points) <= 1 + np.pi) for each in (base, donor)]
     assert np.array_equal(origins(mixed, 0), np.flatnonzero(~inside[0]))
     assert np.array_equal(origins(mixed, 1), np.flatnonzero(inside[1]))
-    assert mixed.sector == SECTOR
+    assert mixed.sectors == {2: SECTOR}
 
 
 def test_the_direction_of_the_half_is_drawn_from_the_whole_circle(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_the_published_classes_are_those_that_move_by_themselves_or_are_ridden()
 def test_paste_adds_the_points_of_its_classes_and_takes_none_away() -> None:
     base, donors = sample(0, 100, SECTOR), [sample(number, 200, SECTOR) for number in (1, 2)]
     mixed = instance_paste.paste(base, donors, [0.0, np.pi / 2], SEMANTICKITTI.ids_of(["person"]))
-    assert np.array_equal(mixed.points[:100], base.points) and mixed.sector == base.sector
+    assert np.array_equal(mixed.points[:100], base.points) and mixed.sectors == base.sectors
     first, second = (donor.points[donor.labels == PERSON] for donor in donors)
     assert len(first) > 3 and np.array_equal(mixed.points[100:], np.vstack([first, rotate_z(second, np.pi / 2)]))
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from one_camera import seen_by_one
 
 from ignet.data.formats import kitti
-from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence, View
 from ignet.data.projection.geometry import Projected, camera_sector, in_sector, point_spacing, project, visible, wrap
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
@@ -103,7 +104,7 @@ def test_spacing_of_real_frames_is_the_cell_that_results_were_measured_with(kitt
     for frame in kitti.frame_ids(kitti_sample, sequence):
         size = kitti.image_size(kitti.image_path(kitti_sample, sequence, frame))
         points = kitti.read_positions(kitti.scan_path(kitti_sample, sequence, frame))
-        spacing = point_spacing(project(points, calibration.p2, calibration.tr, *size))
+        spacing = point_spacing(project(points, calibration.projection, calibration.tr, *size))
         assert spacing is not None and round(spacing) == 4
 
 
@@ -172,19 +173,19 @@ def test_real_frames(kitti_sample: Path, sequence: str) -> None:
     calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000000"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000000"))
-    projected = project(points, calibration.p2, calibration.tr, width, height)
+    projected = project(points, calibration.projection, calibration.tr, width, height)
     assert 0.13 < projected.inside.mean() < 0.17
     for i in range(0, len(points), 997):
         x, y, z = (float(value) for value in points[i, :3])
         camera = [row[0] * x + row[1] * y + row[2] * z + row[3] for row in calibration.tr.tolist()]
-        u, v, depth = (sum(a * b for a, b in zip(row, camera, strict=True)) for row in calibration.p2.tolist())
+        u, v, depth = (sum(a * b for a, b in zip(row, camera, strict=True)) for row in calibration.projection.tolist())
         assert projected.depth[i] == pytest.approx(depth, rel=1e-5, abs=1e-5)
         assert projected.inside[i] == (depth > 0 and 0 < u / depth < width - 1 and 0 < v / depth < height - 1)
         if projected.inside[i]:
             assert projected.pixel[i] == pytest.approx([u / depth, v / depth], rel=1e-5)
     seen = visible(projected, width, height, 4, 0.05)
     assert 0.9 < seen.sum() / projected.inside.sum() < 1
-    low, high = camera_sector(calibration.p2, calibration.tr, width, height)
+    low, high = camera_sector(calibration.projection, calibration.tr, width, height)
     assert np.degrees(high - low) == pytest.approx(81.8, abs=0.5)
     assert in_sector(points[projected.inside], low, high).mean() > 0.999
 
@@ -192,7 +193,7 @@ def test_real_frames(kitti_sample: Path, sequence: str) -> None:
 def _frame(rng: np.random.Generator, count: int) -> FrameCorrespondence:
     index = np.sort(rng.choice(1000, count, replace=False)).astype(np.int32)
     pixel, scribble = rng.random((count, 2)).astype(np.float32), rng.integers(0, 19, count).astype(np.uint8)
-    return FrameCorrespondence(index, pixel, scribble, 1000, WIDTH, HEIGHT, (-0.5, 0.75))
+    return seen_by_one(index, pixel, scribble, 1000, WIDTH, HEIGHT, (-0.5, 0.75))
 
 
 def test_correspondence_survives_writing(tmp_path: Path) -> None:
@@ -203,13 +204,13 @@ def test_correspondence_survives_writing(tmp_path: Path) -> None:
             writer.add(frame, found)
     for reader in (Correspondence(tmp_path / "00.h5"), pickle.loads(pickle.dumps(Correspondence(tmp_path / "00.h5")))):
         assert reader.frames == ["000003", "000040", "000005"]
-        assert reader.attributes == {"settings": "{}"}
+        assert reader.attributes == {"settings": "{}", "cameras": "2"} and reader.cameras == (2,)
         for frame, expected in written.items():
             found = reader.read(frame)
-            for name in ("index", "pixel", "scribble"):
+            for name in ("index", "camera", "pixel", "scribble"):
                 np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
                 assert getattr(found, name).dtype == getattr(expected, name).dtype
-            assert (found.points, found.width, found.height, found.sector) == (1000, WIDTH, HEIGHT, (-0.5, 0.75))
+            assert (found.points, found.views) == (1000, {2: View(WIDTH, HEIGHT, (-0.5, 0.75))})
     with pytest.raises(IgnetError, match="found no frame 000009 among its 3"):
         reader.read("000009")
 
@@ -222,11 +223,11 @@ def test_the_script_finds_its_cell_and_says_so(
     calibration, spacings = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00")), []
     for frame in ("000000", "000001"):
         points = kitti.read_positions(kitti.scan_path(tiny_tree, "00", frame))
-        spacings.append(point_spacing(project(points, calibration.p2, calibration.tr, 64, 32)))
+        spacings.append(point_spacing(project(points, calibration.projection, calibration.tr, 64, 32)))
     cell = round(np.median(spacings))
     assert cell > 1 and f"z-buffer cells of {cell} pixels" in done.stderr, done.stderr
     assert Correspondence(out).attributes["cells"] == str(cell)
-    assert read_json(out.with_suffix(".settings.json"))["cell"] == cell
+    assert read_json(out.with_suffix(".settings.json"))["cells"] == {"2": cell}
 
 
 def test_script_projects_points_and_scribbles(
@@ -245,7 +246,7 @@ def test_script_projects_points_and_scribbles(
     found = stored.read("000001")
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", "000001"))
     calibration = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00"))
-    projected = project(points, calibration.p2, calibration.tr, 64, 32)
+    projected = project(points, calibration.projection, calibration.tr, 64, 32)
     np.testing.assert_array_equal(found.index, np.flatnonzero(visible(projected, 64, 32, 1, 0)))
     np.testing.assert_array_equal(found.pixel, projected.pixel[found.index])
     assert len(found.index) > 20

@@ -66,7 +66,7 @@ def test_semantickitti_scribblekitti_and_odometry_images(semantickitti: Path) ->
     assert report.faults == []
     assert report.counts() == {"scans": 9, "images": 9, "labels": 6, "scribbles": 3}
     calibration = kitti.read_calibration(kitti.calibration_path(semantickitti, "00"))
-    assert calibration.p2[0].tolist() == [718.856, 0, 607.1928, 45.38225]  # of image_2, not of another camera
+    assert calibration.projection[0].tolist() == [718.856, 0, 607.1928, 45.38225]  # of image_2, not of another camera
     assert calibration.tr[:3, 3].tolist() == [0, -0.08, -0.27]
     raw = kitti.read_labels(kitti.label_path(semantickitti, "00", "000002"), 90)
     drawn = kitti.read_labels(kitti.scribble_path(semantickitti, "00", "000002"), 90)
@@ -167,4 +167,4 @@ def test_real_frames_are_in_the_layout(kitti_sample: Path) -> None:
             assert set(np.unique(SEMANTICKITTI.to_train_ids(raw))) <= {*range(19), 255}
             assert kitti.image_size(kitti.image_path(kitti_sample, sequence, frame)) == size
         calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
-        assert calibration.p2[2].tolist() == pytest.approx([0, 0, 1, 0], abs=0.01)
+        assert calibration.projection[2].tolist() == pytest.approx([0, 0, 1, 0], abs=0.01)

@@ -37,7 +37,7 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
     truth = np.array([CAR, ROAD, 255, CAR], np.uint8)
     wrong = np.array([CAR, POLE, POLE, CAR], np.uint8)
     runs = [("a", truth), ("b", wrong), ("c", wrong)]
-    figure = from_above(points, truth, runs, (-0.7, 0.7), LABELS, "title", extent=20)
+    figure = from_above(points, truth, runs, [(-0.7, 0.7)], LABELS, "title", extent=20)
     panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
     # of three labelled points one is wrong
     assert list(panels) == ["labels", "a", "b", "c", "a: 0.0% wrong", "b: 33.3% wrong", "c: 33.3% wrong"]
@@ -59,7 +59,7 @@ def test_from_above_places_points_and_names_only_classes_that_occur():
 @pytest.mark.parametrize("runs", [1, 2, 5, 8])
 def test_from_above_has_a_place_for_every_run(runs):
     points, ids = np.zeros((1, 4), np.float32), np.zeros(1, np.uint8)
-    figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], (-0.7, 0.7), LABELS, "title")
+    figure = from_above(points, ids, [(str(n), ids) for n in range(runs)], [(-0.7, 0.7)], LABELS, "title")
     drawn = [panel.get_title() for panel in figure.axes if panel.collections]
     assert sorted(drawn) == sorted(
         ["labels", *(f"{n}" for n in range(runs)), *(f"{n}: 0.0% wrong" for n in range(runs))]
@@ -99,7 +99,7 @@ def test_files_are_1600_pixels_wide_and_repeatable(tmp_path):
     for name in ("a", "b"):
         save_figure(
             tmp_path / f"{name}.png",
-            from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], (-0.7, 0.7), LABELS, "title"),
+            from_above(np.ones((2, 4), np.float32), ids, [("run", ids)], [(-0.7, 0.7)], LABELS, "title"),
         )
     assert imread(tmp_path / "a.png").shape[1] == 1600
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

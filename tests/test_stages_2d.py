@@ -333,14 +333,14 @@ def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path
     )
     far = right.tr.copy()
     far[0, 3] = 6.0  # strange, and no fault: a camera six metres aside
-    kitti.write_calibration(path, kitti.Calibration(right.p2, far))
+    kitti.write_calibration(path, kitti.Calibration(right.projection, far))
     project(tmp_path, "00")
     assert "WARNING" in (said := capsys.readouterr().err) and "found a camera 6 m from the LiDAR" in said
     behind = right.tr.copy()
     behind[2, 3] = -20.0
     for tr, found in ((np.linalg.inv(right.tr), "only when it is inverted"), (behind, "no point of 2 scans")):
         (tmp_path / "projection/00.h5").unlink(missing_ok=True)
-        kitti.write_calibration(path, kitti.Calibration(right.p2, tr))
+        kitti.write_calibration(path, kitti.Calibration(right.projection, tr))
         with pytest.raises(SystemExit):
             project(tmp_path, "00")
         assert f"error: {path}: " in (said := capsys.readouterr().err) and found in said

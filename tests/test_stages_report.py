@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
+from one_camera import seen_by_one
 from script import SCRIPTS, run_here
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
-from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.tensor import read_tensor, write_tensor
 from ignet.models.teachers.segformer import build_segmenter, save_segmenter
@@ -63,9 +64,7 @@ def tree(tmp_path_factory):
             write_labels(folder / "labels" / f"{frame}.label", truth)
             index = np.sort(rng.choice(POINTS, 90, replace=False)).astype(np.int32)
             pixel = rng.uniform(1, [WIDTH - 2, HEIGHT - 2], (90, 2)).astype(np.float32)
-            writer.add(
-                frame, FrameCorrespondence(index, pixel, np.full(90, 255, np.uint8), POINTS, WIDTH, HEIGHT, (-0.7, 0.7))
-            )
+            writer.add(frame, seen_by_one(index, pixel, np.full(90, 255, np.uint8), POINTS, WIDTH, HEIGHT, (-0.7, 0.7)))
             for run, wrong in (("baseline", 2), ("full", 3)):
                 predicted = np.where(
                     np.arange(POINTS) % wrong == 0, rng.choice(np.array([0, 8, 9, 255]), POINTS), truth
@@ -194,7 +193,7 @@ def test_evaluate_names_the_faulty_file(tree, tmp_path, capsys):
     with CorrespondenceWriter(tmp_path / "stale" / f"{SEQUENCE}.h5") as writer:
         for frame in FRAMES:
             rows = (nothing.astype(np.int32), nothing.reshape(0, 2).astype(np.float32), nothing.astype(np.uint8))
-            writer.add(frame, FrameCorrespondence(*rows, POINTS + 1, WIDTH, HEIGHT, (-0.7, 0.7)))
+            writer.add(frame, seen_by_one(*rows, POINTS + 1, WIDTH, HEIGHT, (-0.7, 0.7)))
     assert f"found {POINTS + 1} points, expected {POINTS}" in error(projection=tmp_path / "stale")
 
 

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from one_camera import seen_by_one
 from torch import Tensor, nn
 
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.formats.kitti import image_path
-from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence
+from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence, View
 from ignet.errors import IgnetError
 from ignet.evaluate.segmentation2d import predict_image
 from ignet.files.atomic import write_png, write_weights
@@ -109,7 +110,7 @@ def test_a_teacher_of_another_kind_and_stride_gives_features_of_points(blocks: P
     path.parent.mkdir(parents=True)
     write_png(path, image)
     pixel = np.array([[11.5, 3.5], [7.5, 3.5], [3.5, 11.5], [3.5, 7.5]], np.float32)
-    points = FrameCorrespondence(
+    points = seen_by_one(
         points=9, index=np.array([1, 4, 5, 8], np.int32), pixel=pixel, scribble=np.full(4, 255, np.uint8),
         width=24, height=16, sector=(-0.5, 0.5),
     )  # fmt: skip
@@ -120,6 +121,29 @@ def test_a_teacher_of_another_kind_and_stride_gives_features_of_points(blocks: P
     ((frame, index, feature),) = network.extract("00", Correspondence(tmp_path / "00.h5"), ["000000"])
     assert frame == "000000" and index.tolist() == [1, 4, 5, 8]
     np.testing.assert_allclose(feature, [[2, 0, 0], [1, 0, 0], [0, 2, 0], [0, 1, 0]], atol=1e-5)
+
+
+def test_features_of_several_cameras_come_each_from_its_own_image(blocks: Path, tmp_path: Path) -> None:
+    sizes = {0: (24, 16), 3: (16, 8)}
+    for camera, (width, height) in sizes.items():
+        path = image_path(tmp_path, "00", "000000", camera)
+        path.parent.mkdir(parents=True)
+        write_png(path, np.full((height, width, 3), (255 * (camera == 0), 255 * (camera == 3), 0), np.uint8))
+    points = FrameCorrespondence(
+        points=9,
+        index=np.array([1, 4, 5], np.int32),
+        camera=np.array([3, 0, 3], np.uint8),
+        pixel=np.array([[11.5, 3.5], [20.5, 11.5], [4.5, 3.5]], np.float32),
+        scribble=np.full(3, 255, np.uint8),
+        views={camera: View(*size, (-0.5, 0.5)) for camera, size in sizes.items()},
+    )
+    with CorrespondenceWriter(tmp_path / "00.h5", cameras=(0, 3, 5)) as writer:
+        writer.add("000000", points)
+    ((_, index, feature),) = PointFeatures(blocks, tmp_path, CPU).extract(
+        "00", Correspondence(tmp_path / "00.h5"), ["000000"]
+    )
+    assert index.tolist() == [1, 4, 5]
+    np.testing.assert_allclose(feature, [[0, 2, 0], [2, 0, 0], [0, 2, 0]], atol=1e-5)
 
 
 def test_a_teacher_of_any_kind_is_frozen(blocks: Path) -> None:

@@ -175,7 +175,7 @@ def test_sequence_layout(tree: Path) -> None:
         assert (kitti.instance_ids(raw)[things] > 0).all() and (kitti.instance_ids(raw)[~things] == 0).all()
         assert kitti.read_image(kitti.image_path(tree, "08", frame)).shape == (80, 256, 3)
     calibration, camera = kitti.read_calibration(kitti.calibration_path(tree, "08")), KITTI_RIG.camera(256, 80)
-    np.testing.assert_array_equal(calibration.p2, camera.p["P2"])
+    np.testing.assert_array_equal(calibration.projection, camera.p["P2"])
     np.testing.assert_array_equal(calibration.tr, camera.tr)
     poses = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)
     np.testing.assert_allclose(poses[0], np.eye(4)[:3], atol=1e-9)

@@ -174,7 +174,7 @@ def test_avenue_repeats_byte_for_byte(tmp_path: Path) -> None:
     for path in written:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
     calibration, camera = kitti.read_calibration(tmp_path / "one" / "calib.txt"), PRESETS["avenue"].rig.camera(256, 80)
-    np.testing.assert_array_equal(calibration.p2, camera.p["P2"])
+    np.testing.assert_array_equal(calibration.projection, camera.p["P2"])
     np.testing.assert_array_equal(calibration.tr, camera.tr)
 
 

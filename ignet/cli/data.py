@@ -47,6 +47,9 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         help="with ROOT: what stands for a remission of 1 in the scans (default: 1)",
     )
     parser.add_argument("--label-set", default="semantickitti", help="with ROOT: of its labels, name or YAML file")
+    parser.add_argument(
+        "--cameras", type=int, nargs="+", default=[2], help="with ROOT: numbers K of the cameras, of folders image_K"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_check)
@@ -66,10 +69,12 @@ def _check(args: argparse.Namespace) -> int:
     if args.config:
         root, wanted, data, source = _from_experiment(args.config)
         complete, remission_scale, label_set = data.require_all_scans, data.remission_scale, data.labels
+        cameras, missing = data.cameras, data.missing_images == "allow"
     else:
-        root, wanted, complete, source = args.root, wanted_at(args.root, args.part), not args.part, None
+        cameras, missing = tuple(args.cameras), False
+        root, wanted, complete, source = args.root, wanted_at(args.root, args.part, cameras), not args.part, None
         remission_scale, label_set = args.remission_scale, args.label_set
-    options = complete, args.deep, args.jobs, remission_scale
+    options = complete, args.deep, args.jobs, remission_scale, cameras, missing
     report = check_dataset(root, wanted, *options, label_set=load_label_set(label_set))
     if source:
         report.source = check_source(Path(source.root), source.layout, args.deep, args.jobs)

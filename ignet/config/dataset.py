@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ignet.config.base import Section, added
 from ignet.config.folder import DataFolder, Folder
@@ -80,6 +80,24 @@ class DatasetConfig(Section):
         description="what stands for a remission of 1 in the scans, such as 255 or 65535: networks are given "
         "remissions divided by it",
     )
+
+    cameras: tuple[Annotated[int, Field(ge=0, le=99)], ...] = added(
+        (2,),
+        min_length=1,
+        description="numbers K of the cameras, of folders image_K and lines PK of the calibration; each once, rising",
+    )
+    missing_images: Literal["refuse", "allow"] = added(
+        "refuse",
+        description="allow: a frame may lack a camera's image, and then has fewer views; they are counted in the "
+        "manifest, the log and the report",
+    )
+
+    @field_validator("cameras")
+    @classmethod
+    def _rising(cls, cameras: tuple[int, ...]) -> tuple[int, ...]:
+        if list(cameras) != sorted(set(cameras)):
+            raise ValueError(f"expected each camera once and in order, such as {sorted(set(cameras))}")
+        return cameras
 
     @model_validator(mode="after")
     def _labels_of_world(self) -> "DatasetConfig":

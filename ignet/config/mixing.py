@@ -27,6 +27,11 @@ class FOVMixConfig(StrategyConfig):
         "camera",
         description="random: sectors as wide as the camera's in a random direction (plain scan mixing, a control)",
     )
+    cameras: Literal["one", "all"] = added(
+        "one",
+        description="of a rig with several cameras the sector of one, drawn for each sample, or those of all together, "
+        "which must not go all round (our choice)",
+    )
 
 
 class LaserMixConfig(StrategyConfig):

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from ignet.data.features.pca import Classifier
-from ignet.data.formats.kitti import image_path, read_image
-from ignet.data.images.target import check_size
+from ignet.data.formats.kitti import image_path
+from ignet.data.images.target import read_view
 from ignet.data.projection.correspondence import Correspondence
 from ignet.devices import autocast
 from ignet.models.teachers.base import image_batch
@@ -51,10 +51,14 @@ class PointFeatures:
             IgnetError: an image is missing, broken, or of another size than in its projection.
         """
         for frame in frames:
-            path, points = image_path(self.dataset, sequence, frame), correspondence.read(frame)
-            image = read_image(path)
-            check_size(image, points, path)
-            with autocast(self.device):
-                features = self._teacher(image_batch(image, self.device)).features[0]
-            pixel = torch.from_numpy(points.pixel).to(self.device)
-            yield frame, points.index, self._teacher.sample(features.float(), pixel).cpu().numpy()
+            points = correspondence.read(frame)
+            feature = np.zeros((len(points.index), self.channels), np.float32)
+            for camera, view in points.views.items():
+                path, rows = image_path(self.dataset, sequence, frame, camera), points.rows(camera)
+                feature[rows] = self._sample(read_view(path, view), points.pixel[rows])
+            yield frame, points.index, feature
+
+    def _sample(self, image: NDArray[np.uint8], pixel: NDArray[np.float32]) -> NDArray[np.float32]:
+        with autocast(self.device):
+            features = self._teacher(image_batch(image, self.device)).features[0]
+        return self._teacher.sample(features.float(), torch.from_numpy(pixel).to(self.device)).cpu().numpy()

@@ -1,6 +1,6 @@
 """Figures of single frames: scans from above, points in the image, 2D segmentation before and after adaptation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def from_above(
     points: NDArray[np.float32],
     target: NDArray[np.uint8],
     predictions: Named,
-    sector: tuple[float, float],
+    sectors: Iterable[tuple[float, float]],
     label_set: LabelSet,
     title: str,
     extent: float = 50.0,
@@ -43,8 +43,8 @@ def from_above(
         points: float32 (N, >= 3), x forward, y left, z up in metres.
         target: uint8 (N,), train ids, 255 for none.
         predictions: names and train ids (N,), at least one.
-        sector: the camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses the
-            back.
+        sectors: each camera's azimuth interval (low, high) in radians in the LiDAR frame; low > high where it crosses
+            the back.
         label_set: names and colours of the classes.
         title: of the figure.
         extent: metres drawn on each side of the sensor.
@@ -57,10 +57,11 @@ def from_above(
     axes = figure.subplots(2 * blocks, columns, squeeze=False)
     for panel in axes.ravel():
         panel.set_axis_off()
+    wedges = list(sectors)
     order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower
 
     def draw(panel: Axes, name: str, colors: NDArray[np.uint8]) -> None:
-        _draw_scan(panel, points[order], colors[order], sector, extent)
+        _draw_scan(panel, points[order], colors[order], wedges, extent)
         panel.set_title(name, fontsize=13)
 
     draw(axes[0, 0], "labels", class_colors(target, label_set.colors))
@@ -155,24 +156,28 @@ def _share_wrong(target: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> str
 
 
 def _draw_scan(
-    panel: Axes, points: NDArray[np.float32], colors: NDArray[np.uint8], sector: tuple[float, float], extent: float
+    panel: Axes,
+    points: NDArray[np.float32],
+    colors: NDArray[np.uint8],
+    sectors: Sequence[tuple[float, float]],
+    extent: float,
 ) -> None:
     near = (np.abs(points[:, :2]) <= extent).all(axis=1)
-    low, high = np.degrees(sector)
-    # the figure's axes are (-y, x), so that forward is up: azimuth 0 is at 90 degrees there
-    panel.add_patch(
-        Wedge(
-            (0, 0),
-            2 * extent,
-            low + 90,
-            high + 90,
-            facecolor="0.94",
-            edgecolor="0.25",
-            linewidth=0.8,
-            linestyle="--",
-            zorder=0,
+    for low, high in np.degrees(sectors):
+        # the figure's axes are (-y, x), so that forward is up: azimuth 0 is at 90 degrees there
+        panel.add_patch(
+            Wedge(
+                (0, 0),
+                2 * extent,
+                low + 90,
+                high + 90,
+                facecolor="0.94",
+                edgecolor="0.25",
+                linewidth=0.8,
+                linestyle="--",
+                zorder=0,
+            )
         )
-    )
     panel.scatter(-points[near, 1], points[near, 0], s=1.6, c=colors[near] / 255, marker="o", linewidths=0, zorder=1)
     panel.plot(0, 0, marker="+", markersize=9, color="black", zorder=2)
     panel.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")

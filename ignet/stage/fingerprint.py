@@ -18,7 +18,11 @@ KINDS = {
     "scribbles": "scribbles",
     "calibration": "calib.txt",
 }
-"""What a stage may read of a sequence, and the folder or file that holds it."""
+"""What a stage may read of a sequence, and the folder or file that holds it.
+
+The images of a camera other than 2 are of a kind that is called like their folder, such as ``image_5``. A calibration
+includes those of single frames.
+"""
 
 SUFFIXES = {"scans": ".bin", "images": ".png", "labels": ".label", "scribbles": ".label", "calibration": ".txt"}
 """Of the files in it, those that a stage may read; hidden ones are never read."""
@@ -38,7 +42,7 @@ def sequence_fingerprint(
     Args:
         root: folder that holds ``sequences/``.
         sequences: names of the sequences.
-        kinds: keys of ``KINDS``.
+        kinds: keys of ``KINDS``, or kinds of images as `ignet.data.formats.official.image_kinds` gives them.
         listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is
             read and kept there. For a caller that asks for many combinations of the same folders within a moment.
 
@@ -62,11 +66,16 @@ def sequence_fingerprint(
                 f"{folder}: missing; unpack this sequence, or leave it out of dataset.train_sequences and val_sequences"
             )
         for kind in sorted(kinds):
-            path = folder / KINDS[kind]
+            path = folder / place(kind)
             if path not in listings:
                 listings[path] = _listing(path, kind)
             digest.update(f"{sequence}/{kind}\n".encode() + listings[path])
     return digest.hexdigest()[:16]
+
+
+def place(kind: str) -> str:
+    """The folder or file of a kind in a sequence's folder."""
+    return KINDS.get(kind, kind)
 
 
 def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
@@ -88,23 +97,22 @@ def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
 def read_files(path: Path, kind: str) -> list[Path]:
     """The files of one kind that a stage may read in a sequence's folder, by name.
 
-    Of a kind that is one file, that file.
+    Of a kind that is one file, that file; of a calibration also those of single frames.
     """
-    if path.is_file():
-        return [path]
-    return [Path(entry.path) for entry in _readable(path, kind)]
+    frames = path.with_suffix("") if kind == "calibration" else path
+    return [*([path] if path.is_file() else []), *(Path(entry.path) for entry in _readable(frames, kind))]
 
 
 def _listing(path: Path, kind: str) -> bytes:
-    if path.is_file():
-        return _line(path.name, path.stat()).encode()
-    return "".join(_line(entry.name, entry.stat()) for entry in _readable(path, kind)).encode()
+    return "".join(_line(file.name, file.stat()) for file in read_files(path, kind)).encode()
 
 
 def _readable(folder: Path, kind: str) -> list[os.DirEntry[str]]:
     # a missing folder is no error here: the check of the dataset names it, with the file and the fix
     entries = _entries(folder) if folder.is_dir() else []
-    return [entry for entry in entries if scan_name(entry.name, SUFFIXES[kind]) is not None and entry.is_file()]
+    return [
+        entry for entry in entries if scan_name(entry.name, SUFFIXES.get(kind, ".png")) is not None and entry.is_file()
+    ]
 
 
 def _below(folder: str | Path, suffixes: tuple[str, ...], above: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:

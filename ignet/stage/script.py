@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ignet.config.base import Section, merge, read_yaml, validate
+from ignet.data.formats.kitti import CAMERA
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash, write_json
@@ -29,6 +30,7 @@ COMMON: dict[str, dict[str, Any]] = {
     "dataset": {"type": Path, "required": True, "help": "folder of the target dataset, which holds sequences/"},
     "sequence": {"required": True, "help": "the sequence, such as 08"},
     "sequences": {"action": Sequences, "nargs": "+", "required": True, "help": "the sequences"},
+    "cameras": {"type": int, "nargs": "+", "default": [CAMERA], "help": "numbers K of the cameras, of folders image_K"},
     "projection": {"type": Path, "required": True, "help": "correspondence: NN.h5 of a sequence, or the folder of all"},
     "network": {"type": Path, "required": True, "help": "weights of pretrain_2d or adapt_2d"},
     "networks-2d": {

@@ -12,6 +12,7 @@ from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.mixing.registry import active_strategies
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_features, uses_unlabelled
+from ignet.world.presets import PRESETS
 
 
 def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
@@ -26,6 +27,7 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
         experiment.adaptation(name)
     for name in experiment.runs:
         _check_run(experiment, name)
+    _check_cameras(experiment)
     runs, networks = (_set_to_null(values, key) for key in ("runs", "adaptations"))
     _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
@@ -52,6 +54,19 @@ def check_classes(experiment: ExperimentConfig, label_set: LabelSet) -> None:
                 label_set.ids_of(getattr(getattr(mixing, name), "classes", ()))
             except ValueError as error:
                 raise IgnetError(f"runs.{run}.mixing.{name}.classes: {error}") from None
+
+
+def _check_cameras(experiment: ExperimentConfig) -> None:
+    """The embedded world has the cameras of its preset."""
+    if experiment.dataset.root:
+        return
+    preset = experiment.world.preset
+    known = [camera.number for camera in PRESETS[preset].rig.cameras(64, 32)]
+    if missing := sorted({*experiment.dataset.cameras} - {*known}):
+        raise IgnetError(
+            f"dataset.cameras: found {missing}, but the preset '{preset}' of the embedded world has {known}; "
+            "name those, or set dataset.root to your dataset's folder"
+        )
 
 
 def _check_run(experiment: ExperimentConfig, name: str) -> None:

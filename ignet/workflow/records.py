@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json, write_json
-from ignet.stage.fingerprint import KINDS, read_files, sequence_fingerprint
+from ignet.stage.fingerprint import place, read_files, sequence_fingerprint
 from ignet.stage.identity import code_hash, code_parts
 
 IDENTITY = "identity"
@@ -90,7 +90,7 @@ class Records:
             if not folder.is_dir():
                 differences.append(f"{folder} (gone)")
             elif sequence_fingerprint(self.root, (sequence,), (kind,)) != recorded:
-                differences.append(f"{kind} of sequence {sequence}: {_newer(folder / KINDS[kind], kind, since)}")
+                differences.append(f"{kind} of sequence {sequence}: {_newer(folder / place(kind), kind, since)}")
         return differences
 
     def _read(self, name: str) -> dict[str, str] | None:

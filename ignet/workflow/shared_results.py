@@ -107,6 +107,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     simulated = Artifact("scribbles", {"settings": experiment.scribbles, "dataset": target, "labels": data.labels})
     scribbles = target if data.scribbles == "dataset" else simulated
     seen = {"settings": experiment.projection, "dataset": target}
+    seen |= {key: value for key, value in data.identity().items() if key in ("cameras", "missing_images")}
     projection = {
         "train": Artifact("projection", {**seen, "scribbles": scribbles, "labels": data.labels}),
         "val": Artifact("projection", seen),

@@ -173,6 +173,8 @@ rule projection:
         data=lambda w: fingerprint(("scans", "images", "calibration"), (w.sequence,))
         + fingerprint(scribble_kinds(), labelled(w.sequence)),
         labelled=lambda w: "labelled" if labelled(w.sequence) else "no-labelled",
+        cameras=[str(camera) for camera in DATA.cameras],
+        missing_images=DATA.missing_images,
     message:
         "Points to pixels of sequence {wildcards.sequence}"
     shell:
@@ -181,7 +183,8 @@ rule projection:
             LABELS,
             ON_CPU,
             "--dataset {PLACES[IGNET_TARGET]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --{params.labelled:q}",
-            "--sequence {wildcards.sequence:q} --out {output:q}",
+            "--sequence {wildcards.sequence:q} --cameras {params.cameras:q} --missing-images {params.missing_images:q}",
+            "--out {output:q}",
         )
 
 

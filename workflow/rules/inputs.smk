@@ -1,5 +1,5 @@
 # What the rules read, where it lies, and the identity of the user's own files.
-from ignet.data.formats.official import TEST_SEQUENCES
+from ignet.data.formats.official import TEST_SEQUENCES, image_kinds
 from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
@@ -14,6 +14,8 @@ def fingerprint(kinds, sequences):
     """Identity of files of the user's dataset; the embedded world is an input like any other and needs none."""
     if not DATA.root or WITHOUT_DATA:
         return "embedded world"
+    if "images" in kinds:
+        kinds = (*(kind for kind in kinds if kind != "images"), *image_kinds(DATA.cameras).values())
     try:
         identity = sequence_fingerprint(Path(DATA.root), sequences, kinds, LISTINGS)
     except IgnetError as error:

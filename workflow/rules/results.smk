@@ -185,6 +185,7 @@ rule figures_data:
         source=source_fingerprint(),
         layout=EXPERIMENT.source.layout,
         sequences=[*DATA.train_sequences, *DATA.val_sequences, *DATA.evaluated_test_sequences],
+        cameras=[str(camera) for camera in DATA.cameras],
     message:
         "Contact sheet of the data"
     shell:
@@ -193,7 +194,8 @@ rule figures_data:
             LABELS,
             ON_CPU,
             "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q}",
-            "--sequences {params.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output:q}",
+            "--sequences {params.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}",
+            "--cameras {params.cameras:q} --out {output:q}",
         )
 
 

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
 from ignet.data.formats.kitti import frame_ids
+from ignet.data.formats.official import image_kinds
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.images.dataset import SourceBatches, TargetBatches
 from ignet.data.images.target import TargetFrames
 from ignet.data.label_sets.label_set import CITYSCAPES
+from ignet.data.projection.correspondence import Correspondence
 from ignet.devices import seed_everything
 from ignet.log import log
 from ignet.models.teachers.segformer import load_segmenter, save_segmenter, untrained_like
@@ -65,7 +67,8 @@ def main() -> None:
     student = (untrained_like(student) if settings.initial_weights == "random" else student).to(args.device)
     distance = FeatureDistance(settings.feature_distance, student, ranks)
     projections = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
-    kinds = ["images", "labels"] if settings.supervision == "dense" else ["images"]
+    cameras = {camera for path in projections.values() for camera in Correspondence(path).cameras}
+    kinds = [*image_kinds(sorted(cameras)).values(), *(["labels"] if settings.supervision == "dense" else [])]
     target_data = sequence_fingerprint(args.dataset, args.sequences, kinds)
     data = [tree_fingerprint(args.source), args.layout, target_data, distance.content, args.label_set.identity]
     identity = stage.identity(data=data, sequences=args.sequences, projections=projections, pretrained=args.pretrained)

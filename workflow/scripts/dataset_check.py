@@ -32,7 +32,7 @@ def main() -> None:
     scribbled = settings.evaluate_on == "scribbles" if args.role != "train" else settings.scribbles == "dataset"
     wanted = {"scans", "images", "scribbles" if scribbled else "labels"}
     if args.role == "other":
-        wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence))
+        wanted = present_kinds(kitti.sequence_path(args.dataset, args.sequence), settings.cameras)
     report = check_sequence(
         args.dataset,
         args.sequence,
@@ -41,6 +41,8 @@ def main() -> None:
         True,
         args.threads or 1,
         settings.remission_scale,
+        settings.cameras,
+        settings.missing_images == "allow",
         label_set=args.label_set,
     )
     for line in format_faults(report.faults):

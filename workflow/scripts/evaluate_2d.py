@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.training_2d import Evaluate2DConfig
-from ignet.data.formats.kitti import evaluation_label_path, image_path, read_image
-from ignet.data.images.target import check_size, nearest_pixels, projected_labels
+from ignet.data.formats.kitti import evaluation_label_path, image_path
+from ignet.data.images.target import nearest_pixels, projected_labels, read_view
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import Correspondence
+from ignet.data.projection.figure import figure_name
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, draw_prediction, predict_image, summary, write_figure
 from ignet.files.atomic import write_json
@@ -43,18 +44,19 @@ def main() -> None:
         cells[sequence] = correspondence.attributes.get("cells")
         shown = evenly_spaced_indices(len(correspondence.frames), settings.images)
         for number, frame in enumerate(progress(correspondence.frames, f"image of sequence {sequence}")):
-            path, points = image_path(args.dataset, sequence, frame), correspondence.read(frame)
-            image = read_image(path)
-            check_size(image, points, path)
-            labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
-            target = projected_labels(labels, points, args.label_set)
-            prediction = predict_image(model, image, args.device)
-            columns, rows = nearest_pixels(points.pixel, points.width, points.height)
-            total += confusion_matrix(target, prediction[rows, columns], CLASSES)
-            if number in shown:
-                write_figure(
-                    args.figures / f"{sequence}_{frame}.png", draw_prediction(image, prediction, points.pixel, target)
-                )
+            points = correspondence.read(frame)
+            path = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
+            labels = projected_labels(path, points, args.label_set)
+            for camera, view in points.views.items():
+                image = read_view(image_path(args.dataset, sequence, frame, camera), view)
+                seen = points.rows(camera)
+                pixel, target = points.pixel[seen], labels[seen]
+                prediction = predict_image(model, image, args.device)
+                columns, rows = nearest_pixels(pixel, view.width, view.height)
+                total += confusion_matrix(target, prediction[rows, columns], CLASSES)
+                if number in shown:
+                    name = figure_name(sequence, frame, camera, correspondence.cameras)
+                    write_figure(args.figures / f"{name}.png", draw_prediction(image, prediction, pixel, target))
 
     figures = summary(total)
     log.info("target images: mIoU over the classes that occur %.1f %%", 100 * figures["miou_occurring"])

@@ -6,6 +6,7 @@ What a person looks at before anything is trained: do labels sit where they shou
 scribbles run?
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ _LEGEND = 110
 @command
 def main() -> None:
     stage = Stage("figures", FiguresConfig, __doc__)
-    stage.add_common("source", "layout", "sequences", "label-set", out="PNG to make")
+    stage.add_common("source", "layout", "sequences", "cameras", "label-set", out="PNG to make")
     stage.add("--target", type=Path, required=True, help="folder of the target dataset, which holds sequences/")
     stage.add(
         "--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's"
@@ -52,7 +53,7 @@ def main() -> None:
     parts[1].legend(handles=class_legend(shown, CITYSCAPES), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
     classes = [
-        _draw_sequence(part, args.target, scribbles, name, extent, args.label_set)
+        _draw_sequence(part, args.target, scribbles, name, args.cameras, extent, args.label_set)
         for part, name in zip(parts[2:-1], args.sequences, strict=True)
     ]
     handles = [*class_legend(np.concatenate(classes), args.label_set), dot("no label", UNLABELLED_COLOR)]
@@ -71,17 +72,25 @@ def _draw_source(part: SubFigure, images: list[tuple[np.ndarray, np.ndarray]], t
 
 
 def _draw_sequence(
-    part: SubFigure, root: Path, scribble_root: Path, sequence: str, extent: float, label_set: LabelSet
+    part: SubFigure,
+    root: Path,
+    scribble_root: Path,
+    sequence: str,
+    cameras: Sequence[int],
+    extent: float,
+    label_set: LabelSet,
 ) -> np.ndarray:
-    """Draw the middle frame; returns the classes that occur in it."""
+    """Draw the middle frame, and of its images the first; returns the classes that occur in it."""
     frames = kitti.frame_ids(root, sequence)
     (frame,) = middles(frames, 1)
     points = kitti.read_positions(kitti.scan_path(root, sequence, frame))
     labels = _read(kitti.label_path(root, sequence, frame), len(points), label_set)
     scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points), label_set)
-    image = kitti.read_image(kitti.image_path(root, sequence, frame))
-    calibration = kitti.read_calibration(kitti.calibration_path(root, sequence))
-    projected = project(points, calibration.p2, calibration.tr, image.shape[1], image.shape[0])
+    there = (number for number in cameras if kitti.image_path(root, sequence, frame, number).exists())
+    camera = next(there, cameras[0])
+    image = kitti.read_image(kitti.image_path(root, sequence, frame, camera))
+    calibration = kitti.frame_calibration(root, sequence, frame, camera)
+    projected = project(points, calibration.projection, calibration.tr, image.shape[1], image.shape[0])
 
     part.suptitle(
         f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15

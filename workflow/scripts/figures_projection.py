@@ -3,8 +3,9 @@
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.projection.correspondence import Correspondence
-from ignet.data.projection.figure import draw_correspondence
-from ignet.data.projection.geometry import project
+from ignet.data.projection.figure import draw_correspondence, in_columns
+from ignet.data.projection.views import look
+from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, write_png
 from ignet.stage.script import Stage, command
 
@@ -16,20 +17,27 @@ def main() -> None:
     args, _ = stage.start()
 
     correspondence = Correspondence(args.projection)
-    frame = correspondence.frames[0]
+    frame = next((name for name in correspondence.frames if correspondence.views(name)), None)
+    if frame is None:
+        raise IgnetError(f"{args.projection}: found no image of any frame, expected one at least; restore them")
     visible = correspondence.read(frame)
     points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
-    image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame))
-    calibration = kitti.read_calibration(kitti.calibration_path(args.dataset, args.sequence))
-    projected = project(points, calibration.p2, calibration.tr, visible.width, visible.height)
-    shares = (
-        f"{projected.inside.mean():.1%} of {len(points)} points in the image, "
-        f"{len(visible.index) / len(points):.1%} visible; z-buffer cells of {correspondence.attributes['cells']} px"
-    )
-    caption = f"sequence {args.sequence}, frame {frame}: {shares}"
-    drawing = draw_correspondence(image, visible.pixel, projected.depth[visible.index], visible.scribble, caption)
+    cells = dict(zip(correspondence.cameras, correspondence.attributes["cells"].split(), strict=True))
+    drawings = []
+    for camera, view in visible.views.items():
+        image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame, camera))
+        calibration = kitti.frame_calibration(args.dataset, args.sequence, frame, camera)
+        projected, rows = look(points, calibration, view.width, view.height).projected, visible.rows(camera)
+        shares = (
+            f"{projected.inside.mean():.1%} of {len(points)} points in the image, "
+            f"{len(rows) / len(points):.1%} visible; z-buffer cells of {cells[camera]} px"
+        )
+        which = f", camera {camera}" if len(cells) > 1 else ""
+        caption = f"sequence {args.sequence}, frame {frame}{which}: {shares}"
+        depth = projected.depth[visible.index[rows]]
+        drawings.append(draw_correspondence(image, visible.pixel[rows], depth, visible.scribble[rows], caption))
     with atomic(args.out) as temporary:
-        write_png(temporary, drawing)
+        write_png(temporary, in_columns(drawings))
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

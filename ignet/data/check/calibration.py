@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import rq
 
 from ignet.data.check.faults import Fault, Faults
-from ignet.data.formats.kitti import Calibration, sequence_path
+from ignet.data.formats.kitti import CAMERA, Calibration, sequence_path
 from ignet.data.formats.official import CALIBRATION
 
 _STEEP = np.sin(np.deg2rad(60))  # of the optical axis above or below the LiDAR's horizon
@@ -52,13 +52,16 @@ def decompose(projection: NDArray[np.float64]) -> Camera:
     return Camera(k * signs, signs[:, None] * rotation)
 
 
-def calibration_faults(calibration: Calibration, path: Path, size: tuple[int, int] | None) -> Faults:
+def calibration_faults(
+    calibration: Calibration, path: Path, size: tuple[int, int] | None, camera: int = CAMERA
+) -> Faults:
     """Faults and doubts of a calibration, from its matrices alone.
 
     Args:
-        calibration: of one sequence.
+        calibration: of one camera.
         path: the file that it was read from.
         size: width and height of the images in pixels; None where there is none to compare with.
+        camera: its number.
 
     Returns:
         kinds ``calibration-tr`` (no rotation), ``calibration-p2`` (no camera, or not of these images),
@@ -66,18 +69,18 @@ def calibration_faults(calibration: Calibration, path: Path, size: tuple[int, in
         ``calibration-distance``.
     """
     found = Faults()
-    rigid = _keep(found, path, _rotation(calibration.tr[:3, :3]))
-    projects = _keep(found, path, _projection(calibration.p2))
+    rigid = _keep(found, path, _rotation(calibration.tr[:3, :3]), camera)
+    projects = _keep(found, path, _projection(calibration.projection), camera)
     if projects:
-        camera = decompose(calibration.p2)
-        _keep(found, path, _lens(camera.k, size, calibration.size))
+        parts = decompose(calibration.projection)
+        _keep(found, path, _lens(parts.k, size, calibration.size), camera)
         if rigid:
-            _keep(found, path, _axes(camera.rotation, calibration.tr[:3, :3]))
-            _keep(found, path, _distance(calibration))
+            _keep(found, path, _axes(parts.rotation, calibration.tr[:3, :3]), camera)
+            _keep(found, path, _distance(calibration), camera)
     return found
 
 
-def view_faults(inside: int, points: int, scans: int, path: Path) -> Faults:
+def view_faults(inside: int, points: int, scans: int, path: Path, camera: int = CAMERA) -> Faults:
     """Fault or doubt of the share of points that a calibration brings into the images.
 
     Args:
@@ -85,12 +88,13 @@ def view_faults(inside: int, points: int, scans: int, path: Path) -> Faults:
         points: all points of these scans.
         scans: number of these scans.
         path: the calibration's file.
+        camera: its number.
     """
     found = Faults()
     several = "the scan" if scans == 1 else f"{scans} scans"
     expected, remedy = "those of this sequence (Tr: LiDAR to camera)", _AGAIN
     if points and not inside:
-        where = f"found P2 and Tr that bring no point of {several} into its image"
+        where = f"found P{camera} and Tr that bring no point of {several} into its image"
         found.append(Fault("calibration-view", path, where, expected, remedy, CALIBRATION))
     elif inside < _FEW * points:
         where = f"found {inside / points:.2%} of the points of {several} in the image"
@@ -106,21 +110,24 @@ def view_faults(inside: int, points: int, scans: int, path: Path) -> Faults:
     return found
 
 
-def copied_doubts(root: Path, found: Mapping[str, tuple[Calibration, tuple[int, int]]]) -> list[Fault]:
+def copied_doubts(
+    root: Path, found: Mapping[str, tuple[Calibration, tuple[int, int]]], camera: int = CAMERA
+) -> list[Fault]:
     """Doubts of sequences with the projection of others whose images are of another size.
 
     Args:
         root: folder that holds ``sequences/``.
         found: calibration and image size (width, height) of each sequence.
+        camera: whose these are.
     """
     doubts = []
     sizes: dict[bytes, dict[tuple[int, int], list[str]]] = {}
     for sequence, (calibration, size) in found.items():
-        sizes.setdefault(calibration.p2.tobytes(), {}).setdefault(size, []).append(sequence)
+        sizes.setdefault(calibration.projection.tobytes(), {}).setdefault(size, []).append(sequence)
     remedy = "right for images that were cut; else look whose calibration it is"
     for of_size in sizes.values():
         (usual, others), *rest = sorted(of_size.items(), key=lambda item: -len(item[1]))
-        text = "found the P2 of sequence {}, whose images have {}x{} pixels".format(others[0], *usual)
+        text = "found the P{} of sequence {}, whose images have {}x{} pixels".format(camera, others[0], *usual)
         for size, sequences in rest:
             paths = [sequence_path(root, sequence) / "calib.txt" for sequence in sequences]
             expected = "one of images of {}x{}".format(*size)
@@ -138,10 +145,13 @@ class _Finding(NamedTuple):
     doubt: bool = False
 
 
-def _keep(faults: Faults, path: Path, findings: Iterator[_Finding]) -> bool:
-    """Keep the findings; whether no fault is among them."""
+def _keep(faults: Faults, path: Path, findings: Iterator[_Finding], camera: int) -> bool:
+    """Keep the findings, which speak of camera 2, as those of a camera; whether no fault is among them."""
     before = len(faults)
-    for kind, found, expected, remedy, doubt in findings:
+    for kind, *texts, doubt in findings:
+        found, expected, remedy = (
+            text.replace("P2", f"P{camera}").replace("S_rect_02", f"S_rect_{camera:02d}") for text in texts
+        )
         if doubt:
             faults.doubt(Fault(kind, path, found, expected, remedy))
         else:
@@ -268,7 +278,7 @@ def _axes(of_camera: NDArray[np.float64], tr: NDArray[np.float64]) -> Iterator[_
 
 
 def _distance(calibration: Calibration) -> Iterator[_Finding]:
-    whole = calibration.p2 @ calibration.tr
+    whole = calibration.projection @ calibration.tr
     distance = float(np.linalg.norm(np.linalg.solve(whole[:, :3], whole[:, 3])))
     if distance > _FAR:
         found = f"found a camera {distance:.3g} m from the LiDAR"

@@ -1,7 +1,7 @@
 """All faults of a dataset in one pass: its root, each of its sequences, and what only shows between them."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +22,7 @@ from ignet.data.formats.official import (
     TEST_SEQUENCES,
     TRAIN_SEQUENCES,
     VAL_SEQUENCES,
+    image_kinds,
 )
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import reason_of
@@ -54,7 +55,9 @@ class DatasetReport:
     def counts(self) -> dict[str, int]:
         """Files of each kind in all sequences together, readable or not."""
         trees = [report.tree for report in self.sequences]
-        return {kind: sum(len(tree.sizes.get(kind, {})) for tree in trees) for kind in KINDS}
+        counts = {kind: sum(len(tree.sizes.get(kind, {})) for tree in trees) for kind in KINDS}
+        images = [len(tree.sizes.get(kind, {})) for tree in trees for kind in image_kinds(tree.cameras).values()]
+        return {**counts, "images": sum(images)}
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -81,6 +84,8 @@ def check_dataset(
     deep: bool = False,
     workers: int = 1,
     remission_scale: float = 1.0,
+    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    missing_images: bool = False,
     *,
     label_set: LabelSet,
 ) -> DatasetReport:
@@ -93,6 +98,8 @@ def check_dataset(
         deep: read every file.
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
+        cameras: whose images are meant.
+        missing_images: a camera may lack images of some scans.
         label_set: of the label files.
     """
     report = DatasetReport(root, deep)
@@ -106,7 +113,7 @@ def check_dataset(
             Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download)
         )
     for sequence, kinds in wanted.items():
-        options = complete, deep, workers, remission_scale
+        options = complete, deep, workers, remission_scale, cameras, missing_images
         report.sequences.append(check_sequence(root, sequence, kinds, *options, label_set=label_set))
     trees = [one.tree for one in report.sequences]
     _name_swapped_counts(trees)
@@ -118,10 +125,13 @@ def check_dataset(
         {one.sequence: one.share(name) for one in report.sequences} for name in ("labelled", "scribbled")
     )
     report.faults.doubts += sequence_doubts(root, labelled, scribbled)
-    cameras = {
-        tree.sequence: (tree.calibration, tree.image_size) for tree in trees if tree.calibration and tree.image_size
-    }
-    report.faults.doubts += copied_doubts(root, cameras)
+    for camera in cameras:
+        known = {
+            tree.sequence: (calibration, size)
+            for tree in trees
+            if (calibration := tree.calibrations.get((camera, None))) and (size := tree.image_size(camera))
+        }
+        report.faults.doubts += copied_doubts(root, known, camera)
     report.faults += _packed_archives(root, report.faults)
     return report
 
@@ -137,7 +147,7 @@ def wanted_files(experiment: ExperimentConfig) -> Wanted:
     return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
 
 
-def wanted_at(root: Path, part: bool) -> Wanted:
+def wanted_at(root: Path, part: bool, cameras: Iterable[int] = (kitti.CAMERA,)) -> Wanted:
     """What a SemanticKITTI tree must hold.
 
     The training and the validation sequences with images and labels, and scribbles where any sequence has them; test
@@ -147,11 +157,12 @@ def wanted_at(root: Path, part: bool) -> Wanted:
         root: folder that holds ``sequences/``.
         part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder
             of them.
+        cameras: whose images are meant.
     """
     present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
     scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
     if part:
-        return {sequence: present_kinds(kitti.sequence_path(root, sequence)) for sequence in present}
+        return {sequence: present_kinds(kitti.sequence_path(root, sequence), cameras) for sequence in present}
     labelled = {"scans", "images", "labels"}
     wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
     wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
@@ -168,9 +179,11 @@ def _is_sequence(folder: Path) -> bool:
     )
 
 
-def present_kinds(folder: Path) -> frozenset[str]:
+def present_kinds(folder: Path, cameras: Iterable[int] = (kitti.CAMERA,)) -> frozenset[str]:
     """The scans, and what else there is a folder of in a sequence's folder."""
-    return frozenset({"scans", *(kind for kind in KINDS if (folder / KINDS[kind].folder).is_dir())})
+    present = {kind for kind in KINDS if kind != "images" and (folder / KINDS[kind].folder).is_dir()}
+    images = {"images"} if any((folder / f"image_{camera}").is_dir() for camera in cameras) else set()
+    return frozenset({"scans", *present, *images})
 
 
 def _entries(folder: Path) -> list[str]:

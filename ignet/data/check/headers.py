@@ -9,31 +9,36 @@ from ignet.data.check.calibration import calibration_faults
 from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.tree import SequenceTree, alike
 from ignet.data.formats import kitti, png
-from ignet.data.formats.official import CALIBRATION, KINDS
+from ignet.data.formats.official import CALIBRATION, KINDS, image_kinds
+from ignet.files.names import in_order
 
 _READERS = 16  # threads: headers are a few bytes each, and the disk's answer is what they wait for
 
 
 def check_images(tree: SequenceTree) -> None:
-    """Headers and last bytes of all images, and that they are of one size."""
-    frames = [frame for frame in sorted(tree.sizes.get("images", {})) if tree.readable("images", frame)]
-    with ThreadPoolExecutor(_READERS) as pool:
-        headers = dict(zip(frames, pool.map(lambda frame: _header(tree.path("images", frame)), frames), strict=True))
-    for frame, header in headers.items():
-        if isinstance(header, Fault):
-            tree.faults.append(header)
-            tree.broken["images"].add(frame)
-        else:
-            tree.image_sizes[frame] = header
-    counts = Counter(tree.image_sizes.values())
+    """Headers and last bytes of all images, and that those of one camera and one calibration are of one size."""
+    for camera, kind in image_kinds(tree.cameras).items():
+        frames = [frame for frame in sorted(tree.sizes.get(kind, {})) if tree.readable(kind, frame)]
+        with ThreadPoolExecutor(_READERS) as pool:
+            headers = dict(zip(frames, pool.map(_header, [tree.path(kind, frame) for frame in frames]), strict=True))
+        sizes = tree.image_sizes.setdefault(camera, {})
+        for frame, header in headers.items():
+            if isinstance(header, Fault):
+                tree.faults.append(header)
+                tree.broken[kind].add(frame)
+            else:
+                sizes[frame] = header
+        _check_size(tree, kind, {frame: size for frame, size in sizes.items() if frame not in tree.calibrated})
+
+
+def _check_size(tree: SequenceTree, kind: str, sizes: dict[str, tuple[int, int]]) -> None:
+    counts = Counter(sizes.values())
     if len(counts) > 1:
         (width, height), _ = counts.most_common(1)[0]
-        other = [frame for frame, size in tree.image_sizes.items() if size != (width, height)]
-        found = "found {}x{} pixels".format(*tree.image_sizes[min(other)])
+        other = [frame for frame, size in sizes.items() if size != (width, height)]
+        found = "found {}x{} pixels".format(*sizes[min(other)])
         remedy = "these are of another sequence or camera, or were resized: unpack them again"
-        tree.fault(
-            "image-size", "images", other, found, f"{width}x{height} as the others of this sequence have", remedy
-        )
+        tree.fault("image-size", kind, other, found, f"{width}x{height} as the others of this sequence have", remedy)
 
 
 def _header(path: Path) -> tuple[int, int] | Fault:
@@ -58,15 +63,27 @@ def _header(path: Path) -> tuple[int, int] | Fault:
 
 
 def check_calibration(tree: SequenceTree) -> None:
-    """Read the calibration into the tree; it must be there, whole, and one that a camera can have."""
+    """Read the calibrations into the tree; they must be there, whole, and such as a camera can have."""
     path = tree.folder / "calib.txt"
     if not os.path.lexists(path) and (other := alike(tree.folder, path.name)):
         tree.faults.append(
             Fault("file-name", path.with_name(other), f"found the name '{other}'", "'calib.txt'", "rename it")
         )
         return
+    if not tree.calibrated.issuperset(tree.frames):
+        for camera in tree.cameras:
+            _check_file(tree, path, camera, None, tree.image_size(camera))
+    for frame in in_order(tree.calibrated):
+        own = tree.folder / "calib" / f"{frame}.txt"
+        for camera in tree.cameras:
+            if frame in (sizes := tree.image_sizes.get(camera, {})):
+                _check_file(tree, own, camera, frame, sizes[frame])
+
+
+def _check_file(tree: SequenceTree, path: Path, camera: int, frame: str | None, size: tuple[int, int] | None) -> None:
     with tree.faults.kept("calibration", path, CALIBRATION):
-        calibration = kitti.read_calibration(path)
-        found = calibration_faults(calibration, path, tree.image_size)
+        calibration = kitti.read_calibration(path, camera)
+        found = calibration_faults(calibration, path, size, camera)
         tree.faults.take(found)
-        tree.calibration = None if found else calibration
+        if not found:
+            tree.calibrations[camera, frame] = calibration

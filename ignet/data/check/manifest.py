@@ -1,7 +1,8 @@
 """The manifest of a dataset: one row of a CSV file for each checked frame."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ignet.files.atomic import atomic, read_json
 from ignet.files.names import natural
 
 COLUMNS = ("sequence", "frame", "role", "points", "labelled", "scribbled", "scribbles", "width", "height")
-"""Columns of the manifest, before one for each class."""
+"""Columns of the manifest, before one for each class; of several cameras K ``width_K`` and ``height_K``."""
 
 _LISTS = ("frames", "points", "labelled", "image_sizes", "class_counts")
 
@@ -28,7 +29,8 @@ def write_manifest(
     Args:
         path: the CSV file; names of sequences and frames keep their leading zeros (read them as text). ``scribbled``
             counts the points of the scribbles that trainings see, ``scribbles`` says whose they are: ``dataset`` or
-            ``simulated``. Both are empty where no training sees any, as in validation sequences.
+            ``simulated``. Both are empty where no training sees any, as in validation sequences. Of several cameras,
+            the size of an image that is missing is empty.
         sequences: JSON files of checked sequences (`SequenceReport.as_json` and the role).
         simulated: folder whose ``sequences/NN/scribbles`` were drawn from the dense labels of the training sequences,
             if they were.
@@ -48,7 +50,7 @@ def write_manifest(
         )
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *label_set.classes])
+        writer.writerow([*columns(reports[0]["cameras"] if reports else ()), *label_set.classes])
         for report in reports:
             if simulated and report["role"] == "train":
                 report |= {"scribbled": _drawn(simulated, report, label_set), "scribbles": "simulated"}
@@ -58,6 +60,18 @@ def write_manifest(
         *({report["sequence"]: _share(report, name) for report in reports} for name in ("labelled", "scribbled")),
     )
     return [*(doubt for report in reports for doubt in report.get("doubts", ())), *map(str, doubts)]
+
+
+def columns(cameras: Sequence[int]) -> list[str]:
+    """The columns before those of the classes."""
+    if len(cameras) < 2:
+        return list(COLUMNS)
+    return [*COLUMNS[:-2], *(f"{side}_{camera}" for camera in cameras for side in COLUMNS[-2:])]
+
+
+def size_columns(names: Iterable[str]) -> list[str]:
+    """Those of some columns that are sides of images."""
+    return [name for name in names if re.fullmatch(r"(width|height)(_\d+)?", name)]
 
 
 def _drawn(root: Path, report: dict[str, Any], label_set: LabelSet) -> list[int]:
@@ -77,7 +91,7 @@ def _share(report: dict[str, Any], name: str) -> float:
 
 def _report(file: Path) -> dict[str, Any]:
     report = read_json(file)
-    keys = ("sequence", "role", *_LISTS)
+    keys = ("sequence", "role", "cameras", *_LISTS)
     missing = [key for key in keys if key not in report] if isinstance(report, dict) else list(keys)
     if missing or len({len(report[key]) for key in _LISTS}) != 1:
         fault = f"no {', '.join(missing)}" if missing else "lists of different lengths"
@@ -88,6 +102,8 @@ def _report(file: Path) -> dict[str, Any]:
 def _rows(report: dict[str, Any]) -> Iterator[list[Any]]:
     scribbled = report.get("scribbled")
     source = report.get("scribbles", "dataset") if scribbled else ""
-    columns = (*(report[key] for key in _LISTS), scribbled or [""] * len(report["frames"]))
-    for frame, points, labelled, size, counts, drawn in zip(*columns, strict=True):
+    lists = (*(report[key] for key in _LISTS), scribbled or [""] * len(report["frames"]))
+    several = len(report["cameras"]) > 1
+    for frame, points, labelled, sizes, counts, drawn in zip(*lists, strict=True):
+        size = [side or "" if several else side for pair in sizes for side in pair]
         yield [report["sequence"], frame, report["role"], points, labelled, drawn, source, *size, *counts]

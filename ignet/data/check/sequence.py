@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from ignet.data.check.headers import check_calibration, check_images
 from ignet.data.check.labels import FrameLabels, label_faults
 from ignet.data.check.tree import SequenceTree, read_tree
 from ignet.data.formats import kitti
-from ignet.data.formats.official import KINDS
+from ignet.data.formats.official import KINDS, image_kinds
 from ignet.data.formats.scan_values import SCAN_KINDS, returns, scan_doubts, scan_faults
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.projection.geometry import project
+from ignet.files.names import in_order
 from ignet.log import progress
 
 CONTENT_KINDS = frozenset(
@@ -46,8 +47,7 @@ class FrameFacts:
         points: points of the scan.
         labelled: points with a class in the dense labels.
         scribbled: points with a class in the scribbles.
-        width: of the image, pixels.
-        height: of the image, pixels.
+        sizes: width and height of each camera's image, pixels; zeros where there is none.
         class_counts: labelled points of each class.
     """
 
@@ -55,8 +55,7 @@ class FrameFacts:
     points: int
     labelled: int
     scribbled: int
-    width: int
-    height: int
+    sizes: tuple[tuple[int, int], ...]
     class_counts: tuple[int, ...]
 
     @property
@@ -99,7 +98,8 @@ class SequenceReport:
             "labelled": [facts.labelled for facts in self.frames],
             "scribbled": [facts.scribbled for facts in self.frames] if scribbled else None,
             "scribble_share": [facts.scribble_share for facts in self.frames] if scribbled else None,
-            "image_sizes": [[facts.width, facts.height] for facts in self.frames],
+            "cameras": list(self.tree.cameras),
+            "image_sizes": [list(map(list, facts.sizes)) for facts in self.frames],
             "class_counts": [list(facts.class_counts) for facts in self.frames],
             "doubts": [str(doubt) for doubt in self.faults.doubts],
             "fingerprint": self.fingerprint,
@@ -114,6 +114,8 @@ def check_sequence(
     deep: bool = True,
     workers: int = 1,
     remission_scale: float = 1.0,
+    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    missing_images: bool = False,
     *,
     label_set: LabelSet,
 ) -> SequenceReport:
@@ -129,9 +131,11 @@ def check_sequence(
             into their images.
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
+        cameras: whose images are meant.
+        missing_images: a camera may lack images of some scans.
         label_set: of the label files.
     """
-    tree = read_tree(root, sequence, wanted, complete)
+    tree = read_tree(root, sequence, wanted, complete, cameras, missing_images)
     # where there are no labels only predictions can be made, in which points without a return have a place
     judge = partial(judge_scan, remission_scale=remission_scale, live=not {"labels", "scribbles"} & {*wanted})
     if "images" in wanted and tree.sizes:
@@ -166,9 +170,10 @@ def judge_scan(path: Path, points: NDArray[np.float32], remission_scale: float =
 def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: Judge, label_set: LabelSet) -> None:
     """Read every file that no fault is known of; facts, faults and the fingerprint go into the report."""
     digest, labels = hashlib.sha256(), []
-    calibration = tree.folder / "calib.txt"
-    if tree.calibration:
-        digest.update(calibration.read_bytes())
+    if any(frame is None for _, frame in tree.calibrations):
+        digest.update((tree.folder / "calib.txt").read_bytes())
+    for name in in_order({frame for _, frame in tree.calibrations if frame}):
+        digest.update((tree.folder / "calib" / f"{name}.txt").read_bytes())
     with ThreadPoolExecutor(workers) as pool:
         read = pool.map(lambda frame: _Frame(tree, frame, judge, label_set), tree.frames)
         for frame in progress(read, f"sequence {tree.sequence}", total=len(tree.frames)):
@@ -183,22 +188,33 @@ def _read_all(tree: SequenceTree, report: SequenceReport, workers: int, judge: J
 def _check_some_scans(tree: SequenceTree, judge: Judge, deep: bool) -> None:
     """Values of a few scans, projected into their images; of more scans where no point falls into an image."""
     readable = [frame for frame in tree.frames if tree.readable("scans", frame)]
-    frames = [frame for frame in readable if frame in tree.image_sizes] if tree.calibration else []
-    if tree.calibration is None or not frames:
-        for frame in readable[:1]:
-            _judged(tree, frame, judge, deep)
-        return
+    judged = cache(lambda frame: _judged(tree, frame, judge, deep))
+    for camera in tree.cameras:
+        sizes = tree.image_sizes.get(camera, {})
+        frames = [frame for frame in readable if frame in sizes and tree.calibration(camera, frame)]
+        _check_view(tree, camera, frames, judged)
+        if not frames:
+            for frame in readable[:1]:
+                judged(frame)
+
+
+def _check_view(
+    tree: SequenceTree, camera: int, frames: Sequence[str], judged: Callable[[str], NDArray[np.float32] | None]
+) -> None:
+    """Project a few scans into a camera's images, and more where no point falls into one."""
     inside = points = 0
-    looked = dict.fromkeys(_spread(frames, _VIEWS))
-    for frame in dict.fromkeys([*looked, *_spread(frames, _MOST_VIEWS)]):
+    looked = dict.fromkeys(_spread(frames, _VIEWS)) if frames else {}
+    for frame in dict.fromkeys([*looked, *(_spread(frames, _MOST_VIEWS) if frames else ())]):
         if inside and frame not in looked:
             break
         looked[frame] = None
-        if (scan := _judged(tree, frame, judge, deep)) is not None:
-            seen = project(scan, tree.calibration.p2, tree.calibration.tr, *tree.image_sizes[frame]).inside
+        calibration, scan = tree.calibration(camera, frame), judged(frame)
+        if calibration and scan is not None:
+            size = tree.image_sizes[camera][frame]
+            seen = project(scan, calibration.projection, calibration.tr, *size).inside
             inside, points = inside + int(seen.sum()), points + len(seen)
     if points:
-        tree.faults.take(view_faults(inside, points, len(looked), tree.folder / "calib.txt"))
+        tree.faults.take(view_faults(inside, points, len(looked), tree.folder / "calib.txt", camera))
 
 
 def _judged(tree: SequenceTree, frame: str, judge: Judge, deep: bool) -> NDArray[np.float32] | None:
@@ -231,9 +247,9 @@ class _Frame:
         labels, scribbles = self._classes("labels", points), self._classes("scribbles", points)
         counts = np.bincount(() if labels is None else labels, minlength=IGNORE + 1)[: len(label_set)]
         self.labels = _count(frame, points or 0, labels, scribbles)
-        width, height = self._image()
+        sizes = tuple(self._image(kind) for kind in image_kinds(tree.cameras).values())
         facts = points or 0, self.labels.labelled or 0, self.labels.scribbled or 0
-        self.facts = FrameFacts(frame, *facts, width, height, tuple(counts.tolist()))
+        self.facts = FrameFacts(frame, *facts, sizes, tuple(counts.tolist()))
 
     def _file(self, kind: str) -> Path | None:
         """Path of a file to read, which enters the digest; None where it is not there or known to be faulty."""
@@ -263,9 +279,9 @@ class _Frame:
                 return self.label_set.to_train_ids(kitti.read_labels(path, points), str(path))
         return None
 
-    def _image(self) -> tuple[int, int]:
-        """Width and height; zeros where the image cannot be read."""
-        if (path := self._file("images")) is not None:
+    def _image(self, kind: str) -> tuple[int, int]:
+        """Width and height; zeros where the image is missing or cannot be read."""
+        if (path := self._file(kind)) is not None:
             with self.faults.kept("image-broken", path, KINDS["images"].download):
                 height, width = kitti.read_image(path).shape[:2]
                 return width, height

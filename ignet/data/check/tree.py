@@ -5,12 +5,13 @@ import stat
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ignet.data.check.faults import Fault, Faults, as_fault, named
 from ignet.data.check.tree_names import shape, sort_names, spellings
 from ignet.data.formats import kitti
-from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES
+from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES, image_kinds
 from ignet.errors import reason_of
 from ignet.files.names import in_order, scan_name
 
@@ -25,8 +26,9 @@ class SequenceTree:
         sizes: bytes of each file by kind (`ignet.data.formats.official.KINDS`) and frame.
         broken: frames of each kind whose file needs no reading, because it is known to be faulty.
         ignored: files of each kind's folder that no stage looks at and that do no harm.
-        image_sizes: width and height in pixels by frame.
-        calibration: where it can be read.
+        cameras: numbers of those whose images are asked for.
+        image_sizes: width and height in pixels by camera and frame.
+        calibrations: by camera, of the sequence and of each frame that has its own; those that can be read.
         faults: what is wrong.
     """
 
@@ -35,8 +37,9 @@ class SequenceTree:
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     ignored: dict[str, list[str]] = field(default_factory=dict)
-    image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    calibration: kitti.Calibration | None = None
+    cameras: tuple[int, ...] = (kitti.CAMERA,)
+    image_sizes: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    calibrations: dict[tuple[int, str | None], kitti.Calibration] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
 
     @property
@@ -53,11 +56,24 @@ class SequenceTree:
             if files
         ]
 
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Width and height of most images; None where none could be read."""
-        common = Counter(self.image_sizes.values()).most_common(1)
+    def image_size(self, camera: int) -> tuple[int, int] | None:
+        """Width and height of most images of a camera; None where none could be read."""
+        common = Counter(self.image_sizes.get(camera, {}).values()).most_common(1)
         return common[0][0] if common else None
+
+    def calibration(self, camera: int, frame: str) -> kitti.Calibration | None:
+        """A camera's calibration at a frame: its own, or the sequence's; None where it cannot be read."""
+        own = (camera, frame)
+        return self.calibrations.get(own if frame in self.calibrated else (camera, None))
+
+    @cached_property
+    def calibrated(self) -> frozenset[str]:
+        """Frames with a calibration file of their own, in the folder ``calib``."""
+        try:
+            names = os.listdir(self.folder / "calib")
+        except OSError:
+            return frozenset()
+        return frozenset(name for file in names if (name := scan_name(file, ".txt"))) & set(self.frames)
 
     def path(self, kind: str, frame: str) -> Path:
         """File of a frame."""
@@ -81,7 +97,14 @@ class SequenceTree:
         )
 
 
-def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool = False) -> SequenceTree:
+def read_tree(
+    root: Path,
+    sequence: str,
+    wanted: Collection[str],
+    complete: bool = False,
+    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    missing_images: bool = False,
+) -> SequenceTree:
     """List a sequence and check names, counts and sizes; no fault is raised.
 
     Args:
@@ -89,16 +112,23 @@ def read_tree(root: Path, sequence: str, wanted: Collection[str], complete: bool
         sequence: its name.
         wanted: kinds that must be there. Labels are checked wherever there are any.
         complete: the sequence must hold all scans that SemanticKITTI has of it.
+        cameras: whose images are meant.
+        missing_images: a camera may lack images of some scans.
     """
-    tree = SequenceTree(sequence, kitti.sequence_path(root, sequence))
+    tree = SequenceTree(sequence, kitti.sequence_path(root, sequence), cameras=cameras)
     if not _is_there(tree):
         return tree
-    for kind in KINDS:
+    images = {kind: camera for camera, kind in image_kinds(cameras).items()} if "images" in wanted else {}
+    wanted = {*wanted} - {"images"} | set(images)
+    for kind in [*KINDS, *sorted(set(images) - set(KINDS))]:
         if kind in wanted or (kind == "labels" and os.path.lexists(tree.folder / KINDS[kind].folder)):
             _list(tree, kind)
     official = SEMANTICKITTI_FRAMES.get(sequence) if complete else None
     _name_spellings(tree, official)
-    _check_counts(tree, official)
+    if missing_images:
+        for kind, camera in images.items():
+            _count_missing(tree, kind, camera)
+    _check_counts(tree, official, images if missing_images else ())
     _check_sizes(tree)
     return tree
 
@@ -247,7 +277,15 @@ def _misnamed(tree: SequenceTree, kind: str, fault: str, files: Iterable[str], r
     )
 
 
-def _check_counts(tree: SequenceTree, official: int | None) -> None:
+def _count_missing(tree: SequenceTree, kind: str, camera: int) -> None:
+    """Images that may be missing are counted all the same."""
+    if kind in tree.sizes and (lacking := set(tree.frames) - set(tree.sizes[kind])):
+        found = f"found no image of camera {camera} for {len(lacking)} of {len(tree.frames)} scans"
+        remedy = "allowed by dataset.missing_images; else restore them"
+        tree.faults.doubt(Fault("missing-images", tree.path(kind, min(lacking)), found, "one for each", remedy))
+
+
+def _check_counts(tree: SequenceTree, official: int | None, partial: Collection[str]) -> None:
     """Each kind has one file for each scan, and the scans are those of SemanticKITTI where they must be."""
     scans = set(tree.sizes.get("scans", {}))
     if not scans:
@@ -256,6 +294,7 @@ def _check_counts(tree: SequenceTree, official: int | None) -> None:
     for kind, sizes in list(tree.sizes.items()):
         noun, download = KINDS[kind].noun, KINDS[kind].download
         lacking, more = wanted - set(sizes), set(sizes) - wanted - (scans if kind != "scans" else set())
+        lacking = set() if kind in partial else lacking
         if kind != "scans":
             strays = {frame for frame in more if shape(frame) not in {shape(scan) for scan in scans}}
             more -= strays

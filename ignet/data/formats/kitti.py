@@ -1,11 +1,11 @@
 """Files of a dataset in the SemanticKITTI layout: scans, labels, images, calibration.
 
-``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_2/F.png, calib.txt}``, where F is a
-frame's name. Only `write_calibration` writes, for the synthetic world's own tree.
+``ROOT/sequences/NN/{velodyne/F.bin, labels/F.label, scribbles/F.label, image_K/F.png, calib.txt, calib/F.txt}``, where
+F is a frame's name and K a camera's number. Only `write_calibration` writes.
 """
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,21 +22,25 @@ from ignet.files.names import in_order, scan_name
 POINT_BYTES = 16
 """Of a scan's point: x, y, z, remission as four float32."""
 
+CAMERA = 2
+"""Number of the camera of a rig with one: KITTI's left colour camera."""
+
 LABEL_BYTES = 4
 """Of a point's label: one uint32."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of one sequence.
+    """How a camera stands to the LiDAR: pixel = projection · tr · (x, y, z, 1).
 
     Attributes:
-        p2: float64 (3, 4), projection of the left colour camera (`image_2`) in pixels.
-        tr: float64 (4, 4), LiDAR frame to the frame of camera 0, in metres; the last row is 0 0 0 1.
-        size: width and height in pixels of the images that `p2` is of, where the file says them.
+        projection: float64 (3, 4), pixels: ``PK`` of camera K (`image_K`), which may hold a rotation.
+        tr: float64 (4, 4), LiDAR frame to the frame that the cameras of a rig have in common (KITTI: camera 0), in
+            metres; the last row is 0 0 0 1.
+        size: width and height in pixels of the images that `projection` is of, where the file says them.
     """
 
-    p2: NDArray[np.float64]
+    projection: NDArray[np.float64]
     tr: NDArray[np.float64]
     size: tuple[int, int] | None = None
 
@@ -66,14 +70,29 @@ def evaluation_label_path(root: Path, sequence: str, frame: str, kind: str) -> P
     return (scribble_path if kind == "scribbles" else label_path)(root, sequence, frame)
 
 
-def image_path(root: Path, sequence: str, frame: str) -> Path:
-    """Image of the left colour camera at a frame."""
-    return sequence_path(root, sequence) / "image_2" / f"{frame}.png"
+def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Path:
+    """Image of a camera at a frame."""
+    return sequence_path(root, sequence) / f"image_{camera}" / f"{frame}.png"
 
 
 def calibration_path(root: Path, sequence: str) -> Path:
     """Calibration file of a sequence."""
     return sequence_path(root, sequence) / "calib.txt"
+
+
+def frame_calibration_path(root: Path, sequence: str, frame: str) -> Path:
+    """Calibration file of a frame that has one of its own, which replaces the sequence's."""
+    return sequence_path(root, sequence) / "calib" / f"{frame}.txt"
+
+
+def frame_calibration(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Calibration:
+    """How a camera stood to the LiDAR at a frame, by the frame's own file, else by the sequence's.
+
+    Raises:
+        IgnetError: as `read_calibration`.
+    """
+    own = frame_calibration_path(root, sequence, frame)
+    return read_calibration(own if own.exists() else calibration_path(root, sequence), camera)
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:
@@ -260,21 +279,21 @@ def image_size(path: Path) -> tuple[int, int]:
     return header.width, header.height
 
 
-def read_calibration(path: Path) -> Calibration:
-    """Read `P2` and `Tr` of a ``calib.txt``: lines ``KEY: 12 numbers``, row-major (3, 4).
+def read_calibration(path: Path, camera: int = CAMERA) -> Calibration:
+    """Read `PK` and `Tr` of a ``calib.txt`` for camera K: lines ``KEY: 12 numbers``, row-major (3, 4).
 
-    And `S_rect_02`, two numbers, if it is there.
+    And `S_rect_0K`, two numbers, if it is there.
 
     Raises:
         IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.
     """
     lines = _calibration_lines(path)
-    found = ", ".join(lines) or "nothing"
-    if "P2" not in lines:
+    found, key, size_key = ", ".join(lines) or "nothing", f"P{camera}", f"S_rect_{camera:02d}"
+    if key not in lines:
         raise IgnetError(
             f"found {found}",
-            "a line 'P2:' (the colour camera's projection)",
-            "unpack data_odometry_calib here",
+            f"a line '{key}:' (the projection of camera {camera})",
+            "unpack data_odometry_calib here" if camera == CAMERA else "add it, or take it out of dataset.cameras",
             path=path,
         )
     if "Tr" not in lines:
@@ -284,10 +303,10 @@ def read_calibration(path: Path) -> Calibration:
             "unpack data_odometry_calib over it",
             path=path,
         )
-    p2, tr = (_numbers(path, key, lines[key], 12).reshape(3, 4) for key in ("P2", "Tr"))
-    size = _numbers(path, "S_rect_02", lines["S_rect_02"], 2) if "S_rect_02" in lines else None
+    projection, tr = (_numbers(path, name, lines[name], 12).reshape(3, 4) for name in (key, "Tr"))
+    size = _numbers(path, size_key, lines[size_key], 2) if size_key in lines else None
     return Calibration(
-        p2, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1]))
+        projection, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1]))
     )
 
 
@@ -305,11 +324,25 @@ def _calibration_lines(path: Path) -> dict[str, str]:
     return lines
 
 
-def write_calibration(path: Path, calibration: Calibration) -> None:
-    """Write `P2`, `Tr` and the images' size, where it is given, so that `read_calibration` gives the same values."""
-    rows = {"P2": calibration.p2.ravel(), "Tr": calibration.tr[:3].ravel()}
-    if calibration.size:
-        rows["S_rect_02"] = np.array(calibration.size, np.float64)
+def write_calibration(path: Path, calibration: Calibration | Mapping[int, Calibration]) -> None:
+    """Write `PK`, `Tr` and the images' sizes, where they are given, so that `read_calibration` gives the same values.
+
+    Args:
+        path: of the file.
+        calibration: of each camera by its number, all with the same ``tr``; of one alone, of camera 2.
+
+    Raises:
+        ValueError: there is no camera, or they differ in ``tr``.
+    """
+    cameras = {CAMERA: calibration} if isinstance(calibration, Calibration) else dict(calibration)
+    first, *others = cameras.values()
+    if any(not np.array_equal(other.tr, first.tr) for other in others):
+        raise ValueError(f"cameras {sorted(cameras)} differ in tr, expected one; put the difference into projection")
+    rows = {f"P{number}": camera.projection.ravel() for number, camera in cameras.items()}
+    rows["Tr"] = first.tr[:3].ravel()
+    for number, camera in cameras.items():
+        if camera.size:
+            rows[f"S_rect_{number:02d}"] = np.array(camera.size, np.float64)
     with atomic(path) as temporary:
         temporary.write_text(
             "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()),

@@ -1,6 +1,9 @@
 """What the published data sets hold, and the downloads that they come in."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from ignet.data.formats.kitti import CAMERA
 
 SEMANTICKITTI_FRAMES = dict(
     zip(
@@ -60,12 +63,30 @@ class Kind(NamedTuple):
     download: str
 
 
-KINDS = {
-    "scans": Kind("velodyne", ".bin", "scan", "data_odometry_velodyne.zip"),
-    "images": Kind("image_2", ".png", "image", "data_odometry_color.zip"),
-    "labels": Kind("labels", ".label", "label file", "data_odometry_labels.zip"),
-    "scribbles": Kind("scribbles", ".label", "scribble file", "scribblekitti.zip"),
-}
+class _Kinds(dict[str, Kind]):
+    """Images of a camera other than 2 are of a kind that is called like their folder, and that nobody lists."""
+
+    def __missing__(self, kind: str) -> Kind:
+        if not kind.startswith("image_"):
+            raise KeyError(kind)
+        return self["images"]._replace(folder=kind)
+
+
+KINDS = _Kinds(
+    {
+        "scans": Kind("velodyne", ".bin", "scan", "data_odometry_velodyne.zip"),
+        "images": Kind("image_2", ".png", "image", "data_odometry_color.zip"),
+        "labels": Kind("labels", ".label", "label file", "data_odometry_labels.zip"),
+        "scribbles": Kind("scribbles", ".label", "scribble file", "scribblekitti.zip"),
+    }
+)
+"""By name; ``image_5`` is the kind of camera 5's images."""
+
+
+def image_kinds(cameras: Iterable[int]) -> dict[int, str]:
+    """The kind of each camera's images."""
+    return {camera: "images" if camera == CAMERA else f"image_{camera}" for camera in cameras}
+
 
 CALIBRATION = "data_odometry_calib.zip"
 """The one archive whose ``calib.txt`` has ``Tr``."""

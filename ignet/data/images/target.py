@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels
 from ignet.data.formats.splits import Scan, pools
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
-from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
 from ignet.errors import IgnetError
 
 
 class TargetFrames:
-    """Target images with the labels of their projected points.
+    """Target images of all cameras with the labels of their projected points.
 
     Args:
         root: the dataset.
@@ -26,7 +26,9 @@ class TargetFrames:
         label_set: of the label files.
 
     Attributes:
-        pools: numbers of the labelled frames, then of the unlabelled ones, see `ignet.data.formats.splits.pools`.
+        items: sequence, frame and camera of each image.
+        pools: numbers of the images of labelled frames, then of the unlabelled ones, see
+            `ignet.data.formats.splits.pools`.
     """
 
     def __init__(
@@ -40,32 +42,43 @@ class TargetFrames:
     ) -> None:
         self.root, self.supervision, self.label_set = root, supervision, label_set
         self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
-        self.items = [(sequence, frame) for sequence, file in self.correspondence.items() for frame in file.frames]
+        self.items = [
+            (sequence, frame, camera)
+            for sequence, file in self.correspondence.items()
+            for frame in file.frames
+            for camera in file.views(frame)
+        ]
         if not self.items:
             raise IgnetError(
-                f"{root}: found no projected frame of sequences {sorted(projections)}, expected one at least; run "
+                f"{root}: found no projected image of sequences {sorted(projections)}, expected one at least; run "
                 "the projection"
             )
-        self._labelled = frozenset(self.items if labelled is None else labelled)
-        self.pools = pools(self.items, self._labelled)
+        scans = [(sequence, frame) for sequence, frame, _ in self.items]
+        self._labelled = frozenset(scans if labelled is None else labelled)
+        self.pools = pools(scans, self._labelled)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def class_counts(self) -> NDArray[np.int64]:
-        """Projected labels of each class that may be used, int64 (frames, 19)."""
-        labels = (self._ids(item, self.correspondence[item[0]].read(item[1])) for item in self.items)
-        return np.stack([np.bincount(ids[ids != IGNORE], minlength=len(CITYSCAPES)) for ids in labels])
+        """Projected labels of each class that may be used, int64 (images, 19)."""
+        counts = []
+        for sequence, file in self.correspondence.items():
+            for frame in file.frames:
+                points = file.read(frame)
+                ids = self._ids((sequence, frame), points)
+                for camera in points.views:
+                    own = ids[points.rows(camera)]
+                    counts.append(np.bincount(own[own != IGNORE], minlength=len(CITYSCAPES)))
+        return np.stack(counts)
 
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
-        sequence, frame = self.items[item]
-        image = read_image(image_path(self.root, sequence, frame))
+        sequence, frame, camera = self.items[item]
         points = self.correspondence[sequence].read(frame)
-        check_size(image, points, image_path(self.root, sequence, frame))
-        return image, sparse_label_image(
-            points.pixel, self._ids((sequence, frame), points), image.shape[1], image.shape[0]
-        )
+        image = read_view(image_path(self.root, sequence, frame, camera), points.views[camera])
+        rows, ids = points.rows(camera), self._ids((sequence, frame), points)
+        return image, sparse_label_image(points.pixel[rows], ids[rows], image.shape[1], image.shape[0])
 
     def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
         if self.supervision == "none" or scan not in self._labelled:
@@ -84,18 +97,20 @@ def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSe
     return label_set.to_camera_ids(label_set.to_train_ids(read_labels(path, points.points), str(path)))[points.index]
 
 
-def check_size(image: NDArray[np.uint8], points: FrameCorrespondence, path: Path) -> None:
-    """Refuse an image (H, W, 3) of another size than the one that the points were projected into.
+def read_view(path: Path, view: View) -> NDArray[np.uint8]:
+    """Read the image that points were projected into: uint8 (H, W, 3), RGB.
 
     Raises:
-        IgnetError: the sizes differ.
+        IgnetError: the file is missing, is no whole image, or of another size than in the projection.
     """
+    image = read_image(path)
     height, width = image.shape[:2]
-    if (width, height) != (points.width, points.height):
+    if (width, height) != (view.width, view.height):
         raise IgnetError(
-            f"{path}: found {width}x{height} pixels, expected {points.width}x{points.height} as in its projection; "
+            f"{path}: found {width}x{height} pixels, expected {view.width}x{view.height} as in its projection; "
             "run projection again"
         )
+    return image
 
 
 def sparse_label_image(

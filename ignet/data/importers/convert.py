@@ -77,7 +77,7 @@ def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Co
 
 
 def _identity(calibration: kitti.Calibration) -> bytes:
-    return calibration.p2.tobytes() + calibration.tr.tobytes() + repr(calibration.size).encode()
+    return calibration.projection.tobytes() + calibration.tr.tobytes() + repr(calibration.size).encode()
 
 
 class _Writer:

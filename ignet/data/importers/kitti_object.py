@@ -63,7 +63,7 @@ def read_object_calibration(path: Path) -> Calibration:
     rectify, to_camera = np.eye(4), np.eye(4)
     rectify[:3, :3] = matrices["R0_rect"]
     to_camera[:3] = matrices["Tr_velo_to_cam"]
-    return Calibration(p2=matrices["P2"], tr=rectify @ to_camera)
+    return Calibration(projection=matrices["P2"], tr=rectify @ to_camera)
 
 
 def _matrix(path: Path, key: str, values: list[str], shape: tuple[int, int]) -> NDArray[np.float64]:

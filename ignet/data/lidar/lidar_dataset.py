@@ -104,7 +104,7 @@ class LidarDataset:
 
     @property
     def has_camera(self) -> bool:
-        """Whether samples know which points the camera sees, and its sector."""
+        """Whether samples know which points the cameras see, and their sectors."""
         return self._correspondence is not None
 
     def load(self, i: int) -> Sample:
@@ -151,7 +151,7 @@ class LidarDataset:
             else np.full(count, IGNORE, np.uint8)
         )
 
-        in_fov, sector = np.zeros(count, bool), (0.0, 0.0)
+        in_fov, sectors = np.zeros(count, bool), {}
         if self._correspondence is not None:
             file = self._correspondence[sequence]
             seen = file.read(frame)
@@ -160,7 +160,7 @@ class LidarDataset:
                     f"{file.path}: frame {frame} was made of {seen.points} points, but its scan has {count}; run the "
                     "rule projection again"
                 )
-            in_fov[seen.index], sector = True, seen.sector
+            in_fov[seen.index], sectors = True, seen.sectors
 
         feature, feature_of = np.zeros((0, self.channels), np.float32), np.full(count, -1, np.int32)
         if self._features is not None:
@@ -175,7 +175,7 @@ class LidarDataset:
                 mean, deviation = self._statistics
                 feature = (feature - mean) / deviation
             feature_of[index] = np.arange(len(index), dtype=np.int32)
-        return Sample(points, labels, in_fov, feature, feature_of, sector)
+        return Sample(points, labels, in_fov, feature, feature_of, sectors)
 
     def _read_labels(self, sequence: str, frame: str, count: int) -> NDArray[np.uint8]:
         root = self.dataset_root if self.supervision == "dense" else self.labels_root

@@ -1,5 +1,7 @@
 """A picture of one frame's correspondence: depths and scribbles drawn over the camera image."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +9,13 @@ from numpy.typing import NDArray
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, colorize
 
 _LEGEND_ROWS = 28
+_WIDTH = 1024  # pixels of an image whose points are drawn with the radius 1 or 2
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def figure_name(sequence: str, frame: str, camera: int, cameras: Sequence[int]) -> str:
+    """What a figure of a camera's image is called; of a rig with one camera, by the frame alone."""
+    return f"{sequence}_{frame}_camera{camera}" if len(cameras) > 1 else f"{sequence}_{frame}"
 
 
 def draw_correspondence(
@@ -44,6 +52,19 @@ def draw_correspondence(
     return np.concatenate(panels)
 
 
+def in_columns(drawings: Sequence[NDArray[np.uint8]], columns: int = 3) -> NDArray[np.uint8]:
+    """Drawings, uint8 (H, W, 3) each, side by side from the left, in rows of up to ``columns``, on white."""
+    rows = [drawings[start : start + columns] for start in range(0, len(drawings), columns)]
+    height, width = (max(drawing.shape[axis] for drawing in drawings) for axis in (0, 1))
+    if len(drawings) == 1:
+        return drawings[0]
+    sheet = np.full((len(rows) * height, min(columns, len(drawings)) * width, 3), 255, np.uint8)
+    for number, drawing in enumerate(drawings):
+        top, left = (number // columns) * height, (number % columns) * width
+        sheet[top : top + drawing.shape[0], left : left + drawing.shape[1]] = drawing
+    return sheet
+
+
 def _points(
     image: NDArray[np.uint8],
     pixel: NDArray[np.float32],
@@ -55,6 +76,7 @@ def _points(
     """Discs over a greyed and dimmed image, so that only the points have colour."""
     grey = (image.mean(axis=2, keepdims=True) * brightness).astype(np.uint8).repeat(3, axis=2)
     canvas = cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    radius = max(1, round(radius * canvas.shape[1] / _WIDTH))
     centres = np.rint((pixel + 0.5) * zoom - 0.5).astype(int)
     for (u, v), color in zip(centres.tolist(), colors.tolist(), strict=True):
         cv2.circle(canvas, (u, v), radius, color, thickness=-1)

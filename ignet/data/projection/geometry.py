@@ -52,6 +52,20 @@ def project(points: NDArray, p2: NDArray[np.float64], tr: NDArray[np.float64], w
     return Projected(pixel, depth, inside)
 
 
+def axis_cosine(points: NDArray, projection: NDArray[np.float64], tr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine of the angle between each point's ray and the optical axis, float64 (N,): 1 on the axis in front.
+
+    Args:
+        points: (N, >=3), metres.
+        projection: (3, 4) of the camera, pixels, which may hold a rotation.
+        tr: (4, 4) LiDAR frame to the frame that `projection` projects from, metres.
+    """
+    matrix = np.asarray(projection, np.float64) @ np.asarray(tr, np.float64)
+    rays = np.asarray(points)[:, :3].astype(np.float64) + np.linalg.solve(matrix[:, :3], matrix[:, 3])
+    length = np.linalg.norm(rays, axis=1) * np.linalg.norm(matrix[2, :3])
+    return rays @ matrix[2, :3] / np.maximum(length, np.finfo(np.float64).tiny)
+
+
 def visible(projected: Projected, width: int, height: int, cell: int, tolerance: float) -> NDArray[np.bool_]:
     """z-buffer: which of N projected points no nearer point hides.
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ignet.data.check.manifest import COLUMNS
+from ignet.data.check.manifest import COLUMNS, size_columns
 from ignet.data.formats.kitti import read_image
 from ignet.errors import IgnetError, reason_of
 from ignet.report.html.costs import Made, duration, versions
@@ -86,7 +86,9 @@ def _some(names: Sequence[str], all_of_them: int) -> str:
 
 
 def _sequences(records: pd.DataFrame) -> Table:
-    groups = records.assign(size=records["width"].astype(str) + " x " + records["height"].astype(str)).groupby(
+    images = pd.DataFrame({name: _sizes(records, name) for name in size_columns(records) if name.startswith("width")})
+    missing = (images == "").sum(axis=1).groupby(records["sequence"], sort=False).sum()
+    groups = records.assign(size=images.agg(lambda row: ", ".join(dict.fromkeys(filter(None, row))), axis=1)).groupby(
         "sequence", sort=False
     )
     counts, first = groups[["points", "labelled", "scribbled"]].sum(), groups[["role", "scribbles"]].first()
@@ -98,8 +100,10 @@ def _sequences(records: pd.DataFrame) -> Table:
         "points": counts["points"],
         "labelled, %": shares["labelled"],
         "scribbled, %": shares["scribbled"].where(first["scribbles"].notna()),
-        "image, pixels": groups["size"].agg(lambda sizes: ", ".join(sorted(set(sizes)))),
+        "image, pixels": groups["size"].agg(lambda sizes: ", ".join(sorted(set(", ".join(sizes).split(", "))))),
     }
+    if missing.any():
+        columns["missing images"] = missing
     simulated = ", ".join(first.index[first["scribbles"] == "simulated"])
     notes = (f"simulated scribbles: {simulated}",) if simulated else ()
     formats = dict.fromkeys(("frames", "points"), _COUNT) | {
@@ -108,9 +112,15 @@ def _sequences(records: pd.DataFrame) -> Table:
     return Table("Sequences of the target dataset", pd.DataFrame(columns).astype(object), notes, formats)
 
 
+def _sizes(records: pd.DataFrame, width: str) -> pd.Series:
+    """Width x height of the images of a camera, in words; empty where one is missing."""
+    sides = records[[width, width.replace("width", "height")]].fillna(0).astype(int)
+    return (sides.iloc[:, 0].astype(str) + " x " + sides.iloc[:, 1].astype(str)).where(sides.iloc[:, 0] > 0, "")
+
+
 def _class_counts(records: pd.DataFrame) -> Table:
     roles = {role: words for role, words in _ROLES.items() if role != "test" or role in set(records["role"])}
-    sums = records.groupby("role")[[name for name in records if name not in COLUMNS]].sum()
+    sums = records.groupby("role")[[name for name in records if name not in {*COLUMNS, *size_columns(records)}]].sum()
     counts = sums.reindex(list(roles), fill_value=0).T
     columns: dict[str, object] = {"class": counts.index}
     for role, words in roles.items():

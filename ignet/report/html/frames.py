@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
-from ignet.data.images.target import check_size, nearest_pixels
+from ignet.data.images.target import nearest_pixels, read_view
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
@@ -56,12 +56,12 @@ class Frame:
     Attributes:
         sequence, frame, role: its place; the role is ``val`` or ``train``.
         points: float32 (N, 3), metres.
-        image: uint8 (H, W, 3), not enlarged or reduced.
-        visible: the points that the camera sees.
+        images: of each camera, uint8 (H, W, 3), not enlarged or reduced.
+        visible: the points that the cameras see.
         street: uint8 (n,), Cityscapes ids of their labels, 255 for none; None: the scan has no labels.
         layers: uint8 (N,) each: ``truth``, ``scribble`` and ``run:NAME`` where they are there.
-        segmented: Cityscapes ids, uint8 (H, W), by 2D network.
-        features: float16 (h, w, D), of the one network whose features are shown; none: there is no such network.
+        segmented: Cityscapes ids, uint8 (H, W), by 2D network and camera.
+        features: float16 (h, w, D) of each camera, of the one network whose features are shown; empty: there is none.
         point_features: float32 (n, D), of the visible points.
     """
 
@@ -69,12 +69,12 @@ class Frame:
     frame: str
     role: str
     points: NDArray[np.float32]
-    image: NDArray[np.uint8]
+    images: dict[int, NDArray[np.uint8]]
     visible: FrameCorrespondence
     layers: dict[str, NDArray[np.uint8]]
     street: NDArray[np.uint8] | None
-    segmented: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    features: NDArray[np.float16] | None = None
+    segmented: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+    features: dict[int, NDArray[np.float16]] = field(default_factory=dict)
     point_features: NDArray[np.float32] | None = None
 
 
@@ -99,7 +99,8 @@ def choose_frames(
     sources: Sources, val: Sequence[str], train: Sequence[str], settings: ReportConfig
 ) -> list[tuple[str, str, str]]:
     """Sequence, frame and role of the scans to show: those of the validation first."""
-    frames = {sequence: Correspondence(sources.projection[sequence]).frames for sequence in (*val, *train)}
+    files = {sequence: Correspondence(sources.projection[sequence]) for sequence in (*val, *train)}
+    frames = {sequence: [name for name in file.frames if file.views(name)] for sequence, file in files.items()}
     shown = [
         (*place, "val") for place in spread_over([(name, frames[name]) for name in val], settings.validation_frames)
     ]
@@ -117,9 +118,10 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
     frames = []
     for sequence, name, role in progress(chosen, "scan of the report"):
         visible = Correspondence(sources.projection[sequence]).read(name)
-        path = kitti.image_path(sources.dataset, sequence, name)
-        image = kitti.read_image(path)
-        check_size(image, visible, path)
+        images = {
+            camera: read_view(kitti.image_path(sources.dataset, sequence, name, camera), view)
+            for camera, view in visible.views.items()
+        }
         points = kitti.read_positions(kitti.scan_path(sources.dataset, sequence, name))
         if len(points) != visible.points:
             where = kitti.scan_path(sources.dataset, sequence, name)
@@ -128,24 +130,23 @@ def read_frames(sources: Sources, chosen: Sequence[tuple[str, str, str]], device
             )
         layers = _layers(sources, sequence, name, role, len(points))
         street = sources.label_set.to_camera_ids(layers["truth"])[visible.index] if "truth" in layers else None
-        frame = Frame(sequence, name, role, points, image, visible, layers, street)
+        frame = Frame(sequence, name, role, points, images, visible, layers, street)
         for network, model in sources.networks.items():
-            _segment(frame, network, model, network == sources.features, device)
+            for camera in images:
+                _segment(frame, network, model, camera, network == sources.features, device)
         frames.append(frame)
     return frames
 
 
 def feature_colors(frames: Sequence[Frame]) -> FeatureColors | None:
     """The colours of all shown features; none where there are too few."""
-    maps = [frame.features.reshape(-1, frame.features.shape[-1]) for frame in frames if frame.features is not None]
+    maps = [features.reshape(-1, features.shape[-1]) for frame in frames for features in frame.features.values()]
     return FeatureColors(maps) if sum(map(len, maps)) > 1 else None
 
 
 def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfig) -> dict[str, Any]:
     """A scan as the page's scripts read it; arrays are packed (``ignet.report.html.pack``)."""
     coordinates, unit = quantised(frame.points)
-    height, width = frame.image.shape[:2]
-    scale = min(1.0, settings.image_width / width)
     values: dict[str, Any] = {
         "name": f"{frame.sequence} / {frame.frame}",
         "role": frame.role,
@@ -154,19 +155,35 @@ def frame_json(frame: Frame, colors: FeatureColors | None, settings: ReportConfi
         "xyz": packed(coordinates),
         "layers": {name: packed(ids) for name, ids in frame.layers.items()},
         "wrong": _shares_wrong(frame),
-        "sector": list(frame.visible.sector),
+        "sectors": [list(sector) for sector in frame.visible.sectors.values()],
         "seen": {
             # gaps between ascending numbers compress better than the numbers
+            "camera": packed(frame.visible.camera),
             "gaps": packed(np.diff(frame.visible.index, prepend=0).astype(np.int32)),
             "pixel": packed(np.rint(16 * frame.visible.pixel.T).clip(0, 65535).astype(np.uint16)),
             "scribble": packed(frame.visible.scribble),
             "street": None if frame.street is None else packed(frame.street),
         },
-        "image": {"width": width, "height": height, "data": jpeg(_reduced(frame.image, scale), settings.image_quality)},
-        "networks": {name: _network_json(frame, ids, scale) for name, ids in frame.segmented.items()},
+        "views": [_view_json(frame, camera, colors, settings) for camera in frame.images],
     }
-    if colors and frame.features is not None and frame.point_features is not None:
-        values["features"] = {"image": jpeg(colors(frame.features), 92), "points": packed(colors(frame.point_features))}
+    if colors and frame.point_features is not None:
+        values["features"] = packed(colors(frame.point_features))
+    return values
+
+
+def _view_json(frame: Frame, camera: int, colors: FeatureColors | None, settings: ReportConfig) -> dict[str, Any]:
+    """A camera's image, and what the 2D networks make of it."""
+    image = frame.images[camera]
+    height, width = image.shape[:2]
+    scale = min(1.0, settings.image_width / width)
+    segmented = {name: ids for (name, number), ids in frame.segmented.items() if number == camera}
+    values = {
+        "camera": camera,
+        "image": {"width": width, "height": height, "data": jpeg(_reduced(image, scale), settings.image_quality)},
+        "networks": {name: _network_json(frame, camera, ids, scale) for name, ids in segmented.items()},
+    }
+    if colors and camera in frame.features:
+        values["features"] = jpeg(colors(frame.features[camera]), 92)
     return values
 
 
@@ -189,14 +206,19 @@ def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int)
 
 
 @torch.no_grad()
-def _segment(frame: Frame, network: str, model: FrozenTeacher, keep_features: bool, device: torch.device) -> None:
-    output = model(image_batch(frame.image, device))
+def _segment(
+    frame: Frame, network: str, model: FrozenTeacher, camera: int, keep_features: bool, device: torch.device
+) -> None:
+    output = model(image_batch(frame.images[camera], device))
     if output.logits is not None:
-        frame.segmented[network] = output.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        frame.segmented[network, camera] = output.logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     if keep_features:
-        features = output.features[0].float()
-        frame.features = features.permute(1, 2, 0).to(torch.float16).cpu().numpy()
-        frame.point_features = model.sample(features, torch.from_numpy(frame.visible.pixel).to(device)).cpu().numpy()
+        features, rows = output.features[0].float(), frame.visible.rows(camera)
+        frame.features[camera] = features.permute(1, 2, 0).to(torch.float16).cpu().numpy()
+        if frame.point_features is None:
+            frame.point_features = np.zeros((len(frame.visible.index), model.channels), np.float32)
+        pixel = torch.from_numpy(frame.visible.pixel[rows]).to(device)
+        frame.point_features[rows] = model.sample(features, pixel).cpu().numpy()
 
 
 def _shares_wrong(frame: Frame) -> dict[str, float]:
@@ -208,14 +230,16 @@ def _shares_wrong(frame: Frame) -> dict[str, float]:
     return {name.removeprefix("run:"): float((ids != target)[target != IGNORE].mean()) for name, ids in runs.items()}
 
 
-def _network_json(frame: Frame, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:
+def _network_json(frame: Frame, camera: int, ids: NDArray[np.uint8], scale: float) -> dict[str, Any]:
     size = (round(ids.shape[1] * scale), round(ids.shape[0] * scale))
     reduced = np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     values: dict[str, Any] = {"map": class_png(reduced, CITYSCAPES.colors)}
     if frame.street is not None:
-        columns, rows = nearest_pixels(frame.visible.pixel, frame.visible.width, frame.visible.height)
-        known = frame.street != IGNORE
-        values["wrong"] = float((ids[rows, columns] != frame.street)[known].mean()) if known.any() else None
+        seen, view = frame.visible.rows(camera), frame.visible.views[camera]
+        columns, rows = nearest_pixels(frame.visible.pixel[seen], view.width, view.height)
+        street = frame.street[seen]
+        known = street != IGNORE
+        values["wrong"] = float((ids[rows, columns] != street)[known].mean()) if known.any() else None
     return values
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ignet.config.mixing import FOVMixConfig
 from ignet.data.label_sets.label_set import LabelSet
-from ignet.data.lidar.mixing.sample import Sample, join
+from ignet.data.lidar.mixing.sample import Sample, Sector, join, turned
 from ignet.data.projection.geometry import in_sector
 
 _BLOCK = 1 << 14  # points at a time, so that what is computed stays in the processor's cache
@@ -22,24 +22,39 @@ def mix(
     base: Sample, donors: Sequence[Sample], rng: np.random.Generator, settings: FOVMixConfig, label_set: LabelSet
 ) -> Sample:
     """`fovmix` of the donors' camera sectors or, as a control, of as wide ones in a random direction."""
-    return fovmix(base, turn_sectors(donors, rng.uniform(0, 2 * pi)) if settings.sector == "random" else donors)
+    donors = turn_sectors(donors, rng.uniform(0, 2 * pi)) if settings.sector == "random" else donors
+    return fovmix(base, of_one_camera(donors, rng) if settings.cameras == "one" else donors)
 
 
 def turn_sectors(samples: Sequence[Sample], angle: float) -> list[Sample]:
     """The same samples with their sectors, not their points, turned about z by ``angle`` radians.
 
-    As wide as the camera's sector, blind to what the camera sees.
+    As wide as the cameras' sectors, blind to what the cameras see.
     """
-    return [replace(sample, sector=(sample.sector[0] + angle, sample.sector[1] + angle)) for sample in samples]
+    return [replace(sample, sectors=turned(sample.sectors, angle)) for sample in samples]
+
+
+def of_one_camera(samples: Sequence[Sample], rng: np.random.Generator) -> Sequence[Sample]:
+    """The same samples with the sector of one camera, drawn from those that all of them have; of one nothing is drawn.
+
+    The same camera in all, so that the sectors of several samples do not overlap when they are turned. Samples that
+    have no camera in common keep no sector.
+    """
+    common = sorted(set.intersection(*(set(sample.sectors) for sample in samples)))
+    camera = common[int(rng.integers(len(common)))] if len(common) > 1 else next(iter(common), None)
+    return [
+        replace(sample, sectors={number: sector for number, sector in sample.sectors.items() if number == camera})
+        for sample in samples
+    ]
 
 
 def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
     """Replace sectors of ``base`` by the camera sectors of the donors.
 
-    The j-th of k donors gives the points in its own sector, turned about z by 2 pi j / k; ``base`` keeps the points
-    outside all the turned sectors. With one donor nothing is turned. Sectors are taken from the samples as they are, so
-    mix before any augmentation. For another sector than the camera's (a control), pass donors with that ``sector``, see
-    :func:`turn_sectors`.
+    The j-th of k donors gives the points in any of its own sectors, turned about z by 2 pi j / k; ``base`` keeps the
+    points outside all the turned sectors. With one donor nothing is turned. Sectors are taken from the samples as they
+    are, so mix before any augmentation. For other sectors than the cameras' (a control), pass donors with those
+    ``sectors``, see :func:`turn_sectors`.
 
     Args:
         base: the scan that most points come from.
@@ -47,20 +62,34 @@ def fovmix(base: Sample, donors: Sequence[Sample]) -> Sample:
 
     Returns:
         First what is left of ``base``, then the donors' points, each with its own label, in_fov and feature; its
-        ``sector`` is that of the first donor.
+        ``sectors`` are those of the first donor.
 
     Raises:
-        ValueError: there is no donor, the turned sectors overlap, or features differ in width.
+        ValueError: there is no donor, the turned sectors of two donors overlap, one donor's go all round, or features
+            differ in width.
     """
     if not donors:
         raise ValueError("found no donor, expected one or more")
     angles = [2 * pi * j / len(donors) for j in range(len(donors))]
-    sectors = [(donor.sector[0] + angle, donor.sector[1] + angle) for donor, angle in zip(donors, angles, strict=True)]
-    check_disjoint(sectors)
-    kept = ~np.logical_or.reduce([points_in_sector(base.points, low, high) for low, high in sectors])
-    cut = [donor.select(points_in_sector(donor.points, *donor.sector)) for donor in donors]
+    sectors = [list(turned(donor.sectors, angle).values()) for donor, angle in zip(donors, angles, strict=True)]
+    check_disjoint([merged(group) for group in sectors])
+    kept = ~np.logical_or.reduce(
+        [
+            np.zeros(len(base), bool),
+            *(points_in_sector(base.points, low, high) for group in sectors for low, high in group),
+        ]
+    )
+    cut = [donor.select(points_in_sectors(donor.points, list(donor.sectors.values()))) for donor in donors]
     wedges = [wedge.rotated(angle) for wedge, angle in zip(cut, angles, strict=True)]
-    return join([base.select(kept), *wedges], donors[0].sector)
+    return join([base.select(kept), *wedges], donors[0].sectors)
+
+
+def points_in_sectors(points: NDArray[np.float32], sectors: Sequence[Sector]) -> NDArray[np.bool_]:
+    """Which points (N, >=2) lie in any of the sectors: bool (N,)."""
+    inside = np.zeros(len(points), bool)
+    for low, high in sectors:
+        inside |= points_in_sector(points, low, high)
+    return inside
 
 
 def points_in_sector(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.bool_]:
@@ -82,22 +111,47 @@ def _sides(points: NDArray[np.float32], low: float, high: float) -> NDArray[np.b
     return inside
 
 
-def check_disjoint(sectors: Sequence[tuple[float, float]]) -> None:
-    """Check that no two of the sectors (low, high), in radians, counter-clockwise from low to high, overlap.
+def merged(sectors: Sequence[Sector]) -> list[Sector]:
+    """Sectors that hold the same azimuths as some that may overlap, and touch nowhere.
+
+    Raises:
+        ValueError: they go all round.
+    """
+    starts = sorted((low % (2 * pi), (high - low) % (2 * pi)) for low, high in sectors)
+    union: list[Sector] = []
+    for low, width in starts:
+        if union and low <= union[-1][1]:
+            union[-1] = (union[-1][0], max(union[-1][1], low + width))
+        else:
+            union.append((low, low + width))
+    # the last may reach over the seam, into the first ones
+    while len(union) > 1 and union[-1][1] - 2 * pi >= union[0][0]:
+        union[-1] = (union[-1][0], max(union[-1][1], union.pop(0)[1] + 2 * pi))
+    if union and union[0][1] - union[0][0] >= 2 * pi:
+        raise ValueError(
+            f"the sectors of {len(sectors)} cameras go all round, so that nothing of the scan would be left; set "
+            "cameras to one"
+        )
+    return union
+
+
+def check_disjoint(groups: Sequence[Sequence[Sector]]) -> None:
+    """Check that no two of the sectors overlap; those of one group must not.
 
     Touching is allowed.
 
     Raises:
         ValueError: two overlap.
     """
+    sectors = [sector for group in groups for sector in group]
     width = np.array([(high - low) % (2 * pi) for low, high in sectors])
     low = np.array([low % (2 * pi) for low, _ in sectors])
     order = np.argsort(low)
-    room = np.diff(low[order], append=low[order[0]] + 2 * pi)
+    room = np.diff(low[order], append=low[order[:1]] + 2 * pi)
     # sectors are stored as float32, so that four of a right angle each may miss by its rounding
     if (width[order] > room + 1e-6).any():
-        widest = width.max()
+        widest = max(sum((high - low) % (2 * pi) for low, high in group) for group in groups)
         raise ValueError(
-            f"{len(sectors)} camera sectors of up to {np.rad2deg(widest):.0f} degrees overlap, expected none; "
+            f"{len(groups)} camera sectors of up to {np.rad2deg(widest):.0f} degrees overlap, expected none; "
             f"take at most {int(2 * pi / widest)} frusta"
         )

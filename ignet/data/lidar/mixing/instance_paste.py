@@ -41,4 +41,4 @@ def paste(
     """
     pairs = zip(donors, angles, strict=True)
     objects = [donor.select(np.isin(donor.labels, classes)).rotated(angle) for donor, angle in pairs]
-    return join([base, *objects], base.sector)
+    return join([base, *objects], base.sectors)

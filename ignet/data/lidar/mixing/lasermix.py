@@ -27,7 +27,7 @@ def lasermix(base: Sample, donor: Sample, edges: NDArray[np.float64], first: int
     """Every second band of ``base``, and the others of the donor.
 
     Args:
-        base: the scan that the sector of the result is of.
+        base: the scan that the sectors of the result are of.
         donor: the other scan.
         edges: inclinations atan2(z, sqrt(x^2 + y^2)) in radians, rising, between the bands: one fewer than bands.
         first: number of the lowest band that ``base`` keeps, 0 or 1.
@@ -36,7 +36,7 @@ def lasermix(base: Sample, donor: Sample, edges: NDArray[np.float64], first: int
         First the points of ``base``, then the donor's, each with its own label, in_fov and feature.
     """
     own, others = (_bands(sample.points, edges) % 2 for sample in (base, donor))
-    return join([base.select(own == first), donor.select(others != first)], base.sector)
+    return join([base.select(own == first), donor.select(others != first)], base.sectors)
 
 
 def _bands(points: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -35,4 +35,4 @@ def mix(
 
 def swap_half(base: Sample, donor: Sample, start: float) -> Sample:
     """Replace the half of ``base`` from the azimuth ``start`` on, in radians, counter-clockwise, by the donor's."""
-    return replace(fovmix(base, [replace(donor, sector=(start, start + pi))]), sector=base.sector)
+    return replace(fovmix(base, [replace(donor, sectors={0: (start, start + pi)})]), sectors=base.sectors)

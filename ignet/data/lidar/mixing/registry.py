@@ -20,7 +20,7 @@ class Strategy:
         mix: (base, donors, random numbers, settings, label set) -> the mixed sample, before any augmentation. Changes
             none of the samples; raises ValueError where settings and samples do not fit.
         donors: settings -> how many other scans a mixed sample takes.
-        needs_camera: whether ``mix`` reads ``in_fov`` or ``sector``, so that the correspondence is loaded.
+        needs_camera: whether ``mix`` reads ``in_fov`` or ``sectors``, so that the correspondence is loaded.
     """
 
     mix: Callable[[Sample, Sequence[Sample], np.random.Generator, Any, LabelSet], Sample]

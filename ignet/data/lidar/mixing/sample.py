@@ -1,12 +1,15 @@
 """A scan with its labels and features, and several joined to one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.lidar.augment import rotate_z
+
+Sector = tuple[float, float]
+"""(low, high): azimuths atan2(y, x) in radians, counter-clockwise from low to high."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,10 @@ class Sample:
     Attributes:
         points: float32 (N, 4), x forward, y left, z up in metres, remission 0-1.
         labels: uint8 (N,), LiDAR train ids, 255 where there is none.
-        in_fov: bool (N,), whether the camera sees the point.
+        in_fov: bool (N,), whether a camera sees the point.
         feature: float32 (n, D), stored 2D features, one row for each point that has one.
         feature_of: int32 (N,), row of the point in ``feature``, or -1.
-        sector: (low, high), the camera's azimuths atan2(y, x) in radians, counter-clockwise from low to high.
+        sectors: what each camera looks at, by its number.
         origin: int64 (N,), which point of the unmixed scans each one is, counted over these scans one after the other;
             None where nobody asks.
     """
@@ -29,7 +32,7 @@ class Sample:
     in_fov: NDArray[np.bool_]
     feature: NDArray[np.float32]
     feature_of: NDArray[np.int32]
-    sector: tuple[float, float]
+    sectors: Mapping[int, Sector]
     origin: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
@@ -57,22 +60,26 @@ class Sample:
             self.in_fov.take(index),
             self.feature.take(rows[used], axis=0),
             renumbered,
-            self.sector,
+            self.sectors,
             None if self.origin is None else self.origin.take(index),
         )
 
     def rotated(self, angle: float) -> "Sample":
-        """The same sample turned about z by ``angle`` radians, its sector too."""
-        low, high = self.sector
-        return replace(self, points=rotate_z(self.points, angle), sector=(low + angle, high + angle))
+        """The same sample turned about z by ``angle`` radians, its sectors too."""
+        return replace(self, points=rotate_z(self.points, angle), sectors=turned(self.sectors, angle))
 
 
-def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
+def turned(sectors: Mapping[int, Sector], angle: float) -> dict[int, Sector]:
+    """Sectors turned about z by ``angle`` radians."""
+    return {camera: (low + angle, high + angle) for camera, (low, high) in sectors.items()}
+
+
+def join(samples: Sequence[Sample], sectors: Mapping[int, Sector]) -> Sample:
     """All points of the samples one after the other.
 
     Args:
         samples: one or more, with features of one width.
-        sector: the sector of the result.
+        sectors: those of the result.
 
     Raises:
         ValueError: there is no sample, or the features differ in width.
@@ -92,7 +99,7 @@ def join(samples: Sequence[Sample], sector: tuple[float, float]) -> Sample:
         in_fov=np.concatenate([sample.in_fov for sample in samples]),
         feature=np.concatenate([sample.feature for sample in samples]),
         feature_of=np.concatenate(rows),
-        sector=sector,
+        sectors=sectors,
         origin=np.concatenate(origins) if len(origins) == len(samples) else None,
     )
 

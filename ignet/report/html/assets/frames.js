@@ -32,17 +32,44 @@ ignet.openFrame = async (found) => {
   const layers = {};
   for (const [name, text] of Object.entries(found.layers)) layers[name] = await ignet.unpack(text, Uint8Array);
   const seen = await ignet.openSeen(found, points);
+  const features = found.features ? { points: await ignet.unpack(found.features, Uint8Array) } : null;
+  const views = await Promise.all(found.views.map(ignet.openView));
+  return { ...found, xyz, layers, seen, views, features };
+};
+
+ignet.openImage = async (data) => {
   const image = new Image();
-  image.src = found.image.data;
+  image.src = data;
+  await image.decode();
+  return image;
+};
+
+ignet.openView = async (found) => {
   const maps = {};
-  for (const [name, { map }] of Object.entries(found.networks)) { maps[name] = new Image(); maps[name].src = map; }
-  let features = null;
-  if (found.features) {
-    features = { image: new Image(), points: await ignet.unpack(found.features.points, Uint8Array) };
-    features.image.src = found.features.image;
-  }
-  await Promise.all([image, ...Object.values(maps), ...(features ? [features.image] : [])].map((each) => each.decode()));
-  return { ...found, xyz, layers, seen, picture: image, maps, features };
+  for (const [name, { map }] of Object.entries(found.networks)) maps[name] = await ignet.openImage(map);
+  const colored = found.features ? await ignet.openImage(found.features) : null;
+  return { ...found, picture: await ignet.openImage(found.image.data), maps, colored };
+};
+
+// the scan as one camera saw it: its image, and of the visible points those that lie in it
+ignet.ofCamera = (frame, number) => {
+  const view = frame.views[number];
+  const { seen } = frame;
+  const rows = Int32Array.from({ length: seen.count }, (_, k) => k).filter((k) => seen.camera[k] === view.camera);
+  const pick = (values) => values && values.constructor.from(rows, (k) => values[k]);
+  const own = { count: rows.length, rows };
+  for (const name of ["index", "u", "v", "scribble", "street"]) own[name] = pick(seen[name]);
+  const points = frame.features && Uint8Array.from({ length: 3 * rows.length }, (_, i) => frame.features.points[3 * rows[Math.floor(i / 3)] + (i % 3)]);
+  return { ...frame, ...view, seen: own, features: frame.features && { image: view.colored, points } };
+};
+
+// the view that a list of the scan's cameras says; of a rig with one camera the list is hidden
+ignet.chosenCamera = (select, frame) => {
+  const chosen = select.value;
+  ignet.fill(select, frame.views.map(({ camera }) => [camera, camera]));
+  if (frame.views.some(({ camera }) => String(camera) === chosen)) select.value = chosen;
+  select.closest("label").hidden = frame.views.length < 2;
+  return select.selectedIndex;
 };
 
 // index: point numbers; u, v: pixels; of: for each point its place among these, or -1
@@ -57,5 +84,6 @@ ignet.openSeen = async (found, points) => {
   const [u, v] = [new Float32Array(count), new Float32Array(count)];
   for (let k = 0; k < count; k++) { u[k] = pixel[k] / 16; v[k] = pixel[count + k] / 16; }
   const open = (text) => (text ? ignet.unpack(text, Uint8Array) : null);
-  return { count, index, of, u, v, scribble: await open(found.seen.scribble), street: await open(found.seen.street) };
+  const [camera, scribble, street] = [await open(found.seen.camera), await open(found.seen.scribble), await open(found.seen.street)];
+  return { count, index, of, u, v, camera, scribble, street };
 };

@@ -36,14 +36,15 @@ ignet.byHeight = (frame) => {
 };
 
 ignet.drawRings = (context, frame, side, scale, extent) => {
-  const [low, high] = frame.sector;
   const middle = side / 2;
   context.fillStyle = ignet.css("--back");
-  context.beginPath();
-  context.moveTo(middle, middle);
-  // azimuth a, counted from forward to the left, is the canvas's angle -90 degrees - a
-  context.arc(middle, middle, 2 * side, -Math.PI / 2 - (high < low ? high + 2 * Math.PI : high), -Math.PI / 2 - low);
-  context.fill();
+  for (const [low, high] of frame.sectors) {
+    context.beginPath();
+    context.moveTo(middle, middle);
+    // azimuth a, counted from forward to the left, is the canvas's angle -90 degrees - a
+    context.arc(middle, middle, 2 * side, -Math.PI / 2 - (high < low ? high + 2 * Math.PI : high), -Math.PI / 2 - low);
+    context.fill();
+  }
   context.strokeStyle = ignet.css("--line");
   context.lineWidth = 1.5;
   for (let radius = 10; radius < extent * 1.5; radius += 10) {
@@ -104,7 +105,8 @@ ignet.drawPixels = (canvas, frame, ids, classes) => {
 };
 
 ignet.showImages = async (number) => {
-  const frame = await ignet.frame(number);
+  const whole = await ignet.frame(number);
+  const frame = ignet.ofCamera(whole, ignet.chosenCamera(document.getElementById("images-camera"), whole));
   const place = document.getElementById("images-panels");
   const street = ignet.classes.street;
   place.replaceChildren();
@@ -148,6 +150,7 @@ ignet.startPanels = async () => {
     let running = Promise.resolve();
     const draw = () => { running = running.then(() => show(Number(select.value))).catch((error) => ignet.fault(name, error)); return running; };
     select.addEventListener("change", draw);
+    document.getElementById(`${name}-camera`)?.addEventListener("change", draw);
     ignet.themed.push(draw);
     await draw();
   }

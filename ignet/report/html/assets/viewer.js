@@ -2,7 +2,7 @@
 // The 3D viewer: choices, pointer, keys, legend, the camera image beside it.
 ignet.Viewer = class {
   constructor() {
-    for (const name of ["scan", "run", "mode", "size", "canvas", "mark", "image", "point", "legend"]) this[name] = document.getElementById(`viewer-${name}`);
+    for (const name of ["scan", "run", "mode", "camera", "size", "canvas", "mark", "image", "point", "legend"]) this[name] = document.getElementById(`viewer-${name}`);
     this.cloud = new ignet.PointCloud(this.canvas);
     this.cloud.drawn = () => this.placeMark();
     this.hidden = {};
@@ -10,6 +10,7 @@ ignet.Viewer = class {
     ignet.fill(this.scan, ignet.frameNames.map((text, number) => [number, text]));
     this.scan.addEventListener("change", () => this.open());
     for (const select of [this.run, this.mode]) select.addEventListener("change", () => this.paint());
+    this.camera.addEventListener("change", () => this.lookThrough());
     this.size.addEventListener("input", () => { this.cloud.size = Number(this.size.value); this.cloud.draw(); });
     const act = (name, what) => document.getElementById(`viewer-${name}`).addEventListener("click", what);
     act("reset", () => { this.cloud.camera.reset(); this.cloud.draw(); });
@@ -31,6 +32,7 @@ ignet.Viewer = class {
     if (!this.frame || this.frame.points !== frame.points) this.size.value = this.cloud.size = Math.min(Math.max(4 * Math.sqrt(50000 / frame.points), 3), 7);
     this.frame = frame;
     this.hovered = -1;
+    this.lookThrough();
     const runs = ignet.options.runs.filter((name) => `run:${name}` in frame.layers);
     ignet.fill(this.run, runs.length ? runs.map((name) => [name, name]) : [["", "none on training scans"]]);
     this.run.disabled = !runs.length;
@@ -39,6 +41,12 @@ ignet.Viewer = class {
     ignet.fill(this.mode, modes);
     this.mode.value = modes.some(([name]) => name === mode) ? mode : modes[0][0];
     this.paint();
+  }
+
+  // the image of the chosen camera beside the scan
+  lookThrough() {
+    this.view = ignet.ofCamera(this.frame, ignet.chosenCamera(this.camera, this.frame));
+    ignet.drawImage(this.image, this.view);
   }
 
   paint() {
@@ -61,7 +69,13 @@ ignet.Viewer = class {
   // the point's place in both pictures, and what is known of it
   hover(i) {
     this.hovered = i;
-    const context = ignet.drawImage(this.image, this.frame);
+    const seeing = i < 0 ? -1 : this.frame.seen.of[i];
+    // the camera that sees the point shows it
+    if (seeing >= 0 && this.frame.seen.camera[seeing] !== this.view.camera) {
+      this.camera.value = this.frame.seen.camera[seeing];
+      this.lookThrough();
+    }
+    const context = ignet.drawImage(this.image, this.view);
     this.placeMark();
     if (i < 0) { this.point.textContent = "No point under the pointer."; return; }
     const { xyz, layers, seen } = this.frame;
@@ -72,7 +86,7 @@ ignet.Viewer = class {
     if (layers.scribble && layers.scribble[i] !== ignet.NONE) words.push("on a scribble");
     words.push(`${distance.toFixed(1)} m away`, seen.of[i] < 0 ? "outside the camera's view" : "in the camera's view");
     this.point.textContent = `${words.join(", ")}.`;
-    const k = seen.of[i];
+    const k = seeing;
     if (k < 0) return;
     const radius = this.image.width / 60;
     for (const [color, width] of [["#000", radius / 2], ["#fff", radius / 4]]) {
@@ -162,7 +176,7 @@ ignet.Viewer = class {
       if (!this.frame) return;
       const scale = this.image.width / this.image.clientWidth;
       const [column, row] = [event.offsetX * scale, event.offsetY * scale];
-      const { seen } = this.frame;
+      const { seen } = this.view;
       let [best, least] = [-1, (this.image.width / 40) ** 2];
       for (let k = 0; k < seen.count; k++) {
         const far = (seen.u[k] - column) ** 2 + (seen.v[k] - row) ** 2;

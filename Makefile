@@ -20,7 +20,7 @@ endif
 # every page is read anew: a page that did not change may link to one that did
 SITE = $(PY) -m sphinx -W --keep-going -E -q -d build/doctrees docs build/site
 
-.PHONY: docs docs-graph help setup minkowski-cuda demo kitti-sample ablation ablation-quick ablation-worlds ablation-real networks semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
+.PHONY: docs docs-graph help setup minkowski-cuda demo kitti-sample ablation ablation-quick ablation-worlds ablation-real networks surround semi test lint format bench bench-gpu doctor clean clean-results clean-setup test-kills test-mutants test-slurm bench-gpus bench-features bench-data feature-codings
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ networks: setup ## full supervision, baseline and IGNet with each 3D network, 3 
 	@for network in minkunet spvcnn cylinder3d; do \
 	  $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/networks.yaml config/networks/$$network.yaml || exit 1; \
 	done
+
+# config/surround/seeds.yaml: with five seeds
+SEEDS ?=
+
+surround: setup ## six cameras that look all round, and the one in front alone, on the embedded world: SEEDS=config/surround/seeds.yaml for five seeds
+	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/surround.yaml $(SEEDS)
 
 semi: setup ## 10 and 50 % of the scans labelled, the others not, on the embedded world
 	$(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/semi.yaml

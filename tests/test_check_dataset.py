@@ -146,7 +146,7 @@ def test_scribbles_of_another_sequence(data: Path) -> None:
 def test_another_format(data: Path) -> None:
     folder = data / "sequences/01/image_2"
     for path in sorted(folder.iterdir()):
-        cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+        cv2.imwrite(str(path.with_suffix(".bmp")), cv2.imread(str(path)))
         path.unlink()
     kinds = {fault.kind: fault for fault in faults(data)}
     assert set(kinds) == {"format", "empty-folder"}

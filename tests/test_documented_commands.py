@@ -21,9 +21,11 @@ from test_own_sensor import write_object_frame
 from ignet.cli.main import make_parser
 from ignet.config.backbones import MinkUNetConfig
 from ignet.config.base import merge, read_yaml
+from ignet.config.world import WorldConfig
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.models.segmentor3d import build_network, save_network
 from ignet.workflow.experiment import load_experiment
+from ignet.world.nuscenes import write_nuscenes
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,6 +53,7 @@ RUN: dict[str, int] = {
     ".venv/bin/ignet why --configfile config/ablation.yaml --config 'train_3d={contrastive: {temperature: 0.2}}'": 0,
     ".venv/bin/ignet import kitti_object /data/kitti/object /data/my-tree": 0,
     ".venv/bin/ignet check /data/my-tree --part": 0,
+    ".venv/bin/ignet import nuscenes /data/nuscenes data/nuscenes-mini --version v1.0-mini": 0,
     "export SNAKEMAKE_OUTPUT_CACHE=/path/to/cache": 0,
 }
 """Command -> its exit code in the sandbox below, where it is run by a shell."""
@@ -75,6 +78,7 @@ PARSED = {
     ".venv/bin/ignet plan --configfile config/scribblekitti.yaml --rates build/bench-gpu/throughput.csv": "needs "
     "what make bench-gpu makes; tests/test_gpu_bench.py reads such a table",
     ".venv/bin/snakemake --cores all --configfile config/semantickitti-semi.yaml": "needs the data sets and GPUs",
+    ".venv/bin/snakemake --cores all --configfile config/nuscenes.yaml config/nuscenes/mini.yaml": "needs the data sets, GPUs",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml "
     "config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/further-controls.yaml": "a quarter of an hour",
@@ -105,6 +109,7 @@ MAKE = {
     "make ablation-real ROOT=/path/to/dataset": "needs real frames, hours",
     "make semi": "hours",
     "make networks": "hours",
+    "make surround": "minutes; its rules run in tests/test_workflow.py",
     "make feature-codings": "hours",
     "make test-mutants MUTANTS=losses": "minutes; tests/test_mutants.py looks at its parts",
     "make bench": "half an hour of measuring",
@@ -173,6 +178,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for frame in ("000000", "000001"):
         write_object_frame(folder / "data/kitti/object", frame, tree, "00", frame, TINY_CALIBRATION, np.eye(3))
+    small = WorldConfig(preset="surround", frames=1, azimuths=300, image_width=128, image_height=72)
+    write_nuscenes(small, folder / "data/nuscenes", ["scene-0061"])
     return folder
 
 

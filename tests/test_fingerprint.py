@@ -63,6 +63,18 @@ def test_other_files_do_not(dataset: Path, name: str) -> None:
     assert fingerprint(dataset) == before
 
 
+def test_a_folder_of_images_without_a_png_holds_jpegs(dataset: Path) -> None:
+    folder = dataset / "sequences/00/image_2"
+    before = fingerprint(dataset)
+    (folder / "000000.jpg").write_text("some")
+    assert fingerprint(dataset) == before
+    (folder / "000000.png").unlink()
+    alone = fingerprint(dataset)
+    (folder / "000001.jpg").write_text("some")
+    assert len({before, alone, fingerprint(dataset)}) == 3
+    assert [path.name for path in read_files(folder, "images")] == ["000000.jpg", "000001.jpg"]
+
+
 def test_the_place_does_not_count_and_links_are_followed(dataset: Path, tmp_path: Path) -> None:
     before = fingerprint(dataset)
     shutil.move(dataset, tmp_path / "disk")

@@ -133,7 +133,8 @@ def test_one_verdict_for_images(
         assert cv2.imwrite(str(image), pixels)
         convert(sensor_frames(tiny_tree, image=image), out, label_set=SEMANTICKITTI)
         (fault,) = check_dataset(out, wanted_at(out, part=True), label_set=SEMANTICKITTI).faults
-        assert (fault.kind, fault.files) == (kind, ("000000.png", "000001.png"))
+        written = ".jpg" if suffix == ".jpg" else ".png"
+        assert (fault.kind, fault.files) == (kind, (f"000000{written}", f"000001{written}"))
         with pytest.raises(IgnetError) as error:
             kitti.read_image(fault.path)
         assert said in str(fault) and str(error.value) == str(replace(fault, files=()))
@@ -146,9 +147,73 @@ def test_images_that_fit_are_written_as_they_are(tiny_tree: Path, tmp_path: Path
     np.testing.assert_array_equal(
         kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels[:, :, ::-1]
     )
-    np.zeros((4, 4), np.float32).tofile(tmp_path / "none.jpg")
-    with pytest.raises(IgnetError, match=r"none\.jpg: cannot be read"):
-        convert(sensor_frames(tiny_tree, image=tmp_path / "none.jpg"), tmp_path / "other", label_set=SEMANTICKITTI)
+    np.zeros((4, 4), np.float32).tofile(tmp_path / "none.bmp")
+    with pytest.raises(IgnetError, match=r"none\.bmp: cannot be read"):
+        convert(sensor_frames(tiny_tree, image=tmp_path / "none.bmp"), tmp_path / "other", label_set=SEMANTICKITTI)
+
+
+def test_jpegs_are_linked_and_read(tiny_tree: Path, tmp_path: Path) -> None:
+    """A camera whose first image is one has only JPEGs; a cut or broken one is a fault of the check."""
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    for name in ("one.jpg", "two.jpeg", "three.bmp"):
+        assert cv2.imwrite(str(tmp_path / name), pixels)
+    first, second = sensor_frames(tiny_tree)
+    for number, other in enumerate(("two.jpeg", "three.bmp")):
+        out = tmp_path / f"out{number}"
+        frames = [replace(first, image=tmp_path / "one.jpg"), replace(second, image=tmp_path / other)]
+        assert convert(frames, out, label_set=SEMANTICKITTI).linked == 2 - number
+        images = [kitti.image_path(out, "00", name) for name in ("000000", "000001")]
+        assert [image.name for image in images] == ["000000.jpg", "000001.jpg"]
+        assert images[0].resolve() == tmp_path / "one.jpg" and images[1].is_symlink() == (other == "two.jpeg")
+        decoded = cv2.imread(str(tmp_path / "one.jpg"))[:, :, ::-1]
+        for image in images:
+            np.testing.assert_array_equal(kitti.read_image(image), decoded)
+            assert kitti.image_size(image) == (64, 32)
+        report = check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI)
+        assert report.faults == [] and report.counts()["images"] == 2
+    data = images[1].read_bytes()
+    for spoilt, kind in ((data[:-40], "image-cut"), (b"GIF", "image-format")):
+        images[1].write_bytes(spoilt)
+        (fault,) = check_dataset(out, wanted_at(out, part=True), label_set=SEMANTICKITTI).faults
+        assert (fault.kind, fault.path) == (kind, images[1]) and "JPEG" in str(fault)
+        with pytest.raises(IgnetError, match=r"000001\.jpg: found \d+ bytes that are no whole image"):
+            kitti.read_image(images[1])
+
+
+def test_an_image_may_be_a_function(tiny_tree: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    frames = [replace(frame, image=lambda: pixels) for frame in sensor_frames(tiny_tree)]
+    convert(frames, tmp_path / "out", label_set=SEMANTICKITTI)
+    np.testing.assert_array_equal(kitti.read_image(kitti.image_path(tmp_path / "out", "00", "000001")), pixels)
+    grey = [replace(frame, image=lambda: pixels[:, :, 0]) for frame in frames]
+    with pytest.raises(IgnetError, match=r"frame 000000 of monday: found an image uint8 \(32, 64\), expected uint8"):
+        convert(grey, tmp_path / "grey", label_set=SEMANTICKITTI)
+
+
+def test_a_named_sequence_has_calibrations_of_frames_and_several_cameras(tiny_tree: Path, tmp_path: Path) -> None:
+    """The first frame's is the sequence's; a frame with the same one has no file of its own."""
+    moved = replace(TINY_CALIBRATION, projection=TINY_CALIBRATION.projection * 1.01)
+    cameras = {0: TINY_CALIBRATION, 3: replace(TINY_CALIBRATION, size=(64, 32))}
+    first, second = sensor_frames(tiny_tree)
+    images = dict.fromkeys(cameras, first.image)
+    frames = [
+        replace(first, sequence="street", image=images, calibration=cameras),
+        replace(second, sequence="street", image=images, calibration=cameras | {3: moved}),
+        replace(first, sequence="street", image=images, calibration=cameras),
+    ]
+    done = convert(frames, tmp_path / "out", label_set=SEMANTICKITTI)
+    folder = tmp_path / "out/sequences/street"
+    assert done.frames == {"street": 3}
+    assert sorted(path.name for path in folder.iterdir()) == ["calib", "calib.txt", "image_0", "image_3", "velodyne"]
+    assert [path.name for path in (folder / "calib").iterdir()] == ["000001.txt"]
+    read = {
+        (frame, camera): kitti.frame_calibration(tmp_path / "out", "street", frame, camera)
+        for frame in ("000000", "000001")
+        for camera in cameras
+    }
+    np.testing.assert_array_equal(read["000001", 3].projection, moved.projection)
+    np.testing.assert_array_equal(read["000000", 3].projection, TINY_CALIBRATION.projection)
+    assert (read["000000", 3].size, read["000000", 0].size, read["000001", 3].size) == ((64, 32), None, None)
 
 
 def test_modes_of_files_follow_the_umask(tiny_tree: Path, tmp_path: Path) -> None:

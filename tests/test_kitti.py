@@ -94,7 +94,7 @@ def test_broken_images(tmp_path: Path) -> None:
         with pytest.raises(IgnetError, match=r"000000\.png: found .* no whole image"):
             kitti.read_image(path)
     path.write_bytes(b"GIF89a" + b"\0" * 40)
-    with pytest.raises(IgnetError, match="no PNG header"):
+    with pytest.raises(IgnetError, match="no header of a PNG or a JPEG"):
         kitti.image_size(path)
 
 

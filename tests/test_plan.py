@@ -230,7 +230,7 @@ def test_every_source_layout_has_a_size_of_its_own(tmp_path: Path) -> None:
 
 def test_unknown_data_is_refused(tmp_path: Path) -> None:
     data = {"root": str(tmp_path / "none"), "train_sequences": ["00"], "val_sequences": ["77"]}
-    with pytest.raises(IgnetError, match=r"none.*'77'"):
+    with pytest.raises(IgnetError, match=r"none.*sequences 77 are none"):
         data_facts(experiment_of("demo", dataset=data))
     (tmp_path / "none" / "sequences").mkdir(parents=True)
     with pytest.raises(IgnetError, match=r"velodyne.*no scan"):

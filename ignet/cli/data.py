@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "out", type=Path, help="folder to make; it holds sequences/ then, with links to files that fit as they are"
     )
-    parser.add_argument("--label-set", default="semantickitti", help="of its labels: name or YAML file")
+    parser.add_argument("--version", help="of the data set, where it has several: v1.0-mini of nuscenes")
+    parser.add_argument("--label-set", help="of its labels: name or YAML file (default: the layout's own)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_import)
 
@@ -135,18 +137,23 @@ def _import(args: argparse.Namespace) -> int:
     from ignet.data.check.dataset import check_dataset, wanted_at
     from ignet.data.check.faults import format_faults
     from ignet.data.importers.convert import convert
-    from ignet.data.importers.registry import LAYOUTS
+    from ignet.data.importers.registry import LABEL_SETS, LAYOUTS
     from ignet.data.label_sets.label_set import load_label_set
 
     if args.layout not in LAYOUTS:
         raise IgnetError(
             f"import: found layout '{args.layout}', expected one of {', '.join(LAYOUTS)}; see docs/your-own-sensor.md"
         )
+    layout = LAYOUTS[args.layout]
+    if args.version and "version" not in signature(layout).parameters:
+        raise IgnetError(f"import: found --version, which the layout '{args.layout}' has none of; leave it out")
     start_logging()
-    label_set = load_label_set(args.label_set)
-    done = convert(LAYOUTS[args.layout](args.root), args.out, label_set)
+    label_set = load_label_set(args.label_set or LABEL_SETS.get(args.layout, "semantickitti"))
+    done = convert(layout(args.root, **({"version": args.version} if args.version else {})), args.out, label_set)
     faults = done.faults
-    faults.add_others(check_dataset(args.out, wanted_at(args.out, part=True), label_set=label_set).faults)
+    cameras = tuple(sorted(done.cameras))
+    wanted = wanted_at(args.out, True, cameras)
+    faults.add_others(check_dataset(args.out, wanted, cameras=cameras, label_set=label_set).faults)
     if args.json:
         findings = {
             "faults": [fault.as_json() for fault in faults],

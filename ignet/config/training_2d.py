@@ -216,6 +216,11 @@ class Adapt2DConfig(ImageConfig, OptimizerConfig2D):
         description="none: unsupervised adaptation; scribbles: projected scribbles (the method); dense: projected "
         "dense labels, a ceiling that the method may not use",
     )
+    cameras: tuple[int, ...] | None = added(
+        None,
+        min_length=1,
+        description="some of dataset.cameras, whose images alone are adapted to; null: all",
+    )
     labelled_frames: LabelledPercent | None = Field(
         None,
         description="per cent of the training frames whose labels may be used, as in train_3d; half of the target "

@@ -172,6 +172,12 @@ class Train3DConfig(OptimizerConfig):
         description="per cent of the training scans that have labels (the published lists, else a like draw); the "
         "others train the losses that need none; null: all have labels",
     )
+    cameras: tuple[int, ...] | None = added(
+        None,
+        min_length=1,
+        description="some of dataset.cameras, whose views alone this run learns from; null: all (a control: does "
+        "seeing all round help?)",
+    )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field(
         "adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'"

@@ -25,7 +25,10 @@ includes those of single frames.
 """
 
 SUFFIXES = {"scans": ".bin", "images": ".png", "labels": ".label", "scribbles": ".label", "calibration": ".txt"}
-"""Of the files in it, those that a stage may read; hidden ones are never read."""
+"""Of the files in it, those that a stage may read; hidden ones are never read.
+
+Images are JPEGs where there is no PNG.
+"""
 
 IMAGES = (".png",)
 """What is read of a source dataset."""
@@ -110,9 +113,9 @@ def _listing(path: Path, kind: str) -> bytes:
 def _readable(folder: Path, kind: str) -> list[os.DirEntry[str]]:
     # a missing folder is no error here: the check of the dataset names it, with the file and the fix
     entries = _entries(folder) if folder.is_dir() else []
-    return [
-        entry for entry in entries if scan_name(entry.name, SUFFIXES.get(kind, ".png")) is not None and entry.is_file()
-    ]
+    suffixes = (SUFFIXES[kind],) if kind in SUFFIXES and kind != "images" else (".png", ".jpg")
+    found = ([entry for entry in entries if scan_name(entry.name, s) and entry.is_file()] for s in suffixes)
+    return next(filter(None, found), [])
 
 
 def _below(folder: str | Path, suffixes: tuple[str, ...], above: tuple[str, ...]) -> Iterator[os.DirEntry[str]]:

@@ -24,7 +24,7 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     values = _with_null(values)
     experiment = validate(ExperimentConfig, values, where)
     for name in experiment.adaptations:
-        experiment.adaptation(name)
+        _check_views(experiment, f"adaptations.{name}", experiment.adaptation(name).cameras)
     for name in experiment.runs:
         _check_run(experiment, name)
     _check_cameras(experiment)
@@ -77,6 +77,7 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
         unlabelled, guided = uses_unlabelled(settings), needs_features(settings)
     except IgnetError as error:
         raise IgnetError(f"runs.{name}: {error}") from None
+    _check_views(experiment, f"runs.{name}", settings.cameras)
     if settings.labelled_frames and unlabelled and settings.batch == 1:
         raise IgnetError(
             f"runs.{name}: labelled_frames is {settings.labelled_frames} and batch is 1, so that every second step "
@@ -88,6 +89,13 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
     _check_teacher(experiment, name, settings)
     if guided:
         _check_labels_of_features(experiment, name, settings)
+
+
+def _check_views(experiment: ExperimentConfig, where: str, cameras: tuple[int, ...] | None) -> None:
+    """A run's or an adaptation's cameras are some of the data set's."""
+    known = list(experiment.dataset.cameras)
+    if cameras is not None and (unknown := sorted(set(cameras) - set(known))):
+        raise IgnetError(f"{where}.cameras: found {unknown}, expected some of dataset.cameras, {known}")
 
 
 def _check_teacher(experiment: ExperimentConfig, name: str, settings: Train3DConfig) -> None:

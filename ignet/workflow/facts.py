@@ -1,5 +1,6 @@
 """How much data an experiment reads: counted on disk, else as published, else as the world makes it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
+from ignet.files.names import in_order
 from ignet.workflow.sizes import KITTI_CELLS, KITTI_VOXELS, WORLD_CELLS, WORLD_VOXELS, CellShares, Shares
 
 KITTI_POINTS, KITTI_PIXELS = 123681, 1241 * 376
@@ -33,8 +35,12 @@ SOURCES = {
 }
 """Source datasets by the layout that they are read in."""
 
+NUSCENES_SCENES, NUSCENES_SWEEPS, NUSCENES_POINTS, NUSCENES_PIXELS = 850, 34149, 35000, 1600 * 900
+"""Training and validation scenes of nuScenes-lidarseg, their annotated sweeps, points a sweep (1.4 billion in 40,000),
+as published."""
+
 VISIBLE_SHARE = 0.1517
-"""Share of a scan's points that the camera sees: the mean of the same 18 frames, with the default projection."""
+"""Share of a scan's points that one camera sees: the mean of the same 18 frames, with the default projection."""
 
 RETURN_SHARE = 0.93
 """Share of the embedded world's beams that come back, as measured."""
@@ -46,6 +52,7 @@ class Facts:
 
     Attributes:
         frames: number of scans of each sequence of the experiment.
+        cameras: images of each scan.
         points: mean number of points of a scan.
         pixels: pixels of a target image.
         source_images: number of source images.
@@ -56,6 +63,7 @@ class Facts:
     """
 
     frames: dict[str, int]
+    cameras: int
     points: float
     pixels: int
     source_images: int
@@ -74,8 +82,8 @@ class Facts:
 
     @property
     def visible(self) -> float:
-        """Points of a scan that the camera sees."""
-        return self.points * VISIBLE_SHARE
+        """Points of a scan that any camera sees."""
+        return self.points * min(self.cameras * VISIBLE_SHARE, 1.0)
 
 
 def data_facts(experiment: ExperimentConfig) -> Facts:
@@ -87,7 +95,8 @@ def data_facts(experiment: ExperimentConfig) -> Facts:
     frames, points, pixels, note = _target(experiment)
     images, source_pixels, source_note = _source(experiment)
     shares = (KITTI_VOXELS, KITTI_CELLS) if experiment.dataset.root else (WORLD_VOXELS, WORLD_CELLS)
-    return Facts(frames, points, pixels, images, source_pixels, *shares, (note, source_note))
+    cameras = len(experiment.dataset.cameras)
+    return Facts(frames, cameras, points, pixels, images, source_pixels, *shares, (note, source_note))
 
 
 def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, str]:
@@ -100,10 +109,18 @@ def _target(experiment: ExperimentConfig) -> tuple[dict[str, int], float, int, s
     root = Path(experiment.dataset.root)
     if root.exists():
         return _counted(root, sequences)
-    if unknown := sorted(set(sequences) - set(SEMANTICKITTI_FRAMES)):
+    if all(re.fullmatch(r"scene-\d{4}", name) for name in sequences):
+        ends = [number * NUSCENES_SWEEPS // NUSCENES_SCENES for number in range(len(sequences) + 1)]
+        note = (
+            f"target: {root} is not there, so the published mean length of nuScenes' scenes, {NUSCENES_POINTS:,} points"
+        )
+        lengths = {name: ends[number + 1] - ends[number] for number, name in enumerate(sequences)}
+        return lengths, NUSCENES_POINTS, NUSCENES_PIXELS, f"{note} a sweep"
+    if unknown := in_order(set(sequences) - set(SEMANTICKITTI_FRAMES)):
+        listed = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
         raise IgnetError(
-            f"dataset.root {root}: no such folder, and sequences {unknown} are none of SemanticKITTI's, whose "
-            "lengths are known; give the folder that holds sequences/"
+            f"dataset.root {root}: no such folder, and sequences {listed} are none of SemanticKITTI's or nuScenes', "
+            "whose lengths are known; give the folder that holds sequences/"
         )
     note = (
         f"target: {root} is not there, so the published lengths of SemanticKITTI's sequences, {KITTI_POINTS:,} "

@@ -117,11 +117,11 @@ class Workload:
                 adaptation = experiment.adaptation(wildcards["network"])
                 return self._training_2d(rule, adaptation, adapt_load(adaptation, self.network)), source_labels
             case "evaluate_2d":
-                return (self._images(rule, val),)
+                return (self._images(rule, val * facts.cameras),)
             case "features_pca":
-                return (self._images("features", min(experiment.features.pca_frames, train)),)
+                return (self._images("features", min(experiment.features.pca_frames, train) * facts.cameras),)
             case "features":
-                return (self._images(rule, frames),)
+                return (self._images(rule, frames * facts.cameras),)
             case "train_3d":
                 run = experiment.run(wildcards["run"])
                 load = train_3d_load(run, self.label_set, facts.points, facts.shares(run.backbone))
@@ -144,9 +144,8 @@ class Workload:
             case "world_source":
                 return {"world": facts.source_images * facts.source_pixels * _IMAGE_BYTES}
             case "world_target":
-                return {
-                    "world": frames * (facts.points * (_SCAN_BYTES + 2 * _LABEL_BYTES) + facts.pixels * _IMAGE_BYTES)
-                }
+                images = facts.cameras * facts.pixels * _IMAGE_BYTES
+                return {"world": frames * (facts.points * (_SCAN_BYTES + 2 * _LABEL_BYTES) + images)}
             case "scribbles":
                 return {"scribbles": frames * label}
             case "projection":

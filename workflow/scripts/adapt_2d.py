@@ -41,7 +41,12 @@ def open_target(args: argparse.Namespace, settings: Adapt2DConfig, projections: 
     if split:
         log.info("%s", split)
     return TargetFrames(
-        args.dataset, projections, settings.supervision, split and split.scans, label_set=args.label_set
+        args.dataset,
+        projections,
+        settings.supervision,
+        split and split.scans,
+        settings.cameras,
+        label_set=args.label_set,
     )
 
 

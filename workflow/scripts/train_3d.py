@@ -88,7 +88,7 @@ def main() -> None:
 
     teacher = file_hash(args.teacher) if args.teacher else None
     read = {"labelled": labelled, "teacher": teacher, "verify": args.verify, "cache": True, **remissions}
-    read["label_set"] = args.label_set
+    read |= {"label_set": args.label_set, "cameras": settings.cameras}
     labels, standardize = (settings.supervision, args.labels), standardizes(settings)
     source = LidarDataset(args.dataset, frames, *labels, projection or None, features or None, standardize, **read)
     network = build_network(settings.backbone, args.label_set)

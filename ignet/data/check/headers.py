@@ -8,8 +8,8 @@ from pathlib import Path
 from ignet.data.check.calibration import calibration_faults
 from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.tree import SequenceTree, alike
-from ignet.data.formats import kitti, png
-from ignet.data.formats.official import CALIBRATION, KINDS, image_kinds
+from ignet.data.formats import jpeg, kitti, png
+from ignet.data.formats.official import CALIBRATION, JPEG, KINDS, image_kinds
 from ignet.files.names import in_order
 
 _READERS = 16  # threads: headers are a few bytes each, and the disk's answer is what they wait for
@@ -42,21 +42,23 @@ def _check_size(tree: SequenceTree, kind: str, sizes: dict[str, tuple[int, int]]
 
 
 def _header(path: Path) -> tuple[int, int] | Fault:
-    """Width and height of a PNG, or what is wrong with it."""
+    """Width and height of an image, or what is wrong with it."""
     download, again = KINDS["images"].download, "unpack it again"
+    name, last = ("JPEG", jpeg.END) if path.suffix == JPEG else ("PNG", png.END)
     try:
         with path.open("rb") as file:
-            header = png.parse_header(file.read(png.START_BYTES))
+            start = file.read(png.START_BYTES)
             file.seek(-min(png.END_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
             end = file.read()
+        header = jpeg.read_header(path) if path.suffix == JPEG else png.parse_header(start)
     except OSError as error:
         return as_fault(error, "unreadable", path, download)
     if header is None:
         size = path.stat().st_size
-        return Fault("image-format", path, f"found {size} bytes that are no PNG", "a PNG image", again, download)
-    if png.END not in end:
+        return Fault("image-format", path, f"found {size} bytes that are no {name}", f"a {name} image", again, download)
+    if last not in end:
         found = f"found {path.stat().st_size} bytes that are no whole image"
-        return Fault("image-cut", path, found, "a PNG to its end", f"unpacking was stopped: {again}", download)
+        return Fault("image-cut", path, found, f"a {name} to its end", f"unpacking was stopped: {again}", download)
     for kind, fault in png.pixel_faults(header):
         return as_fault(fault, kind, path, download)
     return header.width, header.height

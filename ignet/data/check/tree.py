@@ -11,7 +11,7 @@ from pathlib import Path
 from ignet.data.check.faults import Fault, Faults, as_fault, named
 from ignet.data.check.tree_names import shape, sort_names, spellings
 from ignet.data.formats import kitti
-from ignet.data.formats.official import KINDS, SEMANTICKITTI_FRAMES, image_kinds
+from ignet.data.formats.official import JPEG, KINDS, SEMANTICKITTI_FRAMES, image_kinds
 from ignet.errors import reason_of
 from ignet.files.names import in_order, scan_name
 
@@ -25,6 +25,7 @@ class SequenceTree:
         folder: its folder.
         sizes: bytes of each file by kind (`ignet.data.formats.official.KINDS`) and frame.
         broken: frames of each kind whose file needs no reading, because it is known to be faulty.
+        jpeg: kinds of images whose folder holds JPEGs.
         ignored: files of each kind's folder that no stage looks at and that do no harm.
         cameras: numbers of those whose images are asked for.
         image_sizes: width and height in pixels by camera and frame.
@@ -36,6 +37,7 @@ class SequenceTree:
     folder: Path
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    jpeg: set[str] = field(default_factory=set)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     cameras: tuple[int, ...] = (kitti.CAMERA,)
     image_sizes: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
@@ -75,9 +77,13 @@ class SequenceTree:
             return frozenset()
         return frozenset(name for file in names if (name := scan_name(file, ".txt"))) & set(self.frames)
 
+    def suffix(self, kind: str) -> str:
+        """Of the files of a kind; a folder of images holds PNGs, or, where it has none of them, JPEGs."""
+        return JPEG if kind in self.jpeg else KINDS[kind].suffix
+
     def path(self, kind: str, frame: str) -> Path:
         """File of a frame."""
-        return self.folder / KINDS[kind].folder / f"{frame}{KINDS[kind].suffix}"
+        return self.folder / KINDS[kind].folder / f"{frame}{self.suffix(kind)}"
 
     def points(self, frame: str) -> int:
         """Points of a scan, from its size."""
@@ -90,7 +96,7 @@ class SequenceTree:
     def fault(self, name: str, kind: str, frames: Iterable[str], found: str, expected: str, remedy: str) -> None:
         """Keep one fault of some frames' files of one kind."""
         frames = in_order(frames)
-        files = tuple(f"{frame}{KINDS[kind].suffix}" for frame in frames)
+        files = tuple(f"{frame}{self.suffix(kind)}" for frame in frames)
         self.broken[kind] |= set(frames)
         self.faults.append(
             Fault(name, self.path(kind, frames[0]), found, expected, remedy, KINDS[kind].download, files)
@@ -191,12 +197,15 @@ def _list(tree: SequenceTree, kind: str) -> None:
         tree.faults.append(as_fault(error, "unreadable", folder, download))
         return
     tree.sizes[kind] = {}
+    suffixes = {Path(entry.name).suffix for entry in found if not entry.name.startswith(".")}
+    if KINDS[kind].noun == KINDS["images"].noun and JPEG in suffixes and KINDS[kind].suffix not in suffixes:
+        tree.jpeg.add(kind)
     _add_misnamed(tree, kind, [entry.name for entry in found])
     _add_sizes(tree, kind, found)
     if not tree.sizes[kind]:
         remedy = f"unpack {download} here"
         tree.faults.append(
-            Fault("empty-folder", folder, f"found no {KINDS[kind].suffix} file", expected, remedy, download)
+            Fault("empty-folder", folder, f"found no {tree.suffix(kind)} file", expected, remedy, download)
         )
         del tree.sizes[kind]
 
@@ -206,7 +215,7 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
     unreadable: dict[str, list[str]] = defaultdict(list)
     folders = []
     for entry in entries:
-        frame = scan_name(entry.name, KINDS[kind].suffix)
+        frame = scan_name(entry.name, tree.suffix(kind))
         if frame is None:
             continue
         try:
@@ -238,7 +247,7 @@ def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
 
     The others that none looks at are kept apart.
     """
-    suffix, download = KINDS[kind].suffix, KINDS[kind].download
+    suffix, download = tree.suffix(kind), KINDS[kind].download
     found = sort_names(names, suffix, tree.sizes.get("scans", {}))
     tree.ignored[kind] = found.ignored
     remedies = {
@@ -259,8 +268,8 @@ def _name_spellings(tree: SequenceTree, official: int | None) -> None:
             for frame in other:
                 del tree.sizes[kind][frame]
             _keep_broken(tree, kind, other.values())
-            files, right = [f"{frame}{KINDS[kind].suffix}" for frame in other], next(iter(other.values()))
-            _misnamed(tree, kind, "padding", files, f"{right}{KINDS[kind].suffix}", f"rename them: {len(right)} digits")
+            files, right = [f"{frame}{tree.suffix(kind)}" for frame in other], next(iter(other.values()))
+            _misnamed(tree, kind, "padding", files, f"{right}{tree.suffix(kind)}", f"rename them: {len(right)} digits")
 
 
 def _keep_broken(tree: SequenceTree, kind: str, frames: Iterable[str]) -> None:
@@ -298,7 +307,7 @@ def _check_counts(tree: SequenceTree, official: int | None, partial: Collection[
         if kind != "scans":
             strays = {frame for frame in more if shape(frame) not in {shape(scan) for scan in scans}}
             more -= strays
-            tree.ignored[kind] += [f"{frame}{KINDS[kind].suffix}" for frame in in_order(strays)]
+            tree.ignored[kind] += [f"{frame}{tree.suffix(kind)}" for frame in in_order(strays)]
             tree.sizes[kind] = {frame: size for frame, size in sizes.items() if frame not in strays}
         if lacking:
             count = (

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats import png
+from ignet.data.formats import jpeg, png
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
 from ignet.errors import IgnetError, reason_of
 from ignet.files.atomic import atomic
@@ -71,8 +71,10 @@ def evaluation_label_path(root: Path, sequence: str, frame: str, kind: str) -> P
 
 
 def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Path:
-    """Image of a camera at a frame."""
-    return sequence_path(root, sequence) / f"image_{camera}" / f"{frame}.png"
+    """Image of a camera at a frame: a PNG, or a JPEG where there is no PNG."""
+    path = sequence_path(root, sequence) / f"image_{camera}" / f"{frame}.png"
+    other = path.with_suffix(".jpg")
+    return other if not path.exists() and other.exists() else path
 
 
 def calibration_path(root: Path, sequence: str) -> Path:
@@ -253,29 +255,32 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
     """
     data = _read_bytes(path, "an image", "unpack data_odometry_color here")
-    header = png.parse_header(data[: png.START_BYTES])
+    is_jpeg = data.startswith(jpeg.START)
+    header = jpeg.read_header(data) if is_jpeg else png.parse_header(data[: png.START_BYTES])
     if header:
         _refuse(path, png.pixel_faults(header))
-    whole = header is None or png.END in data[-png.END_BYTES :]  # decoders fill what is missing with grey, silently
+    # decoders fill what is missing with grey, silently
+    whole = header is None or (jpeg.END in data[-jpeg.END_BYTES :] if is_jpeg else png.END in data[-png.END_BYTES :])
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
     if image is None:
-        raise IgnetError(f"found {len(data)} bytes that are no whole image", "a PNG", "unpack it again", path=path)
+        found = f"found {len(data)} bytes that are no whole image"
+        raise IgnetError(found, "a PNG or a JPEG", "unpack it again", path=path)
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels of a PNG, from its header alone.
+    """(width, height) in pixels of a PNG or a JPEG, from its header alone.
 
     Raises:
-        IgnetError: the file is missing or is no PNG.
+        IgnetError: the file is missing or is neither.
     """
     try:
         with Path(path).open("rb") as file:
-            header = png.parse_header(file.read(png.START_BYTES))
+            header = png.parse_header(file.read(png.START_BYTES)) or jpeg.read_header(Path(path))
     except OSError as error:
         raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
     if header is None:
-        raise IgnetError("found no PNG header", "a PNG image", "unpack it again", path=path)
+        raise IgnetError("found no header of a PNG or a JPEG", "an image", "unpack it again", path=path)
     return header.width, header.height
 
 

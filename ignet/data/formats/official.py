@@ -82,6 +82,9 @@ KINDS = _Kinds(
 )
 """By name; ``image_5`` is the kind of camera 5's images."""
 
+JPEG = ".jpg"
+"""Suffix of the images of a folder that holds no PNG."""
+
 
 def image_kinds(cameras: Iterable[int]) -> dict[int, str]:
     """The kind of each camera's images."""

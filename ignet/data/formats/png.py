@@ -14,7 +14,7 @@ _WITHOUT_COLOUR = (0, 4)
 
 
 class Header(NamedTuple):
-    """Of a PNG.
+    """Of a PNG or a JPEG.
 
     Attributes:
         width: pixels.

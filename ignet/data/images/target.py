@@ -23,6 +23,7 @@ class TargetFrames:
         supervision: scribbles: labels at the projected scribbles; dense: at all visible points (label files are read
             for this alone); none: no labels.
         labelled: the (sequence, frame) whose labels may be used; None: all.
+        cameras: numbers of those whose images are taken; None: all.
         label_set: of the label files.
 
     Attributes:
@@ -37,11 +38,12 @@ class TargetFrames:
         projections: dict[str, Path],
         supervision: Literal["none", "scribbles", "dense"],
         labelled: Collection[Scan] | None = None,
+        cameras: Collection[int] | None = None,
         *,
         label_set: LabelSet,
     ) -> None:
         self.root, self.supervision, self.label_set = root, supervision, label_set
-        self.correspondence = {sequence: Correspondence(path) for sequence, path in projections.items()}
+        self.correspondence = {sequence: Correspondence(path, cameras) for sequence, path in projections.items()}
         self.items = [
             (sequence, frame, camera)
             for sequence, file in self.correspondence.items()

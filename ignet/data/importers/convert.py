@@ -4,7 +4,7 @@ What passes through memory is looked at: what is wrong with it is listed, and po
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns
-from ignet.data.importers.frame import SensorFrame
+from ignet.data.importers.frame import Image, SensorFrame
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import IgnetError
-from ignet.files.atomic import atomic, write_array
+from ignet.files.atomic import atomic, write_array, write_png
 from ignet.log import progress
 
 FRAMES = "frames.csv"
@@ -35,19 +35,22 @@ class Converted:
         faults: of the arrays that were written, and doubts; linked files were not read.
         without_return: points that were left out, because no pulse came back.
         linked: files that are links.
+        cameras: numbers of those that images were written of.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     without_return: int = 0
     linked: int = 0
+    cameras: set[int] = field(default_factory=set)
 
 
 def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Converted:
     """Write a tree; it gets its name when it is whole.
 
-    A sequence is a drive, or a part of it with one calibration, since a sequence has one ``calib.txt``; sequences are
-    numbered in the order of their first frames, and their frames from 000000.
+    A sequence is what the layout names, and a frame whose calibration is not that of its first frame has a file of its
+    own, ``calib/F.txt``. Where it names none, a sequence is a drive, or a part of it with one calibration; these are
+    numbered in the order of their first frames. Frames are numbered from 000000.
 
     Args:
         frames: in their order.
@@ -67,7 +70,8 @@ def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Co
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["sequence", "frame", "drive", "name"])
             for frame in progress(frames := list(frames), "converted frame"):
-                sequence = sequences.setdefault((frame.drive, _identity(frame.calibration)), f"{len(sequences):02d}")
+                key = (frame.drive, b"" if frame.sequence else _identity(frame.calibrations))
+                sequence = sequences.setdefault(key, frame.sequence or f"{len(sequences):02d}")
                 name = writer.add(frame, sequence)
                 rows.writerow([sequence, name, frame.drive, frame.name])
         if not sequences:
@@ -76,8 +80,11 @@ def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Co
     return writer.done
 
 
-def _identity(calibration: kitti.Calibration) -> bytes:
-    return calibration.projection.tobytes() + calibration.tr.tobytes() + repr(calibration.size).encode()
+def _identity(calibrations: Mapping[int, kitti.Calibration]) -> bytes:
+    return b"".join(
+        repr((number, each.size)).encode() + each.projection.tobytes() + each.tr.tobytes()
+        for number, each in calibrations.items()
+    )
 
 
 class _Writer:
@@ -85,20 +92,29 @@ class _Writer:
 
     def __init__(self, tree: Path, out: Path, label_set: LabelSet) -> None:
         self.tree, self.out, self.label_set, self.done = tree, out, label_set, Converted()
+        self.calibrations: dict[str, bytes] = {}  # of each sequence's own file
+        self.formats: dict[Path, str] = {}  # of each folder of images
 
     def add(self, frame: SensorFrame, sequence: str) -> str:
         """Write a frame as the next one of a sequence; returns its name."""
         name = f"{self.done.frames.get(sequence, 0):06d}"
         folder, where = kitti.sequence_path(self.tree, sequence), f"frame {frame.name} of {frame.drive}"
         if name == "000000":
-            for part in ("velodyne", "image_2"):
+            for part in ("velodyne", *(f"image_{number}" for number in frame.images)):
                 (folder / part).mkdir(parents=True)
-            kitti.write_calibration(kitti.calibration_path(self.tree, sequence), frame.calibration)
+            kitti.write_calibration(kitti.calibration_path(self.tree, sequence), frame.calibrations)
+            self.calibrations[sequence] = _identity(frame.calibrations)
+        elif _identity(frame.calibrations) != self.calibrations[sequence]:
+            (folder / "calib").mkdir(exist_ok=True)
+            own = kitti.frame_calibration_path(self.tree, sequence, name)
+            kitti.write_calibration(own, frame.calibrations)
         there = self._scan(frame, kitti.scan_path(self.tree, sequence, name), where)
         if frame.labels is not None:
             (folder / "labels").mkdir(exist_ok=True)
             self._labels(frame, kitti.label_path(self.tree, sequence, name), where, there)
-        self._image(frame.image, kitti.image_path(self.tree, sequence, name))
+        for number, image in frame.images.items():
+            self._image(image, kitti.image_path(self.tree, sequence, name, number), where)
+        self.done.cameras |= set(frame.images)
         self.done.frames[sequence] = self.done.frames.get(sequence, 0) + 1
         return name
 
@@ -140,8 +156,14 @@ class _Writer:
             self.label_set.to_train_ids(labels, str(final))
         write_array(target, labels.astype("<u4"))
 
-    def _image(self, source: Path, target: Path) -> None:
-        if source.suffix == ".png":
+    def _image(self, source: Image, target: Path, where: str) -> None:
+        if not isinstance(source, Path):
+            write_png(target, _as_image(source(), where))
+            return
+        # a camera's images are of one format: PNG, or JPEG where the first one is
+        suffix = self.formats.setdefault(target.parent, ".jpg" if source.suffix in (".jpg", ".jpeg") else ".png")
+        target = target.with_suffix(suffix)
+        if source.suffix.replace(".jpeg", ".jpg") == suffix or not source.is_file():
             self._link(source, target)
             return
         # a grey image stays grey, and 16 bits stay 16: the check says the same of it as of a PNG
@@ -151,10 +173,10 @@ class _Writer:
             raise IgnetError(
                 f"{source}: {found}, expected an image of 8 bits that OpenCV reads; unpack it again, or convert it"
             )
-        done, encoded = cv2.imencode(".png", image)
+        done, encoded = cv2.imencode(suffix, image)
         if not done:
             raise IgnetError(
-                f"{source}: found an image of {image.shape}, expected one that fits into a PNG; convert it"
+                f"{source}: found an image of {image.shape}, expected one that fits into a {suffix} file; convert it"
             )
         write_array(target, encoded)
 
@@ -181,10 +203,15 @@ def _as_scan(points: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     return points.astype("<f4")
 
 
+def _as_image(image: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"{image.dtype} {image.shape}"
+        raise IgnetError(f"{where}: found an image {found}, expected uint8 (H, W, 3), RGB; fix the layout's module")
+    return image
+
+
 def _as_labels(labels: NDArray[np.uint32], where: str) -> NDArray[np.uint32]:
     if labels.ndim != 1 or labels.dtype != np.uint32:
         found = f"{labels.dtype} {labels.shape}"
-        raise IgnetError(
-            f"{where}: found labels {found}, expected uint32 (N,) of SemanticKITTI's raw ids; fix the layout's module"
-        )
+        raise IgnetError(f"{where}: found labels {found}, expected uint32 (N,) of raw ids; fix the layout's module")
     return labels.astype("<u4")

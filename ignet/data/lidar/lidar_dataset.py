@@ -37,6 +37,7 @@ class LidarDataset:
         teacher: hash of the 2D network whose features are expected; None: any, but one.
         verify: compare the checksum of the features of each scan that is read.
         remission_scale: what stands for a remission of 1 in the scans.
+        cameras: numbers of those whose views and features are given; None: all of the correspondence.
         label_set: of the label files.
 
     Attributes:
@@ -64,6 +65,7 @@ class LidarDataset:
         teacher: str | None = None,
         verify: bool = True,
         remission_scale: float = 1.0,
+        cameras: Collection[int] | None = None,
         *,
         label_set: LabelSet,
     ) -> None:
@@ -80,7 +82,9 @@ class LidarDataset:
         self.labels_root = self.dataset_root if labels_root is None else Path(labels_root)
         self._correspondence = self._features = None
         if correspondence is not None:
-            self._correspondence = {s: Correspondence(_require(correspondence, s, "correspondence")) for s in frames}
+            self._correspondence = {
+                s: Correspondence(_require(correspondence, s, "correspondence"), cameras) for s in frames
+            }
         if features is not None:
             self._features = {s: FeatureStore(_require(features, s, "feature"), verify) for s in frames}
             check_stores(list(self._features.values()), teacher)
@@ -95,7 +99,7 @@ class LidarDataset:
         self.channels = stores[0].channels if stores else 0
         self._statistics = channel_statistics(stores) if stores and standardize else None
         self.classifier = stores[0].classifier if stores else None
-        self._cache, self._remission_scale = cache, remission_scale
+        self._cache, self._remission_scale, self._cameras = cache, remission_scale, cameras
         self._kept: dict[int, Sample] = {}
         self._kept_bytes = 0
 
@@ -174,6 +178,8 @@ class LidarDataset:
             if self._statistics is not None:
                 mean, deviation = self._statistics
                 feature = (feature - mean) / deviation
+            if self._cameras is not None:  # stores hold what any camera sees
+                index, feature = index[in_fov[index]], feature[in_fov[index]]
             feature_of[index] = np.arange(len(index), dtype=np.int32)
         return Sample(points, labels, in_fov, feature, feature_of, sectors)
 

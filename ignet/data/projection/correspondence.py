@@ -1,6 +1,6 @@
 """Which points of a scan the cameras see, and at which pixels: one HDF5 file a sequence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import CAMERA
+from ignet.errors import IgnetError
 from ignet.files.ragged import Column, FlatReader, FlatWriter
 
 LAYOUT = ("correspondence", 3)
@@ -111,10 +112,27 @@ class Correspondence(FlatReader):
         attributes: the writer's strings.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises: IgnetError: the file is missing, cut short, or of another layout version."""
+    def __init__(self, path: Path, cameras: Collection[int] | None = None) -> None:
+        """Open a file.
+
+        Args:
+            path: of the file.
+            cameras: those whose views are given, each without the points that another camera sees nearer to its axis;
+                None: all.
+
+        Raises:
+            IgnetError: the file is missing, cut short, of another layout version, or lacks one of the cameras.
+        """
         super().__init__(path, LAYOUT, _SCANS, tuple(_COLUMNS), "run the rule projection again for it")
         self.cameras = tuple(int(camera) for camera in self.attributes["cameras"].split())
+        self._given = frozenset(self.cameras if cameras is None else cameras)
+        if lacking := sorted(self._given - set(self.cameras)):
+            raise IgnetError(
+                f"found cameras {_text(self.cameras)}, not {_text(lacking)}",
+                "all that are asked for",
+                "run the rule projection again for it",
+                path=path,
+            )
 
     def read(self, frame: str) -> FrameCorrespondence:
         """The visible points of a frame.
@@ -122,9 +140,11 @@ class Correspondence(FlatReader):
         Raises:
             IgnetError: there is no such frame.
         """
-        return FrameCorrespondence(
-            **self._rows(frame), points=int(self._facts(frame)["points"]), views=self.views(frame)
-        )
+        rows = self._rows(frame)
+        if self._given != set(self.cameras):
+            given = np.isin(rows["camera"], list(self._given))
+            rows = {name: values[given] for name, values in rows.items()}
+        return FrameCorrespondence(**rows, points=int(self._facts(frame)["points"]), views=self.views(frame))
 
     def views(self, frame: str) -> dict[int, View]:
         """The cameras' views of a frame; a camera without an image of it is not there.
@@ -134,7 +154,11 @@ class Correspondence(FlatReader):
         """
         facts = self._facts(frame)
         seen = zip(self.cameras, facts["size"].tolist(), facts["sector"].tolist(), strict=True)
-        return {camera: View(size[0], size[1], (low, high)) for camera, size, (low, high) in seen if size != [0, 0]}
+        return {
+            camera: View(size[0], size[1], (low, high))
+            for camera, size, (low, high) in seen
+            if size != [0, 0] and camera in self._given
+        }
 
 
 _NO_VIEW = View(0, 0, (0.0, 0.0))

@@ -12,8 +12,9 @@ from ignet.data.check.calibration import copied_doubts
 from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.check.sequence import SequenceReport, check_sequence
+from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.source import SourceReport
-from ignet.data.check.tree import SequenceTree, alike
+from ignet.data.check.tree import alike
 from ignet.data.formats import kitti
 from ignet.data.formats.official import (
     DOWNLOADS,

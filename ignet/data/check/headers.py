@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ignet.data.check.calibration import calibration_faults
 from ignet.data.check.faults import Fault, as_fault
-from ignet.data.check.tree import SequenceTree, alike
+from ignet.data.check.sequence_tree import SequenceTree
+from ignet.data.check.tree import alike
 from ignet.data.formats import jpeg, kitti, png
 from ignet.data.formats.official import CALIBRATION, JPEG, KINDS, image_kinds
 from ignet.files.names import in_order

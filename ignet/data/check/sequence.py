@@ -15,7 +15,8 @@ from ignet.data.check.calibration import view_faults
 from ignet.data.check.faults import Faults, as_fault
 from ignet.data.check.headers import check_calibration, check_images
 from ignet.data.check.labels import FrameLabels, label_faults
-from ignet.data.check.tree import SequenceTree, read_tree
+from ignet.data.check.sequence_tree import SequenceTree
+from ignet.data.check.tree import read_tree
 from ignet.data.formats import kitti
 from ignet.data.formats.official import KINDS, image_kinds
 from ignet.data.formats.scan_values import SCAN_KINDS, returns, scan_doubts, scan_faults

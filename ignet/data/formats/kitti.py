@@ -4,7 +4,6 @@
 F is a frame's name and K a camera's number. Only `write_calibration` writes.
 """
 
-import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats import jpeg, png
+from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_bytes, unreadable
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
-from ignet.errors import IgnetError, reason_of
+from ignet.errors import IgnetError
 from ignet.files.atomic import atomic
 from ignet.files.names import in_order, scan_name
 
@@ -182,7 +182,7 @@ def scan_values(path: Path) -> NDArray[np.float32]:
     Raises:
         IgnetError: the file is missing, empty or cut short.
     """
-    data = _read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
+    data = read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
     if not data or len(data) % POINT_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes",
@@ -214,7 +214,7 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     Raises:
         IgnetError: the file is missing, cut short, of another length than its scan, or holds floating-point numbers.
     """
-    data = _read_bytes(path, "a label file", "unpack the labels again")
+    data = read_bytes(path, "a label file", "unpack the labels again")
     if len(data) % LABEL_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes", f"a multiple of {LABEL_BYTES} (a uint32 a point)", "unpack it again", path=path
@@ -254,7 +254,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
     """
-    data = _read_bytes(path, "an image", "unpack data_odometry_color here")
+    data = read_bytes(path, "an image", "unpack data_odometry_color here")
     is_jpeg = data.startswith(jpeg.START)
     header = jpeg.read_header(data) if is_jpeg else png.parse_header(data[: png.START_BYTES])
     if header:
@@ -278,7 +278,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Path(path).open("rb") as file:
             header = png.parse_header(file.read(png.START_BYTES)) or jpeg.read_header(Path(path))
     except OSError as error:
-        raise _unreadable(path, "an image", error, "unpack data_odometry_color here") from None
+        raise unreadable(path, "an image", error, "unpack data_odometry_color here") from None
     if header is None:
         raise IgnetError("found no header of a PNG or a JPEG", "an image", "unpack it again", path=path)
     return header.width, header.height
@@ -292,7 +292,7 @@ def read_calibration(path: Path, camera: int = CAMERA) -> Calibration:
     Raises:
         IgnetError: the file is missing, lacks one of the two, says one twice, or holds something that is no number.
     """
-    lines = _calibration_lines(path)
+    lines = calibration_lines(path)
     found, key, size_key = ", ".join(lines) or "nothing", f"P{camera}", f"S_rect_{camera:02d}"
     if key not in lines:
         raise IgnetError(
@@ -308,25 +308,11 @@ def read_calibration(path: Path, camera: int = CAMERA) -> Calibration:
             "unpack data_odometry_calib over it",
             path=path,
         )
-    projection, tr = (_numbers(path, name, lines[name], 12).reshape(3, 4) for name in (key, "Tr"))
-    size = _numbers(path, size_key, lines[size_key], 2) if size_key in lines else None
+    projection, tr = (finite_numbers(path, name, lines[name], 12).reshape(3, 4) for name in (key, "Tr"))
+    size = finite_numbers(path, size_key, lines[size_key], 2) if size_key in lines else None
     return Calibration(
         projection, np.vstack([tr, [[0.0, 0.0, 0.0, 1.0]]]), None if size is None else (round(size[0]), round(size[1]))
     )
-
-
-def _calibration_lines(path: Path) -> dict[str, str]:
-    """Values by key; each key once."""
-    data = _read_bytes(path, "a calibration", "unpack data_odometry_calib here")
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    lines: dict[str, str] = {}
-    for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():
-        key, colon, values = (part.strip() for part in line.partition(":"))
-        if colon and lines.setdefault(key, values) != values:
-            raise IgnetError(
-                f"line '{key}': found twice with other numbers", "once", "remove the one that is wrong", path=path
-            )
-    return lines
 
 
 def write_calibration(path: Path, calibration: Calibration | Mapping[int, Calibration]) -> None:
@@ -353,30 +339,3 @@ def write_calibration(path: Path, calibration: Calibration | Mapping[int, Calibr
             "".join(f"{key}: {' '.join(repr(float(v)) for v in values)}\n" for key, values in rows.items()),
             encoding="utf-8",
         )
-
-
-def _numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.float64]:
-    try:
-        numbers = np.array([float(value) for value in values.split()])
-    except ValueError as error:
-        raise IgnetError(
-            f"line '{key}': {error}", f"{count} numbers", "unpack data_odometry_calib again", path=path
-        ) from None
-    if numbers.size != count or not np.isfinite(numbers).all():
-        finite = int(np.isfinite(numbers).sum())
-        raise IgnetError(
-            f"line '{key}': found {finite} finite numbers", f"{count}", "unpack data_odometry_calib again", path=path
-        )
-    return numbers
-
-
-def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise _unreadable(path, what, error, remedy) from None
-
-
-def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
-    found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
-    return IgnetError(found, what, remedy, path=path)

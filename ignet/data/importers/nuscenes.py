@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.raw_files import read_bytes
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.nuscenes_tables import Record, Tables
-from ignet.errors import IgnetError, reason_of
+from ignet.errors import IgnetError
 
 LIDAR = "LIDAR_TOP"
 CAMERAS = (
@@ -145,7 +146,7 @@ def read_sweep(path: Path) -> NDArray[np.float32]:
     Raises:
         IgnetError: the file is missing, empty or cut short.
     """
-    data = _read_bytes(path, "a sweep", "unpack samples again")
+    data = read_bytes(path, "a sweep", "unpack samples again")
     if not data or len(data) % _POINT_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes",
@@ -168,18 +169,10 @@ def read_labels(path: Path, scan: Path) -> NDArray[np.uint32]:
         IgnetError: the file is missing, or of another length than its sweep.
     """
     remedy = "unpack nuScenes-lidarseg of this version over the tree"
-    labels = np.frombuffer(_read_bytes(path, "labels", remedy), np.uint8)
+    labels = np.frombuffer(read_bytes(path, "labels", remedy), np.uint8)
     points = scan.stat().st_size // _POINT_BYTES
     if len(labels) != points:
         raise IgnetError(
             f"found {len(labels)} labels", f"{points}, one for each point of {scan.name}", remedy, path=path
         )
     return labels.astype(np.uint32)
-
-
-def _read_bytes(path: Path, what: str, remedy: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
-        raise IgnetError(found, what, remedy, path=path) from None

@@ -39,6 +39,7 @@ RUN: dict[str, int] = {
     ".venv/bin/ignet evaluate --dataset ROOT --predictions results/scribblekitti/predict/ignet/seed0": 0,
     ".venv/bin/ignet check ROOT": 1,  # some frames are not the whole of SemanticKITTI
     ".venv/bin/ignet check ROOT --part": 0,
+    ".venv/bin/ignet check ROOT --part --cameras 0 1": 0,
     ".venv/bin/ignet check ROOT --remission-scale 255": 1,
     ".venv/bin/ignet check ROOT --deep": 1,
     ".venv/bin/ignet check --config config/scribblekitti.yaml": 1,  # there is no data/semantickitti

@@ -67,7 +67,8 @@ def test_a_method_is_noticed() -> None:
 
 
 def is_off(value: Any) -> bool:
-    return value is None or value is False or value in (0, (1.0, 1.0), {})
+    # of cameras, one: 2, all of whose images are there
+    return value is None or value is False or value in (0, (1.0, 1.0), {}, (2,), "refuse", "one")
 
 
 def test_a_key_that_may_be_left_out_is_off_by_default() -> None:

@@ -11,8 +11,7 @@ from ignet.config.training_2d import Evaluate2DConfig
 from ignet.data.formats.kitti import evaluation_label_path, image_path
 from ignet.data.images.target import nearest_pixels, projected_labels, read_view
 from ignet.data.lidar.spacing import evenly_spaced_indices
-from ignet.data.projection.correspondence import Correspondence
-from ignet.data.projection.figure import figure_name
+from ignet.data.projection.correspondence import Correspondence, figure_name
 from ignet.evaluate.confusion import confusion_matrix
 from ignet.evaluate.segmentation2d import CLASSES, draw_prediction, predict_image, summary, write_figure
 from ignet.files.atomic import write_json

@@ -11,8 +11,7 @@ from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats.kitti import evaluation_label_path, image_path, read_labels, read_positions, scan_path
 from ignet.data.images.target import read_view
 from ignet.data.lidar.spacing import middles
-from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
-from ignet.data.projection.figure import figure_name
+from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, figure_name
 from ignet.errors import IgnetError
 from ignet.evaluate.predictions import read_predictions
 from ignet.evaluate.segmentation2d import predict_image

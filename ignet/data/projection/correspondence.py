@@ -161,6 +161,11 @@ class Correspondence(FlatReader):
         }
 
 
+def figure_name(sequence: str, frame: str, camera: int, cameras: Sequence[int]) -> str:
+    """What a figure of a camera's image is called; of a rig with one camera, by the frame alone."""
+    return f"{sequence}_{frame}_camera{camera}" if len(cameras) > 1 else f"{sequence}_{frame}"
+
+
 _NO_VIEW = View(0, 0, (0.0, 0.0))
 
 

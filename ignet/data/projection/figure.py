@@ -13,11 +13,6 @@ _WIDTH = 1024  # pixels of an image whose points are drawn with the radius 1 or 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def figure_name(sequence: str, frame: str, camera: int, cameras: Sequence[int]) -> str:
-    """What a figure of a camera's image is called; of a rig with one camera, by the frame alone."""
-    return f"{sequence}_{frame}_camera{camera}" if len(cameras) > 1 else f"{sequence}_{frame}"
-
-
 def draw_correspondence(
     image: NDArray[np.uint8],
     pixel: NDArray[np.float32],

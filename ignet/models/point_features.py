@@ -52,7 +52,8 @@ class PointFeatures:
         """
         for frame in frames:
             points = correspondence.read(frame)
-            feature = np.zeros((len(points.index), self.channels), np.float32)
+            # channel by channel, as samples come: the order of a sum over points, and so its last digit, depends on it
+            feature = np.zeros((len(points.index), self.channels), np.float32, order="F")
             for camera, view in points.views.items():
                 path, rows = image_path(self.dataset, sequence, frame, camera), points.rows(camera)
                 feature[rows] = self._sample(read_view(path, view), points.pixel[rows])

@@ -58,7 +58,7 @@ else
   install pip setuptools wheel ninja
   install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} torch
   step 2 "packages: installing the others, and ignet itself from this folder"
-  install --no-build-isolation --editable ".[dev,docs,formats,report,slurm]"
+  install --no-build-isolation --editable ".[dev,docs,formats,report,slurm,teachers]"
   echo "$packages" > "$stamps/packages"
 fi
 

@@ -28,7 +28,7 @@ class ImageNetwork(nn.Module):
     """
 
     channels: int
-    stride: int
+    stride: float
 
     @property
     def offset(self) -> float:

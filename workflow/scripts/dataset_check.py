@@ -4,6 +4,7 @@ Every fault is printed as one line with the file, what was found, what was expec
 then. A doubt, what is strange and may yet be right, is printed like it and stops nothing.
 """
 
+import argparse
 import sys
 
 from ignet.config.dataset import DatasetConfig
@@ -20,6 +21,17 @@ _ROLES = (
     "val and test need what is evaluated on, train what its scribbles come from, and of other what is there beside the "
     "scans must be whole"
 )
+
+
+def _without_labels(args: argparse.Namespace, settings: DatasetConfig) -> str:
+    """What is to be said beside the faults where scribbles are to be simulated and there is nothing to do it from."""
+    folder = kitti.sequence_path(args.dataset, args.sequence) / "labels"
+    if args.role != "train" or settings.scribbles != "simulated" or folder.is_dir():
+        return ""
+    return (
+        ". Scribbles are simulated from dense labels, and there are none: draw some into sequences/NN/scribbles, and "
+        "set dataset.scribbles to dataset"
+    )
 
 
 @command
@@ -52,7 +64,7 @@ def main() -> None:
     if report.faults:
         raise IgnetError(
             f"{args.dataset}: sequence {args.sequence} has {count_phrase(report.faults)}, each on its own line above; "
-            "fix them all"
+            f"fix them all{_without_labels(args, settings)}"
         )
 
     points = sum(facts.points for facts in report.frames)

@@ -17,6 +17,7 @@ from test_segformer import checkpoint
 from test_stages_2d import NETWORK, run_script
 
 from ignet.config.training_2d import Adapt2DConfig, SegformerConfig
+from ignet.data.projection.correspondence import CorrespondenceWriter
 from ignet.files.atomic import file_hash
 from ignet.models.teachers.segformer import Segmenter, build_segmenter, save_segmenter
 from ignet.train.class_weights import domain_weights
@@ -87,13 +88,20 @@ def data(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     save_segmenter(tmp_path / "pretrained", build_segmenter(SegformerConfig(**NETWORK)))
     for name in ("source/images/0.png", "source/labels/0.png", "target/sequences/00/image_2/000000.png",
-                 "target/sequences/00/labels/000000.label", "target/sequences/00/velodyne/000000.bin",
-                 "projection/00.h5"):  # fmt: skip
+                 "target/sequences/00/labels/000000.label", "target/sequences/00/velodyne/000000.bin"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"1")
     shutil.copytree(tmp_path / "target/sequences/00", tmp_path / "target/sequences/01")
+    write_correspondence(tmp_path / "projection/00.h5", "first")
     shutil.copy(tmp_path / "projection/00.h5", tmp_path / "projection/01.h5")
     return tmp_path
+
+
+def write_correspondence(path: Path, content: str) -> None:
+    """One without a frame: the script asks for its cameras, and its content counts for the identity."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with CorrespondenceWriter(path, {"content": content}):
+        pass
 
 
 def pretraining(folder: Path, settings: dict, *more: object) -> tuple:
@@ -222,9 +230,11 @@ def test_identity_of_the_adaptation(data: Path, identity_of, monkeypatch) -> Non
     dense = identity(supervision="dense")
     (data / "target/sequences/00/labels/000000.label").write_bytes(b"12")
     assert identity() == found[0] and identity(supervision="dense") != dense
-    for name in ("source/labels/0.png", "target/sequences/00/image_2/000000.png", "projection/00.h5"):
+    for name in ("source/labels/0.png", "target/sequences/00/image_2/000000.png"):
         (data / name).write_bytes(b"123")
         found.append(identity())
+    write_correspondence(data / "projection/00.h5", "second")
+    found.append(identity())
     save_segmenter(data / "pretrained", build_segmenter(SegformerConfig(**NETWORK)))
     found.append(identity())
     monkeypatch.setattr("ignet.data.label_sets.label_set.LabelSet.identity", "another")
@@ -243,7 +253,7 @@ def test_what_the_adaptation_reads_and_writes(data: Path, stubbed) -> None:
     student, calls = start()
     assert torch.equal(student, before)
     (_, *read), facts = calls["target"]
-    assert read == [{"00": data / "projection/00.h5"}, "scribbles", None]
+    assert read == [{"00": data / "projection/00.h5"}, "scribbles", None, None]
     assert facts["label_set"].name == "semantickitti"
     assert calls["target batches"][0][-1] == 0.5 and calls["fit"] == (("source", "target"), {})
     (save,), _ = calls["export"]

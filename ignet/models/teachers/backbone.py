@@ -16,8 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from ignet.config.teachers import TransformersConfig, is_folder
 from ignet.errors import IgnetError
-from ignet.models.teachers.base import ImageNetwork
-from ignet.models.teachers.efficientnet_lite import Features
+from ignet.models.teachers.base import Features, ImageNetwork
 
 PATCHES = ("dinov2", "dinov2_with_registers", "dinov3_vit")
 """``model_type`` of the vision transformers whose backbones give one cell for each patch."""

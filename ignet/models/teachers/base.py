@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,13 @@ from torch.nn import functional
 from ignet.data.features.pca import Classifier
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_weights
+
+
+class Features(NamedTuple):
+    """What a network gives that names no classes: features float (B, D, h, w), see `ImageNetwork`."""
+
+    features: Tensor
+    logits: None = None
 
 
 class ImageNetwork(nn.Module):

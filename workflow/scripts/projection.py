@@ -47,7 +47,7 @@ def main() -> None:
     frames = kitti.frame_ids(args.dataset, args.sequence)
     cells = dict.fromkeys(args.cameras, settings.cell)
     if settings.cell == "auto":
-        cells = {camera: find_cell(args, camera, frames) for camera in args.cameras}
+        cells = find_cells(args, frames)
     text = " ".join(map(str, cells.values()))
     attributes = {"settings": settings.canonical(), "sequence": args.sequence, "cells": text}
     counts: Counter[Any] = Counter()
@@ -63,12 +63,17 @@ def main() -> None:
     stage.write_settings(args.out.with_suffix(".settings.json"), cells=cells, occluded=occluded, **facts)
 
 
-def find_cell(args: argparse.Namespace, camera: int, frames: list[str]) -> int:
-    """Side of the z-buffer's cells: the spacing of the points in a camera's image, the median of some frames."""
-    chosen = [frames[i] for i in evenly_spaced_indices(len(frames), _CELL_FRAMES)]
-    seen = [read_camera(args, camera, frame, read_points(args, frame)) for frame in chosen]
-    known = [spacing for frame in seen if frame and (spacing := point_spacing(frame.projected)) is not None]
-    return max(round(float(np.median(known))), 1) if known else 1  # without points there is nothing to hide
+def find_cells(args: argparse.Namespace, frames: list[str]) -> dict[int, int]:
+    """Side of each camera's z-buffer cells: the spacing of the points in its image, the median of some frames."""
+    spacings: dict[int, list[float]] = {camera: [] for camera in args.cameras}
+    for i in evenly_spaced_indices(len(frames), _CELL_FRAMES):
+        points = read_points(args, frames[i])
+        for camera, known in spacings.items():
+            seen = read_camera(args, camera, frames[i], points)
+            if seen and (spacing := point_spacing(seen.projected)) is not None:
+                known.append(spacing)
+    # without points there is nothing to hide
+    return {camera: max(round(float(np.median(known))), 1) if known else 1 for camera, known in spacings.items()}
 
 
 def project_frame(
@@ -101,9 +106,7 @@ def read_camera(args: argparse.Namespace, camera: int, frame: str, points: np.nd
     if args.missing_images == "allow" and not path.exists():
         return None
     size = kitti.image_size(path)
-    calibration = kitti.frame_calibration_path(args.dataset, args.sequence, frame)
-    if not calibration.exists():
-        calibration = kitti.calibration_path(args.dataset, args.sequence)
+    calibration = kitti.calibration_path(args.dataset, args.sequence, frame)
     return look(points, checked_calibration(calibration, camera, size), *size)
 
 

@@ -77,8 +77,10 @@ def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> P
     return other if not path.exists() and other.exists() else path
 
 
-def calibration_path(root: Path, sequence: str) -> Path:
-    """Calibration file of a sequence."""
+def calibration_path(root: Path, sequence: str, frame: str | None = None) -> Path:
+    """Calibration file of a sequence; at a frame that has one of its own, that one."""
+    if frame is not None and (own := frame_calibration_path(root, sequence, frame)).exists():
+        return own
     return sequence_path(root, sequence) / "calib.txt"
 
 
@@ -93,8 +95,7 @@ def frame_calibration(root: Path, sequence: str, frame: str, camera: int = CAMER
     Raises:
         IgnetError: as `read_calibration`.
     """
-    own = frame_calibration_path(root, sequence, frame)
-    return read_calibration(own if own.exists() else calibration_path(root, sequence), camera)
+    return read_calibration(calibration_path(root, sequence, frame), camera)
 
 
 def frame_ids(root: Path, sequence: str) -> list[str]:

@@ -1,16 +1,14 @@
 """A change reruns the jobs that it invalidates and no other: every case names them all, by rule and wildcards."""
 
 import json
-import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from invalidation_cases import CODE, FILES, OPTIONS, SETTINGS
 from snakemake_command import snakemake_command
-from tiny_state import CONFIG, ROOT, finish, names, plan, plans
+from tiny_state import CONFIG, ROOT, finish, names, plans
 
 KINDS = ("velodyne/{}.bin", "labels/{}.label", "scribbles/{}.label", "image_2/{}.png")
 
@@ -32,13 +30,13 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return finish(tmp_path_factory.mktemp("own_data"), "--config", f"dataset={{root: {root}}}"), root
 
 
-def of_code(state: Path, case: str, scratch: Path) -> set[str]:
-    """The plan of a copy of the project in which one thing was changed."""
+def of_code(case: str, scratch: Path) -> Path:
+    """A copy of the project in which one thing was changed."""
     for folder in ("ignet", "workflow", "config", "envs"):
         shutil.copytree(ROOT / folder, scratch / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "Snakefile", scratch)
     CODE[case].change(scratch / CODE[case].path)
-    return names(plan(state, project=scratch))
+    return scratch
 
 
 def of_file(own_data: tuple[Path, Path], case: str, scratch: Path) -> tuple[Path, tuple[str, ...]]:
@@ -69,13 +67,10 @@ def planned(
             given = ("--config", SETTINGS[case][0]) if test == "test_settings" else OPTIONS[case]
             wanted[test, case] = request.getfixturevalue("tiny_finished"), given
     found = {key: names(made) for key, made in plans(tmp_path_factory.mktemp("plans"), wanted).items()}
-    changed = [case for test, case in cases if test == "test_code"]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        asked = {
-            case: pool.submit(of_code, request.getfixturevalue("tiny_finished"), case, folders["test_code", case])
-            for case in changed
-        }
-    return found | {("test_code", case): made.result() for case, made in asked.items()}
+    copies = {case: of_code(case, folders[test, case]) for test, case in cases if test == "test_code"}
+    state = request.getfixturevalue("tiny_finished") if copies else None
+    made = plans(tmp_path_factory.mktemp("plans"), dict.fromkeys(copies, (state, ())), copies)
+    return found | {("test_code", case): names(plan) for case, plan in made.items()}
 
 
 @pytest.mark.parametrize("case", SETTINGS)

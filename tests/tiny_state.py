@@ -36,32 +36,38 @@ def first_plans(scratch: Path, wanted: dict[str, tuple[str, ...]]) -> dict[str, 
     return plans(scratch, arguments)
 
 
-def plans(scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]]) -> dict[str, Plan]:
-    """Many plans of the project as it is: name -> (folder, arguments). See plan_server.py for how they are made in
-    little time."""
+def plans(
+    scratch: Path, wanted: dict[str, tuple[Path, tuple[str, ...]]], projects: dict[str, Path] | None = None
+) -> dict[str, Plan]:
+    """Many plans: name -> (folder, arguments), of the project as it is or of the copy named in ``projects``.
+
+    See plan_server.py for how they are made in little time.
+    """
+    of = {name: (projects or {}).get(name, ROOT) for name in wanted}
     requests = [
         [
+            str(of[name]),
             str(scratch / f"{number}.json"),
             "--snakefile",
-            str(ROOT / "Snakefile"),
+            str(of[name] / "Snakefile"),
             "--directory",
             str(folder),
             *([] if "--configfile" in more else ["--configfile", str(CONFIG)]),
             *more,
         ]
-        for number, (folder, more) in enumerate(wanted.values())
+        for number, (name, (folder, more)) in enumerate(wanted.items())
     ]
     command = [sys.executable, str(Path(__file__).with_name("plan_server.py"))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, input=json.dumps(requests), capture_output=True, text=True, check=False, env=environment
     )
-    missing = [name for name, (out, *_) in zip(wanted, requests, strict=True) if not Path(out).exists()]
+    missing = [name for name, (_, out, *_) in zip(wanted, requests, strict=True) if not Path(out).exists()]
     assert not missing, (
         missing,
         [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))],
     )
-    return {name: read_plan(Path(out)) for name, (out, *_) in zip(wanted, requests, strict=True)}
+    return {name: read_plan(Path(out)) for name, (_, out, *_) in zip(wanted, requests, strict=True)}
 
 
 def names(found: Plan) -> set[str]:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -144,7 +145,10 @@ class Stage(Generic[S]):
         )
 
     def start(self) -> tuple[argparse.Namespace, S]:
-        """Parse the command line; returns the arguments (``device`` is a ``torch.device``) and the validated section.
+        """Parse the command line; returns the arguments and the validated section.
+
+        ``device`` is a ``torch.device`` where the script has loaded torch; one that computes without it, on the CPU,
+        does not have to wait until it is loaded.
 
         Raises:
             IgnetError: a faulty setting, a missing device, or code that changed since the job was planned.
@@ -170,11 +174,11 @@ class Stage(Generic[S]):
 
     def write_settings(self, path: Path | str, **facts: Any) -> None:
         """Write settings, code identity, versions, device, threads and ``facts`` beside a result."""
-        import torch
-
-        versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+        torch = sys.modules.get("torch")
+        versions = {"python": platform.python_version(), "torch": version("torch")}
         values = {"section": self.section, "settings": self.settings.read(), "code": self.code, "versions": versions}
-        where = {"device": str(self.args.device), "machine": platform.machine(), "threads": torch.get_num_threads()}
+        threads = torch.get_num_threads() if torch else self.args.threads
+        where = {"device": str(self.args.device), "machine": platform.machine(), "threads": threads}
         write_json(path, {**values, **where, **facts})
 
     def _settings(self) -> S:
@@ -196,6 +200,8 @@ class Stage(Generic[S]):
         return validate(self.config, section, f"{self.args.config}: {self.section}")
 
     def _device(self) -> None:
+        if self.args.device == "cpu" and "torch" not in sys.modules:
+            return  # to load torch takes longer than most stages that compute without it
         if self.args.device in ("auto", "cuda"):
             take_gpus(1)  # before torch looks which there are; for several processes their launcher has done it
         from ignet.devices import pick_device

@@ -11,6 +11,7 @@ GUIDE = {
     "Guide": [
         "install",
         "your-own-sensor",
+        "teachers",
         "nuscenes",
         "check",
         "predict",

@@ -61,6 +61,7 @@ NEW_TRAINING = (
     | ALL_3D
 )
 SCRIBBLES = each("scribbles", *TRAIN) | looked_at(*SEQUENCES) | projected(*TRAIN) | ADAPTED | runs("baseline") | REPORT
+TAUGHT = {"teachers lite", "evaluate_2d lite", "compare", "report"}
 UNSUPERVISED = {"adapt_2d other", "evaluate_2d other"} | REPORT
 
 SETTINGS: dict[str, tuple[str, set[str]]] = {
@@ -106,11 +107,13 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
         {"adapt_2d adapted", "evaluate_2d adapted"} | EXTRACTED | IGNET,
     ),
     "adaptations: one more network": ("adaptations={other: {supervision: none}}", UNSUPERVISED),
+    "teachers: a frozen network": ("teachers={lite: {kind: efficientnet_lite}}", TAUGHT),
     "features": ("features={dtype: float16}", FEATURES),
     # the networks that guide are 'adapted' and 'half'; each gets a PCA of its own
     "features: fewer channels": ("features={channels: 20}", each("features_pca", "adapted", "half") | FEATURES),
     "features: frames of the PCA, where there is none": ("features={pca_frames: 5}", NOTHING),
     "evaluate_2d": ("evaluate_2d={images: 1}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
+    "evaluate_2d: probes": ("evaluate_2d={probe: true}", each("evaluate_2d", *NETWORKS) | {"compare", "report"}),
     "train_3d": ("train_3d={learning_rate: 0.001}", ALL_3D),
     "train_3d: contrastive loss, which two runs use": ("train_3d={contrastive: {temperature: 0.2}}", GUIDED),
     "train_3d: FOVMix, which one run uses with its own value": ("train_3d={mixing: {fovmix: {frusta: 3}}}", NOTHING),

@@ -14,6 +14,7 @@ from ignet.evaluate.statistics import Estimate
 from ignet.report.ablation import ablation_figure, gain_figure
 from ignet.report.comparison import Comparison, slice_name
 from ignet.report.forest import Row, differences
+from ignet.report.networks_2d import network_table
 from ignet.report.runs import (
     backbone_note,
     class_gain_table,
@@ -21,7 +22,6 @@ from ignet.report.runs import (
     control_table,
     gain_columns,
     gain_table,
-    network_table,
     run_table,
     slice_table,
 )

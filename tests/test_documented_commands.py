@@ -44,6 +44,7 @@ RUN: dict[str, int] = {
     ".venv/bin/ignet check ROOT --deep": 1,
     ".venv/bin/ignet check --config config/scribblekitti.yaml": 1,  # there is no data/semantickitti
     ".venv/bin/ignet plan --configfile config/scribblekitti.yaml --gpus 4 --cores 16": 0,
+    ".venv/bin/ignet plan --configfile config/scribblekitti.yaml config/teachers/efficientnet.yaml": 0,
     '.venv/bin/ignet plan --configfile config/demo.yaml --json | .venv/bin/python -c "import json, sys; '
     "print(json.load(sys.stdin)['disk_bytes'])\"": 0,
     ".venv/bin/ignet doctor --json > doctor.json": 0,

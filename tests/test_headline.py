@@ -20,11 +20,9 @@ from ignet.report.headline import (
     find_confusions,
     headline_figure,
     headline_table,
-    networks_table,
     ordering,
-    read_held_out,
-    read_networks,
 )
+from ignet.report.networks_2d import networks_table, read_held_out, read_networks
 
 SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "headline.py"
 NAMES = CompareConfig(bootstrap_samples=100)
@@ -94,7 +92,7 @@ def test_shared_2d_networks_are_found_by_their_links(tmp_path):
 def test_figures_of_a_version_that_meant_another_mean_are_refused(tmp_path):
     folder = experiment(tmp_path / "a")
     (folder / "evaluate_2d" / "source" / "metrics.json").write_text(json.dumps({"miou": 0.25, "accuracy": 0.6}))
-    with pytest.raises(IgnetError, match=r"source/metrics\.json: found no 'miou_occurring'.*finish it with"):
+    with pytest.raises(IgnetError, match=r"source/metrics\.json: found no 'miou_occurring'.*run the experiment in"):
         read_networks({"a": folder})
 
 

@@ -10,7 +10,8 @@ from ignet.errors import IgnetError
 from ignet.report.arguments import name_and_number
 from ignet.report.comparison import Comparison
 from ignet.report.labelled_frames import OURS, share_table
-from ignet.report.runs import network_table, run_table, training_words
+from ignet.report.networks_2d import network_table, training_words
+from ignet.report.runs import run_table
 from ignet.report.summary import run_summary
 from ignet.report.tables import Spread, to_csv
 

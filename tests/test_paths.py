@@ -50,10 +50,10 @@ def test_every_place_that_a_command_reads_from_is_a_part_of_the_jobs_identity() 
     for rule, line in rule_commands().items():
         given_to = re.findall(r"(--[\w-]+) \{PLACES\[IGNET_([A-Z_]+)", line)
         read = {name for option, name in given_to if option not in writes}
-        given = re.search(r"places=.*places\((.*)\)", texts[rule])
-        named = set(re.findall(r'"([A-Z_]+)"', given[1] if given else ""))
+        given = re.findall(r"\bplaces\(([^)]*)\)", texts[rule])
+        named = set(re.findall(r'"([A-Z_]+)"', " ".join(given)))
         # the label set enters by its content
-        named |= {"LABEL_SET"} if "label_set=LABEL_SET" in texts[rule] else set()
+        named |= {"LABEL_SET"} if re.search(r"label_set=.*\bLABEL_SET\b", texts[rule]) else set()
         assert named == read, rule
         found += len(read)
     assert found > 20
@@ -127,6 +127,7 @@ def test_every_command_means_the_odd_folders(odd: Path, monkeypatch: pytest.Monk
     """The printed command of every rule, split as bash splits it and parsed as the script parses it."""
     results, shared, data = f"results {ODD}", f"shared {ODD}", str(odd.parent / f"data {ODD}")
     settings = ("--config", "dataset={test_sequences: ['09'], hidden_test_labels: true}")
+    settings += ("teachers={lite: {kind: efficientnet_lite, head: {}}}",)
     options = (*settings, "--dry-run", "--printshellcmds", "--forceall", "--", "all", "submission")
     planned = snakemake(odd, "--configfile", odd / f"experiment {ODD}.yaml", *options)
     assert planned.returncode == 0, planned.stderr[-3000:]

@@ -392,8 +392,8 @@ def test_table_of_rates_survives_a_round_trip(tmp_path: Path) -> None:
 
 def test_the_table_of_the_package_covers_the_costly_stages() -> None:
     rates = read_rates()
-    # counted by the rates of predict and extract
-    assert {*GPU_STAGES} - {"pseudo_label", "features_pca"} <= {row.stage for row in rates}
+    # counted by the rates of predict, extract and adapt
+    assert {*GPU_STAGES} - {"pseudo_label", "features_pca", "teachers"} <= {row.stage for row in rates}
     assert all(row.machine and row.date and row.command for row in rates)
 
 
@@ -459,7 +459,7 @@ def test_hours_of_a_gpu_that_nobody_measured_are_an_estimate_for_each(planned: d
     jobs, experiment = planned["scribblekitti"], experiment_of("scribblekitti")
     rates = all_rates(jobs.schedule, experiment, CPU)
     without = plan_of(jobs, experiment, rates, 4, 8)
-    assert set(without.rules("estimate")) == {*GPU_STAGES} - {"pseudo_label"}
+    assert set(without.rules("estimate")) == {*GPU_STAGES} - {"pseudo_label", "teachers"}
     found = without.as_json()
     assert "gpu_hours" not in found and set(found["estimated"]) == set(GPUS)
     (low, high), (faster, _) = (found["estimated"][gpu]["gpu_hours"] for gpu in ("A100", "H100"))

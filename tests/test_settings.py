@@ -23,7 +23,15 @@ SELECTORS = {
     "WorldConfig": {"of_source", "of_target"},
     "FeatureConfig": {"store_identity", "pca_identity"},
     # the values of one of several: what the identity holds
-    "ExperimentConfig": {"adaptation", "run", "run_seeds", "submitted", "_check_teacher", "_check_labels_of_features"},
+    "ExperimentConfig": {
+        "adaptation",
+        "teacher",
+        "run",
+        "run_seeds",
+        "submitted",
+        "_check_teacher",
+        "_check_labels_of_features",
+    },
 }
 """Methods that only say which values identify a result."""
 

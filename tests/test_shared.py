@@ -141,7 +141,8 @@ def test_the_worlds_of_the_ablation_share_the_source_set_and_the_folds_too(tmp_p
     ]
     assert len({fold.shared for fold in folds}) == 1 and len({fold.results for fold in folds}) == 3
     shared = {name for name in keys(folds[0]) if len({keys(fold)[name] for fold in folds}) == 1}
-    assert shared == {"world/source", "pretrain_2d", "features/source", "scribbles"} | PROJECTED
+    frozen = {"teachers/efficientnet", "features/efficientnet"}
+    assert shared == {"world/source", "pretrain_2d", "features/source", "scribbles"} | frozen | PROJECTED
 
 
 @pytest.mark.parametrize("shared", ["results/a", "results/a/shared", "./results/b/../a/x"])

@@ -14,12 +14,17 @@ import torch
 from script import SCRIPTS, run_here
 from training_files import training_files
 
+from ignet.config.teachers import EfficientNetLiteConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.data.features.store import FeatureStore
 from ignet.data.formats import kitti
 from ignet.data.formats.splits import labelled_scans
+from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence
-from ignet.models.teachers.base import sample_features
+from ignet.errors import IgnetError
+from ignet.models.teachers.base import image_batch, sample_features
+from ignet.models.teachers.efficientnet_lite import build as build_efficientnet
+from ignet.models.teachers.registry import load_teacher
 from ignet.models.teachers.segformer import load_segmenter
 from ignet.train.finished import set_aside
 from ignet.train.run import EXIT_PREEMPTED, TrainingRun
@@ -362,3 +367,109 @@ def test_a_missing_network_is_one_line(work, capsys):
         run_script("evaluate_2d", {}, "--network", work / "none.safetensors", *where, "--figures", work)
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: ") and "none.safetensors" in message
+
+
+LITE = {"kind": "efficientnet_lite", "variant": 0, "strides": [4, 8]}
+
+
+def teach(work: Path, out: Path, head: dict | None = None, network: dict = LITE) -> None:
+    where = ("--dataset", work / "target", "--projection", work / "projection", "--scribbles", work / "target")
+    settings = {**network, **({"head": head} if head else {})}
+    run_script("teachers", settings, *where, *(("--sequences", "00") if head else ()), "--out", out)
+
+
+def evaluate(work: Path, network: Path, out: Path, *probe: object) -> dict:
+    where = ("--dataset", work / "target", "--sequences", "08", "--projection", work / "projection")
+    run_script(
+        "evaluate_2d", {"images": 1}, *where, "--network", network, *probe, "--out", out, "--figures", out.parent
+    )
+    return json.loads(out.read_text())
+
+
+PROBE = ("--probe-sequences", "00", "--probe-projection", "projection", "--scribbles", "target")
+
+
+def test_a_frozen_teacher_is_written_and_judged_by_a_probe(work, tmp_path, monkeypatch):
+    monkeypatch.chdir(work)
+    teach(work, tmp_path / "model.safetensors")
+    network = build_efficientnet(EfficientNetLiteConfig(variant=0, strides=(4, 8)))
+    image = torch.rand(1, 3, 40, 72)
+    teacher = load_teacher(tmp_path / "model.safetensors")
+    assert torch.equal(teacher(image).features, network(image).features)
+    assert json.loads((tmp_path / "model.settings.json").read_text())["origin"]["licence"] == "Apache-2.0"
+
+    metrics = evaluate(work, tmp_path / "model.safetensors", tmp_path / "metrics.json", *PROBE)
+    assert "miou_occurring" not in metrics
+    probe = metrics["probe"]
+    # cars and roads differ in colour, and the probe has learnt them from another sequence's scribbles
+    assert {name for name, count in probe["count"].items() if count} == {"road", "car"}
+    assert probe["miou_occurring"] > 0.8 and set(probe["iou"]) == set(SEMANTICKITTI.classes)
+    assert (tmp_path / "08_000000_probe.png").exists() and not (tmp_path / "08_000000.png").exists()
+
+
+def test_a_network_with_classes_of_its_own_keeps_them_beside_a_probe(work, tmp_path, monkeypatch):
+    monkeypatch.chdir(work)
+    alone = evaluate(work, work / "adapted" / "model.safetensors", tmp_path / "alone.json")
+    both = evaluate(work, work / "adapted" / "model.safetensors", tmp_path / "both.json", *PROBE)
+    assert "probe" not in alone and set(alone["iou"]) == set(CITYSCAPES.classes)
+    assert {key: value for key, value in both.items() if key != "probe"} == alone and 0 <= both["probe"][
+        "accuracy"
+    ] <= 1
+
+
+def test_a_head_learns_scribbles_and_leaves_the_network_below_as_it_is(work, tmp_path):
+    head = {"channels": 8, "steps": 60, "crop": [32, 48], "learning_rate": 0.01, "warmup_steps": 5}
+    teach(work, tmp_path / "frozen.safetensors")
+    for name, settings in {"model": head, "again": head, "other": {**head, "class_weight_power": 0}}.items():
+        teach(work, tmp_path / f"{name}.safetensors", settings)
+    assert (tmp_path / "model.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    assert (tmp_path / "model.safetensors").read_bytes() != (tmp_path / "other.safetensors").read_bytes()
+    teacher, frozen = (load_teacher(tmp_path / f"{name}.safetensors") for name in ("model", "frozen"))
+    below = teacher.network.base.state_dict()
+    assert all(torch.equal(below[name], value) for name, value in frozen.state_dict().items())
+    assert not list(teacher.parameters()) and teacher.channels == 8
+    assert teacher.network.stride == frozen.network.stride == 4 and teacher.classifier() is None
+    image = cv2.imread(str(kitti.image_path(work / "target", "00", "000000")))[..., ::-1].copy()
+    features = teacher(image_batch(image, torch.device("cpu"))).features[0]
+    assert features.shape == (8, HEIGHT // 4, WIDTH // 4) and (features >= 0).all()
+
+
+def test_a_network_that_another_experiment_trained_teaches_frozen_and_below_a_head(work, tmp_path):
+    file = work / "adapted" / "model.safetensors"
+    network = {"kind": "file", "weights": str(file)}
+    teach(work, tmp_path / "same.safetensors", network=network)
+    teach(work, tmp_path / "headed.safetensors", {"channels": 8, "steps": 2, "crop": [32, 48]}, network)
+    same, headed = (load_teacher(tmp_path / f"{name}.safetensors") for name in ("same", "headed"))
+    expected = load_segmenter(file).state_dict()
+    assert same.classifier() is not None and headed.channels == 8 and headed.network.stride == 4
+    for found in (same.network, headed.network.base.network):
+        assert all(torch.equal(found.state_dict()[name], value) for name, value in expected.items())
+    with pytest.raises((SystemExit, IgnetError)):
+        teach(work, tmp_path / "none.safetensors", network={"kind": "file", "weights": str(tmp_path / "gone")})
+
+
+def test_a_head_uses_no_label_of_an_unlabelled_frame(work, tmp_path):
+    (tmp_path / "projection").symlink_to(work / "projection")
+    shutil.copytree(work / "target", tmp_path / "target")
+    head = {"channels": 8, "steps": 4, "crop": [32, 48], "labelled_frames": 50}
+    teach(tmp_path, tmp_path / "whole.safetensors", head)
+    ((_, labelled),) = labelled_scans({"00": ["000000", "000001"]}, 50).scans
+    other = {"000000": "000001", "000001": "000000"}[labelled]
+    for frame, changes in ((other, False), (labelled, True)):
+        path = kitti.scribble_path(tmp_path / "target", "00", frame)
+        labels = np.fromfile(path, np.uint32)
+        np.where(labels, 70, 0).astype(np.uint32).tofile(path)
+        teach(tmp_path, tmp_path / "changed.safetensors", head)
+        same = (tmp_path / "changed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+        assert same != changes
+
+
+def test_a_head_without_a_scribble_in_view_is_refused(work, tmp_path, capsys):
+    shutil.copytree(work / "target", tmp_path / "target")
+    (tmp_path / "projection").symlink_to(work / "projection")
+    for frame in ("000000", "000001"):
+        path = kitti.scribble_path(tmp_path / "target", "00", frame)
+        np.zeros_like(np.fromfile(path, np.uint32)).tofile(path)
+    with pytest.raises((SystemExit, IgnetError)):
+        teach(tmp_path, tmp_path / "none.safetensors", {"steps": 2, "crop": [32, 48]})
+    assert not (tmp_path / "none.safetensors").exists()

@@ -13,9 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "images" / "rules.svg"
 # settings under which every rule is there: simulated scribbles, principal components, a run that learns from another's
-# predictions, test sequences to submit
+# predictions, test sequences to submit, a frozen teacher
 DATASET = "dataset={scribbles: simulated, test_sequences: ['09'], hidden_test_labels: true}"
-EVERY_RULE = [DATASET, "features={channels: 20}", "results=results/every-rule"]
+EVERY_RULE = [
+    DATASET,
+    "features={channels: 20}",
+    "results=results/every-rule",
+    "teachers={lite: {kind: efficientnet_lite}}",
+]
 
 COLOURS = {"data.smk": "#7aa6d9", "training_2d.smk": "#e3a857", "training_3d.smk": "#74b88a", "results.smk": "#b3a6cf"}
 """Fill of the rules of each file; dark text on it is legible on light and dark pages."""

@@ -69,7 +69,9 @@ class Statement(Section):
     than: str | None = Field(
         None, description="points on which run gains less over against, by the claim: as slice, or all; null: none"
     )
-    networks: bool = Field(False, description="the claim is about 2D networks: source and the keys of adaptations")
+    networks: bool = Field(
+        False, description="the claim is about 2D networks: source and the keys of adaptations and teachers"
+    )
 
     @model_validator(mode="after")
     def _points(self) -> "Statement":

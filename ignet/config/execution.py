@@ -13,7 +13,7 @@ DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 TRAININGS = ("pretrain_2d", "adapt_2d", "train_3d")
 """Stages that keep a state: a job that reaches its time limit is resumed by the next one."""
 
-USE_GPU = ("evaluate_2d", "features_pca", "features", "predict", "pseudo_label")
+USE_GPU = ("teachers", "evaluate_2d", "features_pca", "features", "predict", "pseudo_label")
 """Stages that run a network once over the data; they take one GPU where the trainings have any."""
 
 GPU_STAGES = (*TRAININGS, *USE_GPU)
@@ -29,6 +29,7 @@ ASKED = {
     "dataset_manifest": (1000, 10),
     "projection": (1500, 120),
     "figures_projection": (1500, 20),
+    "teachers": (3000, 60),
     "evaluate_2d": (3000, 60),
     "features_pca": (3000, 120),
     "features": (3000, 120),

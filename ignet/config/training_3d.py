@@ -180,7 +180,7 @@ class Train3DConfig(OptimizerConfig):
     )
     pseudo_labels_of: str | None = Field(None, description="run whose predictions are the pseudo-labels, seed by seed")
     features: str = Field(
-        "adapted", description="the 2D network whose features guide: a key of adaptations, or 'source'"
+        "adapted", description="the 2D network whose features guide: a key of adaptations or teachers, or 'source'"
     )
     backbone: BackboneConfig = MinkUNetConfig()
     steps: int = Field(400, ge=1, description="training steps")

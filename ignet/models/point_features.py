@@ -30,17 +30,17 @@ class PointFeatures:
 
     def __init__(self, network: Path, dataset: Path, device: torch.device) -> None:
         self.dataset, self.device = Path(dataset), device
-        self._teacher = load_teacher(network).to(device)
+        self.teacher = load_teacher(network).to(device)
 
     @property
     def channels(self) -> int:
         """D."""
-        return self._teacher.channels
+        return self.teacher.channels
 
     @property
     def classifier(self) -> Classifier | None:
         """The network's own last layer, from features to logits; None where it has none."""
-        return self._teacher.classifier()
+        return self.teacher.classifier()
 
     def extract(
         self, sequence: str, correspondence: Correspondence, frames: Iterable[str]
@@ -61,5 +61,5 @@ class PointFeatures:
 
     def _sample(self, image: NDArray[np.uint8], pixel: NDArray[np.float32]) -> NDArray[np.float32]:
         with autocast(self.device):
-            features = self._teacher(image_batch(image, self.device)).features[0]
-        return self._teacher.sample(features.float(), torch.from_numpy(pixel).to(self.device)).cpu().numpy()
+            features = self.teacher(image_batch(image, self.device)).features[0]
+        return self.teacher.sample(features.float(), torch.from_numpy(pixel).to(self.device)).cpu().numpy()

@@ -2,23 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from ignet.config.evaluation import CompareConfig
 from ignet.errors import IgnetError
 from ignet.evaluate.tensor import join, read_tensor
-from ignet.files.atomic import read_json
 from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
 from ignet.report.runs import (
     BENCHMARK,
-    HELD_OUT_NOTE,
-    NETWORKS_NOTE,
-    OCCURRING,
     SCANS,
     benchmark_note,
     run_table,
@@ -132,76 +127,6 @@ def headline_figure(experiments: Mapping[str, Comparison], names: CompareConfig)
     ]
     axes = (f"{BENCHMARK}, %", f"difference to {names.baseline}, percentage points")
     return spread_and_difference(groups, axes, "Headline rows; n is the number of seeds")
-
-
-def read_networks(experiments: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
-    """What ``evaluate_2d`` wrote, by experiment and 2D network; nothing of an experiment without."""
-    paths = {name: _network_files(results) for name, results in experiments.items()}
-    # the pretrained network comes first, as in the experiments' own tables
-    return {
-        name: {
-            key: _metrics(files[key], experiments[name])
-            for key in sorted(files, key=lambda key: (key != "source", key))
-        }
-        for name, files in paths.items()
-    }
-
-
-def _metrics(path: Path, results: Path) -> dict[str, Any]:
-    """Metrics of a 2D network.
-
-    Those of a version that called the mean over the classes that occur ``miou`` would be read wrongly.
-    """
-    metrics: dict[str, Any] = read_json(path)
-    if "miou_occurring" not in metrics:
-        raise IgnetError(
-            f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: {_how(results)}"
-        )
-    return metrics
-
-
-def _network_files(results: Path) -> dict[str, Path]:
-    """By 2D network; links to shared results win over what an earlier run left in the experiment's own folder."""
-    files = [*results.glob("evaluate_2d/*/metrics.json"), *results.glob("shared/evaluate_2d/*/metrics.json")]
-    return {path.parent.name: path for path in files}
-
-
-def read_held_out(experiments: Mapping[str, Path]) -> dict[str, float]:
-    """mIoU (0 to 1, classes that occur) of the pretrained 2D network on held-out source images, by experiment.
-
-    An experiment without it has no entry.
-    """
-    # links to shared results win, as with the evaluations
-    places = ("shared/pretrain_2d/metrics.json", "pretrain_2d/metrics.json")
-    paths = {name: [results / place for place in places] for name, results in experiments.items()}
-    first = {name: next(filter(Path.is_file, files), None) for name, files in paths.items()}
-    return {name: _metrics(path, experiments[name])["miou_occurring"] for name, path in first.items() if path}
-
-
-def networks_table(
-    networks: Mapping[str, Mapping[str, Mapping[str, Any]]], folds: bool, held_out: Mapping[str, float] | None = None
-) -> Table:
-    """One row a 2D network, one column an experiment: its mIoU over the classes that occur; of folds the mean too.
-
-    ``held_out`` is that of ``read_held_out``.
-    """
-    names = dict.fromkeys(network for metrics in networks.values() for network in metrics)
-    rows: list[tuple[Cell, ...]] = []
-    for network in names:
-        all_metrics = [metrics.get(network) for metrics in networks.values()]
-        values = [100 * metrics["miou_occurring"] if metrics else None for metrics in all_metrics]
-        rows.append((network, *values, *([spread(values)] if folds else [])))
-    notes = [NETWORKS_NOTE, "one network each: no interval"]
-    notes += ["± is the sample standard deviation over the folds"] if folds else []
-    if held_out:
-        notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")
-    columns = ("network", *networks, *(["mean of the folds"] if folds else []))
-    return make_table(
-        f"2D networks on the target images of the validation sequences, {OCCURRING} in %",
-        columns,
-        rows,
-        notes,
-    )
 
 
 def ordering(experiments: Mapping[str, Comparison], names: CompareConfig) -> list[str]:

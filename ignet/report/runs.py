@@ -1,7 +1,6 @@
 """Tables over runs. All values are in per cent."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ignet.config.evaluation import CompareConfig, Control
 from ignet.evaluate.statistics import Estimate
@@ -10,9 +9,7 @@ from ignet.report.tables import Cell, Interval, Table, make_table, spread
 
 BENCHMARK = "mIoU (benchmark)"
 OCCURRING = "mIoU (classes that occur)"
-NETWORKS_NOTE = f"{OCCURRING}: at the pixels that labelled points project to, over the 2D classes that these have"
 SCANS = "scans count as independent, though neighbours in a drive resemble each other"
-HELD_OUT_NOTE = "source on source images that its training did not see: mIoU (classes that occur)"
 _OCCURRING_NOTE = f"{OCCURRING}: the mean over the classes that have labelled points in the slice"
 
 SCRIBBLES_NOTE = (
@@ -23,14 +20,6 @@ SCRIBBLES_NOTE = (
 
 FEW = 4
 """Up to this many runs, the bars of the classes show them all."""
-
-SUPERVISION = {
-    "source": "synthetic source images only",
-    "none": "adapted without target labels",
-    "scribbles": "adapted with projected scribbles",
-    "dense": "adapted with projected dense labels: a ceiling",
-}
-"""In words: how a 2D network was trained."""
 
 
 def run_table(runs: Comparison, names: CompareConfig, split: str = "validation") -> Table:
@@ -223,40 +212,6 @@ def slice_table(runs: Comparison) -> Table:
         if where != WHOLE
     ]
     return make_table(f"Slices, {OCCURRING} in %", ("slice", "points", *runs.runs), rows, _slice_notes(runs))
-
-
-def training_words(kind: str) -> str:
-    """In words: how a 2D network was trained. ``dense:10``: with dense labels of 10 % of the frames."""
-    supervision, _, share = kind.partition(":")
-    if not share:
-        return SUPERVISION.get(kind, kind)
-    return (
-        f"adapted with projected {'scribbles' if supervision == 'scribbles' else 'dense labels'} of {share} % of "
-        "the frames"
-    )
-
-
-def network_table(
-    metrics: Mapping[str, Mapping[str, Any]],
-    supervision: Mapping[str, str] | None = None,
-    held_out: Mapping[str, Any] | None = None,
-) -> Table:
-    """One row a 2D network: how it was trained, mIoU and accuracy on the target images, as ``evaluate_2d`` wrote them.
-
-    Args:
-        metrics: by the network's name.
-        supervision: of ``training_words``, by the network's name; where it is not given, the column is left out.
-        held_out: what ``pretrain_2d`` wrote of the source images that it held out. Low values on target images may be
-            the distance between the two domains; low ones here say that the pretraining itself failed.
-    """
-    words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
-    rows = tuple((name, words.get(name), 100 * m["miou_occurring"], 100 * m["accuracy"]) for name, m in metrics.items())
-    notes = [NETWORKS_NOTE, "one network each: no interval"]
-    if held_out:
-        notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou_occurring']:.1f}")
-    columns = ("network", "training", OCCURRING, "accuracy")
-    table = make_table("2D networks on the target images of the validation sequences, %", columns, rows, notes)
-    return table if words else table.only({name: name for name in ("network", OCCURRING, "accuracy")})
 
 
 def interval_cell(estimate: Estimate | None, sign: str = "") -> Interval | None:

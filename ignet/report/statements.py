@@ -74,14 +74,23 @@ def judge(
 
 def _judge(claim: Statement, runs: Comparison, networks: Mapping[str, Mapping[str, Any]]) -> Finding:
     if claim.networks:
-        pair = [networks.get(name) for name in (claim.run, claim.against)]
-        value = 100 * (pair[0]["miou_occurring"] - pair[1]["miou_occurring"]) if pair[0] and pair[1] else None
+        value = _network_difference(networks.get(claim.run), networks.get(claim.against))
         return Finding(
             claim, None if value is None else Estimate(value, value, value, seeds=1, frames=0), certain=False
         )
     if claim.than:
         return Finding(claim, runs.extra(claim.run, claim.against, claim.slice or WHOLE, claim.than), certain=True)
     return Finding(claim, runs.difference(claim.run, claim.against, claim.slice or WHOLE), certain=True)
+
+
+def _network_difference(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float | None:
+    """Percentage points between two 2D networks, by the classes that they name, else by their probes' classes."""
+    if not one or not other:
+        return None
+    for first, second in ((one, other), (one.get("probe", {}), other.get("probe", {}))):
+        if "miou_occurring" in first and "miou_occurring" in second:
+            return 100 * float(first["miou_occurring"] - second["miou_occurring"])
+    return None
 
 
 def statement_table(findings: Sequence[Finding]) -> Table:

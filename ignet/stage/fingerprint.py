@@ -37,6 +37,16 @@ WEIGHTS = (".json", ".safetensors")
 """What is read of a checkpoint's folder."""
 
 
+def weights_fingerprint(path: Path) -> str:
+    """Identity of weights: of a checkpoint's folder or of a file by sizes and times; of what is not there its name."""
+    if path.is_dir():
+        return tree_fingerprint(path, WEIGHTS)
+    if path.is_file():
+        found = path.stat()
+        return f"{path} {found.st_size} {found.st_mtime_ns}"
+    return str(path)
+
+
 def sequence_fingerprint(
     root: Path, sequences: Iterable[str], kinds: Iterable[str], listings: dict[Path, bytes] | None = None
 ) -> str:

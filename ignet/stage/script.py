@@ -33,7 +33,7 @@ COMMON: dict[str, dict[str, Any]] = {
     "sequences": {"action": Sequences, "nargs": "+", "required": True, "help": "the sequences"},
     "cameras": {"type": int, "nargs": "+", "default": [CAMERA], "help": "numbers K of the cameras, of folders image_K"},
     "projection": {"type": Path, "required": True, "help": "correspondence: NN.h5 of a sequence, or the folder of all"},
-    "network": {"type": Path, "required": True, "help": "weights of pretrain_2d or adapt_2d"},
+    "network": {"type": Path, "required": True, "help": "weights of pretrain_2d, adapt_2d or teachers"},
     "networks-2d": {
         "nargs": "*",
         "default": [],
@@ -85,13 +85,21 @@ class Stage(Generic[S]):
 
     Args:
         section: key of the stage's section in an experiment file.
-        config: the section's class.
+        config: the section's class, or what gives the section from plain values and the words for where they stand.
         description: what ``--help`` says.
-        variants: key of a mapping name -> differences (``runs``, ``adaptations``); adds ``--name`` for use by hand.
+        variants: key of a mapping name -> differences (``runs``, ``adaptations``), or of one name -> section, where it
+            is ``section`` itself; adds ``--name`` for use by hand.
     """
 
-    def __init__(self, section: str, config: type[S], description: str | None, variants: str | None = None) -> None:
-        self.section, self.config, self.variants = section, config, variants
+    def __init__(
+        self,
+        section: str,
+        config: type[S] | Callable[[Any, str], S],
+        description: str | None,
+        variants: str | None = None,
+    ) -> None:
+        self.section, self.variants = section, variants
+        self.validated = functools.partial(validate, config) if isinstance(config, type) else config
         self.script = Path(sys.argv[0]).resolve()
         self.parser = argparse.ArgumentParser(
             description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -183,11 +191,11 @@ class Stage(Generic[S]):
 
     def _settings(self) -> S:
         if self.args.settings:
-            return validate(self.config, json.loads(self.args.settings), f"--settings of {self.section}")
+            return self.validated(json.loads(self.args.settings), f"--settings of {self.section}")
         if not self.args.config:
-            return validate(self.config, {}, self.section)
+            return self.validated({}, self.section)
         values = read_yaml(self.args.config)
-        section = values.get(self.section) or {}
+        section = {} if self.variants == self.section else values.get(self.section) or {}
         if self.variants and self.args.name:
             name = self.args.name
             variants = values.get(self.variants) or {}
@@ -197,7 +205,7 @@ class Stage(Generic[S]):
                 )
             differences = {key: value for key, value in (variants[name] or {}).items() if key != "seeds"}
             section = merge(section, differences)
-        return validate(self.config, section, f"{self.args.config}: {self.section}")
+        return self.validated(section, f"{self.args.config}: {self.section}")
 
     def _device(self) -> None:
         if self.args.device == "cpu" and "torch" not in sys.modules:

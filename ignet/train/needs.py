@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from ignet.config.teachers import EfficientNetLiteConfig, FileConfig, TransformersConfig
 from ignet.data.lidar.mixing.registry import MIXING, active_strategies
 from ignet.train.terms.base import Need
 from ignet.train.terms.image_guidance import ImageGuidance
 from ignet.train.terms.registry import active_terms
 
 if TYPE_CHECKING:
+    from ignet.config.teachers import TeacherConfig
     from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
     from ignet.config.training_3d import Train3DConfig
 
@@ -43,8 +45,12 @@ def standardizes(settings: "Train3DConfig") -> bool:
     return any(isinstance(term, ImageGuidance) and term.standardize for term in active_terms(settings))
 
 
-def checkpoints_2d(settings: "Pretrain2DConfig | Adapt2DConfig") -> list[str]:
-    """Folders or hub ids of the networks that a 2D training starts from and compares its features with."""
+def checkpoints_2d(settings: "Pretrain2DConfig | Adapt2DConfig | TeacherConfig") -> list[str]:
+    """Folders, files or hub ids of what a 2D network starts from and compares its features with."""
+    if isinstance(settings, EfficientNetLiteConfig):
+        return []
+    if isinstance(settings, TransformersConfig | FileConfig):
+        return [settings.weights]
     network = getattr(settings, "network", None)
     start = [network.weights] if network is not None and network.weights != "random" else []
     return start + ([settings.feature_distance.weights] if settings.feature_distance.weight else [])

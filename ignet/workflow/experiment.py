@@ -12,6 +12,7 @@ from ignet.data.label_sets.label_set import LabelSet
 from ignet.data.lidar.mixing.registry import active_strategies
 from ignet.errors import IgnetError
 from ignet.train.needs import needs_features, uses_unlabelled
+from ignet.workflow.networks_2d import networks_2d, without_unused_default
 from ignet.world.presets import PRESETS
 
 
@@ -23,12 +24,15 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
     """
     values = _with_null(values)
     experiment = validate(ExperimentConfig, values, where)
+    for name in experiment.teachers:
+        experiment.teacher(name)
     for name in experiment.adaptations:
         _check_views(experiment, f"adaptations.{name}", experiment.adaptation(name).cameras)
     for name in experiment.runs:
         _check_run(experiment, name)
+    experiment = without_unused_default(experiment, values)
     _check_cameras(experiment)
-    runs, networks = (_set_to_null(values, key) for key in ("runs", "adaptations"))
+    runs, networks = _set_to_null(values, "runs"), _left_out_networks(experiment, values)
     _check_comparison(experiment, runs, networks)
     _check_batches(experiment)
     if experiment.submission != type(experiment.submission)():
@@ -83,9 +87,15 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
             f"runs.{name}: labelled_frames is {settings.labelled_frames} and batch is 1, so that every second step "
             "would see no label at all; take an even batch, half of which is labelled"
         )
-    known = [SOURCE_NETWORK, *sorted(experiment.adaptations)]
+    known = [SOURCE_NETWORK, *sorted(experiment.adaptations), *sorted(experiment.teachers)]
     if guided and settings.features not in known:
         raise IgnetError(f"runs.{name}.features: found '{settings.features}', expected one of {known}")
+    without_classes = settings.features in experiment.teachers and experiment.teacher(settings.features).kind != "file"
+    if guided and without_classes and settings.image_guidance.loss == "classifier_kl":
+        raise IgnetError(
+            f"runs.{name}.image_guidance.loss: found classifier_kl, but the teacher '{settings.features}' has no "
+            "classifier; take probe_kl, or a distance of features"
+        )
     _check_teacher(experiment, name, settings)
     if guided:
         _check_labels_of_features(experiment, name, settings)
@@ -118,21 +128,43 @@ def _check_teacher(experiment: ExperimentConfig, name: str, settings: Train3DCon
 
 def _check_labels_of_features(experiment: ExperimentConfig, name: str, settings: Train3DConfig) -> None:
     """A semi-supervised run's 2D network has seen no label of a frame that the run counts as unlabelled."""
-    if settings.labelled_frames is None or settings.features == SOURCE_NETWORK:
+    allowed = settings.labelled_frames
+    if allowed is None or not _learns_from_labels(experiment, settings.features):
         return
-    network, allowed = experiment.adaptation(settings.features), settings.labelled_frames
-    seen = network.labelled_frames
-    if network.supervision != "none" and seen != allowed and (seen, allowed) not in NESTED:
+    seen = _labelled_frames_of(experiment, settings.features)
+    if seen != allowed and (seen, allowed) not in NESTED:
         frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
         raise IgnetError(
-            f"runs.{name}.features: found '{settings.features}', which is adapted with {frames}, and so with "
-            f"labels that the run's labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}' or an "
-            f"adaptation with labelled_frames {allowed} or supervision none"
+            f"runs.{name}.features: found '{settings.features}', which is trained with {frames}, and so with "
+            f"labels that the run's labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}', a network with "
+            f"labelled_frames {allowed}, an adaptation with supervision none, or a teacher without a head"
         )
+
+
+def _learns_from_labels(experiment: ExperimentConfig, network: str) -> bool:
+    """Whether a 2D network has seen labels of target images."""
+    if network in experiment.teachers:
+        return experiment.teacher(network).head is not None
+    return network in experiment.adaptations and experiment.adaptation(network).supervision != "none"
+
+
+def _labelled_frames_of(experiment: ExperimentConfig, network: str) -> int | None:
+    """Per cent of the frames whose labels it has seen; None: all."""
+    if network in experiment.adaptations:
+        return experiment.adaptation(network).labelled_frames
+    head = experiment.teacher(network).head
+    return head.labelled_frames if head else None
 
 
 def _set_to_null(values: dict[str, Any], key: str) -> set[str]:
     return {name for name, value in values.get(key, {}).items() if value is None}
+
+
+def _left_out_networks(experiment: ExperimentConfig, values: dict[str, Any]) -> set[str]:
+    """2D networks that were taken out; with the last adaptation goes the pretrained network that it starts from."""
+    adaptations = _set_to_null(values, "adaptations")
+    pretrained = {SOURCE_NETWORK} if adaptations and SOURCE_NETWORK not in networks_2d(experiment) else set()
+    return adaptations | pretrained | _set_to_null(values, "teachers")
 
 
 def _with_null(value: Any) -> Any:
@@ -167,7 +199,7 @@ def _check_batches(experiment: ExperimentConfig) -> None:
 
 def _check_comparison(experiment: ExperimentConfig, left_out_runs: set[str], left_out_networks: set[str]) -> None:
     """Controls and statements name runs, or 2D networks, of the experiment, or such as were taken out of it."""
-    runs, networks = {*experiment.runs, *left_out_runs}, {SOURCE_NETWORK, *experiment.adaptations, *left_out_networks}
+    runs, networks = {*experiment.runs, *left_out_runs}, {*networks_2d(experiment), *left_out_networks}
     claims, controls = experiment.compare.statements, experiment.compare.controls
     pairs: list[tuple[str, Control | Statement]] = [(f"controls.{n}", pair) for n, pair in enumerate(controls)]
     pairs += [(f"statements.{n}", pair) for n, pair in enumerate(claims)]

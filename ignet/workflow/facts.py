@@ -10,6 +10,7 @@ from ignet.config.experiment import ExperimentConfig
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError
 from ignet.files.names import in_order
+from ignet.workflow.networks_2d import segmenters
 from ignet.workflow.sizes import KITTI_CELLS, KITTI_VOXELS, WORLD_CELLS, WORLD_VOXELS, CellShares, Shares
 
 KITTI_POINTS, KITTI_PIXELS = 123681, 1241 * 376
@@ -93,7 +94,8 @@ def data_facts(experiment: ExperimentConfig) -> Facts:
         IgnetError: a dataset that is not there has no published size, or one that is there lacks a sequence.
     """
     frames, points, pixels, note = _target(experiment)
-    images, source_pixels, source_note = _source(experiment)
+    nothing = (0, 1, "source: none, for no 2D network is trained on source images")
+    images, source_pixels, source_note = _source(experiment) if segmenters(experiment) else nothing
     shares = (KITTI_VOXELS, KITTI_CELLS) if experiment.dataset.root else (WORLD_VOXELS, WORLD_CELLS)
     cameras = len(experiment.dataset.cameras)
     return Facts(frames, cameras, points, pixels, images, source_pixels, *shares, (note, source_note))

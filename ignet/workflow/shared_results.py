@@ -17,7 +17,7 @@ from ignet.config.base import Section
 from ignet.config.experiment import SOURCE_NETWORK, ExperimentConfig
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json
-from ignet.train.needs import needs_features
+from ignet.workflow.networks_2d import guides, is_probed, segmenters
 
 LINKS = "shared"
 """Folder of an experiment's results whose links lead to what it shares."""
@@ -65,7 +65,8 @@ class Artifacts:
         scribbles: simulated scribbles, or where ``target`` has them.
         projection: correspondence by role, ``train`` (with scribbles) and ``val``; a sequence may have another role
             elsewhere.
-        networks: pretrained and adapted 2D networks, by name.
+        pretrained: the pretrained 2D network, where there is none the one that would be.
+        networks: the 2D networks by name: pretrained, adapted, frozen teachers.
         pca: principal components of the features by 2D network, where stores have fewer channels; else none.
         features: feature stores by 2D network.
         evaluations: 2D evaluations by 2D network.
@@ -75,6 +76,7 @@ class Artifacts:
     target: Artifact
     scribbles: Artifact
     projection: dict[str, Artifact]
+    pretrained: Artifact
     networks: dict[str, Artifact]
     pca: dict[str, Artifact]
     features: dict[str, Artifact]
@@ -85,7 +87,7 @@ class Artifacts:
         named = {"world/source": self.source, "world/target": self.target, "scribbles": self.scribbles}
         named |= {f"projection/{role}": artifact for role, artifact in self.projection.items()}
         named |= {
-            "pretrain_2d" if name == SOURCE_NETWORK else f"adapt_2d/{name}": artifact
+            "pretrain_2d" if name == SOURCE_NETWORK else f"{artifact.stage}/{name}": artifact
             for name, artifact in self.networks.items()
         }
         named |= {f"features_pca/{name}": artifact for name, artifact in self.pca.items()}
@@ -115,7 +117,7 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
 
     images = {"source": source, "layout": experiment.source.layout}
     pretrained = Artifact("pretrain_2d", {"settings": experiment.pretrain_2d, **images})
-    networks = {SOURCE_NETWORK: pretrained}
+    networks = {SOURCE_NETWORK: pretrained} if SOURCE_NETWORK in segmenters(experiment) else {}
     learnt = {
         **images,
         "pretrained": pretrained,
@@ -125,6 +127,11 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
     }
     for name in experiment.adaptations:
         networks[name] = Artifact("adapt_2d", {"settings": experiment.adaptation(name), **learnt})
+    for name in experiment.teachers:
+        settings = experiment.teacher(name)
+        on = {"dataset": target, "sequences": data.train_sequences, "projection": projection["train"]}
+        on |= {"scribbles": scribbles, "labels": data.labels}
+        networks[name] = Artifact("teachers", {"settings": settings, **(on if settings.head else {})})
 
     fitted = {"settings": experiment.features.pca_identity(), "dataset": target, "projection": projection["train"]}
     fitted["sequences"] = data.train_sequences
@@ -140,16 +147,21 @@ def find_artifacts(experiment: ExperimentConfig) -> Artifacts:
         "projection": projection["val"],
         "evaluate_on": data.evaluate_on,
     }
+    probed = {"fitted_to": data.train_sequences, "scribbles": scribbles, "seen": projection["train"]}
     return Artifacts(
         source=source,
         target=target,
         scribbles=scribbles,
         projection=projection,
+        pretrained=pretrained,
         networks=networks,
         pca=pca,
         features={name: Artifact("features", {**stored, **based[name]}) for name in networks},
         evaluations={
-            name: Artifact("evaluate_2d", {**judged, "network": network}) for name, network in networks.items()
+            name: Artifact(
+                "evaluate_2d", {**judged, "network": network, **(probed if is_probed(experiment, name) else {})}
+            )
+            for name, network in networks.items()
         },
     )
 
@@ -164,8 +176,7 @@ def link_artifacts(experiment: ExperimentConfig) -> None:
     """
     links = Path(experiment.results, LINKS)
     artifacts = find_artifacts(experiment).by_name() if experiment.shared else {}
-    runs = [experiment.run(name) for name in experiment.runs]
-    read = {f"{stage}/{run.features}" for run in runs if needs_features(run) for stage in _PER_NETWORK}
+    read = {f"{stage}/{network}" for network in guides(experiment) for stage in _PER_NETWORK}
     artifacts = {
         name: artifact for name, artifact in artifacts.items() if artifact.stage not in _PER_NETWORK or name in read
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
+from ignet.config.teachers import TeacherConfig
 from ignet.config.training_2d import SegformerConfig
 from ignet.data.label_sets.label_set import LabelSet
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # networks are built only where a plan asks for their size
 
     from ignet.data.lidar.network_input import Input
     from ignet.models.sparse.levels import Stride
+    from ignet.models.teachers.base import ImageNetwork
 
 KITTI_VOXELS = {0.05: 0.7522, 0.1: 0.5242, 0.2: 0.3057, 0.4: 0.1484, 0.8: 0.0621, 1.6: 0.0232, 3.2: 0.0078, 4.8: 0.0043}
 """Occupied voxels a point by the voxel's side in metres: the mean of 18 real frames of SemanticKITTI (sequences 00-02,
@@ -72,6 +74,27 @@ def segformer_traffic(config: SegformerConfig, pixels: float) -> float:
     """Bytes of memory that the same pass moves for each multiply-add, see `counted`."""
     work, moved = _segformer_size(config, pixels)
     return moved / work
+
+
+def teacher_work(config: TeacherConfig, pixels: float) -> float:
+    """Multiply-adds of a frozen teacher's pass over an image; one whose shape only a hub knows counts as DINOv2-S."""
+    return _teacher_size(config, pixels)[0]
+
+
+def teacher_traffic(config: TeacherConfig, pixels: float) -> float:
+    """Bytes of memory that the same pass moves for each multiply-add, see `counted`."""
+    work, moved = _teacher_size(config, pixels)
+    return moved / work
+
+
+def teacher_parameters(config: TeacherConfig) -> int:
+    """Parameters of a frozen teacher."""
+    return _parameters(_teacher(config))
+
+
+def teacher_channels(config: TeacherConfig) -> int:
+    """Channels of a frozen teacher's features."""
+    return int(_teacher(config).channels)
 
 
 def network_3d_parameters(config: BackboneConfig, label_set: LabelSet) -> int:
@@ -153,6 +176,13 @@ def counted(run: Callable[[], object]) -> tuple[float, float]:
 
 
 @cache
+def _teacher_size(config: TeacherConfig, pixels: float) -> tuple[float, float]:
+    import torch
+
+    return counted(lambda: _teacher(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta")))
+
+
+@cache
 def _segformer_size(config: SegformerConfig, pixels: float) -> tuple[float, float]:
     import torch
 
@@ -229,6 +259,16 @@ def _segformer(config: SegformerConfig) -> "nn.Module":
 
     with torch.device("meta"):
         return build_segmenter(config.model_copy(update={"weights": "random"})).eval()
+
+
+@cache
+def _teacher(config: TeacherConfig) -> "ImageNetwork":
+    import torch
+
+    from ignet.models.teachers.registry import empty_teacher
+
+    with torch.device("meta"):
+        return empty_teacher(config)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What each job does, in countable units, and what it leaves on disk. Pure: settings and facts in, numbers out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ignet.config.backbones import BackboneConfig
@@ -9,7 +10,9 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
+from ignet.workflow.networks_2d import is_probed
 from ignet.workflow.schedule import Scheduled
+from ignet.workflow.shared_results import find_artifacts
 from ignet.workflow.sizes import (
     CellShares,
     Shares,
@@ -19,6 +22,10 @@ from ignet.workflow.sizes import (
     segformer_parameters,
     segformer_traffic,
     segformer_work,
+    teacher_channels,
+    teacher_parameters,
+    teacher_traffic,
+    teacher_work,
 )
 
 BACKWARD = 3
@@ -27,6 +34,9 @@ each."""
 
 HOLD_OUT_EVERY = 10
 """As in the stage pretrain_2d: every tenth source image is segmented at the end."""
+
+PROBED_SCANS = 128
+"""As in the stage evaluate_2d: training scans that a probe is fitted to."""
 
 _FEATURE_BYTES = {"int8": 1, "float16": 2, "float32": 4}
 _CORRESPONDENCE_BYTES, _INDEX_BYTES, _LABEL_BYTES, _SCAN_BYTES = 13, 4, 4, 16
@@ -95,6 +105,8 @@ class Workload:
         self.experiment, self.facts = experiment, facts
         self.network = experiment.pretrain_2d.network
         self.label_set = load_label_set(experiment.dataset.labels)
+        # jobs of shared features name their network by a key
+        self._features = {artifact.key: name for name, artifact in find_artifacts(experiment).features.items()}
 
     def units(self, job: Scheduled) -> tuple[Work, ...]:
         """The work of one job."""
@@ -116,12 +128,15 @@ class Workload:
             case "adapt_2d":
                 adaptation = experiment.adaptation(wildcards["network"])
                 return self._training_2d(rule, adaptation, adapt_load(adaptation, self.network)), source_labels
+            case "teachers":
+                return self._head(wildcards["network"])
             case "evaluate_2d":
-                return (self._images(rule, val * facts.cameras),)
+                return self._evaluation_2d(wildcards["network"], train, val)
             case "features_pca":
-                return (self._images("features", min(experiment.features.pca_frames, train) * facts.cameras),)
+                frames = min(experiment.features.pca_frames, train)
+                return (self._images("features", frames * facts.cameras, network=wildcards["network"]),)
             case "features":
-                return (self._images(rule, frames * facts.cameras),)
+                return (self._images(rule, frames * facts.cameras, network=self._network_of_features(wildcards)),)
             case "train_3d":
                 run = experiment.run(wildcards["run"])
                 load = train_3d_load(run, self.label_set, facts.points, facts.shares(run.backbone))
@@ -152,9 +167,8 @@ class Workload:
                 return {"projection": frames * facts.visible * _CORRESPONDENCE_BYTES}
             case "features":
                 features = self.experiment.features
-                row = (
-                    _INDEX_BYTES + (features.channels or self.network.decoder_channels) * _FEATURE_BYTES[features.dtype]
-                )
+                channels = features.channels or self._channels(self._network_of_features(job.wildcards))
+                row = _INDEX_BYTES + channels * _FEATURE_BYTES[features.dtype]
                 return {"features": frames * facts.visible * row}
             case "predict":
                 return {"predictions": frames * label}
@@ -166,12 +180,42 @@ class Workload:
                 return _training(
                     segformer_parameters(self.network), self.experiment.adaptation(job.wildcards["network"]).steps
                 )
+            case "teachers":
+                return {"weights": 4 * teacher_parameters(self.experiment.teacher(job.wildcards["network"]))}
             case "train_3d":
                 settings = self.experiment.run(job.wildcards["run"])
                 return _training(network_3d_parameters(settings.backbone, self.label_set), settings.steps)
         return {}
 
-    def _images(self, stage: str, images: int, pixels: float | None = None) -> Work:
+    def _evaluation_2d(self, network: str, train: int, val: int) -> tuple[Work, ...]:
+        cameras, probed = self.facts.cameras, is_probed(self.experiment, network)
+        own = self._images("evaluate_2d", val * cameras, network=network)
+        fitted = self._images("features", min(train, PROBED_SCANS) * cameras, network=network)
+        passes = (own,) if network not in self.experiment.teachers else ()
+        return (*passes, *((fitted, own) if probed else ()))
+
+    def _head(self, network: str) -> tuple[Work, ...]:
+        """The training of a head, as steps of an adaptation of as many multiply-adds; without one a moment."""
+        config = self.experiment.teacher(network)
+        if not config.head:
+            return (Work("teachers", 1, 1),)
+        load = config.head.batch * teacher_work(config, config.head.crop[0] * config.head.crop[1])
+        return (Work("adapt_2d", config.head.steps, load, traffic=teacher_traffic(config, self.facts.pixels)),)
+
+    def _network_of_features(self, wildcards: Mapping[str, str]) -> str:
+        return self._features.get(wildcards["network"], wildcards["network"])
+
+    def _channels(self, network: str) -> int:
+        if network not in self.experiment.teachers:
+            return self.network.decoder_channels
+        config = self.experiment.teacher(network)
+        return config.head.channels if config.head else teacher_channels(config)
+
+    def _images(self, stage: str, images: int, pixels: float | None = None, network: str = "") -> Work:
+        if network in self.experiment.teachers:
+            config = self.experiment.teacher(network)
+            work, traffic = teacher_work(config, self.facts.pixels), teacher_traffic(config, self.facts.pixels)
+            return Work(stage, images, work, traffic=traffic)
         size = (self.network, pixels or self.facts.pixels)
         return Work(stage, images, segformer_work(*size), traffic=segformer_traffic(*size))
 

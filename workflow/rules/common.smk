@@ -13,6 +13,7 @@ from snakemake.settings.types import DeploymentMethod
 from ignet.config.base import canonical_json, read_yaml
 from ignet.config.experiment import SOURCE_NETWORK
 from ignet.workflow.experiment import check_classes, load_experiment, network_title
+from ignet.workflow.networks_2d import guides, is_probed, networks_2d, segmenters
 from ignet.log import speak_any_locale
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.data.lidar.spacing import middles
@@ -102,13 +103,15 @@ SIMULATED_SCRIBBLES = f"{SHARED}/{keyed('scribbles', ARTIFACTS.scribbles.key)}"
 TARGET = DATA.root or WORLD_TARGET
 SOURCE = EXPERIMENT.source.root or WORLD_SOURCE
 SCRIBBLES = TARGET if DATA.scribbles == "dataset" else SIMULATED_SCRIBBLES
-PRETRAINED = keyed("pretrain_2d", ARTIFACTS.networks[SOURCE_NETWORK].key)
+PRETRAINED = keyed("pretrain_2d", ARTIFACTS.pretrained.key)
 # training and validation sequences are projected with and without scribbles: a sequence may be one here and the other
 # elsewhere
 PROJECTION = f"{SHARED}/{keyed('projection', '{projection}')}"
 PROJECTION_TRAIN = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['train'].key)}"
 PROJECTION_VAL = f"{SHARED}/{keyed('projection', ARTIFACTS.projection['val'].key)}"
-NETWORKS_2D = [SOURCE_NETWORK, *EXPERIMENT.adaptations]
+NETWORKS_2D = networks_2d(EXPERIMENT)
+# those that name Cityscapes' classes; where there is none nothing is made from source images, and none are shown
+SEGMENTERS = segmenters(EXPERIMENT)
 # training sequences of which the report shows a scan
 SHOWN_TRAIN = middles(DATA.train_sequences, EXPERIMENT.report.training_frames)
 RUNS = [(run, seed) for run in EXPERIMENT.runs for seed in EXPERIMENT.run_seeds(run)]

@@ -1,6 +1,7 @@
 # What the rules read, where it lies, and the identity of the user's own files.
 from ignet.data.formats.official import TEST_SEQUENCES, image_kinds
-from ignet.stage.fingerprint import WEIGHTS, sequence_fingerprint, tree_fingerprint
+from ignet.stage import fingerprint as fingerprints
+from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
 FINGERPRINTS = {}
@@ -27,6 +28,8 @@ def fingerprint(kinds, sequences):
 @cache
 def source_fingerprint():
     """Identity of the user's synthetic dataset."""
+    if not SEGMENTERS:
+        return "none"
     if not EXPERIMENT.source.root or WITHOUT_DATA:
         return "embedded world"
     try:
@@ -36,9 +39,9 @@ def source_fingerprint():
 
 
 def weights_fingerprint(settings):
-    """Identity of the checkpoints that a 2D training reads: its settings name their folders, not their content."""
-    folders = [Path(name).expanduser() for name in checkpoints_2d(settings)]
-    return ",".join(tree_fingerprint(folder, WEIGHTS) if folder.is_dir() else str(folder) for folder in folders)
+    """Identity of the checkpoints that a 2D network is made from: its settings name their places, not their content."""
+    paths = [Path(name).expanduser() for name in checkpoints_2d(settings)]
+    return ",".join(map(fingerprints.weights_fingerprint, paths))
 
 
 def target_folders(sequences):
@@ -47,8 +50,8 @@ def target_folders(sequences):
 
 
 def source_folder():
-    """The source set of the embedded world; of a user's dataset nothing."""
-    return [] if EXPERIMENT.source.root else [SOURCE]
+    """The source set of the embedded world; of a user's dataset nothing, nor where no network is made from one."""
+    return [] if EXPERIMENT.source.root or not SEGMENTERS else [SOURCE]
 
 
 def scribble_folders(sequences):
@@ -62,8 +65,9 @@ def scribble_kinds():
 
 
 def network_file(network):
-    """Weights of a 2D network: the pretrained one or an adapted one."""
-    folder = PRETRAINED if network == SOURCE_NETWORK else f"adapt_2d/{artifact_key(ARTIFACTS.networks, network)}"
+    """Weights of a 2D network: the pretrained one, an adapted one or a frozen teacher."""
+    stage = "teachers" if network in EXPERIMENT.teachers else "adapt_2d"
+    folder = PRETRAINED if network == SOURCE_NETWORK else f"{stage}/{artifact_key(ARTIFACTS.networks, network)}"
     return f"{SHARED}/{folder}/model.safetensors"
 
 
@@ -89,6 +93,27 @@ def features_pca(network):
 def adaptation(wildcards):
     """Settings of an adapted 2D network."""
     return EXPERIMENT.adaptation(named(ARTIFACTS.networks, wildcards.network))
+
+
+def teacher(wildcards):
+    """Settings of a frozen teacher."""
+    return EXPERIMENT.teacher(named(ARTIFACTS.networks, wildcards.network))
+
+
+def probe_sequences(wildcards):
+    """The training sequences that the evaluation of a 2D network fits a probe to; none where it fits none."""
+    network = named(ARTIFACTS.evaluations, wildcards.network)
+    return DATA.train_sequences if is_probed(EXPERIMENT, network) else ()
+
+
+def head_sequences(wildcards):
+    """The training sequences that the head of a frozen teacher is trained on; none where it has no head."""
+    return DATA.train_sequences if teacher(wildcards).head else ()
+
+
+def labelled_images(sequences):
+    """Identity of the images and scribbles of some training sequences."""
+    return fingerprint(("images", *scribble_kinds()), sequences) if sequences else "none"
 
 
 def projections(sequences):
@@ -157,6 +182,9 @@ def supervision_2d(network):
     """What a 2D network learns from: its supervision, and the share of labelled frames where it is not all."""
     if network == SOURCE_NETWORK:
         return SOURCE_NETWORK
+    if network in EXPERIMENT.teachers:
+        settings = EXPERIMENT.teacher(network)
+        return f"frozen {settings.kind}" + (", head on projected scribbles" if settings.head else "")
     settings = EXPERIMENT.adaptation(network)
     return f"{settings.supervision}:{settings.labelled_frames}" if settings.labelled_frames else settings.supervision
 
@@ -187,6 +215,7 @@ def records():
         keyed("projection", ARTIFACTS.projection[role].key) for role in ("train", "val")
     ]
     networks = [f"adapt_2d/{artifact_key(ARTIFACTS.networks, network)}" for network in EXPERIMENT.adaptations]
+    networks += [f"teachers/{artifact_key(ARTIFACTS.networks, network)}" for network in EXPERIMENT.teachers]
     networks += [f"evaluate_2d/{artifact_key(ARTIFACTS.evaluations, network)}" for network in NETWORKS_2D]
     networks += [f"features/{artifact_key(ARTIFACTS.features, network)}" for network in NETWORKS_2D]
     runs = [
@@ -201,6 +230,10 @@ def shown_features():
     runs = [run for run in (EXPERIMENT.compare.method, *EXPERIMENT.runs) if run in EXPERIMENT.runs]
     read = [EXPERIMENT.run(run).features for run in runs if needs_features(EXPERIMENT.run(run))]
     return next(iter(read), NETWORKS_2D[-1])
+
+
+# the 2D networks that the report runs on images
+SHOWN_NETWORKS = list(dict.fromkeys([*SEGMENTERS, shown_features()]))
 
 
 def run_files(pattern):

@@ -104,7 +104,7 @@ rule compare:
         confusions=[rules.evaluate.output.tensor.format(run=run, seed=seed) for run, seed in RUNS],
         curves=[CURVES.format(run=run, seed=seed) for run, seed in RUNS],
         metrics_2d=[evaluation_2d(network) for network in NETWORKS_2D],
-        metrics_source=rules.pretrain_2d.output.metrics,
+        metrics_source=[rules.pretrain_2d.output.metrics] if SEGMENTERS else [],
     output:
         report(f"{RESULTS}/compare/table.csv", caption="../report/table.rst", category="Tables"),
         multiext(f"{RESULTS}/compare/table", ".md", ".tex"),
@@ -184,6 +184,7 @@ rule figures_data:
         data=fingerprint(("scans", "images", "labels", "calibration", *scribble_kinds()), DATA.sequences),
         source=source_fingerprint(),
         layout=EXPERIMENT.source.layout,
+        sourceless=[] if SEGMENTERS else "--without-source",
         sequences=[*DATA.train_sequences, *DATA.val_sequences, *DATA.evaluated_test_sequences],
         cameras=[str(camera) for camera in DATA.cameras],
     message:
@@ -193,8 +194,8 @@ rule figures_data:
             "figures_data",
             LABELS,
             ON_CPU,
-            "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} --target {PLACES[IGNET_TARGET]:q}",
-            "--sequences {params.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}",
+            "--source {PLACES[IGNET_SOURCE]:q} --layout {params.layout:q} {params.sourceless:q}",
+            "--target {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q}",
             "--cameras {params.cameras:q} --out {output:q}",
         )
 
@@ -208,7 +209,7 @@ rule figures_predictions:
             if seed == EXPERIMENT.run_seeds(run)[0]
         ],
         projection=projections(DATA.val_sequences),
-        networks=[network_file(network) for network in NETWORKS_2D],
+        networks=[network_file(network) for network in SEGMENTERS],
     output:
         report(
             directory(f"{RESULTS}/figures/predictions"),
@@ -231,7 +232,7 @@ rule figures_predictions:
         places=places("TARGET", "PROJECTION_VAL"),
         data=fingerprint(("scans", "images", DATA.evaluate_on, "calibration"), DATA.val_sequences),
         predictions=[f"{run}={RESULTS}/predict/{run}/seed{EXPERIMENT.run_seeds(run)[0]}" for run in EXPERIMENT.runs],
-        networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
+        networks=[f"{network}={network_file(network)}" for network in SEGMENTERS],
         sequences=DATA.val_sequences,
         evaluate_on=DATA.evaluate_on,
         note=f"scribbles: {DATA.scribbles}",
@@ -266,7 +267,7 @@ rule report:
             for run in EXPERIMENT.runs
         ],
         projection=projections([*DATA.val_sequences, *SHOWN_TRAIN]),
-        networks=[network_file(network) for network in NETWORKS_2D],
+        networks=[network_file(network) for network in SHOWN_NETWORKS],
     output:
         report(f"{RESULTS}/report/index.html", caption="../report/report.rst", category="Report"),
     log:
@@ -293,7 +294,7 @@ rule report:
             if SHOWN_TRAIN
             else []
         ),
-        networks=[f"{network}={network_file(network)}" for network in NETWORKS_2D],
+        networks=[f"{network}={network_file(network)}" for network in SHOWN_NETWORKS],
         features=shown_features(),
         records=records(),
         evaluate_on=DATA.evaluate_on,

@@ -1,5 +1,5 @@
 # The longest path goes first: what guided runs wait for has a higher priority than trainings that wait for nothing.
-# 2D: source pretraining, adaptation to the camera, features per point, evaluation on target images.
+# 2D: source pretraining, adaptation to the camera, frozen teachers, features per point, evaluation on target images.
 rule pretrain_2d:
     input:
         source_folder(),
@@ -25,7 +25,7 @@ rule pretrain_2d:
         places=places("SOURCE"),
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
-        data=source_fingerprint(),
+        data=lambda w: source_fingerprint(),
         weights=weights_fingerprint(EXPERIMENT.pretrain_2d),
     message:
         "2D network from source images"
@@ -72,7 +72,7 @@ rule adapt_2d:
         places=places("SOURCE", "TARGET", "PROJECTION"),
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
-        source=source_fingerprint(),
+        source=lambda w: source_fingerprint(),
         data=lambda w: fingerprint(
             ("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences
         ),
@@ -96,9 +96,52 @@ rule adapt_2d:
         )
 
 
+rule teachers:
+    input:
+        lambda w: target_folders(head_sequences(w)),
+        lambda w: scribble_folders(head_sequences(w)),
+        lambda w: projections(head_sequences(w)),
+    output:
+        model=f"{SHARED}/teachers/{{network}}/model.safetensors",
+        settings=f"{SHARED}/teachers/{{network}}/model.settings.json",
+    log:
+        f"{SHARED}/logs/teachers/{{network}}.log",
+    benchmark:
+        f"{SHARED}/benchmarks/teachers/{{network}}.tsv"
+    priority: 10
+    conda:
+        "../../envs/conda.yaml"
+    threads: EXECUTION.threads
+    resources:
+        **asked("teachers"),
+        device=EXECUTION.device,
+        network=lambda w: named(ARTIFACTS.networks, w.network),
+    params:
+        settings=lambda w: teacher(w).canonical(),
+        code=code("teachers.py"),
+        label_set=lambda w: LABEL_SET if teacher(w).head else "none",
+        places=lambda w: places("TARGET", "PROJECTION", "SCRIBBLES") if teacher(w).head else "none",
+        weights=lambda w: weights_fingerprint(teacher(w)),
+        data=lambda w: labelled_images(head_sequences(w)),
+        sequences=head_sequences,
+    message:
+        "Frozen teacher '{resources.network}'"
+    shell:
+        stage_command(
+            "teachers",
+            LABELS,
+            ON_DEVICE,
+            "--dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
+            "--projection {PLACES[IGNET_PROJECTION]:q} --scribbles {PLACES[IGNET_SCRIBBLES]:q} --out {output.model:q}",
+        )
+
+
 rule evaluate_2d:
     input:
         target_folders(DATA.val_sequences),
+        lambda w: target_folders(probe_sequences(w)),
+        lambda w: scribble_folders(probe_sequences(w)),
+        lambda w: projections(probe_sequences(w)),
         network=lambda w: network_file(named(ARTIFACTS.evaluations, w.network)),
         projection=projections(DATA.val_sequences),
     output:
@@ -120,7 +163,10 @@ rule evaluate_2d:
         code=code("evaluate_2d.py"),
         label_set=LABEL_SET,
         places=places("TARGET", "PROJECTION_VAL"),
+        probe_places=lambda w: places("PROJECTION", "SCRIBBLES") if probe_sequences(w) else "none",
         data=fingerprint(("images", DATA.evaluate_on), DATA.val_sequences),
+        probe_data=lambda w: labelled_images(probe_sequences(w)),
+        probe_sequences=probe_sequences,
         sequences=DATA.val_sequences,
         evaluate_on=DATA.evaluate_on,
     message:
@@ -132,6 +178,8 @@ rule evaluate_2d:
             ON_DEVICE,
             "--network {input.network:q} --dataset {PLACES[IGNET_TARGET]:q} --sequences {params.sequences:q}",
             "--projection {PLACES[IGNET_PROJECTION_VAL]:q} --evaluate-on {params.evaluate_on:q}",
+            "--probe-sequences {params.probe_sequences:q} --probe-projection {PLACES[IGNET_PROJECTION]:q}",
+            "--scribbles {PLACES[IGNET_SCRIBBLES]:q}",
             "--out {output.metrics:q} --figures {output.figures:q}",
         )
 

@@ -18,6 +18,7 @@ from ignet.report.arguments import by_run, name_and_number, name_and_path
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import save_figure
 from ignet.report.labelled_frames import share_table
+from ignet.report.networks_2d import network_table, probe_table
 from ignet.report.plots import class_figure, curve_figure, read_curves
 from ignet.report.published import published_table
 from ignet.report.runs import (
@@ -28,7 +29,6 @@ from ignet.report.runs import (
     control_table,
     few_runs,
     gain_table,
-    network_table,
     run_table,
     slice_table,
 )
@@ -51,7 +51,10 @@ def read_arguments() -> tuple[Stage, argparse.Namespace, CompareConfig]:
     stage.add("--metrics-2d", nargs="*", default=[], metavar="NAME=FILE", help="metrics.json of each 2D network")
     stage.add("--supervision-2d", nargs="*", default=[], metavar="NAME=KIND", help="what each 2D network learnt from")
     stage.add(
-        "--metrics-source", type=Path, help="metrics.json of the source pretraining, of the images that it held out"
+        "--metrics-source",
+        type=Path,
+        nargs="?",
+        help="metrics.json of the source pretraining, of the images that it held out",
     )
     stage.add(
         "--labelled-frames",
@@ -116,6 +119,8 @@ def make_tables(
         "networks_2d": network_table(metrics_2d, supervision, held_out),
         "published": published_table(runs.classes),
     }
+    if probes := probe_table(metrics_2d, runs.classes):
+        tables["probes_2d"] = probes
     if args.labelled_frames:
         tables["labelled_frames"] = share_table(runs, dict(map(name_and_number, args.labelled_frames)))
     if args.test_confusions:
@@ -126,7 +131,7 @@ def make_tables(
         tables |= {
             name: replace(table, notes=(*table.notes, note))
             for name, table in tables.items()
-            if name not in ("networks_2d", "published")
+            if name not in ("networks_2d", "probes_2d", "published")
         }
     if args.evaluate_on == "scribbles":
         tables = {

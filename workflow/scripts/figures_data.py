@@ -36,25 +36,27 @@ def main() -> None:
     stage.add(
         "--scribbles", type=Path, help="folder whose sequences/NN/scribbles are shown; default: the target dataset's"
     )
+    stage.add("--without-source", action="store_true", help="show no source images: no network is made from any")
     args, settings = stage.start()
 
-    source = SourceDataset(args.source, args.layout)
-    images = [source.read(number) for number in middles(range(len(source)), _SOURCE_COLUMNS)]
-    height, width = images[0][0].shape[:2]
-    source_height = 2 * WIDTH / _SOURCE_COLUMNS * height / width + 60
-
-    heights = [source_height, _LEGEND, *[_ROW] * len(args.sequences), _LEGEND]
+    source = None if args.without_source else SourceDataset(args.source, args.layout)
+    images = [source.read(number) for number in middles(range(len(source)), _SOURCE_COLUMNS)] if source else []
+    heights = [_ROW] * len(args.sequences) + [_LEGEND]
+    if images:
+        height, width = images[0][0].shape[:2]
+        heights = [2 * WIDTH / _SOURCE_COLUMNS * height / width + 60, _LEGEND, *heights]
     figure = new_figure(sum(heights))
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
-    _draw_source(parts[0], images, f"Source: {len(source)} labelled images of {width} x {height} pixels")
-    shown = np.unique(np.concatenate([labels.ravel() for _, labels in images]))
+    parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0))
+    if images:
+        _draw_source(parts.pop(0), images, f"Source: {len(source or ())} labelled images of {width} x {height} pixels")
+        shown = np.unique(np.concatenate([labels.ravel() for _, labels in images]))
+        parts.pop(0).legend(handles=class_legend(shown, CITYSCAPES), loc="center", ncols=10, **BOX)
     # closer than the report's figures, because scribbles are thin
     extent = 0.6 * settings.extent
-    parts[1].legend(handles=class_legend(shown, CITYSCAPES), loc="center", ncols=10, **BOX)
     scribbles = args.scribbles or args.target
     classes = [
         _draw_sequence(part, args.target, scribbles, name, args.cameras, extent, args.label_set)
-        for part, name in zip(parts[2:-1], args.sequences, strict=True)
+        for part, name in zip(parts[:-1], args.sequences, strict=True)
     ]
     handles = [*class_legend(np.concatenate(classes), args.label_set), dot("no label", UNLABELLED_COLOR)]
     parts[-1].legend(handles=handles, loc="center", ncols=10, **BOX)

@@ -24,11 +24,9 @@ from ignet.report.headline import (
     find_confusions,
     headline_figure,
     headline_table,
-    networks_table,
     ordering,
-    read_held_out,
-    read_networks,
 )
+from ignet.report.networks_2d import networks_table, read_held_out, read_networks
 from ignet.report.runs import class_gain_table, class_table, gain_table, slice_table
 from ignet.report.summary import as_text, headline_columns
 from ignet.report.tables import write_table

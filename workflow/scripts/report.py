@@ -96,9 +96,11 @@ def main() -> None:
     colors = feature_colors(frames)
 
     explained = colors.explained_variance if colors else None
-    sections = make_sections(args, config, names, runs, networks, val, explained)
+    # a frozen teacher is there for its features, and segments nothing
+    segmenting = [name for name, model in models.items() if model.classifier() is not None]
+    sections = make_sections(args, config, names, runs, networks, segmenting, val, explained)
     carrying = [run for run in (names.reference, names.baseline, names.method) if run in runs] or list(runs)[:3]
-    options = {"extent": config.radius, "runs": list(runs), "headline": carrying, "networks": list(networks)}
+    options = {"extent": config.radius, "runs": list(runs), "headline": carrying, "networks": segmenting}
     title = f"ignet: {args.results.name}"
     subtitle = f"{len(runs)} runs, {sum(map(len, runs.values()))} trained 3D networks, {len(networks)} 2D networks"
     shown = (frame_json(frame, colors, config) for frame in frames)
@@ -115,10 +117,14 @@ def make_sections(
     names: CompareConfig,
     runs: Mapping[str, Sequence[int]],
     networks: Mapping[str, Path],
+    segmenting: Sequence[str],
     val: Mapping[str, Path],
     explained_variance: float | None,
 ) -> list[Section]:
-    """The page's sections, of the runs' seeds, the 2D networks' weights and the validation's correspondence files."""
+    """The page's sections, of the runs' seeds, the 2D networks' weights and the validation's correspondence files.
+
+    ``segmenting`` are the 2D networks that name classes.
+    """
     results = args.results
 
     def by_run(pattern: str) -> dict[str, list[Path]]:
@@ -126,7 +132,10 @@ def make_sections(
 
     tables = read_tables(results / "compare/tables.json")
     curves = {run: list(map(read_curves, files)) for run, files in by_run("train_3d/{}/seed{}/curves.csv").items()}
-    curves_2d = {name: [read_curves(path.with_name("curves.csv"))] for name, path in networks.items()}
+    # a frozen teacher has none
+    curves_2d = {
+        name: [read_curves(path)] for name, file in networks.items() if (path := file.with_name("curves.csv")).exists()
+    }
     doubts = (results / "dataset/doubts.txt").read_text(encoding="utf-8").splitlines()
     notes = [args.note, *(f"Doubtful: {doubt}" for doubt in doubts)]
     records = [folder / "benchmarks" for folder in (results, args.shared or results)]
@@ -137,7 +146,7 @@ def make_sections(
         classes(tables, names, list(runs)),
         confusion(read_confusions(by_run("evaluate/{}/seed{}/confusion.csv")), names.method),
         training(curves, curves_2d, config.curve_points),
-        *scans(tables, list(networks), args.features_of, explained_variance),
+        *scans(tables, segmenting, args.features_of, explained_variance),
         published(tables),
         data(results / "dataset/manifest.csv", results / "figures/data.png", config.image_quality, notes),
         costs(read_costs(records, args.records)),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ignet.config.teachers import HeadConfig
 from ignet.config.training_2d import ImageConfig
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.images.target import TargetFrames
@@ -225,7 +226,12 @@ class TargetBatches(Dataset):
     """
 
     def __init__(
-        self, frames: TargetFrames, settings: ImageConfig, batch: int, seed: int, temperature: float | None = None
+        self,
+        frames: TargetFrames,
+        settings: ImageConfig | HeadConfig,
+        batch: int,
+        seed: int,
+        temperature: float | None = None,
     ) -> None:
         self.frames, self.settings, self.batch, self.seed = frames, settings, batch, seed
         self._presence: NDArray[np.bool_] | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels
+from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, scribble_path
 from ignet.data.formats.splits import Scan, pools
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
@@ -25,8 +25,10 @@ class TargetFrames:
         labelled: the (sequence, frame) whose labels may be used; None: all.
         cameras: numbers of those whose images are taken; None: all.
         label_set: of the label files.
+        scribbles: folder whose scribbles are read as the label set's own classes; None: labels are Cityscapes'.
 
     Attributes:
+        classes: number of the classes.
         items: sequence, frame and camera of each image.
         pools: numbers of the images of labelled frames, then of the unlabelled ones, see
             `ignet.data.formats.splits.pools`.
@@ -41,7 +43,9 @@ class TargetFrames:
         cameras: Collection[int] | None = None,
         *,
         label_set: LabelSet,
+        scribbles: Path | None = None,
     ) -> None:
+        self.scribbles, self.classes = scribbles, len(label_set if scribbles else CITYSCAPES)
         self.root, self.supervision, self.label_set = root, supervision, label_set
         self.correspondence = {sequence: Correspondence(path, cameras) for sequence, path in projections.items()}
         self.items = [
@@ -63,7 +67,7 @@ class TargetFrames:
         return len(self.items)
 
     def class_counts(self) -> NDArray[np.int64]:
-        """Projected labels of each class that may be used, int64 (images, 19)."""
+        """Projected labels of each class that may be used, int64 (images, classes)."""
         counts = []
         for sequence, file in self.correspondence.items():
             for frame in file.frames:
@@ -71,11 +75,11 @@ class TargetFrames:
                 ids = self._ids((sequence, frame), points)
                 for camera in points.views:
                     own = ids[points.rows(camera)]
-                    counts.append(np.bincount(own[own != IGNORE], minlength=len(CITYSCAPES)))
+                    counts.append(np.bincount(own[own != IGNORE], minlength=self.classes))
         return np.stack(counts)
 
     def read(self, item: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), Cityscapes ids, 255 elsewhere."""
+        """Image uint8 (H, W, 3) RGB, and sparse label uint8 (H, W), class ids, 255 elsewhere."""
         sequence, frame, camera = self.items[item]
         points = self.correspondence[sequence].read(frame)
         image = read_view(image_path(self.root, sequence, frame, camera), points.views[camera])
@@ -85,6 +89,8 @@ class TargetFrames:
     def _ids(self, scan: Scan, points: FrameCorrespondence) -> NDArray[np.uint8]:
         if self.supervision == "none" or scan not in self._labelled:
             return np.full(len(points.pixel), IGNORE, np.uint8)
+        if self.scribbles:
+            return class_labels(scribble_path(self.scribbles, *scan), points, self.label_set)
         if self.supervision == "scribbles":
             return points.scribble
         return projected_labels(label_path(self.root, *scan), points, self.label_set)
@@ -96,7 +102,16 @@ def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSe
     Raises:
         IgnetError: the label file is missing or belongs to another scan.
     """
-    return label_set.to_camera_ids(label_set.to_train_ids(read_labels(path, points.points), str(path)))[points.index]
+    return label_set.to_camera_ids(class_labels(path, points, label_set))
+
+
+def class_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -> NDArray[np.uint8]:
+    """Labels of a frame's visible points, of a label file: uint8 (n,), the label set's own train ids, 255 for none.
+
+    Raises:
+        IgnetError: the label file is missing or belongs to another scan.
+    """
+    return label_set.to_train_ids(read_labels(path, points.points), str(path))[points.index]
 
 
 def read_view(path: Path, view: View) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoBackbone, AutoConfig
+from transformers import AutoBackbone, AutoConfig, Dinov2Config
 from transformers.utils import logging as transformers_logging
 
 from ignet.config.teachers import TransformersConfig, is_folder
@@ -122,6 +122,16 @@ def build(config: TransformersConfig) -> Backbone:
     commit = getattr(network.config, "_commit_hash", None) or getattr(shape, "_commit_hash", None)
     origin = {"weights": config.weights if is_folder(config.weights) else f"{config.weights}, commit {commit}"}
     return Backbone(network.eval(), _normalization(name, is_folder(config.weights), source), config.scale, origin)
+
+
+def empty(config: TransformersConfig) -> Backbone:
+    """The network of a local folder's shape with random weights; that of a hub id counts as DINOv2-S."""
+    folder = Path(config.weights).expanduser()
+    local = is_folder(config.weights) and (folder / "config.json").is_file()
+    shape = AutoConfig.from_pretrained(str(folder)) if local else Dinov2Config(hidden_size=384, num_attention_heads=6)
+    shape.out_indices = sorted({layer % len(shape.stage_names) for layer in config.layers})
+    normalization = {key: list(value) for key, value in _IMAGENET.items()}
+    return Backbone(AutoBackbone.from_config(shape).eval(), normalization, config.scale)
 
 
 def restore(tensors: dict[str, Tensor], shape: dict[str, Any]) -> Backbone:

@@ -126,6 +126,13 @@ def sample_features(features: Tensor, pixel: Tensor, stride: float, offset: floa
     return sampled[0, :, 0].T
 
 
+def at_pixels(maps: Tensor, stride: float, offset: float, height: int, width: int) -> Tensor:
+    """`sample_features` at every pixel of images: float (B, D, height, width) of maps float (B, D, h, w)."""
+    v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    pixel = torch.stack([u, v], -1).view(-1, 2).to(maps)
+    return torch.stack([sample_features(each, pixel, stride, offset).T.reshape(-1, height, width) for each in maps])
+
+
 def read_network(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and shape of a 2D network's file; ``model_type`` of the shape names its kind.
 
@@ -143,7 +150,14 @@ def read_network(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def no_network(path: Path | str, error: Exception) -> IgnetError:
     """The error of a file that holds no 2D network of a known kind."""
     reason = " ".join(str(error).split())[:200]
-    return IgnetError(f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d or adapt_2d")
+    return IgnetError(
+        f"{path}: no 2D network ({reason}); give a model.safetensors of pretrain_2d, adapt_2d or teachers"
+    )
+
+
+def shape_of(network: Any) -> dict[str, Any]:
+    """What a file says of a network: plain values, with its kind as ``model_type``."""
+    return network.shape if isinstance(network.shape, dict) else network.shape.to_dict()
 
 
 def content_hash(network: nn.Module) -> str:

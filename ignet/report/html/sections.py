@@ -149,21 +149,20 @@ def scans(tables: Tables, networks: Sequence[str], features: str, explained_vari
 
     Args:
         tables: of the comparison.
-        networks: 2D networks, in the order of their columns.
+        networks: 2D networks that name classes, in the order of their columns.
         features: the network whose features are shown.
         explained_variance: share of the features' variance that the colours hold; none: no features.
     """
-    words = "The camera image, projected labels and scribbles, and what each 2D network makes of it."
+    words = "The camera image, projected labels and scribbles, and what each 2D network that names classes makes of it."
     if explained_variance is not None:
         words += (
             f" Features of '{features}': their first three principal components ({explained_variance:.0%} of the "
             "variance) as red, green, blue."
         )
-    images = Section(
-        "images", "2D segmentation before and after adaptation", [words], widget="images", data=list(networks)
-    )
-    images.tables.append(tables["networks_2d"])
-    if not networks:
+    title = "2D segmentation before and after adaptation" if networks else "Camera images and their features"
+    images = Section("images", title, [words], widget="images", data=list(networks))
+    images.tables += [tables[name] for name in ("networks_2d", "probes_2d") if name in tables]
+    if not networks and explained_variance is None:
         images.absent = "this experiment has no 2D networks"
     above = Section(
         "above",

@@ -16,8 +16,11 @@ import grimp  # noqa: F401
 import h5py  # noqa: F401
 import pydantic  # noqa: F401
 import scipy.spatial  # noqa: F401
+import smart_open  # noqa: F401
 import snakemake.api
-import snakemake.cli  # noqa: F401
+import snakemake.cli
+
+snakemake.cli.get_argument_parser()  # loads the plug-ins
 
 
 def load(project: str) -> None:

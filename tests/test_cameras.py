@@ -83,7 +83,9 @@ class TestAssignment:
         eye = np.array([0.3, 0, -0.1])
         rays = np.array([[10, 0, 0], [10, 10, 0], [0, 5, 0], [-3, 0, 0]]) + eye
         expected = [1, np.sqrt(0.5), 0, -1]
-        np.testing.assert_allclose(axis_cosine(rays, camera(0).projection, camera(0).tr), expected, atol=1e-12)
+        for scale in (1, 3):  # of which a projection is free
+            found = axis_cosine(rays, scale * camera(0).projection, camera(0).tr)
+            np.testing.assert_allclose(found, expected, atol=1e-12)
         angle = np.deg2rad(YAWS[2])
         ray = np.array([[np.cos(angle), np.sin(angle), 0]]) * 7 + eye
         np.testing.assert_allclose(axis_cosine(ray, camera(2).projection, camera(2).tr), 1)
@@ -100,6 +102,16 @@ class TestAssignment:
             rows = number == camera_number
             expected = cameras[camera_number].projected.pixel[index[rows]]
             np.testing.assert_array_equal(pixel[rows], expected)
+
+    def test_of_two_cameras_the_first_has_a_point_that_is_as_near_to_both_axes(self) -> None:
+        angle = np.deg2rad([25, 35])  # both cameras see both
+        points = np.stack([0.3 + 30 * np.cos(angle), 30 * np.sin(angle), np.zeros(2)], axis=1)
+        seen = {number: look(points, camera(number), *SIZES[number]) for number in (2, 0)}
+        index, number, _ = assign_points(points, seen, {0: 1, 2: 1}, 0.05)
+        assert (index.tolist(), number.tolist()) == ([0, 1], [0, 2])
+        for first, second in ((4, 5), (5, 4)):
+            _, number, _ = assign_points(points, {first: seen[0], second: seen[0]}, {4: 1, 5: 1}, 0.05)
+            assert number.tolist() == [first, first]
 
     def test_what_one_camera_does_not_see_behind_a_post_another_may(self) -> None:
         # nearer to the axis of camera 0, but hidden from it

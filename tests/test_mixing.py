@@ -254,8 +254,8 @@ def test_lasermix_of_a_labelled_and_an_unlabelled_scan(tree: Tree) -> None:  # n
     source = tree.source(supervision="dense", labelled=frames)
     pair = {"probability": 1.0, "partner": "other_kind"}
     dataset = BatchDataset(source, 1, 0, FINE, MixingConfig(lasermix=pair), STILL, unmixed_teacher=True)
-    assert [sorted(dataset._donors(scan, "other_kind")) for scan in (0, 1)] == [list(range(1, len(source))), [0]]
-    assert [sorted(dataset._donors(scan, "any")) for scan in (0, 1)] == [
+    assert [sorted(dataset._donors(scan, other_kind=True)) for scan in (0, 1)] == [list(range(1, len(source))), [0]]
+    assert [sorted(dataset._donors(scan, other_kind=False)) for scan in (0, 1)] == [
         [other for other in range(len(source)) if other != scan] for scan in (0, 1)
     ]
     for step in range(4):
@@ -265,4 +265,4 @@ def test_lasermix_of_a_labelled_and_an_unlabelled_scan(tree: Tree) -> None:  # n
         scans = set(np.rint(remission * 8192).astype(int) // 1024)
         assert len(scans) == 2 and 0 in scans
     whole = BatchDataset(tree.source(supervision="dense"), 1, 0, FINE, MixingConfig(lasermix=pair), STILL)
-    assert len(whole._donors(0, "other_kind")) == len(source) - 1, "all scans have labels: any other one"
+    assert len(whole._donors(0, other_kind=True)) == len(source) - 1, "all scans have labels: any other one"

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PRETEND = ROOT / "tests" / "pretend"
 # the published network's layers, which decide how many operators a step has, in narrow
 BACKBONE = {"voxel": 0.5, "stem": 8, "encoder": [8, 16, 24, 32], "decoder": [32, 16, 24, 24], "blocks": 2}
+CYLINDER3D = {"name": "cylinder3d", "grid": [60, 45, 9], "points": [8, 8], "cell_features": 4, "width": 4}
 TRAIN_3D = {
     "steps": 4,
     "batch": 2,
@@ -91,12 +92,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "out", "operators"),
-    [("minkunet", "trained", 3000), ("spvcnn", "spvcnn", 3500)],
-    ids=["minkunet", "spvcnn"],
+    ("backbone", "out", "operators"),
+    [
+        (BACKBONE, "trained", 3000),
+        ({**BACKBONE, "name": "spvcnn"}, "spvcnn", 3500),
+        (CYLINDER3D, "cylinder3d", 5500),
+    ],
+    ids=["minkunet", "spvcnn", "cylinder3d"],
 )
-def test_a_step_of_the_3d_training_seldom_waits(work: Path, name: str, out: str, operators: int) -> None:
-    found = train(work, {**TRAIN_3D, "backbone": {**TRAIN_3D["backbone"], "name": name}}, out=out)
+def test_a_step_of_the_3d_training_seldom_waits(work: Path, backbone: dict, out: str, operators: int) -> None:
+    found = train(work, {**TRAIN_3D, "backbone": {**backbone, "engine": "torch"}}, out=out)
     last = found["steps"][-1]
     # two transfers for each of two geometries, and one wait each for what losses choose by the data
     assert last["waits"] <= 10, found

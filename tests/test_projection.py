@@ -156,6 +156,27 @@ def test_sector_turns_with_the_camera(yaw: float) -> None:
     np.testing.assert_array_equal(in_sector(points, low, high), np.abs(turn) < half)
 
 
+def test_a_pixel_on_the_last_column_or_row_is_outside_and_a_point_on_the_sector_s_edge_inside() -> None:
+    points = np.array([[2, -1, 0], [5, 0, -1], [2, -0.99, 0], [5, 0, -0.99]])
+    found = project(points, P2, FORWARD, WIDTH, HEIGHT)
+    assert (found.pixel[0, 0], found.pixel[1, 1]) == (WIDTH - 1, HEIGHT - 1)
+    assert found.inside.tolist() == [False, False, True, True]
+    assert in_sector(np.array([[1.0, 0], [0, 1], [1, -0.01], [-0.01, 1]]), 0, np.pi / 2).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(("pitch", "row"), [(0.3, HEIGHT - 1), (-0.3, 0)])
+def test_a_tilted_camera_s_sector_by_hand(pitch: float, row: int) -> None:
+    """Looking down it is widest at the bottom of the image, looking up at the top."""
+    low, high = camera_sector(P2, turned(0.0, pitch), WIDTH, HEIGHT)
+    half = np.arctan2(50 / 100, np.cos(pitch) - np.sin(pitch) * (row - 20) / 100)
+    np.testing.assert_allclose([low, high], [-half, half], atol=1e-12)
+
+
 def test_sector_across_the_back() -> None:
     low, high = camera_sector(P2, turned(np.pi), WIDTH, HEIGHT)
     assert low > 0 > high

@@ -4,6 +4,7 @@ Each backbone's outputs and gradients are compared with those of the torch engin
 """
 
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 from cases import PRECISIONS, autocast_of, backbone_settings, engines, make_batch, read_case, tf32
@@ -13,9 +14,36 @@ from ignet.data.lidar.network_input import Input
 from ignet.devices import autocast
 from ignet.models.segmentor3d import Network3D, build_network
 
-TOLERANCES = {"float64": 1e-9, "float32": 2e-3, "tf32": 0.05, "bfloat16": 0.5}
-"""Largest accepted |difference| / |reference| by Euclidean norms: float32 and bfloat16 some times what the CPU has, the
-others by their digits."""
+
+class Tolerance(NamedTuple):
+    """Largest accepted |difference| / |reference| by Euclidean norms."""
+
+    output: float
+    gradient: float
+
+
+UNET = {
+    "float64": Tolerance(1e-9, 1e-9),
+    "float32": Tolerance(2e-5, 0.02),
+    "tf32": Tolerance(0.02, 0.2),
+    "bfloat16": Tolerance(0.06, 0.5),
+}
+TOLERANCES = {
+    "minkunet": UNET,
+    "spvcnn": UNET,
+    "cylinder3d": {
+        "float64": Tolerance(1e-9, 1e-9),
+        "float32": Tolerance(1e-4, 0.03),
+        "tf32": Tolerance(0.05, 0.3),
+        "bfloat16": Tolerance(0.2, 0.7),
+    },
+}
+"""By backbone and number format.
+
+float32 and bfloat16 are two to eight times what the CPU has on 20,000 points of two real frames: outputs 3e-6 and 0.02
+(Cylinder3D: 4e-5 and 0.05), gradients 4e-3 and 0.22 (7e-3 and 0.29). Gradients differ by far more than outputs,
+because an activation near zero that falls on the other side changes all behind it. Those of TF32 lie between.
+"""
 
 
 def compute(network: Network3D, batch: Input, engine: str, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,7 +79,7 @@ def main() -> None:
                 trained = deepcopy(network).to(case.device, torch.float64 if double else torch.float32)
                 found = compute(trained, as_double(batch) if double else batch, engine, precision)
                 errors = [error(one, other) for one, other in zip(found, reference, strict=True)]
-                ok = max(errors) <= TOLERANCES[precision]
+                ok = all(one <= most for one, most in zip(errors, TOLERANCES[name][precision], strict=True))
                 row = {"backbone": name, "engine": engine, "precision": precision, "agrees": ok}
                 case.write("agreement", **row, output_error=errors[0], gradient_error=errors[1])
                 wrong += [] if ok else [f"{name} {engine} {precision}"]

@@ -135,7 +135,7 @@ class BatchDataset(Dataset[Batch]):
             return base, [base]
         strategy, settings = MIXING[name], getattr(self.mixing, name)
         count = strategy.donors(settings)
-        others = self._donors(scan, getattr(settings, "partner", "any"))
+        others = self._donors(scan, strategy.other_kind(settings))
         donors = rng.choice(others, count, replace=len(others) < count)
         try:
             unmixed = [base, *(self.dataset.load(int(donor)) for donor in donors)]
@@ -145,10 +145,10 @@ class BatchDataset(Dataset[Batch]):
         except ValueError as error:
             raise IgnetError(f"mixing.{name}: {error}") from error
 
-    def _donors(self, scan: int, partner: str) -> NDArray[np.int64]:
+    def _donors(self, scan: int, other_kind: bool) -> NDArray[np.int64]:
         """Numbers of the scans that one may be mixed with."""
         kinds = self.dataset.pools
-        if partner == "other_kind" and len(kinds) > 1:
+        if other_kind and len(kinds) > 1:
             return kinds[0] if scan in kinds[1] else kinds[1]
         others = np.arange(len(self.dataset))
         return np.delete(others, scan) if len(others) > 1 else others

@@ -21,16 +21,24 @@ class Strategy:
             none of the samples; raises ValueError where settings and samples do not fit.
         donors: settings -> how many other scans a mixed sample takes.
         needs_camera: whether ``mix`` reads ``in_fov`` or ``sectors``, so that the correspondence is loaded.
+        other_kind: settings -> whether a labelled scan takes unlabelled donors alone and the other way round, where
+            there are both; else any other scan is a donor.
     """
 
     mix: Callable[[Sample, Sequence[Sample], np.random.Generator, Any, LabelSet], Sample]
     donors: Callable[[Any], int]
     needs_camera: bool
+    other_kind: Callable[[Any], bool] = lambda settings: False
 
 
 MIXING = {
     "fovmix": Strategy(fovmix.mix, lambda settings: settings.frusta, needs_camera=True),
-    "lasermix": Strategy(lasermix.mix, lambda settings: 1, needs_camera=False),
+    "lasermix": Strategy(
+        lasermix.mix,
+        lambda settings: 1,
+        needs_camera=False,
+        other_kind=lambda settings: settings.partner == "other_kind",
+    ),
     "polarmix": Strategy(polarmix.mix, lambda settings: 1, needs_camera=False),
     "instance_paste": Strategy(instance_paste.mix, lambda settings: settings.scans, needs_camera=False),
 }

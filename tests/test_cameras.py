@@ -83,8 +83,9 @@ class TestAssignment:
         eye = np.array([0.3, 0, -0.1])
         rays = np.array([[10, 0, 0], [10, 10, 0], [0, 5, 0], [-3, 0, 0]]) + eye
         expected = [1, np.sqrt(0.5), 0, -1]
+        scan = np.column_stack([rays, np.ones(4)])  # with remission
         for scale in (1, 3):  # of which a projection is free
-            found = axis_cosine(rays, scale * camera(0).projection, camera(0).tr)
+            found = axis_cosine(scan, scale * camera(0).projection, camera(0).tr)
             np.testing.assert_allclose(found, expected, atol=1e-12)
         angle = np.deg2rad(YAWS[2])
         ray = np.array([[np.cos(angle), np.sin(angle), 0]]) * 7 + eye

@@ -156,17 +156,28 @@ def test_sector_turns_with_the_camera(yaw: float) -> None:
     np.testing.assert_array_equal(in_sector(points, low, high), np.abs(turn) < half)
 
 
-def test_a_pixel_on_the_last_column_or_row_is_outside_and_a_point_on_the_sector_s_edge_inside() -> None:
-    points = np.array([[2, -1, 0], [5, 0, -1], [2, -0.99, 0], [5, 0, -0.99]])
-    found = project(points, P2, FORWARD, WIDTH, HEIGHT)
-    assert (found.pixel[0, 0], found.pixel[1, 1]) == (WIDTH - 1, HEIGHT - 1)
-    assert found.inside.tolist() == [False, False, True, True]
-    assert in_sector(np.array([[1.0, 0], [0, 1], [1, -0.01], [-0.01, 1]]), 0, np.pi / 2).tolist() == [
-        True,
-        True,
-        False,
-        False,
-    ]
+def test_a_pixel_on_the_image_s_edge_is_outside_and_one_beside_it_inside() -> None:
+    edge = np.array([[2, -1, 0], [5, 0, -1], [2, 1, 0], [5, 0, 1]])
+    found = project(edge, P2, FORWARD, WIDTH, HEIGHT)
+    assert found.pixel.tolist() == [[WIDTH - 1, 20], [50, HEIGHT - 1], [0, 20], [50, 0]]
+    assert not found.inside.any()
+    assert project(edge * [1, 0.99, 0.99], P2, FORWARD, WIDTH, HEIGHT).inside.all()
+    assert project(np.array([[0.01, 0, 0]]), P2, FORWARD, WIDTH, HEIGHT).inside.all(), "however near it is"
+
+
+def test_a_sector_has_its_edges_and_may_be_more_than_half_of_the_circle() -> None:
+    points = np.array([[1.0, 0], [0, 1], [1, -0.01], [-0.01, 1]])
+    assert in_sector(points, 0, np.pi / 2).tolist() == [True, True, False, False]
+    assert in_sector(np.array([[1.0, 0], [0, 1], [0, -1], [-1, 0]]), -2, 2).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("yaw", np.linspace(-3, 3, 13))
+def test_the_sector_of_a_wide_camera_by_hand(yaw: float) -> None:
+    wide = P2 * [[0.25], [0.25], [1]] + [[0, 0, 37.5, 0], [0, 0, 15, 0], [0, 0, 0, 0]]  # a quarter of the focal length
+    half = np.arctan2(50, 25)
+    np.testing.assert_allclose(
+        wrap(np.array(camera_sector(wide, turned(yaw), WIDTH, HEIGHT)) - yaw), [-half, half], atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(("pitch", "row"), [(0.3, HEIGHT - 1), (-0.3, 0)])

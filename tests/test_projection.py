@@ -1,6 +1,7 @@
 """Projection, z-buffer, the camera's sector, and the correspondence file."""
 
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,7 +14,16 @@ from one_camera import seen_by_one
 
 from ignet.data.formats import kitti
 from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence, View
-from ignet.data.projection.geometry import Projected, camera_sector, in_sector, point_spacing, project, visible, wrap
+from ignet.data.projection.geometry import (
+    Projected,
+    axis_cosine,
+    camera_sector,
+    in_sector,
+    point_spacing,
+    project,
+    visible,
+    wrap,
+)
 from ignet.errors import IgnetError
 from ignet.files.atomic import read_json
 
@@ -163,6 +173,8 @@ def test_a_pixel_on_the_image_s_edge_is_outside_and_one_beside_it_inside() -> No
     assert not found.inside.any()
     assert project(edge * [1, 0.99, 0.99], P2, FORWARD, WIDTH, HEIGHT).inside.all()
     assert project(np.array([[0.01, 0, 0]]), P2, FORWARD, WIDTH, HEIGHT).inside.all(), "however near it is"
+    with warnings.catch_warnings(action="error"):  # a pixel that no float32 holds
+        assert not project(np.array([[1e-10, 1e30, 0]]), P2, FORWARD, WIDTH, HEIGHT).inside.any()
 
 
 def test_a_sector_has_its_edges_and_may_be_more_than_half_of_the_circle() -> None:
@@ -172,12 +184,12 @@ def test_a_sector_has_its_edges_and_may_be_more_than_half_of_the_circle() -> Non
 
 
 @pytest.mark.parametrize("yaw", np.linspace(-3, 3, 13))
-def test_the_sector_of_a_wide_camera_by_hand(yaw: float) -> None:
+@pytest.mark.parametrize("pitch", [0.0, 0.5, -0.5])
+def test_the_sector_of_a_wide_camera_by_hand(yaw: float, pitch: float) -> None:
     wide = P2 * [[0.25], [0.25], [1]] + [[0, 0, 37.5, 0], [0, 0, 15, 0], [0, 0, 0, 0]]  # a quarter of the focal length
-    half = np.arctan2(50, 25)
-    np.testing.assert_allclose(
-        wrap(np.array(camera_sector(wide, turned(yaw), WIDTH, HEIGHT)) - yaw), [-half, half], atol=1e-9
-    )
+    half = np.arctan2(50 / 25, np.cos(pitch) - np.abs(np.sin(pitch)) * 20 / 25)
+    edges = np.array(camera_sector(wide, turned(yaw, pitch), WIDTH, HEIGHT))
+    np.testing.assert_allclose(wrap(edges - yaw), [-half, half], atol=1e-9)
 
 
 @pytest.mark.parametrize(("pitch", "row"), [(0.3, HEIGHT - 1), (-0.3, 0)])
@@ -186,6 +198,8 @@ def test_a_tilted_camera_s_sector_by_hand(pitch: float, row: int) -> None:
     low, high = camera_sector(P2, turned(0.0, pitch), WIDTH, HEIGHT)
     half = np.arctan2(50 / 100, np.cos(pitch) - np.sin(pitch) * (row - 20) / 100)
     np.testing.assert_allclose([low, high], [-half, half], atol=1e-12)
+    axis = 7 * np.array([[np.cos(pitch), 0, -np.sin(pitch)]])
+    np.testing.assert_allclose(axis_cosine(axis, P2, turned(0.0, pitch)), 1)
 
 
 def test_sector_across_the_back() -> None:

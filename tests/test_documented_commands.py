@@ -68,6 +68,7 @@ DRY_RUN = {
 }
 """Command -> why it is planned by Snakemake and not carried out."""
 
+ROBOT = "needs the page's module and files; tests/test_robot.py runs it"
 PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/scribblekitti.yaml my-experiment.yaml -- submission": "needs the "
     "data sets and GPUs; tests/test_workflow.py packs a small one",
@@ -91,6 +92,10 @@ PARSED = {
     "submission.zip": "needs the 20,351 test scans; tests/test_submission.py packs some",
     ".venv/bin/ignet submit --dataset ROOT --check submission.zip": "needs the 20,351 test scans; "
     "tests/test_submission.py",
+    ".venv/bin/ignet import rover /data/rover /data/rover-tree --label-set rover.yaml": ROBOT,
+    ".venv/bin/ignet check /data/rover-tree --part --cameras 0 1 --label-set rover.yaml": ROBOT,
+    ".venv/bin/snakemake --cores all --configfile rover-experiment.yaml": ROBOT,
+    ".venv/bin/ignet predict --weights results/rover/train_3d/ignet/seed0/model.safetensors scan.bin --out scan.label": ROBOT,
     ".venv/bin/ignet view": "serves until it is interrupted; tests/test_view.py",
     ".venv/bin/python benchmarks/throughput.py --size demo --table my.csv": "minutes of measuring",
     "xdg-open results/demo/report/index.html": "needs a desktop; tests/test_page_browser.py opens a report in "
@@ -178,6 +183,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {**values, "dataset": {"train_sequences": ["00"], "val_sequences": ["08"]}, "results": "results/mine"}
         )
     )
+    page = (ROOT / "docs/your-own-sensor.md").read_text(encoding="utf-8")
+    robot = re.findall(r"^```yaml\n(results: .*?)^```$", page, re.M | re.S)
+    (folder / "rover-experiment.yaml").write_text(robot[0], encoding="utf-8")
     for frame in ("000000", "000001"):
         write_object_frame(folder / "data/kitti/object", frame, tree, "00", frame, TINY_CALIBRATION, np.eye(3))
     small = WorldConfig(preset="surround", frames=1, azimuths=300, image_width=128, image_height=72)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, TINY_CALIBRATION
+from conftest import TINY_CALIBRATION
 
 from ignet.cli.main import main
 from ignet.data.check.dataset import check_dataset, wanted_at
@@ -174,42 +174,38 @@ def test_command_line(object_tree: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "sequences/01/velodyne/000000.bin: found 6397 bytes" in capsys.readouterr().out
 
 
-def test_the_documented_layout(tmp_path: Path) -> None:
-    """The code of docs/your-own-sensor.md, run as it stands there."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/your-own-sensor.md").read_text(), re.DOTALL)
-    names: dict = {}
-    exec(compile(code, "docs/your-own-sensor.md", "exec"), names)
-    rng, root = np.random.default_rng(0), tmp_path / "mine"
-    scans, classes = {}, {}
-    for drive, number in (("monday", 0), ("monday", 1), ("tuesday", 0)):
-        folder = root / drive
-        for part in ("lidar", "camera", "classes"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        points = rng.uniform([2, -3, -2, 0], [30, 3, 1, 255], (50, 4))
-        scans[drive, number], classes[drive, number] = points, rng.integers(0, 6, 50).astype(np.uint8)
-        np.save(folder / f"lidar/{number:03d}.npy", points)
-        np.save(folder / f"classes/{number:03d}.npy", classes[drive, number])
-        cv2.imwrite(str(folder / f"camera/{number:03d}.jpg"), rng.integers(0, 256, (32, 64, 3), dtype=np.uint8))
-    intrinsic = TINY_CALIBRATION.projection[:, :3]
-    np.savez(root / "calibration.npz", K=intrinsic, camera_to_lidar=np.linalg.inv(TINY_CALIBRATION.tr))
-
-    out = tmp_path / "out"
-    assert convert(names["my_sensor"](root), out, label_set=SEMANTICKITTI).frames == {"00": 2, "01": 1}
-    scan = kitti.read_scan(kitti.scan_path(out, "01", "000000"))
-    np.testing.assert_allclose(scan[:, :3], scans["tuesday", 0][:, :3], rtol=1e-6)
-    np.testing.assert_allclose(scan[:, 3], scans["tuesday", 0][:, 3] / 255, rtol=1e-6)
-    raw = kitti.read_labels(kitti.label_path(out, "00", "000001"), 50)
-    assert raw.tolist() == [(0, 40, 48, 10, 30, 70)[number] for number in classes["monday", 1]]
-    calibration = kitti.read_calibration(kitti.calibration_path(out, "00"))
-    x, y, z = scans["monday", 0][0, :3]
-    expected = [31.5 - 40 * y / (x - 0.3), 15.5 - 40 * (z + 0.1) / (x - 0.3)]
-    np.testing.assert_allclose(
-        project(scan[:1] * 0 + [x, y, z, 0], calibration.projection, calibration.tr, 64, 32).pixel[0],
-        expected,
-        rtol=1e-5,
+def test_labels_and_scribbles_lose_the_points_that_have_no_return(tiny_tree: Path, tmp_path: Path) -> None:
+    image = kitti.image_path(tiny_tree, "00", "000000")
+    points = np.array([[5, 0, 0, 0.5], [0, 0, 0, 0], [7, 1, 0, 0.25]], np.float32)
+    frame = SensorFrame(
+        "monday",
+        "7",
+        TINY_CALIBRATION,
+        scan=lambda: points,
+        image=image,
+        labels=lambda: np.array([40, 10, 48], np.uint32),
+        scribbles=lambda: np.array([0, 10, 48], np.uint32),
     )
-    assert kitti.image_size(kitti.image_path(out, "00", "000000")) == (64, 32)
-    assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
+    assert convert([frame], tmp_path / "out", label_set=SEMANTICKITTI).without_return == 1
+    np.testing.assert_array_equal(kitti.read_scan(kitti.scan_path(tmp_path / "out", "00", "000000")), points[[0, 2]])
+    for path, expected in ((kitti.label_path, [40, 48]), (kitti.scribble_path, [0, 48])):
+        assert kitti.read_labels(path(tmp_path / "out", "00", "000000"), 2).tolist() == expected
+
+
+def test_cameras_of_different_poses_share_one_tr(tiny_tree: Path, tmp_path: Path) -> None:
+    """The file has one Tr, so what differs goes into P; pixels stay what they were."""
+    other = TINY_CALIBRATION.tr.copy()
+    other[:3, :3] = rotation(0, 0.4, 0) @ other[:3, :3]
+    given = {0: TINY_CALIBRATION, 1: kitti.Calibration(TINY_CALIBRATION.projection, other)}
+    image = kitti.image_path(tiny_tree, "00", "000000")
+    scan = kitti.scan_path(tiny_tree, "00", "000000")
+    convert([SensorFrame("monday", "7", given, scan, {0: image, 1: image})], tmp_path / "out", label_set=SEMANTICKITTI)
+    points = kitti.read_scan(scan)
+    for number, calibration in given.items():
+        found = kitti.read_calibration(kitti.calibration_path(tmp_path / "out", "00"), number)
+        pixels = [project(points, each.projection, each.tr, 64, 32).pixel for each in (calibration, found)]
+        np.testing.assert_allclose(pixels[1], pixels[0], atol=1e-3)
+    assert found.tr.tolist() == TINY_CALIBRATION.tr.tolist()
 
 
 def test_a_layout_that_gives_other_arrays(tiny_tree: Path, tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-# what stands in a mapping on Snakemake's command line arrives as text, which a choice among numbers does not take
-LabelledPercent = Annotated[Literal[1, 10, 20, 50], BeforeValidator(_number)]
+AS_NUMBER = BeforeValidator(_number)
+"""For a choice among numbers: what stands in a mapping on Snakemake's command line arrives as text."""
+
+LabelledPercent = Annotated[Literal[1, 10, 20, 50], AS_NUMBER]
 """Per cent of the training scans that have labels: the shares of the published lists."""
 
 

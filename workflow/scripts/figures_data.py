@@ -82,37 +82,38 @@ def _draw_sequence(
     extent: float,
     label_set: LabelSet,
 ) -> np.ndarray:
-    """Draw the middle frame, and of its images the first; returns the classes that occur in it."""
+    """Draw the middle frame with the images that it has; returns the classes that occur in it."""
     frames = kitti.frame_ids(root, sequence)
     (frame,) = middles(frames, 1)
     points = kitti.read_positions(kitti.scan_path(root, sequence, frame))
     labels = _read(kitti.label_path(root, sequence, frame), len(points), label_set)
     scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points), label_set)
-    there = (number for number in cameras if kitti.image_path(root, sequence, frame, number).exists())
-    camera = next(there, cameras[0])
-    image = kitti.read_image(kitti.image_path(root, sequence, frame, camera))
-    calibration = kitti.frame_calibration(root, sequence, frame, camera)
-    projected = project(points, calibration.projection, calibration.tr, image.shape[1], image.shape[0])
-
     part.suptitle(
         f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15
     )
-    axes = part.subplot_mosaic("iab;pab", width_ratios=[1.75, 1, 1])
+    shown = [number for number in cameras if kitti.image_path(root, sequence, frame, number).exists()]
+    rows = [[*(f"{kind}{number}" for number in shown), "a", "b"] for kind in ("image", "points")]
+    axes = part.subplot_mosaic(rows, width_ratios=[*[1.75 / len(shown)] * len(shown), 1, 1])
     for panel in axes.values():
         panel.set_xticks([])
         panel.set_yticks([])
-    axes["i"].imshow(image)
-    seen = projected.inside & (labels != IGNORE)
-    _draw_pixels(axes["p"], image, projected.pixel[seen], label_set.colors[labels[seen]])
-    axes["p"].set_xlabel(
-        f"points in the image ({projected.inside.mean():.0%} of the scan) with their labels", fontsize=11
-    )
+    for number in shown:
+        image = kitti.read_image(kitti.image_path(root, sequence, frame, number))
+        calibration = kitti.frame_calibration(root, sequence, frame, number)
+        projected = project(points, calibration.projection, calibration.tr, image.shape[1], image.shape[0])
+        axes[f"image{number}"].imshow(image)
+        seen = projected.inside & (labels != IGNORE)
+        panel = axes[f"points{number}"]
+        _draw_pixels(panel, image, projected.pixel[seen], label_set.colors[labels[seen]])
+        share = f"{projected.inside.mean():.0%} of the scan"
+        words = f"camera {number}: {share}" if len(shown) > 1 else f"points in the image ({share}) with their labels"
+        panel.set_xlabel(words, fontsize=11 if len(shown) < 4 else 8)
     _draw_from_above(axes["a"], points, labels, extent, label_set)
     axes["a"].set_xlabel(f"labels, {2 * extent:g} m x {2 * extent:g} m, forward is up", fontsize=11)
     _draw_from_above(axes["b"], points, scribbles, extent, label_set)
     drawn = (scribbles != IGNORE).mean()
     axes["b"].set_xlabel(f"scribbles on {drawn:.1%} of the points" if drawn else "no scribbles", fontsize=11)
-    return np.unique(labels)
+    return np.union1d(labels, scribbles)
 
 
 def _read(path: Path, points: int, label_set: LabelSet) -> np.ndarray:

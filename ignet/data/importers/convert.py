@@ -16,7 +16,7 @@ from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns
-from ignet.data.importers.frame import Image, SensorFrame
+from ignet.data.importers.frame import Image, Labels, SensorFrame
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, write_array, write_png
@@ -109,9 +109,11 @@ class _Writer:
             own = kitti.frame_calibration_path(self.tree, sequence, name)
             kitti.write_calibration(own, frame.calibrations)
         there = self._scan(frame, kitti.scan_path(self.tree, sequence, name), where)
-        if frame.labels is not None:
-            (folder / "labels").mkdir(exist_ok=True)
-            self._labels(frame, kitti.label_path(self.tree, sequence, name), where, there)
+        for path, labels in ((kitti.label_path, frame.labels), (kitti.scribble_path, frame.scribbles)):
+            if labels is not None:
+                target = path(self.tree, sequence, name)
+                target.parent.mkdir(exist_ok=True)
+                self._labels(labels, target, where, there)
         for number, image in frame.images.items():
             self._image(image, kitti.image_path(self.tree, sequence, name, number), where)
         self.done.cameras |= set(frame.images)
@@ -136,15 +138,12 @@ class _Writer:
         write_array(target, points)
         return there
 
-    def _labels(self, frame: SensorFrame, target: Path, where: str, there: NDArray[np.bool_] | None) -> None:
+    def _labels(self, source: Labels, target: Path, where: str, there: NDArray[np.bool_] | None) -> None:
         """Write or link labels, without those of the points that were left out."""
-        if isinstance(frame.labels, Path) and (there is None or there.all()):
-            self._link(frame.labels, target)
+        if isinstance(source, Path) and (there is None or there.all()):
+            self._link(source, target)
             return
-        assert frame.labels is not None
-        labels = (
-            kitti.read_labels(frame.labels) if isinstance(frame.labels, Path) else _as_labels(frame.labels(), where)
-        )
+        labels = kitti.read_labels(source) if isinstance(source, Path) else _as_labels(source(), where)
         if there is not None:
             if len(labels) != len(there):
                 raise IgnetError(

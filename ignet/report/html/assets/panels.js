@@ -108,15 +108,20 @@ ignet.showImages = async (number) => {
   const whole = await ignet.frame(number);
   const frame = ignet.ofCamera(whole, ignet.chosenCamera(document.getElementById("images-camera"), whole));
   const place = document.getElementById("images-panels");
-  const street = ignet.classes.street;
+  // without networks that name street classes, what is shown of the points are their own classes
+  const frozen = !ignet.options.networks.length;
+  const classes = frozen ? ignet.classes.lidar : ignet.classes.street;
+  const layer = (ids) => ids && Uint8Array.from(frame.seen.index, (i) => ids[i]);
+  const labels = frozen ? layer(frame.layers.truth) : frame.seen.street;
+  const scribbles = frozen ? layer(frame.layers.scribble) : frame.seen.scribble;
   place.replaceChildren();
-  const absent = frame.role === "train" ? ["a training scan: the adaptation has seen this image; the list has validation scans too"] : [];
+  const absent = frame.role === "train" && !frozen ? ["a training scan: the adaptation has seen this image; the list has validation scans too"] : [];
   ignet.drawImage(ignet.panel(place, "camera image"), frame);
-  if (frame.seen.street) ignet.drawPixels(ignet.panel(place, "labels of the visible points, as street classes"), frame, frame.seen.street, street);
-  if (frame.seen.scribble?.some((id) => id !== ignet.NONE)) {
-    ignet.drawPixels(ignet.panel(place, "projected scribbles: what the adaptation sees of them"), frame, frame.seen.scribble, street);
+  if (labels) ignet.drawPixels(ignet.panel(place, `labels of the visible points${frozen ? "" : ", as street classes"}`), frame, labels, classes);
+  if (scribbles?.some((id) => id !== ignet.NONE)) {
+    ignet.drawPixels(ignet.panel(place, `projected scribbles${frozen ? "" : ": what the adaptation sees of them"}`), frame, scribbles, classes);
   } else {
-    absent.push("no projected scribbles: only those of training scans reach the camera's image");
+    absent.push(`no projected scribbles${frozen ? "" : ": only those of training scans reach the camera's image"}`);
   }
   for (const name of ignet.options.networks) {
     const wrong = frame.networks[name].wrong;
@@ -126,7 +131,7 @@ ignet.showImages = async (number) => {
   if (frame.features) {
     ignet.drawImage(ignet.panel(place, "features, image"), frame, frame.features.image, 1);
     const canvas = ignet.panel(place, "features, at the points");
-    ignet.drawPixels(canvas, frame, Uint8Array.from({ length: frame.seen.count }, () => ignet.NONE), street);
+    ignet.drawPixels(canvas, frame, Uint8Array.from({ length: frame.seen.count }, () => ignet.NONE), classes);
     const context = canvas.getContext("2d");
     const size = Math.max(2, canvas.width / 260);
     for (let k = 0; k < frame.seen.count; k++) {
@@ -135,7 +140,7 @@ ignet.showImages = async (number) => {
     }
   }
   if (absent.length) place.append(ignet.element("p", { class: "absent" }, `${absent.join("; ")}.`));
-  ignet.legend(document.getElementById("images-legend"), { entries: street.map(({ name, color }) => ({ name, color })) });
+  ignet.legend(document.getElementById("images-legend"), { entries: classes.map(({ name, color }) => ({ name, color })) });
 };
 
 // redrawn one at a time: the last choice is what is seen, however long a scan takes to open

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from conftest import TINY_CALIBRATION
 
 from ignet.cli.main import main
-from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.check.dataset import check_dataset, describe, wanted_at
 from ignet.data.formats import kitti
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
@@ -190,6 +191,35 @@ def test_labels_and_scribbles_lose_the_points_that_have_no_return(tiny_tree: Pat
     np.testing.assert_array_equal(kitti.read_scan(kitti.scan_path(tmp_path / "out", "00", "000000")), points[[0, 2]])
     for path, expected in ((kitti.label_path, [40, 48]), (kitti.scribble_path, [0, 48])):
         assert kitti.read_labels(path(tmp_path / "out", "00", "000000"), 2).tolist() == expected
+
+
+def test_remedies_speak_of_the_data_at_hand(object_tree: Path, tiny_tree: Path, tmp_path: Path) -> None:
+    """A damaged file of SemanticKITTI is unpacked again; no archive holds one of an import or of one's own sequence."""
+    out = tmp_path / "out"
+    convert(kitti_object(object_tree), out, label_set=SEMANTICKITTI)
+    shutil.copytree(tiny_tree, tmp_path / "own")
+    (tmp_path / "own/sequences/00").rename(tmp_path / "own/sequences/monday")
+    found = {}
+    for root, sequence in ((tiny_tree, "00"), (out, "00"), (tmp_path / "own", "monday")):
+        folder = kitti.sequence_path(root, sequence)
+        scan, image = folder / "velodyne/000000.bin", folder / "image_2/000001.png"
+        scan.write_bytes(scan.read_bytes()[:-3]) if not scan.is_symlink() else _cut(scan)
+        image.unlink()
+        report = check_dataset(root, {sequence: frozenset({"scans", "images"})}, label_set=SEMANTICKITTI)
+        assert {fault.kind for fault in report.faults} >= {"scan-size", "image-missing"} or len(report.faults) >= 2
+        found[sequence if root != out else "import"] = report
+    for name, words in (("00", "unpack"), ("import", "import the recordings again"), ("monday", "copy it again")):
+        assert all(words in fault.remedy for fault in found[name].faults), found[name].faults
+    assert all(fault.download for fault in found["00"].faults)
+    for name in ("import", "monday"):
+        assert not any("unpack" in str(fault) or fault.download for fault in found[name].faults)
+        assert "downloads that fix them" not in "\n".join(describe(found[name]))
+
+
+def _cut(link: Path) -> None:
+    data = link.read_bytes()
+    link.unlink()
+    link.write_bytes(data[:-3])
 
 
 def test_cameras_of_different_poses_share_one_tr(tiny_tree: Path, tmp_path: Path) -> None:

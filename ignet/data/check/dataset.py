@@ -9,7 +9,7 @@ from typing import Any
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.check.calibration import copied_doubts
-from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
+from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase, own_data_remedy
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.check.sequence_tree import SequenceTree
@@ -120,6 +120,7 @@ def check_dataset(
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)
     for one in report.sequences:
+        one.faults.of_own_data(own_data_remedy(root, one.sequence))  # those of several sequences, too
         report.faults.take(one.faults)
         report.notes += one.tree.notes
     labelled, scribbled = (

@@ -1,11 +1,13 @@
 """Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what fixes it."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ignet.data.formats.official import FRAMES, SEMANTICKITTI_FRAMES
 from ignet.errors import IgnetError, error_text, reason_of
 
 
@@ -84,6 +86,11 @@ class Faults(list[Fault]):
         """
         self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
 
+    def of_own_data(self, remedy: str | None) -> None:
+        """Of data that no archive holds: ``remedy`` takes the place of unpacking one; None: archives hold them."""
+        if remedy is not None:
+            self[:], self.doubts = ([_own(fault, remedy) for fault in faults] for faults in (self, self.doubts))
+
     @contextmanager
     def kept(self, kind: str, path: Path, download: str | None = None) -> Iterator[None]:
         """Keep an error of reading ``path`` in the block as a fault."""
@@ -91,6 +98,18 @@ class Faults(list[Fault]):
             yield
         except (IgnetError, OSError) as error:
             self.append(as_fault(error, kind, path, download))
+
+
+def own_data_remedy(root: Path, sequence: str) -> str | None:
+    """What brings a damaged file back where no archive of SemanticKITTI does; None: one does."""
+    if (root / FRAMES).is_file():
+        return "import the recordings again"
+    return None if sequence in SEMANTICKITTI_FRAMES else "copy it again from where it was recorded"
+
+
+def _own(fault: Fault, remedy: str) -> Fault:
+    words = re.sub(r"(the disk was full[^:]*: |unpacking was stopped: )?unpack\b[^,;]*", remedy, fault.remedy)
+    return replace(fault, remedy=words, download=None)
 
 
 def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.check.calibration import view_faults
-from ignet.data.check.faults import Faults, as_fault
+from ignet.data.check.faults import Faults, as_fault, own_data_remedy
 from ignet.data.check.headers import check_calibration, check_images
 from ignet.data.check.labels import FrameLabels, label_faults
 from ignet.data.check.sequence_tree import SequenceTree
@@ -147,6 +147,7 @@ def check_sequence(
     if deep:
         _read_all(tree, report, workers, judge, label_set)
     tree.faults.gather(CONTENT_KINDS)
+    tree.faults.of_own_data(own_data_remedy(root, sequence))
     return report
 
 

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from ignet.data.formats.kitti import CAMERA
 
+FRAMES = "frames.csv"
+"""Beside ``sequences/`` of an imported tree: which frame of which drive each frame is."""
+
 SEMANTICKITTI_FRAMES = dict(
     zip(
         (f"{number:02}" for number in range(22)),

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
+from ignet.data.formats.official import FRAMES
 from ignet.data.formats.scan_values import returns
 from ignet.data.importers.frame import Image, Labels, SensorFrame
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, write_array, write_png
 from ignet.log import progress
-
-FRAMES = "frames.csv"
-"""Beside ``sequences/``: which frame of which drive each frame is."""
 
 
 @dataclass

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import TINY_CALIBRATION
+from script import SCRIPTS, run_here
 
 from ignet.cli.main import main
 from ignet.data.check.dataset import check_dataset, describe, wanted_at
@@ -18,7 +19,8 @@ from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.kitti_object import kitti_object, read_object_calibration
 from ignet.data.importers.registry import LAYOUTS
-from ignet.data.label_sets.label_set import SEMANTICKITTI
+from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
+from ignet.data.projection.correspondence import Correspondence
 from ignet.data.projection.geometry import project
 from ignet.errors import IgnetError
 
@@ -220,6 +222,31 @@ def _cut(link: Path) -> None:
     data = link.read_bytes()
     link.unlink()
     link.write_bytes(data[:-3])
+
+
+def test_a_scan_of_300_000_points(tmp_path: Path) -> None:
+    """128 beams and a fine image: imported, checked and projected as any other."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform([2, -20, -2, 0], [60, 20, 3, 1], (300_000, 4)).astype(np.float32)
+    calibration = kitti.Calibration(np.array([[900.0, 0, 960, 0], [0, 900, 600, 0], [0, 0, 1, 0]]), TINY_CALIBRATION.tr)
+    frame = SensorFrame(
+        "monday",
+        "0",
+        calibration,
+        scan=lambda: points,
+        image=lambda: np.full((1200, 1920, 3), 90, np.uint8),
+        scribbles=lambda: np.where(np.arange(300_000) % 12 == 0, 40, 0).astype(np.uint32),
+        sequence="monday",
+    )
+    out = tmp_path / "out"
+    assert convert([frame], out, label_set=SEMANTICKITTI).faults == []
+    assert check_dataset(out, wanted_at(out, part=True), deep=True, label_set=SEMANTICKITTI).faults == []
+    where = ("--dataset", out, "--sequence", "monday", "--scribbles", out, "--out", tmp_path / "monday.h5")
+    run_here([SCRIPTS / "projection.py", "--settings", "{}", "--device", "cpu", *where])
+    seen = Correspondence(tmp_path / "monday.h5").read("000000")
+    inside = project(points, calibration.projection, calibration.tr, 1920, 1200).inside
+    assert seen.points == 300_000 and 10_000 < len(seen.index) <= inside.sum() and inside[seen.index].all()
+    assert ((seen.scribble != IGNORE) == (seen.index % 12 == 0)).all()
 
 
 def test_cameras_of_different_poses_share_one_tr(tiny_tree: Path, tmp_path: Path) -> None:

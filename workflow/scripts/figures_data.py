@@ -93,7 +93,7 @@ def _draw_sequence(
     )
     shown = [number for number in cameras if kitti.image_path(root, sequence, frame, number).exists()]
     rows = [[*(f"{kind}{number}" for number in shown), "a", "b"] for kind in ("image", "points")]
-    axes = part.subplot_mosaic(rows, width_ratios=[*[1.75 / len(shown)] * len(shown), 1, 1])
+    axes = part.subplot_mosaic(rows, width_ratios=[*[1.75 / max(len(shown), 1)] * len(shown), 1, 1])
     for panel in axes.values():
         panel.set_xticks([])
         panel.set_yticks([])

@@ -108,7 +108,7 @@ def own_data_remedy(root: Path, sequence: str) -> str | None:
 
 
 def _own(fault: Fault, remedy: str) -> Fault:
-    words = re.sub(r"(the disk was full[^:]*: |unpacking was stopped: )?unpack\b[^,;]*", remedy, fault.remedy)
+    words = re.sub(r"(the disk was full[^:]*: |unpacking was stopped: )?unpack\b.*?(?=, or |;|$)", remedy, fault.remedy)
     return replace(fault, remedy=words, download=None)
 
 

@@ -74,6 +74,7 @@ def test_the_sample_of_real_frames_is_trained_as_the_reported_ones() -> None:
     assert sample.teacher("efficientnet") == reported.teacher("efficientnet")
     for run, counterpart in {"full": "full", "baseline": "baseline", "ignet": "ignet_efficientnet"}.items():
         ours, theirs = sample.run(run).model_dump(), reported.run(counterpart).model_dump()
+        assert 2 * ours.pop("steps") == theirs.pop("steps")
         if run != "ignet":
             del ours["features"], theirs["features"]  # which they do not read
         # MinkowskiEngine may be missing where somebody tries the sample

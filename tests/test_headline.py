@@ -92,7 +92,7 @@ def test_shared_2d_networks_are_found_by_their_links(tmp_path):
 def test_figures_of_a_version_that_meant_another_mean_are_refused(tmp_path):
     folder = experiment(tmp_path / "a")
     (folder / "evaluate_2d" / "source" / "metrics.json").write_text(json.dumps({"miou": 0.25, "accuracy": 0.6}))
-    with pytest.raises(IgnetError, match=r"source/metrics\.json: found no 'miou_occurring'.*run the experiment in"):
+    with pytest.raises(IgnetError, match=r"source/metrics\.json: found no 'miou_occurring'.*finish it with"):
         read_networks({"a": folder})
 
 

@@ -1,5 +1,7 @@
 """Training images: sampling, crops, colours, sparse labels; each step's batch is a function of the step alone."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -87,6 +89,8 @@ def test_sparse_labels_land_on_the_nearest_pixel():
     assert image.tolist() == [[3, 4, 255], [255, 255, 5]]  # (2.9, 1.7) would be column 3, row 2: kept inside
     columns, rows = nearest_pixels(np.array([[0.49, 0.5]]), 3, 2)
     assert (columns[0], rows[0]) == (0, 1)
+    columns, rows = nearest_pixels(np.array([[-0.7, -2.0]]), 3, 2)
+    assert (columns[0], rows[0]) == (0, 0)
 
 
 def test_jitter_of_nothing_changes_nothing_and_of_something_does():
@@ -373,6 +377,14 @@ def test_class_counts_are_those_of_the_labels_that_may_be_used(target):
     assert (scribbles[0, ROAD], scribbles.sum()) == (1, 1)
     assert (dense[0, ROAD], dense[0, CAR], dense.sum()) == (2, 1, 3)
     assert not TargetFrames(root, projections, "none", label_set=SEMANTICKITTI).class_counts().any()
+
+
+def test_own_classes_are_counted_where_a_folder_of_scribbles_is_given(target):
+    root, projections = target
+    label_set = replace(SEMANTICKITTI, classes=(*SEMANTICKITTI.classes, "water"))
+    own = TargetFrames(root, projections, "scribbles", label_set=label_set, scribbles=root)
+    camera = TargetFrames(root, projections, "scribbles", label_set=label_set)
+    assert (own.classes, camera.classes) == (20, 19)
 
 
 def test_rare_classes_of_the_target_are_drawn_and_cropped():

@@ -60,6 +60,10 @@ class ProbeConfig(Section):
     scans: int = Field(512, ge=1, description="labelled scans, evenly spaced, whose points it learns from at most")
 
 
+EVALUATED_PROBE = ProbeConfig(scans=128)
+"""Of the evaluation of 2D networks: more scans would take gigabytes of wide features."""
+
+
 class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 

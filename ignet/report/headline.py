@@ -12,6 +12,7 @@ from ignet.report.ablation import run_row
 from ignet.report.comparison import Comparison, read_comparison
 from ignet.report.figures import run_colors
 from ignet.report.forest import spread_and_difference
+from ignet.report.networks_2d import how_to_finish
 from ignet.report.runs import (
     BENCHMARK,
     SCANS,
@@ -45,7 +46,7 @@ def find_confusions(results: Path, names: CompareConfig) -> Files:
         IgnetError: there is no such folder, or one of its seeds is not evaluated.
     """
     if not results.is_dir():
-        raise IgnetError(f"{results}: no such folder, expected the results of an experiment; {_how(results)}")
+        raise IgnetError(f"{results}: no such folder, expected the results of an experiment; {how_to_finish(results)}")
     return {run: _seed_confusions(results, run) for run in headline_runs(names)}
 
 
@@ -55,17 +56,15 @@ def _seed_confusions(results: Path, run: str) -> dict[int, Path]:
     seeds = sorted({int(folder.name[4:]) for folder in folders if folder.name[4:].isdecimal()})
     if not seeds:
         raise IgnetError(
-            f"{results}: found no run '{run}', expected evaluate/{run}/seed*/confusion.h5; {_how(results)}"
+            f"{results}: found no run '{run}', expected evaluate/{run}/seed*/confusion.h5; {how_to_finish(results)}"
         )
     files = {seed: results / "evaluate" / run / f"seed{seed}" / "confusion.h5" for seed in seeds}
     for path in files.values():
         if not path.is_file():
-            raise IgnetError(f"{path}: no such file, expected the evaluation of a finished run; {_how(results)}")
+            raise IgnetError(
+                f"{path}: no such file, expected the evaluation of a finished run; {how_to_finish(results)}"
+            )
     return files
-
-
-def _how(results: Path) -> str:
-    return f"finish it with: snakemake --cores all --configfile <the experiment file whose key results is {results}>"
 
 
 def pool(folds: Mapping[str, Files], samples: int, seed: int) -> Comparison:

@@ -1,6 +1,6 @@
 """Tables of 2D networks on target images, of the experiment's own and of several experiments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ PROBE_NOTE = (
     "kinds cannot be compared"
 )
 
+_PROBE = " (probe)"
+
 Metrics = Mapping[str, Any]
 """What ``evaluate_2d`` wrote of one network."""
 
@@ -36,7 +38,7 @@ def split_probes(metrics: Mapping[str, Metrics]) -> dict[str, Metrics]:
         if "miou_occurring" in found:
             entries[name] = found
         if "probe" in found:
-            entries[f"{name} (probe)"] = found["probe"]
+            entries[name + _PROBE] = found["probe"]
     return entries
 
 
@@ -65,16 +67,21 @@ def network_table(
             the distance between the two domains; low ones here say that the pretraining itself failed.
     """
     words = {name: training_words(kind) for name, kind in (supervision or {}).items()}
-    words |= {f"{name} (probe)": text for name, text in words.items()}
+    words |= {name + _PROBE: text for name, text in words.items()}
     found = split_probes(metrics)
     rows = tuple((name, words.get(name), 100 * m["miou_occurring"], 100 * m["accuracy"]) for name, m in found.items())
-    notes = [NETWORKS_NOTE, "one network each: no interval"]
-    notes += [PROBE_NOTE] if found.keys() - metrics.keys() else []
+    notes = _notes(found)
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {100 * held_out['miou_occurring']:.1f}")
     columns = ("network", "training", OCCURRING, "accuracy")
     table = make_table("2D networks on the target images of the validation sequences, %", columns, rows, notes)
     return table if words else table.only({name: name for name in ("network", OCCURRING, "accuracy")})
+
+
+def _notes(names: Iterable[str]) -> list[str]:
+    """Of a table with rows of these names."""
+    probes = [PROBE_NOTE] if any(name.endswith(_PROBE) for name in names) else []
+    return [NETWORKS_NOTE, "one network each: no interval", *probes]
 
 
 def probe_table(metrics: Mapping[str, Metrics], classes: Sequence[str]) -> Table | None:
@@ -118,10 +125,15 @@ def _metrics(path: Path, results: Path) -> dict[str, Any]:
     metrics: dict[str, Any] = read_json(path)
     if "miou_occurring" not in metrics and "probe" not in metrics:
         raise IgnetError(
-            f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: run the experiment "
-            f"in {results} again"
+            f"{path}: found no 'miou_occurring', expected it; an earlier version wrote this file: "
+            f"{how_to_finish(results)}"
         )
     return metrics
+
+
+def how_to_finish(results: Path) -> str:
+    """The command that finishes the experiment of a folder of results."""
+    return f"finish it with: snakemake --cores all --configfile <the experiment file whose key results is {results}>"
 
 
 def _network_files(results: Path) -> dict[str, Path]:
@@ -156,8 +168,7 @@ def networks_table(
         all_metrics = [metrics.get(network) for metrics in networks.values()]
         values = [100 * metrics["miou_occurring"] if metrics else None for metrics in all_metrics]
         rows.append((network, *values, *([spread(values)] if folds else [])))
-    notes = [NETWORKS_NOTE, "one network each: no interval"]
-    notes += [PROBE_NOTE] if any(name.endswith(" (probe)") for name in names) else []
+    notes = _notes(names)
     notes += ["± is the sample standard deviation over the folds"] if folds else []
     if held_out:
         notes.append(f"{HELD_OUT_NOTE} {', '.join(f'{name} {100 * miou:.1f}' for name, miou in held_out.items())}")

@@ -14,7 +14,7 @@ from ignet.models.teachers.base import FrozenTeacher, ImageNetwork, at_pixels
 from ignet.models.teachers.head import Head, HeadNetwork, new_head
 from ignet.train.class_weights import weight_each
 from ignet.train.schedule import linear_decay
-from ignet.train.trainer import Objective, Trainer
+from ignet.train.trainer import Objective, Trainer, last_metrics
 
 
 class HeadObjective(Objective):
@@ -71,10 +71,10 @@ def train_head(network: ImageNetwork, frames: TargetFrames, settings: HeadConfig
     weights = frequency_weights(counts, settings.class_weight_power).to(device)
     trainer = Trainer(HeadObjective(base, head, weights, settings), settings, linear_decay)
     batches = TargetBatches(frames, settings, settings.batch, settings.seed, settings.rare_class_temperature)
-    losses = [
-        float(torch.as_tensor(trainer.step(step, batches[step])["loss"]).detach())
-        for step in progress(range(settings.steps), "step of the head")
-    ]
-    last = losses[-max(1, len(losses) // 10) :]
-    log.info("head: %d labelled pixels, mean loss of the last steps %.3f", counts.sum(), sum(last) / len(last))
+    history = []
+    for step in progress(range(settings.steps), "step of the head"):
+        scalars = trainer.step(step, batches[step])
+        history.append({name: torch.as_tensor(value).item() for name, value in scalars.items()})
+    loss = last_metrics(history)["last_loss"]
+    log.info("head: %d labelled pixels, mean loss of the last steps %.3f", counts.sum(), loss)
     return HeadNetwork(base, head.hidden).cpu().eval()

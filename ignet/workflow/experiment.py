@@ -128,12 +128,9 @@ def _check_teacher(experiment: ExperimentConfig, name: str, settings: Train3DCon
 
 def _check_labels_of_features(experiment: ExperimentConfig, name: str, settings: Train3DConfig) -> None:
     """A semi-supervised run's 2D network has seen no label of a frame that the run counts as unlabelled."""
-    allowed = settings.labelled_frames
-    if allowed is None or not _learns_from_labels(experiment, settings.features):
-        return
-    seen = _labelled_frames_of(experiment, settings.features)
-    if seen != allowed and (seen, allowed) not in NESTED:
-        frames = f"the labels of {seen} % of the frames" if seen else "the labels of all frames"
+    allowed, seen = settings.labelled_frames, _labels_seen(experiment, settings.features)
+    if allowed is not None and seen not in (0, allowed) and (seen, allowed) not in NESTED:
+        frames = f"the labels of {seen} % of the frames" if seen < 100 else "the labels of all frames"
         raise IgnetError(
             f"runs.{name}.features: found '{settings.features}', which is trained with {frames}, and so with "
             f"labels that the run's labelled_frames {allowed} withholds; expected '{SOURCE_NETWORK}', a network with "
@@ -141,19 +138,15 @@ def _check_labels_of_features(experiment: ExperimentConfig, name: str, settings:
         )
 
 
-def _learns_from_labels(experiment: ExperimentConfig, network: str) -> bool:
-    """Whether a 2D network has seen labels of target images."""
+def _labels_seen(experiment: ExperimentConfig, network: str) -> int:
+    """Per cent of the training frames whose labels a 2D network has seen."""
+    if network == SOURCE_NETWORK:
+        return 0
     if network in experiment.teachers:
-        return experiment.teacher(network).head is not None
-    return network in experiment.adaptations and experiment.adaptation(network).supervision != "none"
-
-
-def _labelled_frames_of(experiment: ExperimentConfig, network: str) -> int | None:
-    """Per cent of the frames whose labels it has seen; None: all."""
-    if network in experiment.adaptations:
-        return experiment.adaptation(network).labelled_frames
-    head = experiment.teacher(network).head
-    return head.labelled_frames if head else None
+        head = experiment.teacher(network).head
+        return (head.labelled_frames or 100) if head else 0
+    adapted = experiment.adaptation(network)
+    return 0 if adapted.supervision == "none" else adapted.labelled_frames or 100
 
 
 def _set_to_null(values: dict[str, Any], key: str) -> set[str]:

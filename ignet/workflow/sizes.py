@@ -177,16 +177,18 @@ def counted(run: Callable[[], object]) -> tuple[float, float]:
 
 @cache
 def _teacher_size(config: TeacherConfig, pixels: float) -> tuple[float, float]:
-    import torch
-
-    return counted(lambda: _teacher(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta")))
+    return _image_size(_teacher(config), pixels)
 
 
 @cache
 def _segformer_size(config: SegformerConfig, pixels: float) -> tuple[float, float]:
+    return _image_size(_segformer(config), pixels)
+
+
+def _image_size(network: "nn.Module", pixels: float) -> tuple[float, float]:
     import torch
 
-    return counted(lambda: _segformer(config)(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta")))
+    return counted(lambda: network(torch.empty(1, 3, 32, 32 * max(round(pixels / 1024), 1), device="meta")))
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ignet.config.backbones import BackboneConfig
 from ignet.config.experiment import ExperimentConfig
 from ignet.config.training_2d import Adapt2DConfig, ImageConfig, Pretrain2DConfig, SegformerConfig
-from ignet.config.training_3d import Train3DConfig
+from ignet.config.training_3d import EVALUATED_PROBE, Train3DConfig
 from ignet.data.label_sets.label_set import LabelSet, load_label_set
 from ignet.train.needs import needs_teacher
 from ignet.workflow.facts import Facts
@@ -34,9 +34,6 @@ each."""
 
 HOLD_OUT_EVERY = 10
 """As in the stage pretrain_2d: every tenth source image is segmented at the end."""
-
-PROBED_SCANS = 128
-"""As in the stage evaluate_2d: training scans that a probe is fitted to."""
 
 _FEATURE_BYTES = {"int8": 1, "float16": 2, "float32": 4}
 _CORRESPONDENCE_BYTES, _INDEX_BYTES, _LABEL_BYTES, _SCAN_BYTES = 13, 4, 4, 16
@@ -190,7 +187,7 @@ class Workload:
     def _evaluation_2d(self, network: str, train: int, val: int) -> tuple[Work, ...]:
         cameras, probed = self.facts.cameras, is_probed(self.experiment, network)
         own = self._images("evaluate_2d", val * cameras, network=network)
-        fitted = self._images("features", min(train, PROBED_SCANS) * cameras, network=network)
+        fitted = self._images("features", min(train, EVALUATED_PROBE.scans) * cameras, network=network)
         passes = (own,) if network not in self.experiment.teachers else ()
         return (*passes, *((fitted, own) if probed else ()))
 

@@ -1,7 +1,6 @@
 # What the rules read, where it lies, and the identity of the user's own files.
 from ignet.data.formats.official import TEST_SEQUENCES, image_kinds
-from ignet.stage import fingerprint as fingerprints
-from ignet.stage.fingerprint import sequence_fingerprint, tree_fingerprint
+from ignet.stage.fingerprint import checkpoint_fingerprint, sequence_fingerprint, tree_fingerprint
 from ignet.train.needs import checkpoints_2d, needs_correspondence, needs_features
 
 FINGERPRINTS = {}
@@ -41,7 +40,7 @@ def source_fingerprint():
 def weights_fingerprint(settings):
     """Identity of the checkpoints that a 2D network is made from: its settings name their places, not their content."""
     paths = [Path(name).expanduser() for name in checkpoints_2d(settings)]
-    return ",".join(map(fingerprints.weights_fingerprint, paths))
+    return ",".join(map(checkpoint_fingerprint, paths))
 
 
 def target_folders(sequences):

@@ -25,7 +25,7 @@ rule pretrain_2d:
         places=places("SOURCE"),
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
-        data=lambda w: source_fingerprint(),
+        data=source_fingerprint(),
         weights=weights_fingerprint(EXPERIMENT.pretrain_2d),
     message:
         "2D network from source images"
@@ -72,7 +72,7 @@ rule adapt_2d:
         places=places("SOURCE", "TARGET", "PROJECTION"),
         launchers=LAUNCHERS,
         layout=EXPERIMENT.source.layout,
-        source=lambda w: source_fingerprint(),
+        source=source_fingerprint(),
         data=lambda w: fingerprint(
             ("images", "labels") if adaptation(w).supervision == "dense" else ("images",), DATA.train_sequences
         ),

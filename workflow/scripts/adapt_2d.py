@@ -5,19 +5,16 @@ images. The teacher labels in evaluation mode (DAFormer keeps its dropout on). O
 read.
 """
 
-import argparse
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ignet.config.training_2d import Adapt2DConfig
-from ignet.data.formats.kitti import frame_ids
 from ignet.data.formats.official import image_kinds
 from ignet.data.formats.source_images import SourceDataset
-from ignet.data.formats.splits import labelled_scans
 from ignet.data.images.dataset import SourceBatches, TargetBatches
-from ignet.data.images.target import TargetFrames
+from ignet.data.images.target import TargetFrames, open_target
 from ignet.data.label_sets.label_set import CITYSCAPES
 from ignet.data.projection.correspondence import Correspondence
 from ignet.devices import seed_everything
@@ -32,22 +29,6 @@ from ignet.train.finished import take_back
 from ignet.train.imagenet_distance import FeatureDistance
 from ignet.train.schedule import linear_decay
 from ignet.train.trainer import StageTraining, Trainer
-
-
-def open_target(args: argparse.Namespace, settings: Adapt2DConfig, projections: dict[str, Path]) -> TargetFrames:
-    """The target images, and the labels that the settings allow."""
-    frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
-    split = labelled_scans(frames, settings.labelled_frames)
-    if split:
-        log.info("%s", split)
-    return TargetFrames(
-        args.dataset,
-        projections,
-        settings.supervision,
-        split and split.scans,
-        settings.cameras,
-        label_set=args.label_set,
-    )
 
 
 def class_weights(source: SourceDataset, target: TargetFrames, settings: Adapt2DConfig) -> tuple[Tensor, Tensor]:
@@ -80,7 +61,9 @@ def main() -> None:
     if take_back(args, identity, ranks):
         return
 
-    source, target = SourceDataset(args.source, args.layout), open_target(args, settings, projections)
+    source = SourceDataset(args.source, args.layout)
+    labels = (settings.supervision, settings.labelled_frames, settings.cameras)
+    target = open_target(args.dataset, projections, *labels, label_set=args.label_set)
     log.info("%d source images, %d target images, supervision: %s", len(source), len(target), settings.supervision)
     temperature = settings.target_rare_class_temperature if settings.supervision != "none" else None
     source_batches = SourceBatches(source, range(len(source)), settings, settings.batch, settings.seed)

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from ignet.config.training_2d import Evaluate2DConfig
-from ignet.config.training_3d import ProbeConfig
+from ignet.config.training_3d import EVALUATED_PROBE
 from ignet.data.formats.kitti import evaluation_label_path, image_path
 from ignet.data.images.target import class_labels, nearest_pixels, projected_labels, read_view
 from ignet.data.label_sets.label_set import CITYSCAPES, LabelSet
@@ -26,8 +26,6 @@ from ignet.log import log, progress
 from ignet.models.point_features import PointFeatures
 from ignet.models.probed import probe_network
 from ignet.stage.script import Stage, command
-
-PROBED_SCANS = 128  # more would take gigabytes of wide features
 
 
 @command
@@ -59,7 +57,7 @@ def main() -> None:
         log.info("target images: mIoU over the classes that occur %.1f %%", 100 * metrics["miou_occurring"])
     if args.probe_sequences:
         seen = {name: Correspondence(args.probe_projection / f"{name}.h5") for name in args.probe_sequences}
-        probed = probe_network(network, seen, args.scribbles, args.label_set, ProbeConfig(scans=PROBED_SCANS))
+        probed = probe_network(network, seen, args.scribbles, args.label_set, EVALUATED_PROBE)
         metrics["probe"] = evaluate(args, settings, files, probed, args.label_set, "_probe")
         log.info(
             "target images, probe: mIoU over the classes that occur %.1f %%", 100 * metrics["probe"]["miou_occurring"]

@@ -7,9 +7,7 @@ it is.
 from pathlib import Path
 
 from ignet.config.teachers import teacher_config
-from ignet.data.formats.kitti import frame_ids
-from ignet.data.formats.splits import labelled_scans
-from ignet.data.images.target import TargetFrames
+from ignet.data.images.target import open_target
 from ignet.log import log
 from ignet.models.teachers.registry import build_teacher, save_teacher
 from ignet.stage.script import Stage, command
@@ -32,19 +30,9 @@ def main() -> None:
     if settings.head is None:
         save_teacher(args.out, network)
     else:
-        names = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
-        split = labelled_scans(names, settings.head.labelled_frames)
-        if split:
-            log.info("%s", split)
         files = {sequence: args.projection / f"{sequence}.h5" for sequence in args.sequences}
-        frames = TargetFrames(
-            args.dataset,
-            files,
-            "scribbles",
-            split and split.scans,
-            label_set=args.label_set,
-            scribbles=args.scribbles or args.dataset,
-        )
+        scribbles, share = args.scribbles or args.dataset, settings.head.labelled_frames
+        frames = open_target(args.dataset, files, "scribbles", share, label_set=args.label_set, scribbles=scribbles)
         save_teacher(args.out, train_head(network, frames, settings.head, args.device))
     # a file of this project says where it comes from by its own settings
     stage.write_settings(args.out.with_suffix(".settings.json"), origin=getattr(network, "origin", None))

@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import image_path, label_path, read_image, read_labels, scribble_path
-from ignet.data.formats.splits import Scan, pools
+from ignet.data.formats.kitti import frame_ids, image_path, label_path, read_image, read_labels, scribble_path
+from ignet.data.formats.splits import Scan, labelled_scans, pools
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
 from ignet.errors import IgnetError
+from ignet.log import log
 
 
 class TargetFrames:
@@ -94,6 +95,24 @@ class TargetFrames:
         if self.supervision == "scribbles":
             return points.scribble
         return projected_labels(label_path(self.root, *scan), points, self.label_set)
+
+
+def open_target(
+    root: Path,
+    projections: dict[str, Path],
+    supervision: Literal["none", "scribbles", "dense"],
+    labelled_frames: int | None,
+    cameras: Collection[int] | None = None,
+    *,
+    label_set: LabelSet,
+    scribbles: Path | None = None,
+) -> TargetFrames:
+    """`TargetFrames` of which ``labelled_frames`` per cent may use their labels (None: all); the log says which."""
+    split = labelled_scans({sequence: frame_ids(root, sequence) for sequence in projections}, labelled_frames)
+    if split:
+        log.info("%s", split)
+    labelled = split.scans if split else None
+    return TargetFrames(root, projections, supervision, labelled, cameras, label_set=label_set, scribbles=scribbles)
 
 
 def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -> NDArray[np.uint8]:

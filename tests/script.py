@@ -16,20 +16,22 @@ SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 
 def run_here(command: Sequence[object]) -> None:
     """Run a script, given by its path, with its arguments; what it prints and how it ends is the caller's."""
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
-        runpy.run_path(str(command[0]), run_name="__main__")
+        try:
+            runpy.run_path(str(command[0]), run_name="__main__")
+        finally:
+            torch.set_num_threads(threads)
 
 
 def run_script(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """What ``python workflow/scripts/NAME ARGUMENTS`` ends with: exit code and texts."""
     command = [str(SCRIPTS / name), *map(str, arguments)]
-    out, err, code, threads = io.StringIO(), io.StringIO(), 0, torch.get_num_threads()
+    out, err, code = io.StringIO(), io.StringIO(), 0
     with redirect_stdout(out), redirect_stderr(err):
         try:
             run_here(command)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            torch.set_num_threads(threads)
     return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())

@@ -185,7 +185,7 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
     ),
     ("image-format", cut("image_2/000000.png", 0), "01/image_2/000000.png", "found 0 bytes", "unpack it again"),
     ("image-cut", cut("image_2/000000.png", 300), "01/image_2/000000.png", "no whole image", "unpacking was stopped"),
-    ("image-grey", picture("image_2/000003.png", 32, 64), "01/image_2/000003.png", "grey image", "data_odometry_gray"),
+    ("image-grey", picture("image_2/000003.png", 32, 64), "01/image_2/000003.png", "grey image", "data_odometry_color"),
     (
         "image-depth",
         deep_picture,
@@ -235,8 +235,8 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
         "m from the LiDAR",
         "to metres",
     ),
-    ("not-finite", point(1, np.nan), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
-    ("not-finite", point(3, np.inf), "01/velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
+    ("not-finite", point(1, np.nan), "01/velodyne/000001.bin", "found 1 points that are not finite", "restore it"),
+    ("not-finite", point(3, np.inf), "01/velodyne/000001.bin", "found 1 points that are not finite", "restore it"),
     (
         "remission",
         scan(lambda points: points[:, 3].__imul__(255)),
@@ -263,7 +263,7 @@ SPOILT: list[tuple[str, Callable[[Path], None], str, str, str]] = [
         scan(lambda points: points.fill(0)),
         "01/velodyne/000001.bin",
         "found no point with a return",
-        "unpack it again",
+        "restore it",
     ),
     (
         "text",

@@ -62,7 +62,7 @@ def test_all_faults_are_collected(make_tree: Callable[..., Path]) -> None:
     expected = (
         ("calib.txt", "expected a line 'Tr:'", "data_odometry_calib"),
         ("velodyne/000000.bin", "found 6397 bytes", "unpack it again"),
-        ("velodyne/000001.bin", "found 1 points that are not finite", "unpack it again"),
+        ("velodyne/000001.bin", "found 1 points that are not finite", "restore it"),
         ("labels/000002.label", "found 399 labels, expected 400", "unpack the label files"),
         ("labels/000003.label", "found raw class 77 on 400 points", "convert"),
         ("image_2/000004.png", "no such file", "data_odometry_color"),

@@ -14,7 +14,7 @@ from script import SCRIPTS, run_here
 
 from ignet.cli.main import main
 from ignet.data.check.dataset import check_dataset, describe, wanted_at
-from ignet.data.check.faults import Fault, Faults
+from ignet.data.check.faults import Fault, as_fault
 from ignet.data.formats import kitti
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
@@ -206,35 +206,46 @@ def test_remedies_speak_of_the_data_at_hand(object_tree: Path, tiny_tree: Path, 
     for root, sequence in ((tiny_tree, "00"), (out, "00"), (tmp_path / "own", "monday")):
         folder = kitti.sequence_path(root, sequence)
         scan, image = folder / "velodyne/000000.bin", folder / "image_2/000001.png"
-        scan.write_bytes(scan.read_bytes()[:-3]) if not scan.is_symlink() else _cut(scan)
+        _cut(scan)
         image.unlink()
         report = check_dataset(root, {sequence: frozenset({"scans", "images"})}, label_set=SEMANTICKITTI)
         assert {fault.path.parent.name for fault in report.faults} == {"velodyne", "image_2"}
+        (folder / "calib.txt").rename(folder / "moved")
+        report.faults += [_refused(kitti.scan_values, scan), _refused(kitti.read_image, image)]
+        report.faults += [_refused(kitti.read_calibration, folder / "calib.txt")]
         found[sequence if root != out else "import"] = report
     for name, words in (("00", "unpack"), ("import", "import the recordings again"), ("monday", "copy it again")):
         assert all(words in fault.remedy for fault in found[name].faults), found[name].faults
-    assert all(fault.download for fault in found["00"].faults)
+    assert all(fault.download for fault in found["00"].faults[:2])
     for name in ("import", "monday"):
         assert not any("unpack" in str(fault) or fault.download for fault in found[name].faults)
         assert "downloads that fix them" not in "\n".join(describe(found[name]))
 
 
-def test_a_remedy_keeps_what_it_names_besides_an_archive() -> None:
-    def own(remedy: str) -> str:
-        faults = Faults([Fault("a", Path("b"), "c", "d", remedy, "e.zip")])
-        faults.of_own_data("import it again")
-        return faults[0].remedy
+def test_an_emptied_import_asks_for_another(object_tree: Path, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    convert(kitti_object(object_tree), root, label_set=SEMANTICKITTI)
+    for sequence in (root / "sequences").iterdir():
+        shutil.rmtree(sequence)
+    (fault,) = check_dataset(root, {}, label_set=SEMANTICKITTI).faults
+    assert (fault.kind, fault.remedy, fault.download) == ("no-sequence", "import the recordings again", None)
+    shutil.rmtree(root / "sequences")
+    (fault,) = check_dataset(root, {}, label_set=SEMANTICKITTI).faults
+    assert (fault.kind, fault.remedy, fault.download) == ("root", "import the recordings again", None)
 
-    assert own("unpack x.zip, not y.zip, or write RGB") == "import it again, or write RGB"
-    assert own("unpacking was stopped: unpack it again") == "import it again"
-    assert own("resize them; unpack y.zip here") == "resize them; import it again"
-    assert own("correct it by hand") == "correct it by hand"
+
+def _refused(read: Callable[[Path], object], path: Path) -> Fault:
+    """The error of reading a file."""
+    with pytest.raises(IgnetError) as error:
+        read(path)
+    return as_fault(error.value, "refused", path)
 
 
-def _cut(link: Path) -> None:
-    data = link.read_bytes()
-    link.unlink()
-    link.write_bytes(data[:-3])
+def _cut(path: Path) -> None:
+    """Cut a file short; of a link what takes its place, not what it leads to."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-3])
 
 
 def test_a_scan_of_300_000_points(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from ignet.data.check.faults import count_phrase, named
 from ignet.data.formats.kitti import LABEL_BYTES, POINT_BYTES, frame_ids, scan_path
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES, TEST_SEQUENCES
+from ignet.data.formats.origin import restore
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.errors import IgnetError, reason_of
 from ignet.evaluate.predictions import foreign_ids
@@ -67,7 +68,7 @@ def list_scans(dataset: Path, sequences: Sequence[str] | None) -> Scans:
         if broken := [frame for frame, size in sizes.items() if not size or size % POINT_BYTES]:
             name = f"{folder / broken[0]}.bin"
             raise IgnetError(
-                f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; unpack it again"
+                f"{name}: found {sizes[broken[0]]} bytes, expected a multiple of {POINT_BYTES}; {restore(folder)}"
             )
         scans[sequence] = {frame: size // POINT_BYTES for frame, size in sizes.items()}
     return scans
@@ -83,7 +84,7 @@ def _check_names(folder: Path, scans: Collection[str], count: int) -> None:
     found = " and ".join(
         [f"no {named(lacking)}"] * bool(lacking) + [f"{named(more)} beyond the benchmark's"] * bool(more)
     )
-    remedy = "unpack data_odometry_velodyne again" if lacking else "remove what is too much"
+    remedy = restore(folder, "data_odometry_velodyne") if lacking else "remove what is too much"
     raise IgnetError(
         f"{folder}: found {len(scans)} scans, {found}, expected {count}, 000000.bin to {official[-1]}.bin; {remedy}"
     )

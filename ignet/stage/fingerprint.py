@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ignet.data.formats.official import JPEG
+from ignet.data.formats.origin import restore
 from ignet.errors import IgnetError, reason_of
 from ignet.files.names import scan_name
 
@@ -37,7 +39,7 @@ WEIGHTS = (".json", ".safetensors")
 """What is read of a checkpoint's folder."""
 
 
-def weights_fingerprint(path: Path) -> str:
+def checkpoint_fingerprint(path: Path) -> str:
     """Identity of weights: of a checkpoint's folder or of a file by sizes and times; of what is not there its name."""
     if path.is_dir():
         return tree_fingerprint(path, WEIGHTS)
@@ -76,7 +78,8 @@ def sequence_fingerprint(
         folder = root / "sequences" / sequence
         if not folder.is_dir():
             raise IgnetError(
-                f"{folder}: missing; unpack this sequence, or leave it out of dataset.train_sequences and val_sequences"
+                f"{folder}: missing; {restore(folder, how='here')}, or leave it out of dataset.train_sequences and "
+                "dataset.val_sequences"
             )
         for kind in sorted(kinds):
             path = folder / place(kind)
@@ -123,7 +126,7 @@ def _listing(path: Path, kind: str) -> bytes:
 def _readable(folder: Path, kind: str) -> list[os.DirEntry[str]]:
     # a missing folder is no error here: the check of the dataset names it, with the file and the fix
     entries = _entries(folder) if folder.is_dir() else []
-    suffixes = (SUFFIXES[kind],) if kind in SUFFIXES and kind != "images" else (".png", ".jpg")
+    suffixes = (SUFFIXES[kind],) if kind in SUFFIXES and kind != "images" else (".png", JPEG)
     found = ([entry for entry in entries if scan_name(entry.name, s) and entry.is_file()] for s in suffixes)
     return next(filter(None, found), [])
 

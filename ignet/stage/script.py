@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ignet.config.base import Section, merge, read_yaml, validate
-from ignet.data.formats.kitti import CAMERA
+from ignet.data.formats.official import CAMERA
 from ignet.data.label_sets.label_set import load_label_set
 from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash, write_json

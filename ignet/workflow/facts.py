@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ignet.config.backbones import BackboneConfig, Cylinder3DConfig
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.formats.official import SEMANTICKITTI_FRAMES
+from ignet.data.formats.origin import restore
 from ignet.errors import IgnetError
 from ignet.files.names import in_order
 from ignet.workflow.networks_2d import segmenters
@@ -138,7 +139,8 @@ def _counted(root: Path, sequences: tuple[str, ...]) -> tuple[dict[str, int], fl
         scans = list(folder.glob("*.bin"))
         if not scans:
             raise IgnetError(
-                f"{folder}: found no scan, expected *.bin; unpack this sequence, or leave it out of the experiment"
+                f"{folder}: found no scan, expected *.bin; {restore(folder, how='here')}, or leave it out of the "
+                "experiment"
             )
         frames[sequence] = len(scans)
         size += sum(path.stat().st_size for path in scans)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.linalg import rq
 
 from ignet.data.check.faults import Fault, Faults
-from ignet.data.formats.kitti import CAMERA, Calibration, sequence_path
-from ignet.data.formats.official import CALIBRATION
+from ignet.data.formats.kitti import Calibration, sequence_path
+from ignet.data.formats.official import CALIBRATION, CAMERA
+from ignet.data.formats.origin import restore
 
 _STEEP = np.sin(np.deg2rad(60))  # of the optical axis above or below the LiDAR's horizon
 _UPRIGHT, _ON_ITS_SIDE, _INVERTED = 0.5, -0.5, 0.8  # cosines between the LiDAR's up and the image's
@@ -29,8 +30,6 @@ _SKEWED, _IMPOSSIBLY_SKEWED = 0.02, 0.2  # shear, in focal lengths
 _RESIZED = 1.2  # the principal point implies an image larger or smaller by this factor, in both directions
 _OFF_CENTRE = 0.6  # of half the image, along one direction
 _FEW = 0.01  # share of the points in the image: a camera of 80 degrees sees about 15 % of a full turn
-
-_AGAIN = f"unpack {CALIBRATION} again"
 
 
 class Camera(NamedTuple):
@@ -92,7 +91,7 @@ def view_faults(inside: int, points: int, scans: int, path: Path, camera: int = 
     """
     found = Faults()
     several = "the scan" if scans == 1 else f"{scans} scans"
-    expected, remedy = "those of this sequence (Tr: LiDAR to camera)", _AGAIN
+    expected, remedy = "those of this sequence (Tr: LiDAR to camera)", restore(path, CALIBRATION)
     if points and not inside:
         where = f"found P{camera} and Tr that bring no point of {several} into its image"
         found.append(Fault("calibration-view", path, where, expected, remedy, CALIBRATION))
@@ -136,7 +135,7 @@ def copied_doubts(
 
 
 class _Finding(NamedTuple):
-    """What is wrong, without the file that holds it."""
+    """What is wrong, without the file that holds it; a remedy besides another copy of that, or ''."""
 
     kind: str
     found: str
@@ -155,11 +154,8 @@ def _keep(faults: Faults, path: Path, findings: Iterator[_Finding], camera: int)
         if doubt:
             faults.doubt(Fault(kind, path, found, expected, remedy))
         else:
-            faults.append(
-                Fault(
-                    kind, path, found, expected, f"{remedy}, or {_AGAIN}" if remedy != _AGAIN else remedy, CALIBRATION
-                )
-            )
+            remedy = ", or ".join(filter(None, (remedy, restore(path, CALIBRATION))))
+            faults.append(Fault(kind, path, found, expected, remedy, CALIBRATION))
     return len(faults) == before
 
 
@@ -167,7 +163,7 @@ def _rotation(rotation: NDArray[np.float64]) -> Iterator[_Finding]:
     off, determinant = float(np.abs(rotation @ rotation.T - np.eye(3)).max()), float(np.linalg.det(rotation))
     if off > _ROTATION or determinant < 0:
         found = f"line 'Tr': found a matrix that is no rotation (off by {off:.2g}, determinant {determinant:.2g})"
-        yield _Finding("calibration-tr", found, "a rotation and a translation in metres, row by row", _AGAIN)
+        yield _Finding("calibration-tr", found, "a rotation and a translation in metres, row by row", "")
 
 
 def _projection(p2: NDArray[np.float64]) -> Iterator[_Finding]:
@@ -175,7 +171,7 @@ def _projection(p2: NDArray[np.float64]) -> Iterator[_Finding]:
     kind, expected = "calibration-p2", "a camera's projection K [R | t] in pixels, row by row"
     determinant, length = float(np.linalg.det(p2[:, :3])), float(np.linalg.norm(p2[2, :3]))
     if abs(determinant) < 1e-9:
-        yield _Finding(kind, "line 'P2': found a matrix that cannot be inverted", expected, _AGAIN)
+        yield _Finding(kind, "line 'P2': found a matrix that cannot be inverted", expected, "")
     elif determinant < 0:
         yield _Finding(kind, "line 'P2': found a mirrored image or negative depths", expected, "fix its signs")
     elif abs(length - 1) > _ROTATION:

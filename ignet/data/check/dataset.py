@@ -9,7 +9,7 @@ from typing import Any
 
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.check.calibration import copied_doubts
-from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase, own_data_remedy
+from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.check.sequence_tree import SequenceTree
@@ -17,6 +17,7 @@ from ignet.data.check.source import SourceReport
 from ignet.data.check.tree import alike
 from ignet.data.formats import kitti
 from ignet.data.formats.official import (
+    CAMERA,
     DOWNLOADS,
     KINDS,
     SEMANTICKITTI_FRAMES,
@@ -25,6 +26,7 @@ from ignet.data.formats.official import (
     VAL_SEQUENCES,
     image_kinds,
 )
+from ignet.data.formats.origin import restore
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import reason_of
 from ignet.files.names import in_order, is_name
@@ -85,7 +87,7 @@ def check_dataset(
     deep: bool = False,
     workers: int = 1,
     remission_scale: float = 1.0,
-    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    cameras: tuple[int, ...] = (CAMERA,),
     missing_images: bool = False,
     *,
     label_set: LabelSet,
@@ -106,12 +108,13 @@ def check_dataset(
     report = DatasetReport(root, deep)
     if fault := _root_fault(root):
         report.faults.append(fault)
+        report.faults.drop_archives()
         return report
     if not wanted:
         download = "data_odometry_velodyne.zip"
         found, expected = "found no sequence in it", "a folder for each, with velodyne/ in it"
         report.faults.append(
-            Fault("no-sequence", root / "sequences", found, expected, f"unpack {download} here", download)
+            Fault("no-sequence", root / "sequences", found, expected, restore(root, download, "here"), download)
         )
     for sequence, kinds in wanted.items():
         options = complete, deep, workers, remission_scale, cameras, missing_images
@@ -120,7 +123,6 @@ def check_dataset(
     _name_swapped_counts(trees)
     _name_foreign_labels(trees)
     for one in report.sequences:
-        one.faults.of_own_data(own_data_remedy(root, one.sequence))  # those of several sequences, too
         report.faults.take(one.faults)
         report.notes += one.tree.notes
     labelled, scribbled = (
@@ -134,6 +136,7 @@ def check_dataset(
             if (calibration := tree.calibrations.get((camera, None))) and (size := tree.image_size(camera))
         }
         report.faults.doubts += copied_doubts(root, known, camera)
+    report.faults.drop_archives()
     report.faults += _packed_archives(root, report.faults)
     return report
 
@@ -149,7 +152,7 @@ def wanted_files(experiment: ExperimentConfig) -> Wanted:
     return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
 
 
-def wanted_at(root: Path, part: bool, cameras: Iterable[int] = (kitti.CAMERA,)) -> Wanted:
+def wanted_at(root: Path, part: bool, cameras: Iterable[int] = (CAMERA,)) -> Wanted:
     """What a SemanticKITTI tree must hold.
 
     The training and the validation sequences with images and labels, and scribbles where any sequence has them; test
@@ -181,7 +184,7 @@ def _is_sequence(folder: Path) -> bool:
     )
 
 
-def present_kinds(folder: Path, cameras: Iterable[int] = (kitti.CAMERA,)) -> frozenset[str]:
+def present_kinds(folder: Path, cameras: Iterable[int] = (CAMERA,)) -> frozenset[str]:
     """The scans, and what else there is a folder of in a sequence's folder."""
     present = {kind for kind in KINDS if kind != "images" and (folder / KINDS[kind].folder).is_dir()}
     images = {"images"} if any((folder / f"image_{camera}").is_dir() for camera in cameras) else set()
@@ -210,7 +213,7 @@ def _root_fault(root: Path) -> Fault | None:
     inside = next((root / entry for entry in sorted(entries) if (root / entry / "sequences").is_dir()), None)
     if root.name == "sequences" and any(_is_sequence(root / entry) for entry in entries):
         inside = root.parent
-    remedy = f"set dataset.root to {inside}" if inside else "unpack data_odometry_velodyne.zip here"
+    remedy = f"set dataset.root to {inside}" if inside else restore(root, "data_odometry_velodyne.zip", "here")
     return Fault(
         "root",
         root,
@@ -270,7 +273,7 @@ def _name_foreign_labels(trees: Sequence[SequenceTree]) -> None:
                 if other is not tree and all(_fits(tree.sizes[kind][frame], other, frame) for frame in frames):
                     _drop(tree, kind, ("label-length",))
                     found = f"found labels that fit the scans of sequence {other.sequence}"
-                    remedy = f"unpack {KINDS[kind].download} again"
+                    remedy = restore(tree.folder, KINDS[kind].download)
                     tree.fault("foreign", kind, frames, found, f"those of sequence {tree.sequence}", remedy)
                     break
 

@@ -1,13 +1,12 @@
 """Faults and doubts of a dataset as values: what is wrong with which file, or strange about it, and what fixes it."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ignet.data.formats.official import FRAMES, SEMANTICKITTI_FRAMES
+from ignet.data.formats.origin import is_archived, restore
 from ignet.errors import IgnetError, error_text, reason_of
 
 
@@ -86,10 +85,10 @@ class Faults(list[Fault]):
         """
         self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
 
-    def of_own_data(self, remedy: str | None) -> None:
-        """Of data that no archive holds: ``remedy`` takes the place of unpacking one; None: archives hold them."""
-        if remedy is not None:
-            self[:], self.doubts = ([_own(fault, remedy) for fault in faults] for faults in (self, self.doubts))
+    def drop_archives(self) -> None:
+        """Name no archive for files that none holds."""
+        for faults in (self, self.doubts):
+            faults[:] = [fault if is_archived(fault.path) else replace(fault, download=None) for fault in faults]
 
     @contextmanager
     def kept(self, kind: str, path: Path, download: str | None = None) -> Iterator[None]:
@@ -98,18 +97,6 @@ class Faults(list[Fault]):
             yield
         except (IgnetError, OSError) as error:
             self.append(as_fault(error, kind, path, download))
-
-
-def own_data_remedy(root: Path, sequence: str) -> str | None:
-    """What brings a damaged file back where no archive of SemanticKITTI does; None: one does."""
-    if (root / FRAMES).is_file():
-        return "import the recordings again"
-    return None if sequence in SEMANTICKITTI_FRAMES else "copy it again from where it was recorded"
-
-
-def _own(fault: Fault, remedy: str) -> Fault:
-    words = re.sub(r"(the disk was full[^:]*: |unpacking was stopped: )?unpack\b.*?(?=, or |;|$)", remedy, fault.remedy)
-    return replace(fault, remedy=words, download=None)
 
 
 def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
@@ -125,16 +112,14 @@ def _gathered(faults: Sequence[Fault], kinds: Collection[str]) -> list[Fault]:
 def as_fault(error: IgnetError | OSError, kind: str, path: Path, download: str | None = None) -> Fault:
     """The fault that an error of reading a file tells of."""
     if isinstance(error, OSError):
-        remedy = _REMEDIES.get(type(error), "fix the link or the disk")
+        remedies = {
+            PermissionError: "give read permission (chmod -R u+rX)",
+            FileNotFoundError: f"{restore(path)}, or fix the link",
+        }
+        remedy = remedies.get(type(error), "fix the link or the disk")
         return Fault("unreadable", path, reason_of(error), "a file that can be read", remedy, download)
     found = error.found if error.path in (None, path, str(path)) else f"{error.path}: {error.found}"
-    return Fault(kind, path, found, error.expected or "a readable file", error.remedy or "unpack it again", download)
-
-
-_REMEDIES: dict[type[OSError], str] = {
-    PermissionError: "give read permission (chmod -R u+rX)",
-    FileNotFoundError: "unpack it again, or fix the link",
-}
+    return Fault(kind, path, found, error.expected or "a readable file", error.remedy or restore(path), download)
 
 
 def count_phrase(faults: Sequence[object], noun: str = "fault") -> str:

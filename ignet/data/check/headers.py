@@ -11,6 +11,7 @@ from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.tree import alike
 from ignet.data.formats import jpeg, kitti, png
 from ignet.data.formats.official import CALIBRATION, JPEG, KINDS, image_kinds
+from ignet.data.formats.origin import restore
 from ignet.files.names import in_order
 
 _READERS = 16  # threads: headers are a few bytes each, and the disk's answer is what they wait for
@@ -38,13 +39,14 @@ def _check_size(tree: SequenceTree, kind: str, sizes: dict[str, tuple[int, int]]
         (width, height), _ = counts.most_common(1)[0]
         other = [frame for frame, size in sizes.items() if size != (width, height)]
         found = "found {}x{} pixels".format(*sizes[min(other)])
-        remedy = "these are of another sequence or camera, or were resized: unpack them again"
+        again = restore(tree.folder, "them")
+        remedy = f"these are of another sequence or camera, or were resized: {again}"
         tree.fault("image-size", kind, other, found, f"{width}x{height} as the others of this sequence have", remedy)
 
 
 def _header(path: Path) -> tuple[int, int] | Fault:
     """Width and height of an image, or what is wrong with it."""
-    download, again = KINDS["images"].download, "unpack it again"
+    download, again = KINDS["images"].download, restore(path)
     name, last = ("JPEG", jpeg.END) if path.suffix == JPEG else ("PNG", png.END)
     try:
         with path.open("rb") as file:
@@ -59,7 +61,9 @@ def _header(path: Path) -> tuple[int, int] | Fault:
         return Fault("image-format", path, f"found {size} bytes that are no {name}", f"a {name} image", again, download)
     if last not in end:
         found = f"found {path.stat().st_size} bytes that are no whole image"
-        return Fault("image-cut", path, found, f"a {name} to its end", f"unpacking was stopped: {again}", download)
+        return Fault(
+            "image-cut", path, found, f"a {name} to its end", f"copying or unpacking was stopped: {again}", download
+        )
     for kind, fault in png.pixel_faults(header):
         return as_fault(fault, kind, path, download)
     return header.width, header.height

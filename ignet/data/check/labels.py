@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ignet.data.check.faults import Fault, Faults
 from ignet.data.formats.official import KINDS
+from ignet.data.formats.origin import restore
 
 _DENSE = 0.5  # share of the points that no scribbles reach
 _DENSE_COPY = 0.2  # the same where labels/ hold exactly these labels
@@ -105,7 +106,7 @@ def _no_class(
 ) -> None:
     """Files without any point with a class; all of them are a fault of the folder."""
     empty = [frame for frame, share in shares.items() if not share]
-    again = f"unpack {KINDS[kind].download} again"
+    again = restore(folder, KINDS[kind].download)
     if empty and len(empty) == len(shares):
         found.append(_fault("no-class", folder, kind, "found no point with a class", "some in every sequence", again))
     elif empty:
@@ -124,7 +125,7 @@ def _dense_scribbles(found: Faults, folder: Path, frames: Sequence[FrameLabels],
         return False
     share = sum(frame.scribbled or 0 for frame in dense) / sum(frame.points for frame in dense)
     text = f"found {share:.0%} of the points labelled"
-    remedy = f"unpack {KINDS['scribbles'].download}, or set dataset.scribbles to simulated"
+    remedy = f"{restore(folder, KINDS['scribbles'].download)}, or set dataset.scribbles to simulated"
     there = [labels[frame.frame] for frame in dense if frame.frame in labels]
     if all(frame.same for frame in dense):
         text += ", as in labels/"
@@ -145,7 +146,7 @@ def _strange_scribbles(found: Faults, folder: Path, frames: Sequence[FrameLabels
     if same and all(same):
         text, remedy = (
             "found in labels/ the same labels",
-            "right where there are no dense labels; else unpack the archives again",
+            f"right where there are no dense labels; else {restore(folder, 'the archives')}",
         )
         found.doubt(_fault("label-share", folder, "scribbles", text, "dense labels there", remedy))
     both, differing = (sum(getattr(frame, name) for frame in frames) for name in ("both", "differing"))

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.check.calibration import view_faults
-from ignet.data.check.faults import Faults, as_fault, own_data_remedy
+from ignet.data.check.faults import Faults, as_fault
 from ignet.data.check.headers import check_calibration, check_images
 from ignet.data.check.labels import FrameLabels, label_faults
 from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.tree import read_tree
 from ignet.data.formats import kitti
-from ignet.data.formats.official import KINDS, image_kinds
+from ignet.data.formats.official import CAMERA, KINDS, image_kinds
 from ignet.data.formats.scan_values import SCAN_KINDS, returns, scan_doubts, scan_faults
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.projection.geometry import project
@@ -115,7 +115,7 @@ def check_sequence(
     deep: bool = True,
     workers: int = 1,
     remission_scale: float = 1.0,
-    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    cameras: tuple[int, ...] = (CAMERA,),
     missing_images: bool = False,
     *,
     label_set: LabelSet,
@@ -147,7 +147,7 @@ def check_sequence(
     if deep:
         _read_all(tree, report, workers, judge, label_set)
     tree.faults.gather(CONTENT_KINDS)
-    tree.faults.of_own_data(own_data_remedy(root, sequence))
+    tree.faults.drop_archives()
     return report
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ignet.data.check.faults import Fault, Faults, named
 from ignet.data.formats import kitti
-from ignet.data.formats.official import JPEG, KINDS
+from ignet.data.formats.official import CAMERA, JPEG, KINDS
 from ignet.files.names import in_order, scan_name
 
 
@@ -36,7 +36,7 @@ class SequenceTree:
     broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     jpeg: set[str] = field(default_factory=set)
     ignored: dict[str, list[str]] = field(default_factory=dict)
-    cameras: tuple[int, ...] = (kitti.CAMERA,)
+    cameras: tuple[int, ...] = (CAMERA,)
     image_sizes: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
     calibrations: dict[tuple[int, str | None], kitti.Calibration] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)

@@ -10,7 +10,8 @@ from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.tree_names import shape, sort_names, spellings
 from ignet.data.formats import kitti
-from ignet.data.formats.official import JPEG, KINDS, SEMANTICKITTI_FRAMES, image_kinds
+from ignet.data.formats.official import CAMERA, JPEG, KINDS, SEMANTICKITTI_FRAMES, image_kinds
+from ignet.data.formats.origin import restore
 from ignet.errors import reason_of
 from ignet.files.names import in_order, scan_name
 
@@ -20,7 +21,7 @@ def read_tree(
     sequence: str,
     wanted: Collection[str],
     complete: bool = False,
-    cameras: tuple[int, ...] = (kitti.CAMERA,),
+    cameras: tuple[int, ...] = (CAMERA,),
     missing_images: bool = False,
 ) -> SequenceTree:
     """List a sequence and check names, counts and sizes; no fault is raised.
@@ -70,7 +71,7 @@ def _is_there(tree: SequenceTree) -> bool:
     try:
         if not stat.S_ISDIR(os.stat(tree.folder).st_mode):
             tree.faults.append(
-                Fault("not-a-folder", tree.folder, "found a file", "the folder of the sequence", "unpack the sequence")
+                Fault("not-a-folder", tree.folder, "found a file", "the folder of the sequence", restore(tree.folder))
             )
             return False
     except FileNotFoundError:
@@ -92,7 +93,7 @@ def _missing(path: Path, misnamed: str, absent: str, expected: str, download: st
         return Fault(
             misnamed, path.with_name(other), f"found the name '{other}'", f"'{path.name}'", f"rename it to {path.name}"
         )
-    return Fault(absent, path, "no such folder", expected, f"unpack {download} here", download)
+    return Fault(absent, path, "no such folder", expected, restore(path, download, "here"), download)
 
 
 def _list(tree: SequenceTree, kind: str) -> None:
@@ -115,7 +116,7 @@ def _list(tree: SequenceTree, kind: str) -> None:
     _add_misnamed(tree, kind, [entry.name for entry in found])
     _add_sizes(tree, kind, found)
     if not tree.sizes[kind]:
-        remedy = f"unpack {download} here"
+        remedy = restore(folder, download, "here")
         tree.faults.append(
             Fault("empty-folder", folder, f"found no {tree.suffix(kind)} file", expected, remedy, download)
         )
@@ -146,11 +147,16 @@ def _add_sizes(tree: SequenceTree, kind: str, entries: Iterable[os.DirEntry[str]
             frames,
             found,
             f"a {KINDS[kind].noun}",
-            "fix the link or the permissions, or unpack it again",
+            f"fix the link or the permissions, or {restore(tree.folder)}",
         )
     if folders:
         tree.fault(
-            "not-a-file", kind, folders, "found a folder", f"a {KINDS[kind].noun}", "remove it and unpack it again"
+            "not-a-file",
+            kind,
+            folders,
+            "found a folder",
+            f"a {KINDS[kind].noun}",
+            f"remove it and {restore(tree.folder)}",
         )
 
 
@@ -159,13 +165,13 @@ def _add_misnamed(tree: SequenceTree, kind: str, names: Iterable[str]) -> None:
 
     The others that none looks at are kept apart.
     """
-    suffix, download = tree.suffix(kind), KINDS[kind].download
+    suffix, again = tree.suffix(kind), restore(tree.folder, KINDS[kind].download)
     found = sort_names(names, suffix, tree.sizes.get("scans", {}))
     tree.ignored[kind] = found.ignored
     remedies = {
         "case": f"rename them: {suffix} in small letters",
-        "format": f"convert them to {suffix}, or unpack {download} again",
-        "leftover": f"downloading or unpacking was stopped: remove them and unpack {download} again",
+        "format": f"convert them to {suffix}, or {again}",
+        "leftover": f"downloading or unpacking was stopped: remove them and {again}",
     }
     for fault, files in found.wrong.items():
         if fault == "case":  # it is there, by another name: not missing, and not readable
@@ -232,14 +238,14 @@ def _check_counts(tree: SequenceTree, official: int | None, partial: Collection[
                 if official is None
                 else f"all that SemanticKITTI has of sequence {tree.sequence}"
             )
-            tree.fault("missing", kind, lacking, count, expected, f"unpack {download} again")
+            tree.fault("missing", kind, lacking, count, expected, restore(tree.folder, download))
         if more and kind == "scans":
             found, remedy = f"found {len(sizes)} scans{_other(sizes, tree)}", "remove those of other sequences"
             tree.fault("too-many", kind, more, found, f"SemanticKITTI's {official}", remedy)
         elif more:
             found, remedy = (
                 f"found no scan for this {noun}",
-                "unpack data_odometry_velodyne.zip again, or remove what is too much",
+                f"{restore(tree.folder, KINDS['scans'].download)}, or remove what is too much",
             )
             tree.fault("orphan", kind, more, found, "as many scans", remedy)
 
@@ -259,12 +265,14 @@ def _check_sizes(tree: SequenceTree) -> None:
             empty,
             "found 0 bytes",
             "a scan",
-            "the disk was full or unpacking was stopped: unpack it again",
+            f"the disk was full or copying was stopped: {restore(tree.folder)}",
         )
     if cut := [frame for frame, size in scans.items() if size % kitti.POINT_BYTES]:
         found = f"found {scans[min(cut)]} bytes"
         expected = f"a positive multiple of {kitti.POINT_BYTES} (4 float32 a point)"
-        tree.fault("scan-size", "scans", cut, found, expected, "the file is cut short or is no scan: unpack it again")
+        tree.fault(
+            "scan-size", "scans", cut, found, expected, f"the file is cut short or is no scan: {restore(tree.folder)}"
+        )
     for kind in ("labels", "scribbles"):
         sizes = tree.sizes.get(kind, {})
         other = [
@@ -278,5 +286,5 @@ def _check_sizes(tree: SequenceTree) -> None:
             first = min(other)
             found = f"found {sizes[first] / kitti.LABEL_BYTES:g} labels"
             expected = f"{tree.points(first)}, as many as its scan has points"
-            remedy = f"unpack the {KINDS[kind].noun}s that belong to these scans"
+            remedy = restore(tree.folder, f"the {KINDS[kind].noun}s that belong to these scans", "here")
             tree.fault("label-length", kind, other, found, expected, remedy)

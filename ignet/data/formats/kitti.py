@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats import jpeg, png
+from ignet.data.formats.official import CAMERA, JPEG
+from ignet.data.formats.origin import restore
 from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_bytes, unreadable
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
 from ignet.errors import IgnetError
@@ -21,9 +23,6 @@ from ignet.files.names import in_order, scan_name
 
 POINT_BYTES = 16
 """Of a scan's point: x, y, z, remission as four float32."""
-
-CAMERA = 2
-"""Number of the camera of a rig with one: KITTI's left colour camera."""
 
 LABEL_BYTES = 4
 """Of a point's label: one uint32."""
@@ -73,7 +72,7 @@ def evaluation_label_path(root: Path, sequence: str, frame: str, kind: str) -> P
 def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Path:
     """Image of a camera at a frame: a PNG, or a JPEG where there is no PNG."""
     path = sequence_path(root, sequence) / f"image_{camera}" / f"{frame}.png"
-    other = path.with_suffix(".jpg")
+    other = path.with_suffix(JPEG)
     return other if not path.exists() and other.exists() else path
 
 
@@ -118,13 +117,16 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
         found = in_order(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
         raise IgnetError(
             f"no such sequence, found {', '.join(found) or 'none'}",
-            remedy="unpack it, or take it out of dataset.train_sequences and dataset.val_sequences",
+            remedy=f"{restore(folder, how='here')}, or take it out of dataset.train_sequences and val_sequences",
             path=folder,
         )
     frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_name(path.name, ".bin")))
     if not frames:
         raise IgnetError(
-            "found no .bin file", "one for each frame", "unpack data_odometry_velodyne here", path=folder / "velodyne"
+            "found no .bin file",
+            "one for each frame",
+            restore(folder, "data_odometry_velodyne", "here"),
+            path=folder / "velodyne",
         )
     return frames
 
@@ -183,12 +185,12 @@ def scan_values(path: Path) -> NDArray[np.float32]:
     Raises:
         IgnetError: the file is missing, empty or cut short.
     """
-    data = read_bytes(path, "a scan", "unpack data_odometry_velodyne again")
+    data = read_bytes(path, "a scan", restore(path, "data_odometry_velodyne"))
     if not data or len(data) % POINT_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes",
             f"a positive multiple of {POINT_BYTES} (4 float32 a point)",
-            "the file is cut short or is no scan: unpack it again",
+            f"the file is cut short or is no scan: {restore(path)}",
             path=path,
         )
     return np.frombuffer(data, dtype="<f4").reshape(-1, 4).astype(np.float32)
@@ -215,16 +217,16 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     Raises:
         IgnetError: the file is missing, cut short, of another length than its scan, or holds floating-point numbers.
     """
-    data = read_bytes(path, "a label file", "unpack the labels again")
+    data = read_bytes(path, "a label file", restore(path, "the labels"))
     if len(data) % LABEL_BYTES:
         raise IgnetError(
-            f"found {len(data)} bytes", f"a multiple of {LABEL_BYTES} (a uint32 a point)", "unpack it again", path=path
+            f"found {len(data)} bytes", f"a multiple of {LABEL_BYTES} (a uint32 a point)", restore(path), path=path
         )
     if points is not None and len(data) != LABEL_BYTES * points:
         raise IgnetError(
             f"found {len(data) // LABEL_BYTES} labels",
             f"{points}, as many as its scan has points",
-            "unpack the labels that belong to these scans",
+            restore(path, "the labels that belong to these scans", "here"),
             path=path,
         )
     if _are_floats(data):
@@ -255,7 +257,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
     """
-    data = read_bytes(path, "an image", "unpack data_odometry_color here")
+    data = read_bytes(path, "an image", restore(path, "data_odometry_color", "here"))
     is_jpeg = data.startswith(jpeg.START)
     header = jpeg.read_header(data) if is_jpeg else png.parse_header(data[: png.START_BYTES])
     if header:
@@ -265,7 +267,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
     if image is None:
         found = f"found {len(data)} bytes that are no whole image"
-        raise IgnetError(found, "a PNG or a JPEG", "unpack it again", path=path)
+        raise IgnetError(found, "a PNG or a JPEG", restore(path), path=path)
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
@@ -279,9 +281,9 @@ def image_size(path: Path) -> tuple[int, int]:
         with Path(path).open("rb") as file:
             header = png.parse_header(file.read(png.START_BYTES)) or jpeg.read_header(Path(path))
     except OSError as error:
-        raise unreadable(path, "an image", error, "unpack data_odometry_color here") from None
+        raise unreadable(path, "an image", error, restore(path, "data_odometry_color", "here")) from None
     if header is None:
-        raise IgnetError("found no header of a PNG or a JPEG", "an image", "unpack it again", path=path)
+        raise IgnetError("found no header of a PNG or a JPEG", "an image", restore(path), path=path)
     return header.width, header.height
 
 
@@ -299,14 +301,16 @@ def read_calibration(path: Path, camera: int = CAMERA) -> Calibration:
         raise IgnetError(
             f"found {found}",
             f"a line '{key}:' (the projection of camera {camera})",
-            "unpack data_odometry_calib here" if camera == CAMERA else "add it, or take it out of dataset.cameras",
+            restore(path, "data_odometry_calib", "here")
+            if camera == CAMERA
+            else "add it, or take it out of dataset.cameras",
             path=path,
         )
     if "Tr" not in lines:
         raise IgnetError(
             f"found {found}",
             "a line 'Tr:' (LiDAR to camera), which the calib.txt of the velodyne and SemanticKITTI archives lacks",
-            "unpack data_odometry_calib over it",
+            restore(path, "data_odometry_calib", "over it"),
             path=path,
         )
     projection, tr = (finite_numbers(path, name, lines[name], 12).reshape(3, 4) for name in (key, "Tr"))

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ignet.data.formats.kitti import CAMERA
+CAMERA = 2
+"""Number of the camera of a rig with one: KITTI's left colour camera."""
 
 FRAMES = "frames.csv"
 """Beside ``sequences/`` of an imported tree: which frame of which drive each frame is."""

@@ -45,7 +45,7 @@ def pixel_faults(header: Header) -> Iterator[tuple[str, IgnetError]]:
             IgnetError(
                 "found a grey image",
                 "colours",
-                "unpack data_odometry_color.zip, not data_odometry_gray.zip, or write a grey camera's images as RGB",
+                "take a colour camera's (KITTI: data_odometry_color.zip), or write a grey camera's images as RGB",
             ),
         )
     if header.bits > 8:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data.formats.official import CALIBRATION
+from ignet.data.formats.origin import restore
 from ignet.errors import IgnetError, reason_of
 
 
@@ -25,7 +27,7 @@ def unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError
 
 def calibration_lines(path: Path) -> dict[str, str]:
     """Values by key; each key once."""
-    data = read_bytes(path, "a calibration", "unpack data_odometry_calib here")
+    data = read_bytes(path, "a calibration", restore(path, CALIBRATION, "here"))
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     lines: dict[str, str] = {}
     for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():
@@ -42,12 +44,10 @@ def finite_numbers(path: Path, key: str, values: str, count: int) -> NDArray[np.
     try:
         numbers = np.array([float(value) for value in values.split()])
     except ValueError as error:
-        raise IgnetError(
-            f"line '{key}': {error}", f"{count} numbers", "unpack data_odometry_calib again", path=path
-        ) from None
+        raise IgnetError(f"line '{key}': {error}", f"{count} numbers", restore(path, CALIBRATION), path=path) from None
     if numbers.size != count or not np.isfinite(numbers).all():
         finite = int(np.isfinite(numbers).sum())
         raise IgnetError(
-            f"line '{key}': found {finite} finite numbers", f"{count}", "unpack data_odometry_calib again", path=path
+            f"line '{key}': found {finite} finite numbers", f"{count}", restore(path, CALIBRATION), path=path
         )
     return numbers

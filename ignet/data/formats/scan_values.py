@@ -116,7 +116,7 @@ def _some_return(points: Values, scale: float) -> None:
         raise IgnetError(
             "found no point with a return (all are 0 0 0 or NaN)",
             "some",
-            "the disk was full or the sensor covered: unpack it again, or remove the frame",
+            "the disk was full or the sensor covered: restore it, or remove the frame",
         )
 
 
@@ -127,7 +127,7 @@ def _finite(points: Values, scale: float) -> None:
         raise IgnetError(
             f"found {broken} points that are not finite",
             "none",
-            "unpack it again, or leave them and their labels out as ignet import does",
+            "restore it, or leave them and their labels out as ignet import does",
         )
 
 

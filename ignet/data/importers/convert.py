@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
-from ignet.data.formats.official import FRAMES
+from ignet.data.formats.official import FRAMES, JPEG
 from ignet.data.formats.scan_values import returns
 from ignet.data.importers.frame import Image, Labels, SensorFrame
 from ignet.data.label_sets.label_set import LabelSet
@@ -158,9 +158,9 @@ class _Writer:
             write_png(target, _as_image(source(), where))
             return
         # a camera's images are of one format: PNG, or JPEG where the first one is
-        suffix = self.formats.setdefault(target.parent, ".jpg" if source.suffix in (".jpg", ".jpeg") else ".png")
+        suffix = self.formats.setdefault(target.parent, JPEG if source.suffix in (JPEG, ".jpeg") else ".png")
         target = target.with_suffix(suffix)
-        if source.suffix.replace(".jpeg", ".jpg") == suffix or not source.is_file():
+        if source.suffix.replace(".jpeg", JPEG) == suffix or not source.is_file():
             self._link(source, target)
             return
         # a grey image stays grey, and 16 bits stay 16: the check says the same of it as of a PNG

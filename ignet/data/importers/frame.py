@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import CAMERA, Calibration
+from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.official import CAMERA
 
 Image = Path | Callable[[], NDArray[np.uint8]]
 """A file, or a function that gives uint8 (H, W, 3) RGB: of an image that has to be undistorted, for example."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import CAMERA
+from ignet.data.formats.official import CAMERA
 from ignet.errors import IgnetError
 from ignet.files.ragged import Column, FlatReader, FlatWriter
 

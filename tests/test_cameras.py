@@ -31,9 +31,8 @@ def rig(tmp_path: Path) -> Path:
 
 
 def check(root: Path, missing: bool = False, deep: bool = True) -> SequenceReport:
-    return check_sequence(
-        root, "00", ("scans", "images"), deep=deep, cameras=(0, 2, 5), missing_images=missing, label_set=SEMANTICKITTI
-    )
+    options = {"cameras": (0, 2, 5), "may_lack": ("images",) if missing else (), "label_set": SEMANTICKITTI}
+    return check_sequence(root, "00", ("scans", "images"), deep=deep, **options)
 
 
 def run_projection(run_script: Run, root: Path, out: Path, *more: str, cameras: str = "0 2 5") -> CompletedProcess[str]:

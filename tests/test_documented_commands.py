@@ -93,7 +93,7 @@ PARSED = {
     ".venv/bin/ignet submit --dataset ROOT --check submission.zip": "needs the 20,351 test scans; "
     "tests/test_submission.py",
     ".venv/bin/ignet import rover /data/rover /data/rover-tree --label-set rover.yaml": ROBOT,
-    ".venv/bin/ignet check /data/rover-tree --part --cameras 0 1 --label-set rover.yaml": ROBOT,
+    ".venv/bin/ignet check /data/rover-tree --part --cameras 0 1 --may-lack labels --label-set rover.yaml": ROBOT,
     ".venv/bin/snakemake --cores all --configfile rover-experiment.yaml": ROBOT,
     ".venv/bin/ignet predict --weights results/rover/train_3d/ignet/seed0/model.safetensors scan.bin --out scan.label": ROBOT,
     ".venv/bin/ignet view": "serves until it is interrupted; tests/test_view.py",

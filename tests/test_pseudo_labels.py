@@ -136,7 +136,7 @@ def test_the_stage_writes_labels_and_its_settings(
     facts = json.loads((tmp_path / "made/pseudo.settings.json").read_text())
     assert facts["remission_scale"] == 2.0 and facts["settings"]["rings"] == 3
 
-    kitti.scribble_path(tiny_tree, "00", "000001").unlink()
+    kitti.scribble_path(tiny_tree, "00", "000001").write_bytes(b"cut")
     shutil.rmtree(out.parent)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(SCRIPT, run_name="__main__")

@@ -21,6 +21,7 @@ PAGE = (ROOT / "docs" / "your-own-sensor.md").read_text(encoding="utf-8")
 CLASSES = ("floor", "wall", "shelf", "person", "pallet", "plant")
 WIDTH, HEIGHT, FOCAL = 160, 120, 90.0
 DRIVES = {"monday": 3, "tuesday": 2}
+UNMARKED = {("monday", 2), ("tuesday", 0)}
 COLORS = {
     1: (120, 120, 120),
     2: (150, 150, 190),
@@ -89,7 +90,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             points, kind = scan(rng)
             np.save(root / drive / f"lidar/{frame:03d}.npy", points)
             marked = np.where(rng.random(len(kind)) < 0.1, kind, 0)
-            np.save(root / drive / f"marks/{frame:03d}.npy", marked.astype(np.uint8))
+            if (drive, frame) not in UNMARKED:
+                np.save(root / drive / f"marks/{frame:03d}.npy", marked.astype(np.uint8))
             for folder, pose in CAMERAS.values():
                 cv2.imwrite(str(root / drive / folder / f"{frame:03d}.jpg"), photograph(points, kind, pose))
     return root
@@ -149,6 +151,7 @@ def test_the_page_leads_from_recordings_to_a_network(recordings: Path, project: 
     written = kitti.read_labels(tree / "sequences/monday/scribbles/000001.label", len(marks))
     np.testing.assert_array_equal(written, marks)
     assert not (tree / "sequences/monday/labels").exists()
+    assert {path.stem for path in (tree / "sequences/monday/scribbles").iterdir()} == {"000000", "000001"}
     points = np.load(recordings / "monday/lidar/001.npy") / (1, 1, 1, 255)
     np.testing.assert_allclose(kitti.read_scan(kitti.scan_path(tree, "monday", "000001")), points, rtol=1e-6)
 
@@ -166,6 +169,10 @@ def test_the_page_leads_from_recordings_to_a_network(recordings: Path, project: 
         # what lies to the left is in the left camera's image
         y = kitti.read_positions(kitti.scan_path(tree, sequence, "000000"))[points.index, 1]
         assert (y[points.rows(0)] > -1).all() and (y[points.rows(1)] < 1).all()
+    doubts = (results / "dataset/doubts.txt").read_text(encoding="utf-8")
+    assert "found no scribble file for 1 of 3 scans" in doubts and "for 1 of 2 scans" in doubts
+    log = (results / "logs/train_3d/ignet/seed0.log").read_text(encoding="utf-8")
+    assert "2 of 3 scans are labelled: those with a label file" in log
     metrics = read_json(results / "evaluate/ignet/seed0/metrics.json")
     counted = sum(np.count_nonzero(np.load(path)) for path in (recordings / "tuesday/marks").iterdir())
     assert metrics["points"] == counted and set(metrics["iou"]) == set(CLASSES)

@@ -51,13 +51,20 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cameras", type=int, nargs="+", default=[2], help="with ROOT: numbers K of the cameras, of folders image_K"
     )
+    parser.add_argument(
+        "--may-lack",
+        choices=("images", "labels"),
+        nargs="+",
+        default=(),
+        help="with ROOT: a scan may be without an image of a camera, or without labels; they are counted",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads that read (default: all cores)")
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.set_defaults(run=_check)
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ignet.data.check.dataset import check_dataset, describe, wanted_at
+    from ignet.data.check.dataset import check_dataset, describe, may_lack, wanted_at
     from ignet.data.check.faults import format_faults
     from ignet.data.check.source import check_source
     from ignet.data.label_sets.label_set import load_label_set
@@ -70,12 +77,12 @@ def _check(args: argparse.Namespace) -> int:
     if args.config:
         root, wanted, data, source = _from_experiment(args.config)
         complete, remission_scale, label_set = data.require_all_scans, data.remission_scale, data.labels
-        cameras, missing = data.cameras, data.missing_images == "allow"
+        cameras, lacking = data.cameras, may_lack(data)
     else:
-        cameras, missing = tuple(args.cameras), False
+        cameras, lacking = tuple(args.cameras), args.may_lack
         root, wanted, complete, source = args.root, wanted_at(args.root, args.part, cameras), not args.part, None
         remission_scale, label_set = args.remission_scale, args.label_set
-    options = complete, args.deep, args.jobs, remission_scale, cameras, missing
+    options = complete, args.deep, args.jobs, remission_scale, cameras, lacking
     report = check_dataset(root, wanted, *options, label_set=load_label_set(label_set))
     if source:
         report.source = check_source(Path(source.root), source.layout, args.deep, args.jobs)
@@ -153,7 +160,9 @@ def _import(args: argparse.Namespace) -> int:
     faults = done.faults
     cameras = tuple(sorted(done.cameras))
     wanted = wanted_at(args.out, True, cameras)
-    faults.add_others(check_dataset(args.out, wanted, cameras=cameras, label_set=label_set).faults)
+    # a scan is without labels where the importer gave none: that is told, and no fault of what was written
+    found = check_dataset(args.out, wanted, cameras=cameras, may_lack=("labels",), label_set=label_set)
+    faults.add_others(found.faults)
     if args.json:
         findings = {
             "faults": [fault.as_json() for fault in faults],

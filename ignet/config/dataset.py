@@ -91,6 +91,11 @@ class DatasetConfig(Section):
         description="allow: a frame may lack a camera's image, and then has fewer views; they are counted in the "
         "manifest, the log and the report",
     )
+    missing_labels: Literal["refuse", "allow"] = added(
+        "refuse",
+        description="allow: a scan may lack a label or scribble file, and then has no labels; half of each batch is "
+        "drawn from the scans that have some",
+    )
 
     @field_validator("cameras")
     @classmethod

@@ -30,6 +30,7 @@ def load_experiment(values: dict[str, Any], where: str) -> ExperimentConfig:
         _check_views(experiment, f"adaptations.{name}", experiment.adaptation(name).cameras)
     for name in experiment.runs:
         _check_run(experiment, name)
+    _check_draws(experiment)
     experiment = without_unused_default(experiment, values)
     _check_cameras(experiment)
     runs, networks = _set_to_null(values, "runs"), _left_out_networks(experiment, values)
@@ -82,10 +83,12 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
     except IgnetError as error:
         raise IgnetError(f"runs.{name}: {error}") from None
     _check_views(experiment, f"runs.{name}", settings.cameras)
-    if settings.labelled_frames and unlabelled and settings.batch == 1:
+    some = f"labelled_frames is {settings.labelled_frames}" if settings.labelled_frames else ""
+    some = some or ("dataset.missing_labels is allow" if experiment.dataset.missing_labels == "allow" else "")
+    if some and unlabelled and settings.batch == 1:
         raise IgnetError(
-            f"runs.{name}: labelled_frames is {settings.labelled_frames} and batch is 1, so that every second step "
-            "would see no label at all; take an even batch, half of which is labelled"
+            f"runs.{name}: {some} and batch is 1, so that every second step would see no label at all; take an even "
+            "batch, half of which is labelled"
         )
     known = [SOURCE_NETWORK, *sorted(experiment.adaptations), *sorted(experiment.teachers)]
     if guided and settings.features not in known:
@@ -99,6 +102,19 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
     _check_teacher(experiment, name, settings)
     if guided:
         _check_labels_of_features(experiment, name, settings)
+
+
+def _check_draws(experiment: ExperimentConfig) -> None:
+    """Shares of labelled frames are of frames that all have labels."""
+    draws = {f"runs.{name}": experiment.run(name).labelled_frames for name in experiment.runs}
+    draws |= {f"adaptations.{name}": experiment.adaptation(name).labelled_frames for name in experiment.adaptations}
+    heads = {name: experiment.teacher(name).head for name in experiment.teachers}
+    draws |= {f"teachers.{name}.head": head.labelled_frames for name, head in heads.items() if head}
+    if experiment.dataset.missing_labels == "allow" and (drawn := [where for where, share in draws.items() if share]):
+        raise IgnetError(
+            f"{drawn[0]}.labelled_frames: found {draws[drawn[0]]} with dataset.missing_labels allow, expected one of "
+            "both, since the share is of scans that all have labels; leave labelled_frames out"
+        )
 
 
 def _check_views(experiment: ExperimentConfig, where: str, cameras: tuple[int, ...] | None) -> None:

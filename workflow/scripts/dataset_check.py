@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from ignet.config.dataset import DatasetConfig
-from ignet.data.check.dataset import present_kinds
+from ignet.data.check.dataset import may_lack, present_kinds
 from ignet.data.check.faults import count_phrase, format_faults
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
@@ -54,7 +54,7 @@ def main() -> None:
         args.threads or 1,
         settings.remission_scale,
         settings.cameras,
-        settings.missing_images == "allow",
+        may_lack(settings),
         label_set=args.label_set,
     )
     for line in format_faults(report.faults):

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.evaluation import EvaluateConfig
-from ignet.data.formats.kitti import evaluation_label_path, frame_ids, read_labels, read_positions, scan_path
+from ignet.data.formats.kitti import frame_ids, labels_path, read_positions, scan_path
+from ignet.data.label_sets.files import read_classes
 from ignet.data.projection.correspondence import Correspondence
 from ignet.errors import IgnetError
 from ignet.evaluate.benchmark import BenchmarkCounts
@@ -61,8 +62,8 @@ def count_points(args: argparse.Namespace, settings: EvaluateConfig) -> tuple[Co
 
     for number, (sequence, frame) in enumerate(progress(frames, "evaluated frame")):
         points = read_positions(scan_path(args.dataset, sequence, frame))
-        labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
-        target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
+        labels = labels_path(args.dataset, sequence, frame, args.evaluate_on)
+        target = read_classes(labels, len(points), label_set)
         predicted = read_predictions(args.predictions, sequence, frame, len(points), label_set)
         slices = (
             distance_bins(points, settings.ranges),

@@ -14,7 +14,7 @@ from torch import nn
 
 from ignet.config.training_2d import Evaluate2DConfig
 from ignet.config.training_3d import EVALUATED_PROBE
-from ignet.data.formats.kitti import evaluation_label_path, image_path
+from ignet.data.formats.kitti import image_path, labels_path
 from ignet.data.images.target import class_labels, nearest_pixels, projected_labels, read_view
 from ignet.data.label_sets.label_set import CITYSCAPES, LabelSet
 from ignet.data.lidar.spacing import evenly_spaced_indices
@@ -80,7 +80,7 @@ def evaluate(
         shown = evenly_spaced_indices(len(file.frames), settings.images)
         for number, frame in enumerate(progress(file.frames, f"image of sequence {sequence}")):
             points = file.read(frame)
-            path = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
+            path = labels_path(args.dataset, sequence, frame, args.evaluate_on)
             labels = (projected_labels if classes is CITYSCAPES else class_labels)(path, points, args.label_set)
             for camera, view in points.views.items():
                 image = read_view(image_path(args.dataset, sequence, frame, camera), view)

@@ -16,6 +16,7 @@ from matplotlib.figure import SubFigure
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet, colorize
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.geometry import project
@@ -86,8 +87,8 @@ def _draw_sequence(
     frames = kitti.frame_ids(root, sequence)
     (frame,) = middles(frames, 1)
     points = kitti.read_positions(kitti.scan_path(root, sequence, frame))
-    labels = _read(kitti.label_path(root, sequence, frame), len(points), label_set)
-    scribbles = _read(kitti.scribble_path(scribble_root, sequence, frame), len(points), label_set)
+    labels = read_classes(kitti.label_path(root, sequence, frame), len(points), label_set)
+    scribbles = read_classes(kitti.scribble_path(scribble_root, sequence, frame), len(points), label_set)
     part.suptitle(
         f"Target sequence {sequence}: {len(frames)} frames; frame {frame} with {len(points):,} points", fontsize=15
     )
@@ -114,15 +115,6 @@ def _draw_sequence(
     drawn = (scribbles != IGNORE).mean()
     axes["b"].set_xlabel(f"scribbles on {drawn:.1%} of the points" if drawn else "no scribbles", fontsize=11)
     return np.union1d(labels, scribbles)
-
-
-def _read(path: Path, points: int, label_set: LabelSet) -> np.ndarray:
-    """Train ids of a label file; nothing but 255 where there is none."""
-    return (
-        label_set.to_train_ids(kitti.read_labels(path, points), str(path))
-        if path.exists()
-        else np.full(points, IGNORE, np.uint8)
-    )
 
 
 def _draw_pixels(panel: Axes, image: np.ndarray, pixel: np.ndarray, colors: np.ndarray) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
-from ignet.data.formats.kitti import evaluation_label_path, image_path, read_labels, read_positions, scan_path
+from ignet.data.formats.kitti import image_path, labels_path, read_positions, scan_path
 from ignet.data.images.target import read_view
+from ignet.data.label_sets.files import read_classes
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, figure_name
 from ignet.errors import IgnetError
@@ -70,8 +71,8 @@ def draw_frame(
     label_set = args.label_set
     points = read_positions(scan_path(args.dataset, sequence, frame))
     check_correspondence(visible, points, f"{args.projection / sequence}.h5: frame {frame}")
-    labels = evaluation_label_path(args.dataset, sequence, frame, args.evaluate_on)
-    target = label_set.to_train_ids(read_labels(labels, len(points)), str(labels))
+    labels = labels_path(args.dataset, sequence, frame, args.evaluate_on)
+    target = read_classes(labels, len(points), label_set)
     predicted = [
         (run, read_predictions(folder, sequence, frame, len(points), label_set)) for run, folder in predictions.items()
     ]

@@ -18,6 +18,7 @@ from ignet.config.projection import ProjectionConfig
 from ignet.data.check.calibration import calibration_faults, view_faults
 from ignet.data.check.faults import Faults
 from ignet.data.formats import kitti
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.spacing import evenly_spaced_indices
 from ignet.data.projection.correspondence import CorrespondenceWriter, FrameCorrespondence
@@ -146,8 +147,7 @@ def _scribble(root: Path | None, sequence: str, frame: str, points: int, label_s
     """Cityscapes id of each point's scribble, uint8 (points,); 255 where it has none."""
     if root is None:
         return np.full(points, IGNORE, np.uint8)
-    path = kitti.scribble_path(root, sequence, frame)
-    return label_set.to_camera_ids(label_set.to_train_ids(kitti.read_labels(path, points), str(path)))
+    return label_set.to_camera_ids(read_classes(kitti.scribble_path(root, sequence, frame), points, label_set))
 
 
 if __name__ == "__main__":

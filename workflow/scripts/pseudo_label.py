@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ignet.config.self_training import PseudoLabelConfig
-from ignet.data.formats.kitti import frame_ids, read_labels, read_scan, scan_path, scribble_path
+from ignet.data.formats.kitti import frame_ids, read_scan, scan_path, scribble_path
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.pseudo_labels import BINS, choose, confidence_histogram, rings, thresholds
 from ignet.files.atomic import atomic, write_array
@@ -21,11 +22,6 @@ from ignet.stage.script import Stage, command
 
 Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Points and their given labels -> classes and confidences."""
-
-
-def given_labels(path: Path, points: int, label_set: LabelSet) -> np.ndarray:
-    """Scribbles of a scan, uint8 (N,) train ids, 255 where there is none."""
-    return label_set.to_train_ids(read_labels(path, points), str(path))
 
 
 def predict_all(
@@ -40,7 +36,7 @@ def predict_all(
     total = np.zeros((len(label_set), settings.rings, BINS), np.int64)
     for number, (path, scribbles) in enumerate(progress(scans, "predicted scan")):
         points = read_scan(path, remission_scale)
-        classes, confidence = predict(points, given_labels(scribbles, len(points), label_set))
+        classes, confidence = predict(points, read_classes(scribbles, len(points), label_set))
         ring = rings(points, settings.ring_width, settings.rings)
         np.savez(scratch / f"{number}.npz", classes=classes, confidence=confidence, ring=ring)
         total += confidence_histogram(classes, confidence, ring, total.shape[:2])
@@ -51,7 +47,7 @@ def label(scribbles: Path, predictions: Path, threshold: np.ndarray, label_set: 
     """Second pass: the labels of one scan, uint8 (N,) train ids, 255 where there is none."""
     with np.load(predictions, allow_pickle=False) as file:
         classes, confidence, ring = file["classes"], file["confidence"], file["ring"]
-    return choose(given_labels(scribbles, len(classes), label_set), classes, confidence, ring, threshold)
+    return choose(read_classes(scribbles, len(classes), label_set), classes, confidence, ring, threshold)
 
 
 @command

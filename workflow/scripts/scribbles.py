@@ -27,6 +27,8 @@ def main() -> None:
         for frame in progress(kitti.frame_ids(args.dataset, args.sequence), f"scribbles of {args.sequence}"):
             points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
             path = kitti.label_path(args.dataset, args.sequence, frame)
+            if not path.exists():  # as the check of the dataset allowed: no labels, no scribbles
+                continue
             raw = kitti.read_labels(path, len(points))
             # a frame's lines do not depend on which other frames there are; its name need not be a number
             rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])

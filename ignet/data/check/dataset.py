@@ -1,12 +1,13 @@
 """All faults of a dataset in one pass: its root, each of its sequences, and what only shows between them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ignet.config.dataset import DatasetConfig
 from ignet.config.experiment import ExperimentConfig
 from ignet.data.check.calibration import copied_doubts
 from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
@@ -88,7 +89,7 @@ def check_dataset(
     workers: int = 1,
     remission_scale: float = 1.0,
     cameras: tuple[int, ...] = (CAMERA,),
-    missing_images: bool = False,
+    may_lack: Collection[str] = (),
     *,
     label_set: LabelSet,
 ) -> DatasetReport:
@@ -102,7 +103,7 @@ def check_dataset(
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
         cameras: whose images are meant.
-        missing_images: a camera may lack images of some scans.
+        may_lack: ``images`` and ``labels``: scans may be without an image of a camera, or without labels.
         label_set: of the label files.
     """
     report = DatasetReport(root, deep)
@@ -117,7 +118,7 @@ def check_dataset(
             Fault("no-sequence", root / "sequences", found, expected, restore(root, download, "here"), download)
         )
     for sequence, kinds in wanted.items():
-        options = complete, deep, workers, remission_scale, cameras, missing_images
+        options = complete, deep, workers, remission_scale, cameras, may_lack
         report.sequences.append(check_sequence(root, sequence, kinds, *options, label_set=label_set))
     trees = [one.tree for one in report.sequences]
     _name_swapped_counts(trees)
@@ -150,6 +151,12 @@ def wanted_files(experiment: ExperimentConfig) -> Wanted:
     train |= {"labels"} if "dense" in supervisions else set()
     val = {"scans", "images", data.evaluate_on}
     return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
+
+
+def may_lack(data: DatasetConfig) -> frozenset[str]:
+    """Kinds of files that scans may be without, of ``images`` and ``labels`` (scribbles included)."""
+    allowed = {"images": data.missing_images, "labels": data.missing_labels}
+    return frozenset(kind for kind, answer in allowed.items() if answer == "allow")
 
 
 def wanted_at(root: Path, part: bool, cameras: Iterable[int] = (CAMERA,)) -> Wanted:

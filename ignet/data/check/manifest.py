@@ -10,6 +10,7 @@ import numpy as np
 
 from ignet.data.check.labels import sequence_doubts
 from ignet.data.formats import kitti
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic, read_json
@@ -77,10 +78,7 @@ def size_columns(names: Iterable[str]) -> list[str]:
 def _drawn(root: Path, report: dict[str, Any], label_set: LabelSet) -> list[int]:
     """Points of each frame with a simulated scribble."""
     paths = [kitti.scribble_path(root, report["sequence"], frame) for frame in report["frames"]]
-    labels = (
-        label_set.to_train_ids(kitti.read_labels(path, points), str(path))
-        for path, points in zip(paths, report["points"], strict=True)
-    )
+    labels = (read_classes(path, points, label_set) for path, points in zip(paths, report["points"], strict=True))
     return [int(np.count_nonzero(each != IGNORE)) for each in labels]
 
 

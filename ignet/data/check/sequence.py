@@ -116,7 +116,7 @@ def check_sequence(
     workers: int = 1,
     remission_scale: float = 1.0,
     cameras: tuple[int, ...] = (CAMERA,),
-    missing_images: bool = False,
+    may_lack: Collection[str] = (),
     *,
     label_set: LabelSet,
 ) -> SequenceReport:
@@ -133,10 +133,10 @@ def check_sequence(
         workers: threads that read.
         remission_scale: what stands for a remission of 1 in the scans.
         cameras: whose images are meant.
-        missing_images: a camera may lack images of some scans.
+        may_lack: ``images`` and ``labels``: scans may be without an image of a camera, or without labels.
         label_set: of the label files.
     """
-    tree = read_tree(root, sequence, wanted, complete, cameras, missing_images)
+    tree = read_tree(root, sequence, wanted, complete, cameras, may_lack)
     # where there are no labels only predictions can be made, in which points without a return have a place
     judge = partial(judge_scan, remission_scale=remission_scale, live=not {"labels", "scribbles"} & {*wanted})
     if "images" in wanted and tree.sizes:

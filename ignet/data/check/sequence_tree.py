@@ -23,6 +23,7 @@ class SequenceTree:
         sizes: bytes of each file by kind (`ignet.data.formats.official.KINDS`) and frame.
         broken: frames of each kind whose file needs no reading, because it is known to be faulty.
         jpeg: kinds of images whose folder holds JPEGs.
+        partial: kinds of which scans may lack a file, and one of them in words.
         ignored: files of each kind's folder that no stage looks at and that do no harm.
         cameras: numbers of those whose images are asked for.
         image_sizes: width and height in pixels by camera and frame.
@@ -35,6 +36,7 @@ class SequenceTree:
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     jpeg: set[str] = field(default_factory=set)
+    partial: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     cameras: tuple[int, ...] = (CAMERA,)
     image_sizes: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)

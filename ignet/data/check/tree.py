@@ -22,7 +22,7 @@ def read_tree(
     wanted: Collection[str],
     complete: bool = False,
     cameras: tuple[int, ...] = (CAMERA,),
-    missing_images: bool = False,
+    may_lack: Collection[str] = (),
 ) -> SequenceTree:
     """List a sequence and check names, counts and sizes; no fault is raised.
 
@@ -32,22 +32,24 @@ def read_tree(
         wanted: kinds that must be there. Labels are checked wherever there are any.
         complete: the sequence must hold all scans that SemanticKITTI has of it.
         cameras: whose images are meant.
-        missing_images: a camera may lack images of some scans.
+        may_lack: ``images`` and ``labels``: scans may be without an image of a camera, or without labels.
     """
     tree = SequenceTree(sequence, kitti.sequence_path(root, sequence), cameras=cameras)
     if not _is_there(tree):
         return tree
     images = {kind: camera for camera, kind in image_kinds(cameras).items()} if "images" in wanted else {}
     wanted = {*wanted} - {"images"} | set(images)
+    if "images" in may_lack:
+        tree.partial |= {kind: f"image of camera {camera}" for kind, camera in images.items()}
+    if "labels" in may_lack:
+        tree.partial |= {kind: KINDS[kind].noun for kind in ("labels", "scribbles")}
     for kind in [*KINDS, *sorted(set(images) - set(KINDS))]:
         if kind in wanted or (kind == "labels" and os.path.lexists(tree.folder / KINDS[kind].folder)):
             _list(tree, kind)
     official = SEMANTICKITTI_FRAMES.get(sequence) if complete else None
     _name_spellings(tree, official)
-    if missing_images:
-        for kind, camera in images.items():
-            _count_missing(tree, kind, camera)
-    _check_counts(tree, official, images if missing_images else ())
+    _count_missing(tree)
+    _check_counts(tree, official)
     _check_sizes(tree)
     return tree
 
@@ -104,7 +106,11 @@ def _list(tree: SequenceTree, kind: str) -> None:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
-        tree.faults.append(_missing(folder, "folder-name", "no-folder", expected, download))
+        fault = _missing(folder, "folder-name", "no-folder", expected, download)
+        if fault.kind == "no-folder" and kind in ("labels", "scribbles") and kind in tree.partial:
+            tree.sizes[kind], tree.ignored[kind] = {}, []
+        else:
+            tree.faults.append(fault)
         return
     except OSError as error:
         tree.faults.append(as_fault(error, "unreadable", folder, download))
@@ -204,15 +210,17 @@ def _misnamed(tree: SequenceTree, kind: str, fault: str, files: Iterable[str], r
     )
 
 
-def _count_missing(tree: SequenceTree, kind: str, camera: int) -> None:
-    """Images that may be missing are counted all the same."""
-    if kind in tree.sizes and (lacking := set(tree.frames) - set(tree.sizes[kind])):
-        found = f"found no image of camera {camera} for {len(lacking)} of {len(tree.frames)} scans"
-        remedy = "allowed by dataset.missing_images; else restore them"
-        tree.faults.doubt(Fault("missing-images", tree.path(kind, min(lacking)), found, "one for each", remedy))
+def _count_missing(tree: SequenceTree) -> None:
+    """Files that may be missing are counted all the same."""
+    for kind, noun in tree.partial.items():
+        if kind in tree.sizes and (lacking := set(tree.frames) - set(tree.sizes[kind])):
+            name = "missing-labels" if kind in ("labels", "scribbles") else "missing-images"
+            found = f"found no {noun} for {len(lacking)} of {len(tree.frames)} scans"
+            remedy = f"allowed by dataset.{name.replace('-', '_')}; else restore them"
+            tree.faults.doubt(Fault(name, tree.path(kind, min(lacking)), found, "one for each", remedy))
 
 
-def _check_counts(tree: SequenceTree, official: int | None, partial: Collection[str]) -> None:
+def _check_counts(tree: SequenceTree, official: int | None) -> None:
     """Each kind has one file for each scan, and the scans are those of SemanticKITTI where they must be."""
     scans = set(tree.sizes.get("scans", {}))
     if not scans:
@@ -221,7 +229,7 @@ def _check_counts(tree: SequenceTree, official: int | None, partial: Collection[
     for kind, sizes in list(tree.sizes.items()):
         noun, download = KINDS[kind].noun, KINDS[kind].download
         lacking, more = wanted - set(sizes), set(sizes) - wanted - (scans if kind != "scans" else set())
-        lacking = set() if kind in partial else lacking
+        lacking = set() if kind in tree.partial else lacking
         if kind != "scans":
             strays = {frame for frame in more if shape(frame) not in {shape(scan) for scan in scans}}
             more -= strays

@@ -64,8 +64,8 @@ def scribble_path(root: Path, sequence: str, frame: str) -> Path:
     return sequence_path(root, sequence) / "scribbles" / f"{frame}.label"
 
 
-def evaluation_label_path(root: Path, sequence: str, frame: str, kind: str) -> Path:
-    """File of the labels that a scan is evaluated on: the dense ones (``labels``), or its ``scribbles``."""
+def labels_path(root: Path, sequence: str, frame: str, kind: str) -> Path:
+    """File of a scan's labels of a kind: ``scribbles``, or what lies in the folder ``labels``."""
     return (scribble_path if kind == "scribbles" else label_path)(root, sequence, frame)
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import frame_ids, image_path, label_path, read_image, read_labels, scribble_path
+from ignet.data.formats.kitti import frame_ids, image_path, label_path, read_image, scribble_path
 from ignet.data.formats.splits import Scan, labelled_scans, pools
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
 from ignet.errors import IgnetError
@@ -130,7 +131,7 @@ def class_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -
     Raises:
         IgnetError: the label file is missing or belongs to another scan.
     """
-    return label_set.to_train_ids(read_labels(path, points.points), str(path))[points.index]
+    return read_classes(path, points.points, label_set)[points.index]
 
 
 def read_view(path: Path, view: View) -> NDArray[np.uint8]:

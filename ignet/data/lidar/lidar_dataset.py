@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.features.store import FeatureStore, channel_statistics, check_stores
-from ignet.data.formats.kitti import label_path, read_labels, read_scan, scan_path, scribble_path
+from ignet.data.formats.kitti import labels_path, read_scan, scan_path
 from ignet.data.formats.splits import Scan, pools
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.mixing.sample import Sample
 from ignet.data.lidar.spacing import evenly_spaced_indices
@@ -185,8 +186,7 @@ class LidarDataset:
 
     def _read_labels(self, sequence: str, frame: str, count: int) -> NDArray[np.uint8]:
         root = self.dataset_root if self.supervision == "dense" else self.labels_root
-        path = (scribble_path if self.supervision == "scribbles" else label_path)(root, sequence, frame)
-        return self.label_set.to_train_ids(read_labels(path, count), str(path))
+        return read_classes(labels_path(root, sequence, frame, self.supervision), count, self.label_set)
 
 
 def _require(files: Mapping[str, Path], sequence: str, kind: str) -> Path:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.images.target import nearest_pixels, read_view
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
@@ -189,14 +190,12 @@ def _view_json(frame: Frame, camera: int, colors: FeatureColors | None, settings
 
 def _layers(sources: Sources, sequence: str, frame: str, role: str, points: int) -> dict[str, NDArray[np.uint8]]:
     kind = sources.evaluate_on if role == "val" else "labels"
-    labels = kitti.evaluation_label_path(sources.dataset, sequence, frame, kind)
+    labels = kitti.labels_path(sources.dataset, sequence, frame, kind)
     scribbles = kitti.scribble_path(sources.scribbles, sequence, frame)
     layers = {}
-    # labels of validation scans must be there; those of training scans and scribbles are shown where they are
-    if role == "val" or labels.exists():
-        layers["truth"] = sources.label_set.to_train_ids(kitti.read_labels(labels, points), str(labels))
-    if scribbles.exists():
-        layers["scribble"] = sources.label_set.to_train_ids(kitti.read_labels(scribbles, points), str(scribbles))
+    for layer, path in (("truth", labels), ("scribble", scribbles)):
+        if path.exists():
+            layers[layer] = read_classes(path, points, sources.label_set)
     if role == "val":
         layers |= {
             f"run:{run}": read_predictions(folder, sequence, frame, points, sources.label_set)

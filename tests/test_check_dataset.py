@@ -16,9 +16,10 @@ from spoilt_data import DEEP, SPOILT, calibration, remove
 
 from ignet.cli.main import main
 from ignet.data.check import headers, tree
-from ignet.data.check.dataset import check_dataset, describe, wanted_at, wanted_files
+from ignet.data.check.dataset import check_dataset, describe
 from ignet.data.check.faults import Fault
 from ignet.data.check.source import check_source
+from ignet.data.check.wanted import wanted_at, wanted_files
 from ignet.data.formats import kitti
 from ignet.data.formats.official import DOWNLOADS, SEMANTICKITTI_FRAMES, TEST_SEQUENCES, TRAIN_SEQUENCES, VAL_SEQUENCES
 from ignet.data.label_sets.label_set import SEMANTICKITTI

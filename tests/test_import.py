@@ -13,7 +13,8 @@ import pytest
 from conftest import TINY_CALIBRATION
 
 from ignet.cli.main import main
-from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.check.dataset import check_dataset
+from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame

@@ -13,7 +13,8 @@ from script import SCRIPTS
 from ignet.cli.main import main
 from ignet.config.dataset import DatasetConfig
 from ignet.config.training_3d import Train3DConfig
-from ignet.data.check.dataset import check_dataset, may_lack
+from ignet.data.check.dataset import check_dataset
+from ignet.data.check.wanted import may_lack
 from ignet.data.formats import kitti
 from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI

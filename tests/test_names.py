@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ignet.data.check.dataset import check_dataset, describe, wanted_at
+from ignet.data.check.dataset import check_dataset, describe
 from ignet.data.check.tree_names import sort_names, spellings
+from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.importers.kitti_object import kitti_object

@@ -13,8 +13,9 @@ from conftest import TINY_CALIBRATION
 from script import SCRIPTS, run_here
 
 from ignet.cli.main import main
-from ignet.data.check.dataset import check_dataset, describe, wanted_at
+from ignet.data.check.dataset import check_dataset, describe
 from ignet.data.check.faults import Fault, as_fault
+from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.check.dataset import check_dataset
 from ignet.data.check.source import check_source
+from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI

@@ -13,7 +13,8 @@ from conftest import ROOT
 
 from ignet.cli.main import main
 from ignet.config.backbones import MinkUNetConfig
-from ignet.data.check.dataset import check_dataset, wanted_at
+from ignet.data.check.dataset import check_dataset
+from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
 from ignet.data.formats.scan_values import returns, scan_doubts, scan_faults
 from ignet.data.label_sets.label_set import SEMANTICKITTI

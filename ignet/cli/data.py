@@ -64,9 +64,10 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ignet.data.check.dataset import check_dataset, describe, may_lack, wanted_at
+    from ignet.data.check.dataset import check_dataset, describe
     from ignet.data.check.faults import format_faults
     from ignet.data.check.source import check_source
+    from ignet.data.check.wanted import may_lack, wanted_at
     from ignet.data.label_sets.label_set import load_label_set
 
     if (args.root is None) == (args.config is None):
@@ -103,7 +104,7 @@ def _from_experiment(files: list[Path]) -> tuple[Path, Any, Any, Any]:
     from functools import reduce
 
     from ignet.config.base import merge, read_yaml
-    from ignet.data.check.dataset import wanted_files
+    from ignet.data.check.wanted import wanted_files
     from ignet.workflow.experiment import load_experiment
 
     name = " ".join(map(str, files))
@@ -141,8 +142,9 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from ignet.data.check.dataset import check_dataset, wanted_at
+    from ignet.data.check.dataset import check_dataset
     from ignet.data.check.faults import format_faults
+    from ignet.data.check.wanted import wanted_at
     from ignet.data.importers.convert import convert
     from ignet.data.importers.registry import LABEL_SETS, LAYOUTS
     from ignet.data.label_sets.label_set import load_label_set

@@ -8,9 +8,9 @@ import argparse
 import sys
 
 from ignet.config.dataset import DatasetConfig
-from ignet.data.check.dataset import may_lack, present_kinds
 from ignet.data.check.faults import count_phrase, format_faults
 from ignet.data.check.sequence import check_sequence
+from ignet.data.check.wanted import may_lack, present_kinds
 from ignet.data.formats import kitti
 from ignet.errors import IgnetError
 from ignet.files.atomic import write_json

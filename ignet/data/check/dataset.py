@@ -1,14 +1,12 @@
 """All faults of a dataset in one pass: its root, each of its sequences, and what only shows between them."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from ignet.config.dataset import DatasetConfig
-from ignet.config.experiment import ExperimentConfig
 from ignet.data.check.calibration import copied_doubts
 from ignet.data.check.faults import Fault, Faults, count_downloads, count_phrase
 from ignet.data.check.labels import sequence_doubts
@@ -16,24 +14,18 @@ from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.source import SourceReport
 from ignet.data.check.tree import alike
+from ignet.data.check.wanted import Wanted, entries, is_sequence
 from ignet.data.formats import kitti
 from ignet.data.formats.official import (
     CAMERA,
     DOWNLOADS,
     KINDS,
     SEMANTICKITTI_FRAMES,
-    TEST_SEQUENCES,
-    TRAIN_SEQUENCES,
-    VAL_SEQUENCES,
     image_kinds,
 )
 from ignet.data.formats.origin import restore
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import reason_of
-from ignet.files.names import in_order, is_name
-
-Wanted = dict[str, frozenset[str]]
-"""What must be there of each sequence: keys of `ignet.data.formats.official.KINDS`."""
 
 
 @dataclass
@@ -142,69 +134,6 @@ def check_dataset(
     return report
 
 
-def wanted_files(experiment: ExperimentConfig) -> Wanted:
-    """What an experiment reads of each of its sequences."""
-    data = experiment.dataset
-    supervisions: set[str] = {experiment.run(name).supervision for name in experiment.runs}
-    supervisions |= {experiment.adaptation(name).supervision for name in experiment.adaptations}
-    train = {"scans", "images", "scribbles" if data.scribbles == "dataset" else "labels"}
-    train |= {"labels"} if "dense" in supervisions else set()
-    val = {"scans", "images", data.evaluate_on}
-    return {sequence: frozenset(train if sequence in data.train_sequences else val) for sequence in data.sequences}
-
-
-def may_lack(data: DatasetConfig) -> frozenset[str]:
-    """Kinds of files that scans may be without, of ``images`` and ``labels`` (scribbles included)."""
-    allowed = {"images": data.missing_images, "labels": data.missing_labels}
-    return frozenset(kind for kind, answer in allowed.items() if answer == "allow")
-
-
-def wanted_at(root: Path, part: bool, cameras: Iterable[int] = (CAMERA,)) -> Wanted:
-    """What a SemanticKITTI tree must hold.
-
-    The training and the validation sequences with images and labels, and scribbles where any sequence has them; test
-    sequences that are there, with their scans.
-
-    Args:
-        root: folder that holds ``sequences/``.
-        part: only what is there must be whole: any sequences, and labels, images and scribbles where there is a folder
-            of them.
-        cameras: whose images are meant.
-    """
-    present = [entry for entry in in_order(_entries(root / "sequences")) if _is_sequence(root / "sequences" / entry)]
-    scribbled = any((root / "sequences" / sequence / "scribbles").is_dir() for sequence in present)
-    if part:
-        return {sequence: present_kinds(kitti.sequence_path(root, sequence), cameras) for sequence in present}
-    labelled = {"scans", "images", "labels"}
-    wanted = {sequence: labelled | ({"scribbles"} if scribbled else set()) for sequence in TRAIN_SEQUENCES}
-    wanted |= dict.fromkeys(VAL_SEQUENCES, labelled)
-    wanted |= {sequence: {"scans"} for sequence in TEST_SEQUENCES if sequence in present}
-    return {sequence: frozenset(wanted[sequence]) for sequence in in_order(wanted)}
-
-
-def _is_sequence(folder: Path) -> bool:
-    """Whether a folder is meant as a sequence: by its name as in SemanticKITTI, or by what lies in it."""
-    if folder.name.isdecimal():
-        return True
-    return is_name(folder.name) and any(
-        (folder / kind.folder).is_dir() or alike(folder, kind.folder) for kind in KINDS.values()
-    )
-
-
-def present_kinds(folder: Path, cameras: Iterable[int] = (CAMERA,)) -> frozenset[str]:
-    """The scans, and what else there is a folder of in a sequence's folder."""
-    present = {kind for kind in KINDS if kind != "images" and (folder / KINDS[kind].folder).is_dir()}
-    images = {"images"} if any((folder / f"image_{camera}").is_dir() for camera in cameras) else set()
-    return frozenset({"scans", *present, *images})
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
 def _root_fault(root: Path) -> Fault | None:
     """Why there is nothing to look at."""
     remedy = "set dataset.root to the folder that holds sequences/"
@@ -218,7 +147,7 @@ def _root_fault(root: Path) -> Fault | None:
     if other := alike(root, "sequences"):
         return Fault("root-name", root / other, f"found the name '{other}'", "'sequences'", "rename it to sequences")
     inside = next((root / entry for entry in sorted(entries) if (root / entry / "sequences").is_dir()), None)
-    if root.name == "sequences" and any(_is_sequence(root / entry) for entry in entries):
+    if root.name == "sequences" and any(is_sequence(root / entry) for entry in entries):
         inside = root.parent
     remedy = f"set dataset.root to {inside}" if inside else restore(root, "data_odometry_velodyne.zip", "here")
     return Fault(
@@ -235,7 +164,7 @@ def _packed_archives(root: Path, faults: Sequence[Fault]) -> Iterator[Fault]:
     """Archives that lie in the dataset and would fix a fault, but were never unpacked."""
     needed = count_downloads(faults)
     for folder in (root, root.parent):
-        for name in sorted(set(_entries(folder)) & set(needed)):
+        for name in sorted(set(entries(folder)) & set(needed)):
             found, remedy = (
                 "found the archive itself",
                 f"unpack it: {needed[name]} of the faults above are of its files",

@@ -124,7 +124,7 @@ class LabelSet:
             raise IgnetError(
                 f"found raw class {listed} on {int(unknown.sum())} points",
                 f"raw ids of the label set {self.name}, such as {examples}",
-                "convert the labels, or name their label set in dataset.labels",
+                "convert the labels, or name their label set (dataset.labels; --label-set of ignet)",
                 path=where,
             )
         return train

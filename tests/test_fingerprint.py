@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ignet.data.formats.official import KINDS
 from ignet.errors import IgnetError
-from ignet.stage.fingerprint import KINDS, read_files, sequence_fingerprint, tree_fingerprint
+from ignet.stage.fingerprint import read_files, sequence_fingerprint, tree_fingerprint
 
 FILES = ("velodyne/000000.bin", "image_2/000000.png", "labels/000000.label", "scribbles/000000.label", "calib.txt")
 
@@ -23,7 +24,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def fingerprint(root: Path) -> str:
-    return sequence_fingerprint(root, ["00"], KINDS)
+    return sequence_fingerprint(root, ["00"], [*KINDS, "calibration"])
 
 
 @pytest.mark.parametrize("name", [*FILES, "velodyne/000001.bin", "image_2/extra.png"])

@@ -8,29 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ignet.data.formats.official import JPEG
+from ignet.data.formats.official import JPEG, KINDS
 from ignet.data.formats.origin import restore
 from ignet.errors import IgnetError, reason_of
 from ignet.files.names import scan_name
-
-KINDS = {
-    "scans": "velodyne",
-    "images": "image_2",
-    "labels": "labels",
-    "scribbles": "scribbles",
-    "calibration": "calib.txt",
-}
-"""What a stage may read of a sequence, and the folder or file that holds it.
-
-The images of a camera other than 2 are of a kind that is called like their folder, such as ``image_5``. A calibration
-includes those of single frames.
-"""
-
-SUFFIXES = {"scans": ".bin", "images": ".png", "labels": ".label", "scribbles": ".label", "calibration": ".txt"}
-"""Of the files in it, those that a stage may read; hidden ones are never read.
-
-Images are JPEGs where there is no PNG.
-"""
 
 IMAGES = (".png",)
 """What is read of a source dataset."""
@@ -57,7 +38,7 @@ def sequence_fingerprint(
     Args:
         root: folder that holds ``sequences/``.
         sequences: names of the sequences.
-        kinds: keys of ``KINDS``, or kinds of images as `ignet.data.formats.official.image_kinds` gives them.
+        kinds: those of `ignet.data.formats.official.KINDS`, and ``calibration``, which includes those of single frames.
         listings: names, sizes and times of the files of each folder that was read before, by path; what is missing is
             read and kept there. For a caller that asks for many combinations of the same folders within a moment.
 
@@ -91,7 +72,7 @@ def sequence_fingerprint(
 
 def place(kind: str) -> str:
     """The folder or file of a kind in a sequence's folder."""
-    return KINDS.get(kind, kind)
+    return "calib.txt" if kind == "calibration" else KINDS[kind].folder
 
 
 def tree_fingerprint(root: Path, suffixes: tuple[str, ...] = IMAGES) -> str:
@@ -126,7 +107,8 @@ def _listing(path: Path, kind: str) -> bytes:
 def _readable(folder: Path, kind: str) -> list[os.DirEntry[str]]:
     # a missing folder is no error here: the check of the dataset names it, with the file and the fix
     entries = _entries(folder) if folder.is_dir() else []
-    suffixes = (SUFFIXES[kind],) if kind in SUFFIXES and kind != "images" else (".png", JPEG)
+    suffix = ".txt" if kind == "calibration" else KINDS[kind].suffix
+    suffixes = (suffix, JPEG) if suffix == KINDS["images"].suffix else (suffix,)  # JPEGs where there is no PNG
     found = ([entry for entry in entries if scan_name(entry.name, s) and entry.is_file()] for s in suffixes)
     return next(filter(None, found), [])
 

@@ -1,6 +1,7 @@
 """Scans without a label file, where ``dataset.missing_labels`` allows them."""
 
 import runpy
+import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -140,3 +141,11 @@ def test_shares_are_not_drawn_of_scans_of_which_some_have_labels() -> None:
     values = {"results": "r", "dataset": data | {"missing_labels": "allow"}, "runs": {"baseline": {}}}
     with pytest.raises(IgnetError, match="missing_labels is allow and batch is 1, .* take an even batch"):
         load_experiment(values, "x.yaml")
+
+
+def test_figures_show_scans_with_labels(part: Path) -> None:
+    frames = ["000000", "000001"]
+    assert kitti.labelled_frames(part, "00", frames, "labels") == ["000000"]
+    assert kitti.labelled_frames(part, "08", frames, "scribbles") == frames
+    shutil.rmtree(kitti.sequence_path(part, "00") / "scribbles")
+    assert kitti.labelled_frames(part, "00", frames, "scribbles") == frames

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
-from ignet.data.formats.kitti import image_path, labels_path, read_positions, scan_path
+from ignet.data.formats.kitti import image_path, labelled_frames, labels_path, read_positions, scan_path
 from ignet.data.images.target import read_view
 from ignet.data.label_sets.files import read_classes
 from ignet.data.lidar.spacing import middles
@@ -48,7 +48,9 @@ def main() -> None:
         correspondence = Correspondence(args.projection / f"{sequence}.h5")
         chosen += [
             (sequence, frame, correspondence.read(frame), correspondence.cameras)
-            for frame in middles(correspondence.frames, settings.frames)
+            for frame in middles(
+                labelled_frames(args.dataset, sequence, correspondence.frames, args.evaluate_on), settings.frames
+            )
         ]
 
     for sequence, frame, visible, cameras in progress(chosen, "drawn frame"):

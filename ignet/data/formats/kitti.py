@@ -4,7 +4,7 @@
 F is a frame's name and K a camera's number. Only `write_calibration` writes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,11 @@ def scribble_path(root: Path, sequence: str, frame: str) -> Path:
 def labels_path(root: Path, sequence: str, frame: str, kind: str) -> Path:
     """File of a scan's labels of a kind: ``scribbles``, or what lies in the folder ``labels``."""
     return (scribble_path if kind == "scribbles" else label_path)(root, sequence, frame)
+
+
+def labelled_frames(root: Path, sequence: str, frames: Sequence[str], kind: str) -> list[str]:
+    """Those of some frames that have a label file of a kind; all of them where none has."""
+    return [frame for frame in frames if labels_path(root, sequence, frame, kind).exists()] or list(frames)
 
 
 def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Path:

@@ -99,13 +99,13 @@ def spread_over(sequences: Sequence[tuple[str, Sequence[str]]], count: int) -> l
 def choose_frames(
     sources: Sources, val: Sequence[str], train: Sequence[str], settings: ReportConfig
 ) -> list[tuple[str, str, str]]:
-    """Sequence, frame and role of the scans to show: those of the validation first."""
+    """Sequence, frame and role of the scans to show: first those of the validation, with labels where some have any."""
     files = {sequence: Correspondence(sources.projection[sequence]) for sequence in (*val, *train)}
     frames = {sequence: [name for name in file.frames if file.views(name)] for sequence, file in files.items()}
-    shown = [
-        (*place, "val") for place in spread_over([(name, frames[name]) for name in val], settings.validation_frames)
+    evaluated = [
+        (name, kitti.labelled_frames(sources.dataset, name, frames[name], sources.evaluate_on)) for name in val
     ]
-    return shown + [
+    return [(*place, "val") for place in spread_over(evaluated, settings.validation_frames)] + [
         (*place, "train") for place in spread_over([(name, frames[name]) for name in train], settings.training_frames)
     ]
 

@@ -98,7 +98,6 @@ SETTINGS: dict[str, tuple[str, set[str]]] = {
         | ADAPTED
         | EVALUATED,
     ),
-    "dataset: may labels be missing": ("dataset={missing_labels: allow}", looked_at(*SEQUENCES) - {"figures_data"}),
     "scribbles, where none are simulated": ("scribbles={fraction: 0.2}", NOTHING),
     "projection": ("projection={tolerance: 0.1}", projected(*SEQUENCES) | {"evaluate_2d source"} | ADAPTED | EVALUATED),
     "pretrain_2d": ("pretrain_2d={learning_rate: 0.001}", PRETRAINED),

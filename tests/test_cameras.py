@@ -311,3 +311,4 @@ def test_one_camera_changes_no_identity() -> None:
     assert "cameras" not in DatasetConfig().identity() and "missing_images" not in DatasetConfig().identity()
     several = DatasetConfig(cameras=(0, 1), missing_images="allow").of_check()
     assert (several["cameras"], several["missing_images"]) == ([0, 1], "allow")
+    assert "missing_labels" not in several and DatasetConfig(missing_labels="allow").of_check()["missing_labels"]

@@ -116,6 +116,7 @@ MAKE = {
     "make ablation-real ROOT=/path/to/dataset": "needs real frames, hours",
     "make semi": "hours",
     "make networks": "hours",
+    "make surround SEEDS=config/surround/seeds.yaml": "an hour",
     "make surround": "minutes; its rules run in tests/test_workflow.py",
     "make feature-codings": "hours",
     "make test-mutants MUTANTS=losses": "minutes; tests/test_mutants.py looks at its parts",

@@ -17,7 +17,7 @@ from ignet.config.training_3d import Train3DConfig
 from ignet.data.check.dataset import check_dataset
 from ignet.data.check.wanted import may_lack
 from ignet.data.formats import kitti
-from ignet.data.label_sets.files import read_classes
+from ignet.data.label_sets.files import labelled_frames, read_classes
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.errors import IgnetError
@@ -145,7 +145,7 @@ def test_shares_are_not_drawn_of_scans_of_which_some_have_labels() -> None:
 
 def test_figures_show_scans_with_labels(part: Path) -> None:
     frames = ["000000", "000001"]
-    assert kitti.labelled_frames(part, "00", frames, "labels") == ["000000"]
-    assert kitti.labelled_frames(part, "08", frames, "scribbles") == frames
+    assert labelled_frames(part, "00", frames, "labels") == ["000000"]
+    assert labelled_frames(part, "08", frames, "scribbles") == frames
     shutil.rmtree(kitti.sequence_path(part, "00") / "scribbles")
-    assert kitti.labelled_frames(part, "00", frames, "scribbles") == frames
+    assert labelled_frames(part, "00", frames, "scribbles") == frames

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.config.evaluation import FiguresConfig
-from ignet.data.formats.kitti import image_path, labelled_frames, labels_path, read_positions, scan_path
+from ignet.data.formats.kitti import image_path, labels_path, read_positions, scan_path
 from ignet.data.images.target import read_view
-from ignet.data.label_sets.files import read_classes
+from ignet.data.label_sets.files import labelled_frames, read_classes
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, figure_name
 from ignet.errors import IgnetError

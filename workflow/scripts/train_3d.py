@@ -7,12 +7,12 @@ import argparse
 from pathlib import Path
 
 from ignet.config.training_3d import Train3DConfig
-from ignet.data.formats.kitti import frame_ids, labels_path
-from ignet.data.formats.splits import Scan, Split, labelled_scans
+from ignet.data.formats.kitti import frame_ids
+from ignet.data.formats.splits import Scan, labelled_scans
+from ignet.data.label_sets.files import labelled_split
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.devices import seed_everything
-from ignet.errors import IgnetError
 from ignet.files.atomic import file_hash
 from ignet.log import log
 from ignet.models.backbones.registry import collate_for
@@ -31,23 +31,13 @@ from ignet.train.trainer import StageTraining, Trainer
 def find_frames(args: argparse.Namespace, settings: Train3DConfig) -> tuple[dict[str, list[str]], set[Scan] | None]:
     """Frames of each sequence that the run's terms learn from, and the scans among them that have labels; None: all."""
     frames = {sequence: frame_ids(args.dataset, sequence) for sequence in args.sequences}
-    split = labelled_scans(frames, settings.labelled_frames) or files_split(args, settings, frames)
+    root = args.dataset if settings.supervision == "dense" else args.labels
+    split = labelled_scans(frames, settings.labelled_frames) or labelled_split(root, frames, settings.supervision)
     if split is None:
         return frames, None
     log.info("%s", split)
     # the others would only cost time where no loss learns from them
     return frames if uses_unlabelled(settings) else split.only(frames), split.scans
-
-
-def files_split(args: argparse.Namespace, settings: Train3DConfig, frames: dict[str, list[str]]) -> Split | None:
-    """The scans that have a label file; None: all."""
-    scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
-    root = args.dataset if settings.supervision == "dense" else args.labels
-    there = tuple(scan for scan in scans if labels_path(root, *scan, settings.supervision).exists())
-    if not there:
-        path = labels_path(root, *scans[0], settings.supervision)
-        raise IgnetError("found no label file of any training scan", "one at least", "label some of them", path=path)
-    return None if len(there) == len(scans) else Split(there, len(scans), "those with a label file")
 
 
 def make_samples(source: LidarDataset, settings: Train3DConfig, seed: int, ranks: Ranks) -> BatchDataset:

@@ -4,7 +4,7 @@
 F is a frame's name and K a camera's number. Only `write_calibration` writes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats import jpeg, png
-from ignet.data.formats.official import CAMERA, JPEG
+from ignet.data.formats.official import CAMERA, JPEG, KINDS
 from ignet.data.formats.origin import restore
 from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_bytes, unreadable
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
@@ -69,11 +69,6 @@ def labels_path(root: Path, sequence: str, frame: str, kind: str) -> Path:
     return (scribble_path if kind == "scribbles" else label_path)(root, sequence, frame)
 
 
-def labelled_frames(root: Path, sequence: str, frames: Sequence[str], kind: str) -> list[str]:
-    """Those of some frames that have a label file of a kind; all of them where none has."""
-    return [frame for frame in frames if labels_path(root, sequence, frame, kind).exists()] or list(frames)
-
-
 def image_path(root: Path, sequence: str, frame: str, camera: int = CAMERA) -> Path:
     """Image of a camera at a frame: a PNG, or a JPEG where there is no PNG."""
     path = sequence_path(root, sequence) / f"image_{camera}" / f"{frame}.png"
@@ -127,11 +122,9 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
         )
     frames = in_order(scan for path in (folder / "velodyne").glob("*.bin") if (scan := scan_name(path.name, ".bin")))
     if not frames:
+        scans = folder / "velodyne"
         raise IgnetError(
-            "found no .bin file",
-            "one for each frame",
-            restore(folder, "data_odometry_velodyne", "here"),
-            path=folder / "velodyne",
+            "found no .bin file", "one for each frame", restore(scans, KINDS["scans"].download, "here"), path=scans
         )
     return frames
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import frame_ids, image_path, label_path, read_image, scribble_path
 from ignet.data.formats.splits import Scan, labelled_scans, pools
-from ignet.data.label_sets.files import read_classes
+from ignet.data.label_sets.files import labelled_split, read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
 from ignet.errors import IgnetError
@@ -92,10 +92,11 @@ class TargetFrames:
         if self.supervision == "none" or scan not in self._labelled:
             return np.full(len(points.pixel), IGNORE, np.uint8)
         if self.scribbles:
-            return class_labels(scribble_path(self.scribbles, *scan), points, self.label_set)
+            return class_labels(scribble_path(self.scribbles, *scan), points, self.label_set, required=True)
         if self.supervision == "scribbles":
             return points.scribble
-        return projected_labels(label_path(self.root, *scan), points, self.label_set)
+        own = class_labels(label_path(self.root, *scan), points, self.label_set, required=True)
+        return self.label_set.to_camera_ids(own)
 
 
 def open_target(
@@ -109,7 +110,10 @@ def open_target(
     scribbles: Path | None = None,
 ) -> TargetFrames:
     """`TargetFrames` of which ``labelled_frames`` per cent may use their labels (None: all); the log says which."""
-    split = labelled_scans({sequence: frame_ids(root, sequence) for sequence in projections}, labelled_frames)
+    frames = {sequence: frame_ids(root, sequence) for sequence in projections}
+    split = labelled_scans(frames, labelled_frames)
+    if split is None and (scribbles or supervision == "dense"):
+        split = labelled_split(scribbles or root, frames, "scribbles" if scribbles else "dense")
     if split:
         log.info("%s", split)
     labelled = split.scans if split else None
@@ -120,18 +124,20 @@ def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSe
     """Labels of a frame's visible points, of a label file: uint8 (n,), Cityscapes ids, 255 where the class has none.
 
     Raises:
-        IgnetError: the label file is missing or belongs to another scan.
+        IgnetError: the label file belongs to another scan, see `ignet.data.label_sets.files.read_classes`.
     """
     return label_set.to_camera_ids(class_labels(path, points, label_set))
 
 
-def class_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -> NDArray[np.uint8]:
+def class_labels(
+    path: Path, points: FrameCorrespondence, label_set: LabelSet, required: bool = False
+) -> NDArray[np.uint8]:
     """Labels of a frame's visible points, of a label file: uint8 (n,), the label set's own train ids, 255 for none.
 
     Raises:
-        IgnetError: the label file is missing or belongs to another scan.
+        IgnetError: the label file belongs to another scan, see `ignet.data.label_sets.files.read_classes`.
     """
-    return read_classes(path, points.points, label_set)[points.index]
+    return read_classes(path, points.points, label_set, required)[points.index]
 
 
 def read_view(path: Path, view: View) -> NDArray[np.uint8]:

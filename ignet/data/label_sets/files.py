@@ -1,16 +1,38 @@
 """Classes of a scan's points as its label file has them."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import read_labels
+from ignet.data.formats.kitti import labels_path, read_labels
+from ignet.data.formats.splits import Split
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
+from ignet.errors import IgnetError
 
 
-def read_classes(path: Path, points: int, label_set: LabelSet) -> NDArray[np.uint8]:
+def labelled_frames(root: Path, sequence: str, frames: Sequence[str], kind: str) -> list[str]:
+    """Those of some frames that have a label file, ``scribbles`` or in ``labels``; all of them where none has."""
+    return [frame for frame in frames if labels_path(root, sequence, frame, kind).exists()] or list(frames)
+
+
+def labelled_split(root: Path, frames: Mapping[str, Sequence[str]], kind: str) -> Split | None:
+    """The scans that have a label file, ``scribbles`` or in ``labels``, of the frames of each sequence; None: all have.
+
+    Raises:
+        IgnetError: none has.
+    """
+    scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
+    there = tuple(scan for scan in scans if os.path.lexists(labels_path(root, *scan, kind)))
+    if not there:
+        path = labels_path(root, *scans[0], kind)
+        raise IgnetError("found no label file of any training scan", "one at least", "label some of them", path=path)
+    return None if len(there) == len(scans) else Split(there, len(scans), "those with a label file")
+
+
+def read_classes(path: Path, points: int, label_set: LabelSet, required: bool = False) -> NDArray[np.uint8]:
     """Train id of each point of a scan, uint8 (points,); `IGNORE` where it has no label.
 
     A scan without a label file is a scan without labels. That it may lack one is for the check of the dataset to say,
@@ -20,10 +42,12 @@ def read_classes(path: Path, points: int, label_set: LabelSet) -> NDArray[np.uin
         path: the label file.
         points: of its scan.
         label_set: of the file.
+        required: the scan counts as labelled, so that a missing file is an error.
 
     Raises:
-        IgnetError: the file is cut short, belongs to another scan, or holds an id that the label set has not.
+        IgnetError: a required file is missing, or the file is cut short, belongs to another scan, or holds an id that
+            the label set has not.
     """
-    if not os.path.lexists(path):
+    if not required and not os.path.lexists(path):
         return np.full(points, IGNORE, np.uint8)
     return label_set.to_train_ids(read_labels(path, points), str(path))

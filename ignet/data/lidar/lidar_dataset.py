@@ -186,7 +186,7 @@ class LidarDataset:
 
     def _read_labels(self, sequence: str, frame: str, count: int) -> NDArray[np.uint8]:
         root = self.dataset_root if self.supervision == "dense" else self.labels_root
-        return read_classes(labels_path(root, sequence, frame, self.supervision), count, self.label_set)
+        return read_classes(labels_path(root, sequence, frame, self.supervision), count, self.label_set, required=True)
 
 
 def _require(files: Mapping[str, Path], sequence: str, kind: str) -> Path:

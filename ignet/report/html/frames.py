@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ignet.config.report import ReportConfig
 from ignet.data.formats import kitti
 from ignet.data.images.target import nearest_pixels, read_view
-from ignet.data.label_sets.files import read_classes
+from ignet.data.label_sets.files import labelled_frames, read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.lidar.spacing import middles
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence
@@ -102,9 +102,7 @@ def choose_frames(
     """Sequence, frame and role of the scans to show: first those of the validation, with labels where some have any."""
     files = {sequence: Correspondence(sources.projection[sequence]) for sequence in (*val, *train)}
     frames = {sequence: [name for name in file.frames if file.views(name)] for sequence, file in files.items()}
-    evaluated = [
-        (name, kitti.labelled_frames(sources.dataset, name, frames[name], sources.evaluate_on)) for name in val
-    ]
+    evaluated = [(name, labelled_frames(sources.dataset, name, frames[name], sources.evaluate_on)) for name in val]
     return [(*place, "val") for place in spread_over(evaluated, settings.validation_frames)] + [
         (*place, "train") for place in spread_over([(name, frames[name]) for name in train], settings.training_frames)
     ]

@@ -48,6 +48,9 @@ def main():
 '''
 
 SAME = {
+    "remedies": [
+        ('IgnetError(f"{item}: expected one of {_KINDS}")', 'IgnetError("found", restore(item, "the archive"))')
+    ],
     "docstrings": [
         ('"""A module."""', '"""Another."""'),
         ('    """A point."""\n\n', ""),

@@ -222,6 +222,8 @@ def _is_text(node: ast.AST) -> bool:
             return _is_text(left) and _is_text(right)
         case ast.Call(func=ast.Attribute(value=value, attr="format" | "join")):
             return _is_text(value)
+        case ast.Call(func=ast.Name(id="restore")):  # `ignet.data.formats.origin.restore`: a remedy in words
+            return True
     return False
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ignet.config.training_3d import Train3DConfig
 from ignet.data.formats.kitti import frame_ids
-from ignet.data.formats.splits import Scan, labelled_scans
-from ignet.data.label_sets.files import labelled_split
+from ignet.data.formats.splits import Scan, labelled_scans, labelled_split
 from ignet.data.lidar.batches import BatchDataset
 from ignet.data.lidar.lidar_dataset import LidarDataset
 from ignet.devices import seed_everything

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats import jpeg, png
-from ignet.data.formats.official import CAMERA, JPEG, KINDS
+from ignet.data.formats.official import CAMERA, JPEG
 from ignet.data.formats.origin import restore
 from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_bytes, unreadable
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
@@ -124,7 +124,7 @@ def frame_ids(root: Path, sequence: str) -> list[str]:
     if not frames:
         scans = folder / "velodyne"
         raise IgnetError(
-            "found no .bin file", "one for each frame", restore(scans, KINDS["scans"].download, "here"), path=scans
+            "found no .bin file", "one for each frame", restore(scans, "data_odometry_velodyne", "here"), path=scans
         )
     return frames
 

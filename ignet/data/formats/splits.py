@@ -1,6 +1,7 @@
 """Which scans of a semi-supervised training are labelled: the published lists, or a draw of that kind."""
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ignet.data.formats.kitti import labels_path
 from ignet.errors import IgnetError
 from ignet.files.names import in_order
 
@@ -105,6 +107,20 @@ def labelled_scans(frames: Mapping[str, Sequence[str]], percent: int | None) -> 
         "published lists"
     )
     return Split(tuple(scans[number] for number in sorted(chosen)), len(scans), origin)
+
+
+def labelled_split(root: Path, frames: Mapping[str, Sequence[str]], kind: str) -> Split | None:
+    """The scans that have a label file, ``scribbles`` or in ``labels``, of the frames of each sequence; None: all have.
+
+    Raises:
+        IgnetError: none has.
+    """
+    scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
+    there = tuple(scan for scan in scans if os.path.lexists(labels_path(root, *scan, kind)))
+    if not there:
+        path = labels_path(root, *scans[0], kind)
+        raise IgnetError("found no label file of any training scan", "one at least", "label some of them", path=path)
+    return None if len(there) == len(scans) else Split(there, len(scans), "those with a label file")
 
 
 def pools(scans: Sequence[Scan], labelled: Collection[Scan]) -> list[NDArray[np.int64]]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import frame_ids, image_path, label_path, read_image, scribble_path
-from ignet.data.formats.splits import Scan, labelled_scans, pools
-from ignet.data.label_sets.files import labelled_split, read_classes
+from ignet.data.formats.splits import Scan, labelled_scans, labelled_split, pools
+from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet
 from ignet.data.projection.correspondence import Correspondence, FrameCorrespondence, View
 from ignet.errors import IgnetError

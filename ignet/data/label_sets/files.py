@@ -1,35 +1,19 @@
 """Classes of a scan's points as its label file has them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ignet.data.formats.kitti import labels_path, read_labels
-from ignet.data.formats.splits import Split
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
-from ignet.errors import IgnetError
 
 
 def labelled_frames(root: Path, sequence: str, frames: Sequence[str], kind: str) -> list[str]:
     """Those of some frames that have a label file, ``scribbles`` or in ``labels``; all of them where none has."""
     return [frame for frame in frames if labels_path(root, sequence, frame, kind).exists()] or list(frames)
-
-
-def labelled_split(root: Path, frames: Mapping[str, Sequence[str]], kind: str) -> Split | None:
-    """The scans that have a label file, ``scribbles`` or in ``labels``, of the frames of each sequence; None: all have.
-
-    Raises:
-        IgnetError: none has.
-    """
-    scans = [(sequence, frame) for sequence, names in frames.items() for frame in names]
-    there = tuple(scan for scan in scans if os.path.lexists(labels_path(root, *scan, kind)))
-    if not there:
-        path = labels_path(root, *scans[0], kind)
-        raise IgnetError("found no label file of any training scan", "one at least", "label some of them", path=path)
-    return None if len(there) == len(scans) else Split(there, len(scans), "those with a label file")
 
 
 def read_classes(path: Path, points: int, label_set: LabelSet, required: bool = False) -> NDArray[np.uint8]:

@@ -113,6 +113,9 @@ def test_scribbles_are_simulated_where_there_are_labels(
     done = run_script("scribbles.py", "--dataset", part, "--sequence", "00", "--out", tmp_path / "scribbles")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "scribbles").iterdir()] == ["000000.label"]
+    kitti.label_path(part, "00", "000000").unlink()
+    done = run_script("scribbles.py", "--dataset", part, "--sequence", "00", "--out", tmp_path / "none")
+    assert done.returncode == 0 and not list((tmp_path / "none").iterdir()), done.stderr
 
 
 def test_the_benchmark_of_predictions_asks_for_every_label(part: Path, tmp_path: Path) -> None:

@@ -83,11 +83,11 @@ def _check_run(experiment: ExperimentConfig, name: str) -> None:
     except IgnetError as error:
         raise IgnetError(f"runs.{name}: {error}") from None
     _check_views(experiment, f"runs.{name}", settings.cameras)
-    some = f"labelled_frames is {settings.labelled_frames}" if settings.labelled_frames else ""
-    some = some or ("dataset.missing_labels is allow" if experiment.dataset.missing_labels == "allow" else "")
-    if some and unlabelled and settings.batch == 1:
+    share, some = settings.labelled_frames, experiment.dataset.missing_labels == "allow"
+    if (share or some) and unlabelled and settings.batch == 1:
+        why = f"labelled_frames is {share}" if share else "dataset.missing_labels is allow"
         raise IgnetError(
-            f"runs.{name}: {some} and batch is 1, so that every second step would see no label at all; take an even "
+            f"runs.{name}: {why} and batch is 1, so that every second step would see no label at all; take an even "
             "batch, half of which is labelled"
         )
     known = [SOURCE_NETWORK, *sorted(experiment.adaptations), *sorted(experiment.teachers)]

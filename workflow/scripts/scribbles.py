@@ -25,10 +25,10 @@ def main() -> None:
     with atomic(args.out) as temporary:
         temporary.mkdir()
         for frame in progress(kitti.frame_ids(args.dataset, args.sequence), f"scribbles of {args.sequence}"):
-            points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
             path = kitti.label_path(args.dataset, args.sequence, frame)
             if not path.exists():  # as the check of the dataset allowed: no labels, no scribbles
                 continue
+            points = kitti.read_positions(kitti.scan_path(args.dataset, args.sequence, frame))
             raw = kitti.read_labels(path, len(points))
             # a frame's lines do not depend on which other frames there are; its name need not be a number
             rng = np.random.default_rng([settings.seed, *args.sequence.encode(), *frame.encode()])
@@ -38,7 +38,7 @@ def main() -> None:
             )
             write_array(temporary / f"{frame}.label", args.label_set.to_raw_ids(scribbles).astype("<u4"))
             drawn, total = drawn + int((scribbles != IGNORE).sum()), total + len(points)
-    log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / total)
+    log.info("sequence %s: scribbles on %.1f %% of the points", args.sequence, 100 * drawn / max(total, 1))
     stage.write_settings(args.out.with_suffix(".settings.json"))
 
 

@@ -16,13 +16,7 @@ from ignet.data.check.source import SourceReport
 from ignet.data.check.tree import alike
 from ignet.data.check.wanted import Wanted, entries, is_sequence
 from ignet.data.formats import kitti
-from ignet.data.formats.official import (
-    CAMERA,
-    DOWNLOADS,
-    KINDS,
-    SEMANTICKITTI_FRAMES,
-    image_kinds,
-)
+from ignet.data.formats.official import CAMERA, DOWNLOADS, KINDS, SEMANTICKITTI_FRAMES, image_kinds
 from ignet.data.formats.origin import restore
 from ignet.data.label_sets.label_set import LabelSet
 from ignet.errors import reason_of
@@ -101,7 +95,6 @@ def check_dataset(
     report = DatasetReport(root, deep)
     if fault := _root_fault(root):
         report.faults.append(fault)
-        report.faults.drop_archives()
         return report
     if not wanted:
         download = "data_odometry_velodyne.zip"
@@ -129,7 +122,6 @@ def check_dataset(
             if (calibration := tree.calibrations.get((camera, None))) and (size := tree.image_size(camera))
         }
         report.faults.doubts += copied_doubts(root, known, camera)
-    report.faults.drop_archives()
     report.faults += _packed_archives(root, report.faults)
     return report
 

@@ -20,7 +20,7 @@ class Fault:
         found: what was found.
         expected: what should be there.
         remedy: what to do.
-        download: the archive that fixes it, where one does.
+        download: the archive that fixes it; None where none holds the file, whichever is given.
         files: names of all the files, where there are several of one folder.
     """
 
@@ -31,6 +31,10 @@ class Fault:
     remedy: str
     download: str | None = None
     files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.download and not is_archived(self.path):
+            object.__setattr__(self, "download", None)
 
     def __str__(self) -> str:
         others = f" (and {named(self.files[1:])})" if len(self.files) > 1 else ""
@@ -84,11 +88,6 @@ class Faults(list[Fault]):
         The merged message tells of the first file and names all.
         """
         self[:], self.doubts = _gathered(self, kinds), _gathered(self.doubts, kinds)
-
-    def drop_archives(self) -> None:
-        """Name no archive for files that none holds."""
-        for faults in (self, self.doubts):
-            faults[:] = [fault if is_archived(fault.path) else replace(fault, download=None) for fault in faults]
 
     @contextmanager
     def kept(self, kind: str, path: Path, download: str | None = None) -> Iterator[None]:

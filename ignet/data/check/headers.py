@@ -46,7 +46,7 @@ def _check_size(tree: SequenceTree, kind: str, sizes: dict[str, tuple[int, int]]
 
 def _header(path: Path) -> tuple[int, int] | Fault:
     """Width and height of an image, or what is wrong with it."""
-    download, again = KINDS["images"].download, restore(path)
+    download = KINDS["images"].download
     name, last = ("JPEG", jpeg.END) if path.suffix == JPEG else ("PNG", png.END)
     try:
         with path.open("rb") as file:
@@ -58,11 +58,18 @@ def _header(path: Path) -> tuple[int, int] | Fault:
         return as_fault(error, "unreadable", path, download)
     if header is None:
         size = path.stat().st_size
-        return Fault("image-format", path, f"found {size} bytes that are no {name}", f"a {name} image", again, download)
+        return Fault(
+            "image-format", path, f"found {size} bytes that are no {name}", f"a {name} image", restore(path), download
+        )
     if last not in end:
         found = f"found {path.stat().st_size} bytes that are no whole image"
         return Fault(
-            "image-cut", path, found, f"a {name} to its end", f"copying or unpacking was stopped: {again}", download
+            "image-cut",
+            path,
+            found,
+            f"a {name} to its end",
+            f"copying or unpacking was stopped: {restore(path)}",
+            download,
         )
     for kind, fault in png.pixel_faults(header):
         return as_fault(fault, kind, path, download)

@@ -147,7 +147,6 @@ def check_sequence(
     if deep:
         _read_all(tree, report, workers, judge, label_set)
     tree.faults.gather(CONTENT_KINDS)
-    tree.faults.drop_archives()
     return report
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ignet.data.formats import jpeg, png
 from ignet.data.formats.official import CAMERA, JPEG
 from ignet.data.formats.origin import restore
-from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_bytes, unreadable
+from ignet.data.formats.raw_files import calibration_lines, finite_numbers, read_dataset_file, unreadable
 from ignet.data.formats.scan_values import check_live_scan, position_faults, scan_faults
 from ignet.errors import IgnetError
 from ignet.files.atomic import atomic
@@ -183,7 +183,7 @@ def scan_values(path: Path) -> NDArray[np.float32]:
     Raises:
         IgnetError: the file is missing, empty or cut short.
     """
-    data = read_bytes(path, "a scan", restore(path, "data_odometry_velodyne"))
+    data = read_dataset_file(path, "a scan", "data_odometry_velodyne")
     if not data or len(data) % POINT_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes",
@@ -215,7 +215,7 @@ def read_labels(path: Path, points: int | None = None) -> NDArray[np.uint32]:
     Raises:
         IgnetError: the file is missing, cut short, of another length than its scan, or holds floating-point numbers.
     """
-    data = read_bytes(path, "a label file", restore(path, "the labels"))
+    data = read_dataset_file(path, "a label file", "the labels")
     if len(data) % LABEL_BYTES:
         raise IgnetError(
             f"found {len(data)} bytes", f"a multiple of {LABEL_BYTES} (a uint32 a point)", restore(path), path=path
@@ -255,7 +255,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         IgnetError: the file is missing, is no whole image, or a grey one or one of more than 8 bits.
     """
-    data = read_bytes(path, "an image", restore(path, "data_odometry_color", "here"))
+    data = read_dataset_file(path, "an image", "data_odometry_color", "here")
     is_jpeg = data.startswith(jpeg.START)
     header = jpeg.read_header(data) if is_jpeg else png.parse_header(data[: png.START_BYTES])
     if header:

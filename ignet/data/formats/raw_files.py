@@ -19,6 +19,14 @@ def read_bytes(path: Path, what: str, remedy: str) -> bytes:
         raise unreadable(path, what, error, remedy) from None
 
 
+def read_dataset_file(path: Path, what: str, archive: str, how: str = "again") -> bytes:
+    """Content of a file of a dataset; its ``archive`` is named as `restore` does, and only where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise unreadable(path, what, error, restore(path, archive, how)) from None
+
+
 def unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError:
     """The error of a file that the system does not give."""
     found = "no such file" if isinstance(error, FileNotFoundError) else reason_of(error)
@@ -27,7 +35,7 @@ def unreadable(path: Path, what: str, error: OSError, remedy: str) -> IgnetError
 
 def calibration_lines(path: Path) -> dict[str, str]:
     """Values by key; each key once."""
-    data = read_bytes(path, "a calibration", restore(path, CALIBRATION, "here"))
+    data = read_dataset_file(path, "a calibration", CALIBRATION, "here")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     lines: dict[str, str] = {}
     for line in data.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines():

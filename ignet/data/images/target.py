@@ -95,8 +95,7 @@ class TargetFrames:
             return class_labels(scribble_path(self.scribbles, *scan), points, self.label_set, required=True)
         if self.supervision == "scribbles":
             return points.scribble
-        own = class_labels(label_path(self.root, *scan), points, self.label_set, required=True)
-        return self.label_set.to_camera_ids(own)
+        return projected_labels(label_path(self.root, *scan), points, self.label_set, required=True)
 
 
 def open_target(
@@ -120,13 +119,15 @@ def open_target(
     return TargetFrames(root, projections, supervision, labelled, cameras, label_set=label_set, scribbles=scribbles)
 
 
-def projected_labels(path: Path, points: FrameCorrespondence, label_set: LabelSet) -> NDArray[np.uint8]:
+def projected_labels(
+    path: Path, points: FrameCorrespondence, label_set: LabelSet, required: bool = False
+) -> NDArray[np.uint8]:
     """Labels of a frame's visible points, of a label file: uint8 (n,), Cityscapes ids, 255 where the class has none.
 
     Raises:
         IgnetError: the label file belongs to another scan, see `ignet.data.label_sets.files.read_classes`.
     """
-    return label_set.to_camera_ids(class_labels(path, points, label_set))
+    return label_set.to_camera_ids(class_labels(path, points, label_set, required))
 
 
 def class_labels(

@@ -1,12 +1,12 @@
 """Sparse convolution in plain PyTorch: bitwise repeatable on the CPU, the same on CUDA, with nothing to compile.
 
-A convolution works through blocks of output rows, so that its memory is bounded: gather the input rows of all (output,
+A convolution works through blocks of output rows, so that its memory is bounded: gather the input rows of the (output,
 offset) pairs of the block, multiply those of each offset by its weight, and sum each output's products in a fixed
 order. Nothing is added atomically, hence the repeatability. In bfloat16 on CUDA the products of all offsets are one
 kernel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -169,10 +169,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(features, kernel)
         ctx.geometry, ctx.which = geometry, which
         kernel_map, kernel = geometry.kernel_map(*which), kernel.to(features.dtype)
-        sums = [
-            _sum(_multiply(features.index_select(0, block.source), kernel, kernel_map, block), block)
-            for block in kernel_map.blocks
-        ]
+        sums = [_sum(_multiply(features, kernel, kernel_map, block), block) for block in kernel_map.blocks]
         return _join(sums, features, kernel, kernel_map.identity)
 
     @staticmethod
@@ -186,40 +183,62 @@ class _Convolution(torch.autograd.Function):
         # half precision would lose the sum over the blocks
         kernel_gradient = torch.zeros_like(kernel, dtype=torch.promote_types(kernel.dtype, torch.float32))
         for block in kernel_map.blocks:
-            gathered = gradient.index_select(0, block.source)
+            products = _multiply_back(features, gradient, transposed, kernel_gradient, kernel_map, block)
             if ctx.needs_input_grad[0]:
-                sums.append(_sum(_multiply(gathered, transposed, kernel_map, block), block))
-            _add_products(kernel_gradient, features.index_select(0, block.target), gathered, kernel_map, block)
+                sums.append(_sum(products, block))
         if kernel_map.identity is not None:
             kernel_gradient[kernel_map.identity] = features.T @ gradient
         feature_gradient = _join(sums, gradient, transposed, kernel_map.identity) if sums else None
         return feature_gradient, kernel_gradient.to(kernel.dtype), None, None
 
 
-def _multiply(gathered: Tensor, kernel: Tensor, kernel_map: KernelMap, block: Block) -> Tensor:
-    """(P, Cin) gathered rows -> (P, Cout), each times the weight of its offset."""
-    if _has_grouped_products(gathered):
-        width = kernel.shape[2]
-        kernel = kernel.flip(0) if kernel_map.mirrored else kernel
-        return F.grouped_mm(_aligned(gathered), _aligned(kernel, 1, 2), offs=block.ends)[:, :width]
+def _multiply(features: Tensor, kernel: Tensor, kernel_map: KernelMap, block: Block) -> Tensor:
+    """(rows, Cin) -> (P, Cout), the input row of each pair times the weight of its offset."""
+    if _has_grouped_products(features):
+        return _grouped_products(features.index_select(0, block.source), kernel, kernel_map, block)
+    products = features.new_empty(len(block.source), kernel.shape[2])
     weights = kernel_map.in_order(kernel.unbind(0))
-    products = gathered.new_empty(len(gathered), kernel.shape[2])
-    for k, rows, out in zip(block.used, gathered.split(block.counts), products.split(block.counts), strict=True):
+    gathered = _gather(features, block.source, block)
+    for k, rows, out in zip(block.used, gathered, products.split(block.counts), strict=True):
         torch.mm(rows, weights[k], out=out)
     return products
 
 
-def _add_products(total: Tensor, facing: Tensor, gathered: Tensor, kernel_map: KernelMap, block: Block) -> None:
-    """Add (P, Cin)^T (P, Cout) of each offset's pairs to (K, Cin, Cout)."""
-    if _has_grouped_products(gathered):
-        products = F.grouped_mm(_aligned(facing).t(), _aligned(gathered), offs=block.ends)
-        # an offset without a pair is a product over nothing, which kernels may leave unwritten
-        products = products[:, : facing.shape[1], : gathered.shape[1]].masked_fill(block.unused, 0)
-        total.add_(products.flip(0) if kernel_map.mirrored else products)
-        return
-    each: Sequence[Tensor] = kernel_map.in_order(total.unbind(0))
-    for k, ours, theirs in zip(block.used, facing.split(block.counts), gathered.split(block.counts), strict=True):
-        each[k].add_(ours.t().mm(theirs))
+def _multiply_back(
+    features: Tensor, gradient: Tensor, transposed: Tensor, total: Tensor, kernel_map: KernelMap, block: Block
+) -> Tensor:
+    """(rows, Cout) gradients -> (P, Cin) products; adds (P, Cin)^T (P, Cout) of each offset to (K, Cin, Cout) total."""
+    if _has_grouped_products(features):
+        theirs = gradient.index_select(0, block.source)
+        _add_grouped_products(total, features.index_select(0, block.target), theirs, kernel_map, block)
+        return _grouped_products(theirs, transposed, kernel_map, block)
+    products = gradient.new_empty(len(block.source), transposed.shape[2])
+    weights, totals = kernel_map.in_order(transposed.unbind(0)), kernel_map.in_order(total.unbind(0))
+    pairs = zip(_gather(features, block.target, block), _gather(gradient, block.source, block), strict=True)
+    for k, (ours, theirs), out in zip(block.used, pairs, products.split(block.counts), strict=True):
+        torch.mm(theirs, weights[k], out=out)
+        totals[k].add_(ours.t().mm(theirs))
+    return products
+
+
+def _gather(values: Tensor, places: Tensor, block: Block) -> Iterable[Tensor]:
+    """The rows of each offset's pairs: on the CPU when their turn comes, so that they are used while in its cache."""
+    if values.device.type == "cpu":
+        return (values.index_select(0, each) for each in places.split(block.counts))
+    return values.index_select(0, places).split(block.counts)
+
+
+def _grouped_products(gathered: Tensor, kernel: Tensor, kernel_map: KernelMap, block: Block) -> Tensor:
+    width = kernel.shape[2]
+    kernel = kernel.flip(0) if kernel_map.mirrored else kernel
+    return F.grouped_mm(_aligned(gathered), _aligned(kernel, 1, 2), offs=block.ends)[:, :width]
+
+
+def _add_grouped_products(total: Tensor, ours: Tensor, theirs: Tensor, kernel_map: KernelMap, block: Block) -> None:
+    products = F.grouped_mm(_aligned(ours).t(), _aligned(theirs), offs=block.ends)
+    # an offset without a pair is a product over nothing, which kernels may leave unwritten
+    products = products[:, : ours.shape[1], : theirs.shape[1]].masked_fill(block.unused, 0)
+    total.add_(products.flip(0) if kernel_map.mirrored else products)
 
 
 def _has_grouped_products(rows: Tensor) -> bool:

@@ -27,10 +27,18 @@ from ignet.data.images.dataset import (
     strong_augmentation,
     to_crop,
 )
-from ignet.data.images.target import TargetFrames, nearest_pixels, projected_labels, sparse_label_image
+from ignet.data.images.target import (
+    TargetFrames,
+    class_labels,
+    nearest_pixels,
+    open_target,
+    projected_labels,
+    sparse_label_image,
+)
 from ignet.data.label_sets.label_set import SEMANTICKITTI
-from ignet.data.projection.correspondence import CorrespondenceWriter
+from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter
 from ignet.errors import IgnetError
+from ignet.log import log
 from ignet.train.loader import read_ahead
 
 ROAD, CAR = 0, 13
@@ -350,6 +358,89 @@ def test_labels_of_unlabelled_frames_are_never_used(target, supervision):
     kitti.label_path(root, "00", "000000").unlink()
     frames = TargetFrames(root, projections, supervision, labelled=[("00", "000001")], label_set=SEMANTICKITTI)
     assert (frames.read(0)[1] == 255).all()
+
+
+@pytest.fixture
+def two_frames(tmp_path):
+    """Two frames of the same two points: dense labels and scribbles in files of the same name, in two trees."""
+    dense, scribbles = tmp_path / "dense", tmp_path / "scribbles"
+    with CorrespondenceWriter(tmp_path / "00.h5") as writer:
+        for frame in ("000000", "000001"):
+            for path in (kitti.scan_path(dense, "00", frame), kitti.image_path(dense, "00", frame)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            np.zeros((2, 4), np.float32).tofile(kitti.scan_path(dense, "00", frame))
+            cv2.imwrite(str(kitti.image_path(dense, "00", frame)), np.zeros((40, 60, 3), np.uint8))
+            for path in (kitti.label_path(dense, "00", frame), kitti.scribble_path(scribbles, "00", frame)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.array([40, 10], np.uint32).tofile(path)
+            pixel, ids = np.array([[10, 30], [20, 31]], np.float32), np.array([ROAD, 255], np.uint8)
+            writer.add(frame, seen_by_one(np.arange(2, dtype=np.int32), pixel, ids, 2, 60, 40, (-0.7, 0.7)))
+    return dense, {"00": tmp_path / "00.h5"}, scribbles
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The lines that opening target images logs."""
+    lines = []
+    monkeypatch.setattr(log, "info", lambda line, *values: lines.append(line % values))
+    return lines
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["dense", "own-scribbles"])
+def test_frames_without_a_label_file_are_unlabelled(two_frames, own, said):
+    root, projections, scribbles = two_frames
+    folder = {"scribbles": scribbles} if own else {}
+    supervision = "scribbles" if own else "dense"
+    path = kitti.scribble_path(scribbles, "00", "000001") if own else kitti.label_path(root, "00", "000001")
+
+    def opened():
+        return open_target(root, projections, supervision, None, label_set=SEMANTICKITTI, **folder)
+
+    assert [pool.tolist() for pool in opened().pools] == [[0, 1]]
+    assert said == []
+    path.unlink()
+    frames = opened()
+    assert [pool.tolist() for pool in frames.pools] == [[0], [1]]
+    assert len(said) == 1 and "1 of 2" in said[0] and "those with a label file" in said[0]
+    assert [np.count_nonzero(frames.read(item)[1] != 255) for item in (0, 1)] == [2, 0]
+    frames.class_counts()
+    late = opened()
+    kitti.labels_path(scribbles if own else root, "00", "000000", "scribbles" if own else "dense").unlink()
+    with pytest.raises(IgnetError, match=r"000000\.label"):  # one that counts as labelled has to be there
+        late.read(0)
+
+
+@pytest.mark.parametrize("supervision", ["scribbles", "none"])
+def test_labels_that_the_projection_holds_are_asked_for_in_no_file(two_frames, supervision):
+    root, projections, _ = two_frames
+    kitti.label_path(root, "00", "000001").unlink()
+    frames = open_target(root, projections, supervision, None, label_set=SEMANTICKITTI)
+    assert [pool.tolist() for pool in frames.pools] == [[0, 1]]
+
+
+def test_a_share_of_labelled_frames_goes_before_the_files(two_frames, said):
+    root, projections, _ = two_frames
+    frames = open_target(root, projections, "dense", 50, label_set=SEMANTICKITTI)
+    labelled, other = (int(pool.item()) for pool in frames.pools)
+    assert len(said) == 1 and "1 of 2" in said[0]
+    assert (frames.read(other)[1] == 255).all() and (frames.read(labelled)[1] != 255).any()
+    kitti.label_path(root, *frames.items[labelled][:2]).unlink()
+    with pytest.raises(IgnetError, match=r"\.label"):
+        open_target(root, projections, "dense", 50, label_set=SEMANTICKITTI).read(labelled)
+
+
+def test_labels_of_a_file_that_may_be_missing_are_none(two_frames):
+    root, projections, _ = two_frames
+    points = Correspondence(projections["00"]).read("000000")
+    path = kitti.label_path(root, "00", "000000")
+    assert class_labels(path, points, SEMANTICKITTI).tolist() == [8, 0]  # road, car
+    assert projected_labels(path, points, SEMANTICKITTI).tolist() == [ROAD, CAR]
+    path.unlink()
+    assert class_labels(path, points, SEMANTICKITTI).tolist() == [255, 255]
+    assert projected_labels(path, points, SEMANTICKITTI).tolist() == [255, 255]
+    for read in (class_labels, projected_labels):
+        with pytest.raises(IgnetError, match=r"000000\.label"):
+            read(path, points, SEMANTICKITTI, required=True)
 
 
 @pytest.mark.parametrize("batch", [1, 2])

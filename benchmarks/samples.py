@@ -26,6 +26,7 @@ from ignet.config.backbones import LocalContextConfig, MinkUNetConfig
 from ignet.config.mixing import FOVMixConfig, MixingConfig
 from ignet.config.projection import ProjectionConfig
 from ignet.config.training_3d import AugmentConfig
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.formats.kitti import (
     CAMERA,
     calibration_path,
@@ -33,7 +34,6 @@ from ignet.data.formats.kitti import (
     image_path,
     image_size,
     label_path,
-    read_calibration,
     read_labels,
     read_scan,
     scan_path,

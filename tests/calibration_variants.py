@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration
 
 IDENTITY = np.eye(4)
 AXES = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])  # x right, y down, z forward from x forward, y left, z up

@@ -13,6 +13,7 @@ from script import run_script
 from tiny_state import finish
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, write_calibration
 from ignet.world.files import number_of
 
 # no test depends on how busy the machine is
@@ -20,7 +21,7 @@ settings.register_profile("any-speed", deadline=None)
 settings.load_profile("any-speed")
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY_CALIBRATION = kitti.Calibration(
+TINY_CALIBRATION = Calibration(
     projection=np.array([[40.0, 0, 31.5, 0], [0, 40.0, 15.5, 0], [0, 0, 1, 0]]),
     tr=np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.1], [1, 0, 0, -0.3], [0, 0, 0, 1]]),
 )
@@ -69,7 +70,7 @@ def write_tree(root: Path, sequences: tuple[str, ...], frames: int, points: int)
     """The dataset of the fixture `make_tree`, in any folder."""
     for sequence in sequences:
         kitti.sequence_path(root, sequence).mkdir(parents=True)
-        kitti.write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
+        write_calibration(kitti.calibration_path(root, sequence), TINY_CALIBRATION)
         for frame in range(frames):
             _write_frame(root, sequence, f"{frame:06d}", points, np.random.default_rng([number_of(sequence), frame]))
     return root

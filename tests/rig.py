@@ -8,6 +8,7 @@ import numpy as np
 from conftest import TINY_CALIBRATION, write_tree
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, write_calibration
 
 YAWS = {0: 0.0, 2: 60.0, 5: 180.0}
 """Camera -> degrees that it looks to the left; the views of 0 and 2 overlap (77 degrees wide, the image 64 x 32)."""
@@ -16,7 +17,7 @@ SIZES = {0: (64, 32), 2: (64, 32), 5: (48, 24)}
 """Width and height of each camera's images."""
 
 
-def camera(number: int, moved: float = 0.0) -> kitti.Calibration:
+def camera(number: int, moved: float = 0.0) -> Calibration:
     """A camera of the rig, its rotation in the projection.
 
     Args:
@@ -28,7 +29,7 @@ def camera(number: int, moved: float = 0.0) -> kitti.Calibration:
     # about the reference camera's y axis, which points down: a camera that looks left sees the left ahead
     turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     shift = np.array([0, 0, -moved])
-    return kitti.Calibration(intrinsic @ np.column_stack([turn, turn @ shift]), TINY_CALIBRATION.tr)
+    return Calibration(intrinsic @ np.column_stack([turn, turn @ shift]), TINY_CALIBRATION.tr)
 
 
 def write_rig(
@@ -44,7 +45,7 @@ def write_rig(
     write_tree(root, tuple(sequences), frames, points)
     for sequence in sequences:
         folder = kitti.sequence_path(root, sequence)
-        kitti.write_calibration(folder / "calib.txt", {number: camera(number) for number in YAWS})
+        write_calibration(folder / "calib.txt", {number: camera(number) for number in YAWS})
         for frame in kitti.frame_ids(root, sequence):
             rng = np.random.default_rng([int(sequence), int(frame)])
             for number, (width, height) in SIZES.items():
@@ -54,5 +55,5 @@ def write_rig(
             if per_frame:
                 own = kitti.frame_calibration_path(root, sequence, frame)
                 own.parent.mkdir(exist_ok=True)
-                kitti.write_calibration(own, {number: camera(number, 0.5) for number in YAWS})
+                write_calibration(own, {number: camera(number, 0.5) for number in YAWS})
     return root

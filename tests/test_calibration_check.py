@@ -11,7 +11,7 @@ from ignet.data.check.calibration import calibration_faults, copied_doubts, deco
 from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration, read_calibration
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.world.camera import KITTI_RIG, VAN_RIG, Rig
 
@@ -229,7 +229,7 @@ def test_the_first_scans_may_see_nothing(make_tree) -> None:
 def test_real_calibrations(kitti_sample: Path) -> None:
     """Every wrong variant of every real calibration is found, and none of the right ones."""
     for folder in sorted((kitti_sample / "sequences").iterdir()):
-        right = kitti.read_calibration(folder / "calib.txt")
+        right = read_calibration(folder / "calib.txt")
         size = kitti.image_size(folder / "image_2/000000.png")
         assert kinds(calibration_faults(right, CALIB, size)) == ([], [])
         for name, (kind, spoil) in WRONG.items():

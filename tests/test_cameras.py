@@ -13,6 +13,7 @@ from ignet.config.dataset import DatasetConfig
 from ignet.data.check.manifest import write_manifest
 from ignet.data.check.sequence import SequenceReport, check_sequence
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, frame_calibration, read_calibration, write_calibration
 from ignet.data.images.target import TargetFrames
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter
@@ -52,28 +53,28 @@ class TestCalibration:
 
     def test_all_cameras_survive_the_file(self, tmp_path: Path) -> None:
         cameras = {number: camera(number) for number in YAWS}
-        kitti.write_calibration(tmp_path / "calib.txt", cameras)
+        write_calibration(tmp_path / "calib.txt", cameras)
         for number, written in cameras.items():
-            read = kitti.read_calibration(tmp_path / "calib.txt", number)
+            read = read_calibration(tmp_path / "calib.txt", number)
             np.testing.assert_array_equal(read.projection, written.projection)
             np.testing.assert_array_equal(read.tr, written.tr)
         with pytest.raises(IgnetError, match=r"found P0, P2, P5, Tr, expected a line 'P1:' .*dataset\.cameras"):
-            kitti.read_calibration(tmp_path / "calib.txt", 1)
+            read_calibration(tmp_path / "calib.txt", 1)
 
     def test_cameras_have_one_tr(self, tmp_path: Path) -> None:
-        other = kitti.Calibration(camera(2).projection, np.eye(4))
+        other = Calibration(camera(2).projection, np.eye(4))
         with pytest.raises(ValueError, match=r"cameras \[0, 2\] differ in tr"):
-            kitti.write_calibration(tmp_path / "calib.txt", {0: camera(0), 2: other})
+            write_calibration(tmp_path / "calib.txt", {0: camera(0), 2: other})
 
     def test_the_file_of_a_frame_replaces_that_of_its_sequence(self, rig: Path) -> None:
         own = kitti.frame_calibration_path(rig, "00", "000001")
         own.parent.mkdir()
-        kitti.write_calibration(own, {2: camera(2, moved=1)})
+        write_calibration(own, {2: camera(2, moved=1)})
         for frame, moved in (("000000", 0), ("000001", 1)):
-            found = kitti.frame_calibration(rig, "00", frame, 2).projection
+            found = frame_calibration(rig, "00", frame, 2).projection
             np.testing.assert_array_equal(found, camera(2, moved).projection)
         with pytest.raises(IgnetError, match=r"calib/000001\.txt: found P2, Tr, expected a line 'P0:'"):
-            kitti.frame_calibration(rig, "00", "000001", 0)  # and does not fall back
+            frame_calibration(rig, "00", "000001", 0)  # and does not fall back
 
 
 class TestAssignment:
@@ -231,7 +232,7 @@ class TestCheck:
         assert [facts.sizes for facts in report.frames] == [tuple(SIZES.values())] * 2
 
     def test_a_camera_that_is_not_in_the_calibration(self, rig: Path) -> None:
-        kitti.write_calibration(kitti.calibration_path(rig, "00"), {0: camera(0), 2: camera(2)})
+        write_calibration(kitti.calibration_path(rig, "00"), {0: camera(0), 2: camera(2)})
         (fault,) = check(rig).faults
         assert fault.kind == "calibration" and "expected a line 'P5:'" in str(fault)
         assert "take it out of dataset.cameras" in str(fault)
@@ -265,30 +266,30 @@ class TestCheck:
         assert fault.kind == "image-size" and fault.path == other and "found 48x24" in str(fault)
         own = kitti.frame_calibration_path(root, "00", "000002")
         own.parent.mkdir()
-        scaled = {0: camera(0), 2: kitti.Calibration(np.diag([0.75, 0.75, 1]) @ camera(2).projection, camera(2).tr)}
-        kitti.write_calibration(own, {**scaled, 5: camera(5)})
+        scaled = {0: camera(0), 2: Calibration(np.diag([0.75, 0.75, 1]) @ camera(2).projection, camera(2).tr)}
+        write_calibration(own, {**scaled, 5: camera(5)})
         assert not check(root).faults
 
     def test_faults_of_a_frame_s_calibration(self, tmp_path: Path) -> None:
         root = write_rig(tmp_path / "rig", per_frame=True)
         own = kitti.frame_calibration_path(root, "00", "000001")
-        mirrored = kitti.Calibration(-camera(5).projection, camera(5).tr)
-        kitti.write_calibration(own, {0: camera(0), 5: mirrored})
+        mirrored = Calibration(-camera(5).projection, camera(5).tr)
+        write_calibration(own, {0: camera(0), 5: mirrored})
         lines = [str(fault) for fault in check(root).faults]
         assert len(lines) == 2 and all(line.startswith(f"{own}: ") for line in lines)
         assert "expected a line 'P2:'" in lines[0] and "line 'P5': found a mirrored image" in lines[1]
         # a calibration for all is not needed where each frame has its own
-        kitti.write_calibration(own, {number: camera(number) for number in YAWS})
+        write_calibration(own, {number: camera(number) for number in YAWS})
         kitti.calibration_path(root, "00").unlink()
         assert not check(root).faults
 
     def test_a_camera_that_sees_nothing(self, rig: Path) -> None:
-        inverse = kitti.Calibration(camera(5).projection @ np.diag([1.0, 1, 1, 1]), camera(5).tr)
+        inverse = Calibration(camera(5).projection @ np.diag([1.0, 1, 1, 1]), camera(5).tr)
         far = inverse.projection.copy()
         far[:, 3] += far[:, :3] @ [0, -40, 0]  # 40 m above everything
-        kitti.write_calibration(
+        write_calibration(
             kitti.calibration_path(rig, "00"),
-            {0: camera(0), 2: camera(2), 5: kitti.Calibration(far, camera(5).tr)},
+            {0: camera(0), 2: camera(2), 5: Calibration(far, camera(5).tr)},
         )
         (fault,) = check(rig).faults
         assert fault.kind == "calibration-view" and "found P5 and Tr that bring no point" in str(fault)

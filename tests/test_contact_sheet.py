@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.label_sets.label_set import SEMANTICKITTI
 from ignet.data.projection.geometry import project
 
@@ -31,7 +32,7 @@ def test_labels_lie_at_their_pixels_and_source_labels_below_their_image(tiny_tre
     frame = "000001"
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", frame))
     labels = SEMANTICKITTI.to_train_ids(kitti.read_labels(kitti.label_path(tiny_tree, "00", frame)), "")
-    calibration = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00"))
+    calibration = read_calibration(kitti.calibration_path(tiny_tree, "00"))
     projected = project(points, calibration.projection, calibration.tr, 64, 32)
     seen = projected.inside & (labels != 255)
     (dots,) = panels["points"].collections

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from label_agreement import label_agreement
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.label_sets.label_set import IGNORE
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.figure import draw_correspondence
@@ -111,7 +112,7 @@ def test_caption_of_the_picture() -> None:
 def test_real_frames(kitti_sample: Path, sequence: str) -> None:
     """14 to 16 % of the points are in the image, and the z-buffer takes away those that lie among other things'
     points."""
-    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    calibration = read_calibration(kitti.calibration_path(kitti_sample, sequence))
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000009"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000009"))
     labels = LABELS.to_train_ids(kitti.read_labels(kitti.label_path(kitti_sample, sequence, "000009"), len(points)))

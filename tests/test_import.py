@@ -16,6 +16,7 @@ from ignet.cli.main import main
 from ignet.data.check.dataset import check_dataset
 from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import frame_calibration
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.registry import LAYOUTS
@@ -208,7 +209,7 @@ def test_a_named_sequence_has_calibrations_of_frames_and_several_cameras(tiny_tr
     assert sorted(path.name for path in folder.iterdir()) == ["calib", "calib.txt", "image_0", "image_3", "velodyne"]
     assert [path.name for path in (folder / "calib").iterdir()] == ["000001.txt"]
     read = {
-        (frame, camera): kitti.frame_calibration(tmp_path / "out", "street", frame, camera)
+        (frame, camera): frame_calibration(tmp_path / "out", "street", frame, camera)
         for frame in ("000000", "000001")
         for camera in cameras
     }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, read_calibration, write_calibration
 from ignet.errors import IgnetError
 
 
@@ -102,9 +103,9 @@ def test_calibration_survives_writing(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     tr = np.vstack([rng.normal(size=(3, 4)), [0, 0, 0, 1]])
     for size in (None, (1242, 375)):
-        written = kitti.Calibration(projection=rng.normal(size=(3, 4)) * 700, tr=tr, size=size)
-        kitti.write_calibration(tmp_path / "calib.txt", written)
-        read = kitti.read_calibration(tmp_path / "calib.txt")
+        written = Calibration(projection=rng.normal(size=(3, 4)) * 700, tr=tr, size=size)
+        write_calibration(tmp_path / "calib.txt", written)
+        read = read_calibration(tmp_path / "calib.txt")
         np.testing.assert_array_equal(read.projection, written.projection)
         np.testing.assert_array_equal(read.tr, written.tr)
         assert read.size == size
@@ -114,25 +115,25 @@ def test_calibration_survives_writing(tmp_path: Path) -> None:
 def test_byte_order_marks_are_no_part_of_a_key(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "calib.txt"
     path.write_bytes(f"P2: {'1 ' * 12}\r\nTr: {'2 ' * 12}\r\n".encode(encoding))
-    assert kitti.read_calibration(path).projection[0, 0] == 1
+    assert read_calibration(path).projection[0, 0] == 1
 
 
 def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     path = tmp_path / "calib.txt"
     path.write_text(f"P2: {'1 ' * 12}\nTr: {'2 ' * 12}\nP2: {'1 ' * 12}\n")
-    assert kitti.read_calibration(path).projection[0, 0] == 1
+    assert read_calibration(path).projection[0, 0] == 1
     path.write_text(path.read_text() + f"Tr: {'3 ' * 12}\n")
     with pytest.raises(
         IgnetError, match=r"calib\.txt: line 'Tr': found twice with other numbers, expected once; remove"
     ):
-        kitti.read_calibration(path)
+        read_calibration(path)
 
 
 def test_calibration_without_tr_names_the_archive(tmp_path: Path) -> None:
     path = tmp_path / "calib.txt"
     path.write_text("".join(f"P{i}: {' '.join(['1.0'] * 12)}\n" for i in range(4)))
     with pytest.raises(IgnetError) as error:
-        kitti.read_calibration(path)
+        read_calibration(path)
     text = message(error)
     assert "found P0, P1, P2, P3" in text
     assert "data_odometry_calib" in text
@@ -152,7 +153,7 @@ def test_malformed_calibration(tmp_path: Path, p2: str | None, said: str) -> Non
     path = tmp_path / "calib.txt"
     path.write_text(("" if p2 is None else f"P2: {p2}\n") + f"Tr: {'0 ' * 12}\n")
     with pytest.raises(IgnetError) as error:
-        kitti.read_calibration(path)
+        read_calibration(path)
     assert said in message(error)
     assert str(path) in message(error)
 
@@ -167,5 +168,5 @@ def test_real_frames(kitti_sample: Path) -> None:
         image = kitti.image_path(kitti_sample, sequence, "000000")
         assert kitti.image_size(image) == size
         assert kitti.read_image(image).shape == (size[1], size[0], 3)
-        rotation = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence)).tr[:3, :3]
+        rotation = read_calibration(kitti.calibration_path(kitti_sample, sequence)).tr[:3, :3]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)

@@ -18,6 +18,7 @@ from ignet.cli.main import main
 from ignet.config.base import read_yaml
 from ignet.config.world import WorldConfig
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import frame_calibration
 from ignet.data.importers.nuscenes import CAMERAS, LIDAR, nuscenes
 from ignet.data.label_sets.label_set import IGNORE, SEMANTICKITTI, load_label_set
 from ignet.data.projection.correspondence import Correspondence
@@ -118,7 +119,7 @@ def test_each_frame_is_calibrated_as_the_world_was_when_it_was_exposed(imported:
         drive = target_drive(WORLD, number_of(scene))
         for frame in range(2):
             for number, camera in enumerate(drive.cameras(frame)):
-                calibration = kitti.frame_calibration(imported, scene, f"{frame:06d}", number)
+                calibration = frame_calibration(imported, scene, f"{frame:06d}", number)
                 assert calibration.size == (256, 144)
                 found, expected = calibration.projection @ calibration.tr @ points, camera.matrix @ points
                 ahead = expected[2] > 1
@@ -167,7 +168,7 @@ def test_three_jobs_on_the_imported_tree(imported: Path, tmp_path: Path) -> None
     # a point lies where the frame's own calibration puts it in the camera that it is seen by
     scan = kitti.read_scan(kitti.scan_path(imported, SCENES[0], "000001"))
     for camera in range(6):
-        calibration = kitti.frame_calibration(imported, SCENES[0], "000001", camera)
+        calibration = frame_calibration(imported, SCENES[0], "000001", camera)
         rows = seen.camera == camera
         u, v, depth = (
             calibration.projection

@@ -17,6 +17,7 @@ from ignet.data.check.dataset import check_dataset, describe
 from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, read_calibration
 from ignet.data.importers.convert import convert
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.kitti_object import kitti_object, read_object_calibration
@@ -31,7 +32,7 @@ def rotation(x: float, y: float, z: float) -> np.ndarray:
     return cv2.Rodrigues(np.array([x, y, z]))[0]
 
 
-def write_object_calibration(path: Path, calibration: kitti.Calibration, rectify: np.ndarray) -> None:
+def write_object_calibration(path: Path, calibration: Calibration, rectify: np.ndarray) -> None:
     """As KITTI's object data has it: Tr is taken apart into R0_rect and the rest."""
     full = np.eye(4)
     full[:3, :3] = rectify
@@ -50,7 +51,7 @@ def write_object_calibration(path: Path, calibration: kitti.Calibration, rectify
 
 
 def write_object_frame(
-    root: Path, name: str, tree: Path, sequence: str, frame: str, calibration: kitti.Calibration, rectify: np.ndarray
+    root: Path, name: str, tree: Path, sequence: str, frame: str, calibration: Calibration, rectify: np.ndarray
 ) -> None:
     """A frame of a tree as the frame ``name`` of KITTI's object data."""
     for source, target in (
@@ -73,7 +74,7 @@ def object_tree(tiny_tree: Path, tmp_path: Path) -> Path:
         if number == 2:
             moved = TINY_CALIBRATION.projection.copy()
             moved[0, 2] += 1
-            calibration, rectify = kitti.Calibration(moved, TINY_CALIBRATION.tr), rotation(0.01, -0.02, 0.005)
+            calibration, rectify = Calibration(moved, TINY_CALIBRATION.tr), rotation(0.01, -0.02, 0.005)
         write_object_frame(root, f"{number + 3:06d}", tiny_tree, sequence, frame, calibration, rectify)
     return root
 
@@ -127,7 +128,7 @@ def test_object_data_becomes_sequences_by_calibration(object_tree: Path, tmp_pat
         kitti.read_scan(object_tree / "training/velodyne/000005.bin"),
     )
     assert kitti.scan_path(out, "01", "000000").is_symlink() and kitti.image_path(out, "00", "000002").is_symlink()
-    assert kitti.read_calibration(kitti.calibration_path(out, "01")).projection[0, 2] == 32.5
+    assert read_calibration(kitti.calibration_path(out, "01")).projection[0, 2] == 32.5
     with (out / "frames.csv").open() as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert rows == [
@@ -213,7 +214,7 @@ def test_remedies_speak_of_the_data_at_hand(object_tree: Path, tiny_tree: Path, 
         assert {fault.path.parent.name for fault in report.faults} == {"velodyne", "image_2"}
         (folder / "calib.txt").rename(folder / "moved")
         report.faults += [_refused(kitti.scan_values, scan), _refused(kitti.read_image, image)]
-        report.faults += [_refused(kitti.read_calibration, folder / "calib.txt")]
+        report.faults += [_refused(read_calibration, folder / "calib.txt")]
         found[sequence if root != out else "import"] = report
     for name, words in (("00", "unpack"), ("import", "import the recordings again"), ("monday", "copy it again")):
         assert all(words in fault.remedy for fault in found[name].faults), found[name].faults
@@ -253,7 +254,7 @@ def test_a_scan_of_300_000_points(tmp_path: Path) -> None:
     """128 beams and a fine image: imported, checked and projected as any other."""
     rng = np.random.default_rng(0)
     points = rng.uniform([2, -20, -2, 0], [60, 20, 3, 1], (300_000, 4)).astype(np.float32)
-    calibration = kitti.Calibration(np.array([[900.0, 0, 960, 0], [0, 900, 600, 0], [0, 0, 1, 0]]), TINY_CALIBRATION.tr)
+    calibration = Calibration(np.array([[900.0, 0, 960, 0], [0, 900, 600, 0], [0, 0, 1, 0]]), TINY_CALIBRATION.tr)
     frame = SensorFrame(
         "monday",
         "0",
@@ -278,13 +279,13 @@ def test_cameras_of_different_poses_share_one_tr(tiny_tree: Path, tmp_path: Path
     """The file has one Tr, so what differs goes into P; pixels stay what they were."""
     other = TINY_CALIBRATION.tr.copy()
     other[:3, :3] = rotation(0, 0.4, 0) @ other[:3, :3]
-    given = {0: TINY_CALIBRATION, 1: kitti.Calibration(TINY_CALIBRATION.projection, other)}
+    given = {0: TINY_CALIBRATION, 1: Calibration(TINY_CALIBRATION.projection, other)}
     image = kitti.image_path(tiny_tree, "00", "000000")
     scan = kitti.scan_path(tiny_tree, "00", "000000")
     convert([SensorFrame("monday", "7", given, scan, {0: image, 1: image})], tmp_path / "out", label_set=SEMANTICKITTI)
     points = kitti.read_scan(scan)
     for number, calibration in given.items():
-        found = kitti.read_calibration(kitti.calibration_path(tmp_path / "out", "00"), number)
+        found = read_calibration(kitti.calibration_path(tmp_path / "out", "00"), number)
         pixels = [project(points, each.projection, each.tr, 64, 32).pixel for each in (calibration, found)]
         np.testing.assert_allclose(pixels[1], pixels[0], atol=1e-3)
     assert found.tr.tolist() == TINY_CALIBRATION.tr.tolist()
@@ -314,7 +315,7 @@ def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sequence", ["00", "05"])
 def test_a_real_calibration_taken_apart(kitti_sample: Path, tmp_path: Path, sequence: str) -> None:
     """The same frame in both layouts has the same pixels."""
-    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    calibration = read_calibration(kitti.calibration_path(kitti_sample, sequence))
     write_object_calibration(tmp_path / "calib.txt", calibration, rotation(0.008, -0.01, 0.004))
     other = read_object_calibration(tmp_path / "calib.txt")
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000000"))

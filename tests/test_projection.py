@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from one_camera import seen_by_one
 
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.projection.correspondence import Correspondence, CorrespondenceWriter, FrameCorrespondence, View
 from ignet.data.projection.geometry import (
     Projected,
@@ -110,7 +111,7 @@ def test_spacing_of_few_points() -> None:
 
 @pytest.mark.parametrize("sequence", ["00", "01", "02", "04", "05", "06", "07", "09", "10"])
 def test_spacing_of_real_frames_is_the_cell_that_results_were_measured_with(kitti_sample: Path, sequence: str) -> None:
-    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    calibration = read_calibration(kitti.calibration_path(kitti_sample, sequence))
     for frame in kitti.frame_ids(kitti_sample, sequence):
         size = kitti.image_size(kitti.image_path(kitti_sample, sequence, frame))
         points = kitti.read_positions(kitti.scan_path(kitti_sample, sequence, frame))
@@ -216,7 +217,7 @@ def test_sector_across_the_back() -> None:
 
 @pytest.mark.parametrize("sequence", ["00", "01", "02", "04", "05", "06", "07", "09", "10"])
 def test_real_frames(kitti_sample: Path, sequence: str) -> None:
-    calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+    calibration = read_calibration(kitti.calibration_path(kitti_sample, sequence))
     width, height = kitti.image_size(kitti.image_path(kitti_sample, sequence, "000000"))
     points = kitti.read_scan(kitti.scan_path(kitti_sample, sequence, "000000"))
     projected = project(points, calibration.projection, calibration.tr, width, height)
@@ -266,7 +267,7 @@ def test_the_script_finds_its_cell_and_says_so(
 ) -> None:
     out = tmp_path / "00.h5"
     done = run_script("projection.py", "--dataset", tiny_tree, "--sequence", "00", "--out", out)
-    calibration, spacings = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00")), []
+    calibration, spacings = read_calibration(kitti.calibration_path(tiny_tree, "00")), []
     for frame in ("000000", "000001"):
         points = kitti.read_positions(kitti.scan_path(tiny_tree, "00", frame))
         spacings.append(point_spacing(project(points, calibration.projection, calibration.tr, 64, 32)))
@@ -291,7 +292,7 @@ def test_script_projects_points_and_scribbles(
     assert stored.frames == ["000000", "000001"]
     found = stored.read("000001")
     points = kitti.read_scan(kitti.scan_path(tiny_tree, "00", "000001"))
-    calibration = kitti.read_calibration(kitti.calibration_path(tiny_tree, "00"))
+    calibration = read_calibration(kitti.calibration_path(tiny_tree, "00"))
     projected = project(points, calibration.projection, calibration.tr, 64, 32)
     np.testing.assert_array_equal(found.index, np.flatnonzero(visible(projected, 64, 32, 1, 0)))
     np.testing.assert_array_equal(found.pixel, projected.pixel[found.index])

@@ -12,6 +12,7 @@ from ignet.data.check.dataset import check_dataset
 from ignet.data.check.source import check_source
 from ignet.data.check.wanted import wanted_at
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 
@@ -66,7 +67,7 @@ def test_semantickitti_scribblekitti_and_odometry_images(semantickitti: Path) ->
     report = check_dataset(semantickitti, wanted_at(semantickitti, part=True), deep=True, label_set=SEMANTICKITTI)
     assert report.faults == []
     assert report.counts() == {"scans": 9, "images": 9, "labels": 6, "scribbles": 3}
-    calibration = kitti.read_calibration(kitti.calibration_path(semantickitti, "00"))
+    calibration = read_calibration(kitti.calibration_path(semantickitti, "00"))
     assert calibration.projection[0].tolist() == [718.856, 0, 607.1928, 45.38225]  # of image_2, not of another camera
     assert calibration.tr[:3, 3].tolist() == [0, -0.08, -0.27]
     raw = kitti.read_labels(kitti.label_path(semantickitti, "00", "000002"), 90)
@@ -167,5 +168,5 @@ def test_real_frames_are_in_the_layout(kitti_sample: Path) -> None:
             raw = kitti.read_labels(kitti.label_path(kitti_sample, sequence, frame), len(points))
             assert set(np.unique(SEMANTICKITTI.to_train_ids(raw))) <= {*range(19), 255}
             assert kitti.image_size(kitti.image_path(kitti_sample, sequence, frame)) == size
-        calibration = kitti.read_calibration(kitti.calibration_path(kitti_sample, sequence))
+        calibration = read_calibration(kitti.calibration_path(kitti_sample, sequence))
         assert calibration.projection[2].tolist() == pytest.approx([0, 0, 1, 0], abs=0.01)

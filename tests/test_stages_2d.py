@@ -18,6 +18,7 @@ from ignet.config.teachers import EfficientNetLiteConfig
 from ignet.config.training_2d import Adapt2DConfig, Pretrain2DConfig
 from ignet.data.features.store import FeatureStore
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, read_calibration, write_calibration
 from ignet.data.formats.splits import labelled_scans
 from ignet.data.label_sets.label_set import CITYSCAPES, SEMANTICKITTI
 from ignet.data.projection.correspondence import Correspondence
@@ -88,7 +89,7 @@ def write_target(root: Path, sequence: str) -> None:
             kitti.scribble_path(root, sequence, frame)
         )
         cv2.imwrite(str(kitti.image_path(root, sequence, frame)), image)
-    kitti.write_calibration(kitti.calibration_path(root, sequence), kitti.Calibration(p2, tr))
+    write_calibration(kitti.calibration_path(root, sequence), Calibration(p2, tr))
 
 
 def project(work: Path, sequence: str, *scribbles: object) -> None:
@@ -324,7 +325,7 @@ def test_evaluation_counts_the_visible_labelled_points(work):
 def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path, capsys):
     write_target(tmp_path / "target", "00")
     path = kitti.calibration_path(tmp_path / "target", "00")
-    right = kitti.read_calibration(path)
+    right = read_calibration(path)
     scan = kitti.scan_path(tmp_path / "target", "00", "000001")
     points = kitti.read_scan(scan)
     np.concatenate([points, points * [-1, 1, 1, 1], points * [-1, 1, 1, 1]]).astype("<f4").tofile(
@@ -338,14 +339,14 @@ def test_projecting_says_the_share_in_the_image_and_judges_as_the_check(tmp_path
     )
     far = right.tr.copy()
     far[0, 3] = 6.0  # strange, and no fault: a camera six metres aside
-    kitti.write_calibration(path, kitti.Calibration(right.projection, far))
+    write_calibration(path, Calibration(right.projection, far))
     project(tmp_path, "00")
     assert "WARNING" in (said := capsys.readouterr().err) and "found a camera 6 m from the LiDAR" in said
     behind = right.tr.copy()
     behind[2, 3] = -20.0
     for tr, found in ((np.linalg.inv(right.tr), "only when it is inverted"), (behind, "no point of 2 scans")):
         (tmp_path / "projection/00.h5").unlink(missing_ok=True)
-        kitti.write_calibration(path, kitti.Calibration(right.projection, tr))
+        write_calibration(path, Calibration(right.projection, tr))
         with pytest.raises(SystemExit):
             project(tmp_path, "00")
         assert f"error: {path}: " in (said := capsys.readouterr().err) and found in said

@@ -10,6 +10,7 @@ from PIL import Image
 from ignet.config.world import WorldConfig
 from ignet.data.check.sequence import check_sequence
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
@@ -174,7 +175,7 @@ def test_sequence_layout(tree: Path) -> None:
         things = np.isin(LABELS.to_train_ids(raw), np.arange(8))
         assert (kitti.instance_ids(raw)[things] > 0).all() and (kitti.instance_ids(raw)[~things] == 0).all()
         assert kitti.read_image(kitti.image_path(tree, "08", frame)).shape == (80, 256, 3)
-    calibration, camera = kitti.read_calibration(kitti.calibration_path(tree, "08")), KITTI_RIG.camera(256, 80)
+    calibration, camera = read_calibration(kitti.calibration_path(tree, "08")), KITTI_RIG.camera(256, 80)
     np.testing.assert_array_equal(calibration.projection, camera.p["P2"])
     np.testing.assert_array_equal(calibration.tr, camera.tr)
     poses = np.loadtxt(folder / "poses.txt").reshape(-1, 3, 4)

@@ -10,6 +10,7 @@ import pytest
 from ignet.config.base import validate
 from ignet.config.world import WorldConfig
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.label_sets.label_set import SEMANTICKITTI as LABELS
 from ignet.data.projection.geometry import project
 from ignet.errors import IgnetError
@@ -173,7 +174,7 @@ def test_avenue_repeats_byte_for_byte(tmp_path: Path) -> None:
     assert len(written) == 4 * 2 + 3
     for path in written:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
-    calibration, camera = kitti.read_calibration(tmp_path / "one" / "calib.txt"), PRESETS["avenue"].rig.camera(256, 80)
+    calibration, camera = read_calibration(tmp_path / "one" / "calib.txt"), PRESETS["avenue"].rig.camera(256, 80)
     np.testing.assert_array_equal(calibration.projection, camera.p["P2"])
     np.testing.assert_array_equal(calibration.tr, camera.tr)
 

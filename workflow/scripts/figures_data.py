@@ -15,6 +15,7 @@ from matplotlib.figure import SubFigure
 
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import frame_calibration
 from ignet.data.formats.source_images import SourceDataset
 from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import CITYSCAPES, IGNORE, LabelSet, colorize
@@ -100,7 +101,7 @@ def _draw_sequence(
         panel.set_yticks([])
     for number in shown:
         image = kitti.read_image(kitti.image_path(root, sequence, frame, number))
-        calibration = kitti.frame_calibration(root, sequence, frame, number)
+        calibration = frame_calibration(root, sequence, frame, number)
         projected = project(points, calibration.projection, calibration.tr, image.shape[1], image.shape[0])
         axes[f"image{number}"].imshow(image)
         seen = projected.inside & (labels != IGNORE)

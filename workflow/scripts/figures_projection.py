@@ -2,6 +2,7 @@
 
 from ignet.config.evaluation import FiguresConfig
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import frame_calibration
 from ignet.data.projection.correspondence import Correspondence
 from ignet.data.projection.figure import draw_correspondence, in_columns
 from ignet.data.projection.views import look
@@ -26,7 +27,7 @@ def main() -> None:
     drawings = []
     for camera, view in visible.views.items():
         image = kitti.read_image(kitti.image_path(args.dataset, args.sequence, frame, camera))
-        calibration = kitti.frame_calibration(args.dataset, args.sequence, frame, camera)
+        calibration = frame_calibration(args.dataset, args.sequence, frame, camera)
         projected, rows = look(points, calibration, view.width, view.height).projected, visible.rows(camera)
         shares = (
             f"{projected.inside.mean():.1%} of {len(points)} points in the image, "

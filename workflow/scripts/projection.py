@@ -18,6 +18,7 @@ from ignet.config.projection import ProjectionConfig
 from ignet.data.check.calibration import calibration_faults, view_faults
 from ignet.data.check.faults import Faults
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, read_calibration
 from ignet.data.label_sets.files import read_classes
 from ignet.data.label_sets.label_set import IGNORE, LabelSet
 from ignet.data.lidar.spacing import evenly_spaced_indices
@@ -112,9 +113,9 @@ def read_camera(args: argparse.Namespace, camera: int, frame: str, points: np.nd
 
 
 @cache
-def checked_calibration(path: Path, camera: int, size: tuple[int, int]) -> kitti.Calibration:
+def checked_calibration(path: Path, camera: int, size: tuple[int, int]) -> Calibration:
     """The calibration of a file, for images of a size; one that cannot be right is refused."""
-    calibration = kitti.read_calibration(path, camera)
+    calibration = read_calibration(path, camera)
     report(calibration_faults(calibration, path, size, camera))
     return calibration
 

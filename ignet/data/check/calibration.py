@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.linalg import rq
 
 from ignet.data.check.faults import Fault, Faults
-from ignet.data.formats.kitti import Calibration, sequence_path
+from ignet.data.formats.calibration import Calibration
+from ignet.data.formats.kitti import sequence_path
 from ignet.data.formats.official import CALIBRATION, CAMERA
 from ignet.data.formats.origin import restore
 

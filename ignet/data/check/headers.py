@@ -9,7 +9,8 @@ from ignet.data.check.calibration import calibration_faults
 from ignet.data.check.faults import Fault, as_fault
 from ignet.data.check.sequence_tree import SequenceTree
 from ignet.data.check.tree import alike
-from ignet.data.formats import jpeg, kitti, png
+from ignet.data.formats import jpeg, png
+from ignet.data.formats.calibration import read_calibration
 from ignet.data.formats.official import CALIBRATION, JPEG, KINDS, image_kinds
 from ignet.data.formats.origin import restore
 from ignet.files.names import in_order
@@ -96,7 +97,7 @@ def check_calibration(tree: SequenceTree) -> None:
 
 def _check_file(tree: SequenceTree, path: Path, camera: int, frame: str | None, size: tuple[int, int] | None) -> None:
     with tree.faults.kept("calibration", path, CALIBRATION):
-        calibration = kitti.read_calibration(path, camera)
+        calibration = read_calibration(path, camera)
         found = calibration_faults(calibration, path, size, camera)
         tree.faults.take(found)
         if not found:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ignet.data.check.faults import Fault, Faults, named
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration
 from ignet.data.formats.official import CAMERA, JPEG, KINDS
 from ignet.files.names import in_order, scan_name
 
@@ -40,7 +41,7 @@ class SequenceTree:
     ignored: dict[str, list[str]] = field(default_factory=dict)
     cameras: tuple[int, ...] = (CAMERA,)
     image_sizes: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    calibrations: dict[tuple[int, str | None], kitti.Calibration] = field(default_factory=dict)
+    calibrations: dict[tuple[int, str | None], Calibration] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
 
     @property
@@ -62,7 +63,7 @@ class SequenceTree:
         common = Counter(self.image_sizes.get(camera, {}).values()).most_common(1)
         return common[0][0] if common else None
 
-    def calibration(self, camera: int, frame: str) -> kitti.Calibration | None:
+    def calibration(self, camera: int, frame: str) -> Calibration | None:
         """A camera's calibration at a frame: its own, or the sequence's; None where it cannot be read."""
         own = (camera, frame)
         return self.calibrations.get(own if frame in self.calibrated else (camera, None))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ignet.data.check.faults import Faults
 from ignet.data.check.sequence import CONTENT_KINDS, judge_scan
 from ignet.data.formats import kitti
+from ignet.data.formats.calibration import Calibration, write_calibration
 from ignet.data.formats.official import FRAMES, JPEG
 from ignet.data.formats.scan_values import returns
 from ignet.data.importers.frame import Image, Labels, SensorFrame
@@ -78,7 +79,7 @@ def convert(frames: Iterable[SensorFrame], out: Path, label_set: LabelSet) -> Co
     return writer.done
 
 
-def _identity(calibrations: Mapping[int, kitti.Calibration]) -> bytes:
+def _identity(calibrations: Mapping[int, Calibration]) -> bytes:
     return b"".join(
         repr((number, each.size)).encode() + each.projection.tobytes() + each.tr.tobytes()
         for number, each in calibrations.items()
@@ -100,12 +101,12 @@ class _Writer:
         if name == "000000":
             for part in ("velodyne", *(f"image_{number}" for number in frame.images)):
                 (folder / part).mkdir(parents=True)
-            kitti.write_calibration(kitti.calibration_path(self.tree, sequence), frame.calibrations)
+            write_calibration(kitti.calibration_path(self.tree, sequence), frame.calibrations)
             self.calibrations[sequence] = _identity(frame.calibrations)
         elif _identity(frame.calibrations) != self.calibrations[sequence]:
             (folder / "calib").mkdir(exist_ok=True)
             own = kitti.frame_calibration_path(self.tree, sequence, name)
-            kitti.write_calibration(own, frame.calibrations)
+            write_calibration(own, frame.calibrations)
         there = self._scan(frame, kitti.scan_path(self.tree, sequence, name), where)
         for path, labels in ((kitti.label_path, frame.labels), (kitti.scribble_path, frame.scribbles)):
             if labels is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration
 from ignet.data.formats.official import CAMERA
 
 Image = Path | Callable[[], NDArray[np.uint8]]

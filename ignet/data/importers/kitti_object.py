@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration
 from ignet.data.importers.frame import SensorFrame
 from ignet.errors import IgnetError
 from ignet.files.names import scan_name

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration
 from ignet.data.formats.raw_files import read_bytes
 from ignet.data.importers.frame import SensorFrame
 from ignet.data.importers.nuscenes_tables import Record, Tables

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ignet.data.formats.kitti import Calibration
+from ignet.data.formats.calibration import Calibration
 from ignet.data.projection.correspondence import View
 from ignet.data.projection.geometry import Projected, axis_cosine, camera_sector, project, visible
 

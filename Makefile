@@ -43,6 +43,7 @@ kitti-sample: ## the same workflow on real frames: make kitti-sample ROOT=/path/
 # one experiment of the ablation: the file, and what overrides it
 ABLATE := $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation.yaml
 HEADLINE := $(PY) workflow/scripts/headline.py --experiment
+REAL_FOLDS := $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold))
 # worlds that nothing was chosen on, PRESET-SEED
 WORLDS ?= residential-2 avenue-2
 
@@ -68,7 +69,8 @@ ablation-real: ## the rows that carry the claim on real frames, cross-validated:
 	  $(SNAKEMAKE) --cores $(CORES) $(SNAKEMAKE_ARGS) --configfile config/ablation-real.yaml config/ablation-real/fold$$fold.yaml \
 	    --config $(OF_ROOT) || exit 1; \
 	done
-	$(HEADLINE) $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)) --pool --out results/ablation-real/headline
+	$(HEADLINE) $(REAL_FOLDS) --pool --out results/ablation-real/headline
+	$(HEADLINE) $(REAL_FOLDS) --pool --method ignet_efficientnet --out results/ablation-real/headline-efficientnet
 
 networks: setup ## full supervision, baseline and IGNet with each 3D network, 3 seeds, on the embedded world: two hours
 	@for network in minkunet spvcnn cylinder3d; do \

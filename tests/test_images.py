@@ -389,23 +389,21 @@ def said(monkeypatch):
 @pytest.mark.parametrize("own", [False, True], ids=["dense", "own-scribbles"])
 def test_frames_without_a_label_file_are_unlabelled(two_frames, own, said):
     root, projections, scribbles = two_frames
-    folder = {"scribbles": scribbles} if own else {}
-    supervision = "scribbles" if own else "dense"
-    path = kitti.scribble_path(scribbles, "00", "000001") if own else kitti.label_path(root, "00", "000001")
+    tree, kind, folder = (scribbles, "scribbles", {"scribbles": scribbles}) if own else (root, "dense", {})
 
     def opened():
-        return open_target(root, projections, supervision, None, label_set=SEMANTICKITTI, **folder)
+        return open_target(root, projections, kind, None, label_set=SEMANTICKITTI, **folder)
 
     assert [pool.tolist() for pool in opened().pools] == [[0, 1]]
     assert said == []
-    path.unlink()
+    kitti.labels_path(tree, "00", "000001", kind).unlink()
     frames = opened()
     assert [pool.tolist() for pool in frames.pools] == [[0], [1]]
     assert len(said) == 1 and "1 of 2" in said[0] and "those with a label file" in said[0]
     assert [np.count_nonzero(frames.read(item)[1] != 255) for item in (0, 1)] == [2, 0]
     frames.class_counts()
     late = opened()
-    kitti.labels_path(scribbles if own else root, "00", "000000", "scribbles" if own else "dense").unlink()
+    kitti.labels_path(tree, "00", "000000", kind).unlink()
     with pytest.raises(IgnetError, match=r"000000\.label"):  # one that counts as labelled has to be there
         late.read(0)
 

@@ -179,12 +179,13 @@ class _Convolution(torch.autograd.Function):
         kernel_map = ctx.geometry.kernel_map(*ctx.which, reverse=True)
         transposed = kernel.to(features.dtype).transpose(1, 2)
         gradient = gradient.contiguous()
+        weights = transposed if ctx.needs_input_grad[0] else None
         sums = []
         # half precision would lose the sum over the blocks
         kernel_gradient = torch.zeros_like(kernel, dtype=torch.promote_types(kernel.dtype, torch.float32))
         for block in kernel_map.blocks:
-            products = _multiply_back(features, gradient, transposed, kernel_gradient, kernel_map, block)
-            if ctx.needs_input_grad[0]:
+            products = _multiply_back(features, gradient, weights, kernel_gradient, kernel_map, block)
+            if products is not None:
                 sums.append(_sum(products, block))
         if kernel_map.identity is not None:
             kernel_gradient[kernel_map.identity] = features.T @ gradient
@@ -205,20 +206,25 @@ def _multiply(features: Tensor, kernel: Tensor, kernel_map: KernelMap, block: Bl
 
 
 def _multiply_back(
-    features: Tensor, gradient: Tensor, transposed: Tensor, total: Tensor, kernel_map: KernelMap, block: Block
-) -> Tensor:
-    """(rows, Cout) gradients -> (P, Cin) products; adds (P, Cin)^T (P, Cout) of each offset to (K, Cin, Cout) total."""
+    features: Tensor, gradient: Tensor, transposed: Tensor | None, total: Tensor, kernel_map: KernelMap, block: Block
+) -> Tensor | None:
+    """Add (P, Cin)^T (P, Cout) of each offset to (K, Cin, Cout) total; (rows, Cout) gradients -> (P, Cin) products.
+
+    Without transposed weights the features need no gradient, and there are no products.
+    """
     if _has_grouped_products(features):
         theirs = gradient.index_select(0, block.source)
         _add_grouped_products(total, features.index_select(0, block.target), theirs, kernel_map, block)
-        return _grouped_products(theirs, transposed, kernel_map, block)
-    products = gradient.new_empty(len(block.source), transposed.shape[2])
-    weights, totals = kernel_map.in_order(transposed.unbind(0)), kernel_map.in_order(total.unbind(0))
+        return None if transposed is None else _grouped_products(theirs, transposed, kernel_map, block)
+    totals = kernel_map.in_order(total.unbind(0))
+    weights = None if transposed is None else kernel_map.in_order(transposed.unbind(0))
+    products = gradient.new_empty(len(block.source), features.shape[1])
     pairs = zip(_gather(features, block.target, block), _gather(gradient, block.source, block), strict=True)
     for k, (ours, theirs), out in zip(block.used, pairs, products.split(block.counts), strict=True):
-        torch.mm(theirs, weights[k], out=out)
+        if weights is not None:
+            torch.mm(theirs, weights[k], out=out)
         totals[k].add_(ours.t().mm(theirs))
-    return products
+    return None if weights is None else products
 
 
 def _gather(values: Tensor, places: Tensor, block: Block) -> Iterable[Tensor]:

@@ -49,7 +49,7 @@ WORLDS ?= residential-2 avenue-2
 
 ablation: setup ## every part of the method and its controls, over seeds, on two worlds: hours; resumes where it was stopped
 	$(ABLATE)
-	$(ABLATE) config/ablation/headline.yaml config/ablation/avenue.yaml
+	$(ABLATE) config/ablation/avenue.yaml
 	$(HEADLINE) residential=results/ablation/residential avenue=results/ablation/avenue --out results/ablation/headline
 
 ablation-quick: setup ## the rows that carry the claim and its first steps, with fewer seeds, on one world

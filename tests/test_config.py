@@ -168,6 +168,8 @@ def test_overlays_of_the_ablation_are_valid() -> None:
         said = [*carried.compare.statements, *carried.compare.controls]
         assert {"IGNet is better than the mean-teacher baseline"} < {pair.text for pair in said}
         assert {pair.run for pair in said} | {pair.against for pair in said} <= {*carried.runs, "source", "adapted"}
+    avenue = load_experiment(merge(base, read_yaml(folder / "ablation" / "avenue.yaml")), "avenue")
+    assert set(avenue.runs) == {"full", "baseline", "guided", "ignet", "strong", "strong_ignet", "baseline_published"}
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "backbones").glob("*.yaml")), ids=lambda path: path.stem)

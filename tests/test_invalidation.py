@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from invalidation_cases import CODE, FILES, OPTIONS, SETTINGS
+from invalidation_cases import CODE, FILES, OPTIONS, SEQUENCES, SETTINGS, looked_at
 from snakemake_command import snakemake_command
 from tiny_state import CONFIG, ROOT, finish, names, plans
 
@@ -105,6 +105,20 @@ def test_software_reruns_nothing(tiny_finished: Path, tmp_path: Path) -> None:
     assert len(records) > 50
     (state_plan,) = plans(tmp_path, {"software": (state, ())}).values()
     assert names(state_plan) == set()
+
+
+def test_which_labels_may_be_missing_is_the_checks_affair_alone(tiny_finished: Path, tmp_path: Path) -> None:
+    """Shares of labelled frames exclude it, so the runs that have them are left out."""
+    fewer = ("runs={ignet_50: null}", "adaptations={half: null}")
+    made = plans(
+        tmp_path,
+        {
+            "refuse": (tiny_finished, ("--config", *fewer)),
+            "allow": (tiny_finished, ("--config", *fewer, "dataset={missing_labels: allow}")),
+        },
+    )
+    more = names(made["allow"]) - names(made["refuse"])
+    assert more == looked_at(*SEQUENCES) - {"figures_data", "report"}
 
 
 def test_the_evaluation_on_test_sequences_reads_these_alone(tiny_finished: Path) -> None:

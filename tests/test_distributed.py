@@ -38,13 +38,13 @@ BACKBONE = {"voxel": 0.5, "stem": 4, "encoder": [4, 4, 8, 8], "decoder": [8, 4, 
 BASELINE = {"steps": 6, "batch": 3, "backbone": BACKBONE}
 IGNET = {
     **BASELINE,
-    "image_guidance": {"weight": 1.0, "loss": "cosine"},
+    "image_guidance": {"weight": 1.0, "loss": "info_nce", "pairs": 50},
     "contrastive": {"weight": 0.5, "ramp": 0, "anchors": 100},
     "mixing": {"fovmix": {"probability": 0.5}},
 }
 # for ending and going on: rounding differs between one process and two, and grows from step to step, so few steps are
 # for comparing
-LONG = {**IGNET, "steps": 30}
+LONG = {**IGNET, "steps": 40}
 
 
 def two_processes(script: Path, *arguments: object) -> list[str]:
@@ -223,14 +223,15 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def start_and_wait_for_steps(command: list[str], state: Path, steps: int = 4) -> tuple[subprocess.Popen, list[int]]:
+def start_and_wait_for_steps(command: list[str], state: Path, saves: int = 3) -> tuple[subprocess.Popen, list[int]]:
     """Start a training; returns it and its two processes once it has saved its state some times."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
-    seen: set[int] = set()
-    while len(seen) <= steps:
+    seen: set[tuple[int, int]] = set()
+    while len(seen) < saves:
         assert process.poll() is None, process.stderr.read()
         for path in state.glob("*/checkpoint.pt"):
-            seen.add(path.stat().st_ino)
+            # the number of a file that was replaced is given to another one
+            seen.add((path.stat().st_ino, path.stat().st_mtime_ns))
         time.sleep(0.005)
     return process, children(process.pid)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ignet.losses.guidance import class_guidance, guidance, label_guidance
+from ignet.losses.guidance import class_guidance, guidance, info_nce, label_guidance
 
 DISTANCES = ("cosine", "smooth_l1", "l2")
 
@@ -171,3 +171,53 @@ class TestLabelGuidance:
     def test_exception(self, logits, target):
         with pytest.raises(ValueError, match="expected"):
             label_guidance(torch.zeros(logits), torch.zeros(target))
+
+
+class TestInfoNCE:
+    AXES = torch.eye(2)
+
+    @pytest.mark.parametrize("temperature", [1.0, 0.5])
+    def test_value_by_hand(self, temperature):
+        e = math.exp(1 / temperature)
+        right = info_nce(self.AXES, self.AXES, torch.tensor([0, 1]), temperature)
+        wrong = info_nce(self.AXES, self.AXES, torch.tensor([1, 0]), temperature)
+        assert right.item() == pytest.approx(math.log((e + 1) / e), rel=1e-5)
+        assert wrong.item() == pytest.approx(math.log(e + 1), rel=1e-5)
+
+    def test_features_of_other_points_count(self):
+        targets = torch.cat([self.AXES, -self.AXES[:1]])
+        found = info_nce(self.AXES[:1], targets, torch.tensor([0]), 1.0)
+        assert found.item() == pytest.approx(math.log((math.e + 1 + 1 / math.e) / math.e), rel=1e-5)
+
+    def test_does_not_see_lengths(self):
+        predicted, targets, own = torch.randn(6, 8), torch.randn(9, 8), torch.arange(6)
+        assert torch.allclose(info_nce(3 * predicted, 0.1 * targets, own), info_nce(predicted, targets, own), atol=1e-5)
+
+    def test_no_gradient_to_the_targets(self):
+        predicted, targets = torch.randn(4, 3, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+        info_nce(predicted, targets, torch.arange(4)).backward()
+        assert targets.grad is None and (predicted.grad != 0).any()
+
+    @pytest.mark.parametrize("others", [0, 3])
+    def test_no_points_is_zero_with_a_graph(self, others):
+        predicted = torch.randn(0, 3, requires_grad=True)
+        loss = info_nce(predicted, torch.randn(others, 3), torch.zeros(0, dtype=torch.int64))
+        loss.backward()
+        assert loss.item() == 0 and predicted.grad.shape == (0, 3)
+
+    def test_takes_stored_half_precision(self):
+        predicted, targets, own = torch.randn(4, 3), torch.randn(4, 3).half(), torch.arange(4)
+        assert torch.allclose(info_nce(predicted, targets, own), info_nce(predicted, targets.float(), own))
+
+    @pytest.mark.parametrize(
+        ("predicted", "targets", "own", "temperature"),
+        [((4, 3), (4, 2), 4, 1), ((4,), (4,), 4, 1), ((4, 3), (4, 3), 3, 1), ((4, 3), (4, 3), 4, 0)],
+    )
+    def test_exception(self, predicted, targets, own, temperature):
+        with pytest.raises(ValueError, match="expected"):
+            info_nce(torch.zeros(predicted), torch.zeros(targets), torch.arange(own), temperature)
+
+    def test_gradcheck(self):
+        predicted = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+        targets, own = torch.randn(7, 4, dtype=torch.float64), torch.tensor([6, 1, 0, 3, 3])
+        assert gradcheck(lambda x: info_nce(x, targets, own, 0.3), (predicted,))

@@ -21,7 +21,7 @@ from ignet.devices import step_generator
 from ignet.errors import IgnetError
 from ignet.losses.consistency import consistency
 from ignet.losses.contrastive import one_way_contrastive, prototypes
-from ignet.losses.guidance import guidance
+from ignet.losses.guidance import guidance, info_nce
 from ignet.losses.lovasz import lovasz_softmax
 from ignet.models.backbones.registry import collate_for
 from ignet.models.segmentor3d import build_network
@@ -38,6 +38,8 @@ from ignet.train.objective import Objective3D
 from ignet.train.terms.base import Term
 from ignet.train.terms.baseline import Consistency, CrossEntropy, Lovasz
 from ignet.train.terms.contrastive import Contrastive
+from ignet.train.terms.drawing import point_keys, smallest
+from ignet.train.terms.image_guidance import ImageGuidance
 from ignet.train.terms.registry import active_terms
 
 BACKBONE = MinkUNetConfig(voxel=0.5, stem=4, encoder=(4, 4, 8, 8), decoder=(8, 4, 4, 4))
@@ -197,6 +199,49 @@ def test_guidance_moves_guided_points_only() -> None:
     assert int(moved.sum()) == len(batch.guided)
 
 
+def contrasting(pairs: int) -> Train3DConfig:
+    guidance = ImageGuidanceConfig(weight=3.0, loss="info_nce", pairs=pairs, temperature=0.2)
+    return FULL.model_copy(update={"image_guidance": guidance})
+
+
+@pytest.mark.parametrize("pairs", [10, 1000])
+def test_points_and_pixels_are_contrasted_in_pairs_drawn_for_the_step(pairs: int) -> None:
+    batch, objective, captured = make_batch(), make_objective(contrasting(pairs)), []
+    objective.student.network.register_forward_hook(lambda _, __, output: captured.append(output[1]))
+    assert 10 < len(batch.guided) < 1000
+    for step in (0, 7):
+        found = objective(step, batch)["image"]
+        keys = torch.from_numpy(step_generator(1, step, 2).random(300))[batch.guided]
+        chosen = keys.argsort()[:pairs]
+        predicted = objective.student.heads["image"](captured[-1][batch.guided[chosen]])
+        expected = 3.0 * info_nce(predicted, batch.feature[chosen], torch.arange(len(chosen)), 0.2)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+        (gradient,) = torch.autograd.grad(found, captured[-1])
+        moved = gradient.abs().sum(1).nonzero().squeeze(1)
+        assert sorted(moved.tolist()) == sorted(batch.guided[chosen].tolist())
+
+
+def test_pixels_of_all_processes_are_contrasted() -> None:
+    """The other process's pairs have the smallest and the largest key, so its one stays and one of the own goes."""
+    term, batch = ImageGuidance(contrasting(2)), make_batch()
+    own_keys = step_generator(3, 5, 2).random(302)[2:]
+    order = own_keys[batch.guided.numpy()].argsort()
+    others, head = (torch.rand(2, 5), torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.nn.Linear(6, 5)
+    ranks = OfTwo(others=others)
+    forward: Any = SimpleNamespace(
+        batch=batch, points=torch.rand(300, 6), ranks=ranks, seed=3, step=5, head=(head, head)
+    )
+    first = int(order[0])
+    expected = info_nce(
+        head(forward.points[batch.guided[[first]]]),
+        torch.cat([others[0], batch.feature[[first]]]),
+        torch.tensor([2]),
+        0.2,
+    )
+    assert term(forward).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert ranks.counts == [1]
+
+
 def test_guidance_by_classes_uses_the_2d_network_s_classifier() -> None:
     settings = FULL.model_copy(
         update={"image_guidance": ImageGuidanceConfig(weight=1.0, loss="classifier_kl", confidence=0.0)}
@@ -315,12 +360,11 @@ def test_a_point_s_class_is_its_label_or_the_teacher_s_where_that_is_sure() -> N
     assert certain.classes(labels[1:2], labels[1:2] == 255, torch.eye(19)[2:3] * 200)[1].tolist() == [True]
 
 
-def test_anchors_are_the_candidates_of_the_smallest_keys() -> None:
-    term = Contrastive(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
+def test_points_are_drawn_by_the_smallest_keys() -> None:
     keys = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3])
-    assert term.anchors(torch.tensor([False, True, True, True, True]), keys, Ranks()).tolist() == [2, 4]
-    assert term.anchors(torch.tensor([False, True, False, True, False]), keys, Ranks()).tolist() == [1, 3]
-    assert term.anchors(torch.zeros(5, dtype=torch.bool), keys, Ranks()).tolist() == []
+    assert smallest(torch.tensor([1, 2, 3, 4]), keys, 2, Ranks()).tolist() == [2, 4]
+    assert smallest(torch.tensor([1, 3]), keys, 2, Ranks()).tolist() == [1, 3]
+    assert smallest(torch.arange(0), keys, 2, Ranks()).tolist() == []
 
 
 @dataclass(frozen=True)
@@ -343,14 +387,13 @@ class OfTwo(Ranks):
         return own
 
 
-def test_anchors_have_the_smallest_keys_of_all_processes() -> None:
-    term = Contrastive(FULL.model_copy(update={"contrastive": FULL.contrastive.model_copy(update={"anchors": 2})}))
-    keys, candidates = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3]), torch.tensor([False, True, True, True, True])
+def test_points_are_drawn_by_the_smallest_keys_of_all_processes() -> None:
+    keys, candidates = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.3]), torch.tensor([1, 2, 3, 4])
     for others, expected in (((0.1, 0.4), [2]), ((0.05, 0.1), []), ((0.7, 0.8), [2, 4]), ((), [2, 4])):
-        assert term.anchors(candidates, keys, OfTwo(others=(torch.tensor(others),))).tolist() == expected
-    assert term.anchors(torch.arange(5) == 3, keys, OfTwo()).tolist() == [3]
+        assert smallest(candidates, keys, 2, OfTwo(others=(torch.tensor(others),))).tolist() == expected
+    assert smallest(torch.tensor([3]), keys, 2, OfTwo()).tolist() == [3]
     forward: Any = SimpleNamespace(seed=3, step=5, batch=SimpleNamespace(labels=keys), points=keys, ranks=OfTwo())
-    assert term._keys(forward).tolist() == step_generator(3, 5, 1).random(7)[2:].tolist()
+    assert point_keys(forward, 1).tolist() == step_generator(3, 5, 1).random(7)[2:].tolist()
 
 
 def test_the_terms_of_one_process_of_two() -> None:

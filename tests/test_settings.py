@@ -101,11 +101,12 @@ def test_what_is_not_read_is_left_out() -> None:
     assert plain["mixing"] == {"fovmix": {"probability": 0.0}} and "local_context" not in plain["backbone"]
     guided = {
         name: Train3DConfig(image_guidance={"weight": 1, "loss": name}).identity()
-        for name in ("cosine", "classifier_kl", "probe_kl")
+        for name in ("cosine", "info_nce", "classifier_kl", "probe_kl")
     }
     of_loss = {name: set(values["image_guidance"]) - {"weight", "loss"} for name, values in guided.items()}
     assert of_loss == {
         "cosine": {"standardize"},
+        "info_nce": {"standardize", "temperature", "pairs"},
         "classifier_kl": {"standardize", "confidence"},
         "probe_kl": {"confidence", "probe"},
     }
@@ -179,6 +180,7 @@ RUNS = {
     "contrastive loss": {**OFF, "contrastive": {"weight": 1}},
     "FOVMix": {"mixing": {"fovmix": {"probability": 1}}},
     "features": {**OFF, "image_guidance": {"weight": 1, "loss": "cosine"}},
+    "contrast": {**OFF, "image_guidance": {"weight": 1, "loss": "info_nce"}},
     "classes": {**OFF, "image_guidance": {"weight": 1, "loss": "classifier_kl"}},
     "labels": {**OFF, "image_guidance": {"weight": 1, "loss": "probe_kl", "probe": {"steps": 2}}},
 }

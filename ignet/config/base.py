@@ -107,9 +107,9 @@ class Section(BaseModel):
         return canonical_json(self.identity())
 
 
-def all_but(section: Section, key: str) -> frozenset[str]:
-    """Its keys but one: what a part that is off does not read."""
-    return frozenset(type(section).model_fields) - {key}
+def all_but(section: Section, *keys: str) -> frozenset[str]:
+    """Its keys but these: what a part that is off, but for its weight, does not read."""
+    return frozenset(type(section).model_fields) - {*keys}
 
 
 def canonical_json(values: Mapping[str, Any]) -> str:

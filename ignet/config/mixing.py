@@ -90,7 +90,11 @@ class PolarMixConfig(ObjectsConfig):
         description="share of the mixed samples with half of the circle of another scan (PolarMix: 0.5)",
     )
     paste_probability: float = Field(
-        1.0, ge=0, le=1, description="share of the mixed samples with copies of its objects (PolarMix: 1)"
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the mixed samples with copies of its objects (PolarMix: 1); of a scribbled object only "
+        "the scribble is copied, which cost mIoU (docs/recipe-3d.md)",
     )
     copies: int = Field(3, ge=1, description="copies of the objects, the first of which is not turned (PolarMix: 3)")
 

@@ -64,13 +64,22 @@ EVALUATED_PROBE = ProbeConfig(scans=128)
 """Of the evaluation of 2D networks: more scans would take gigabytes of wide features."""
 
 
+_READ = {
+    "classifier_kl": ("standardize", "confidence"),
+    "probe_kl": ("confidence", "probe"),  # a probe standardises by itself
+    "info_nce": ("standardize", "temperature", "pairs"),
+}
+"""The settings of image guidance that a loss reads; a distance of features reads ``standardize``."""
+
+
 class ImageGuidanceConfig(Section):
     """Distillation of stored 2D features."""
 
     weight: float = Field(0.0, ge=0, description="w_img, of L_img in the total loss (our choice); 0: off")
-    loss: Literal["cosine", "smooth_l1", "l2", "classifier_kl", "probe_kl"] = Field(
+    loss: Literal["cosine", "smooth_l1", "l2", "info_nce", "classifier_kl", "probe_kl"] = Field(
         "probe_kl",
-        description="what L_img is; cosine, smooth_l1, l2: a distance of features; classifier_kl: KL divergence of "
+        description="what L_img is; cosine, smooth_l1, l2: a distance of features; info_nce: a contrast of points and "
+        "pixels (PPKT, SLidR); classifier_kl: KL divergence of "
         "what the 2D network's frozen classifier makes of both features; probe_kl: KL divergence of the 3D network's "
         "classes from those that a probe reads from the stored feature (both our choice)",
     )
@@ -88,6 +97,12 @@ class ImageGuidanceConfig(Section):
         "classifier_kl and probe_kl only",
     )
     probe: ProbeConfig = ProbeConfig()
+    temperature: float = Field(0.07, gt=0, description="tau, by which info_nce divides similarities (SLidR: 0.07)")
+    pairs: int = Field(
+        2048,
+        ge=2,
+        description="largest number of points that info_nce compares in a step, drawn at random (our choice)",
+    )
 
     @model_validator(mode="after")
     def _raw_features(self) -> "ImageGuidanceConfig":
@@ -102,8 +117,7 @@ class ImageGuidanceConfig(Section):
         """What the loss does not read; of a loss that is off all but the weight."""
         if not self.weight:
             return all_but(self, "weight")
-        by_loss = {"classifier_kl": {"probe"}, "probe_kl": {"standardize"}}  # a probe standardises by itself
-        return frozenset(by_loss.get(self.loss, {"confidence", "probe"}))
+        return all_but(self, "weight", "loss", *_READ.get(self.loss, ("standardize",)))
 
 
 class ContrastiveConfig(Section):

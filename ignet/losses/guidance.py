@@ -109,3 +109,39 @@ def guidance(predicted: Tensor, target: Tensor, distance: Distance = "cosine") -
     else:
         raise ValueError(f"distance is {distance!r}, expected cosine, smooth_l1 or l2")
     return total / max(len(predicted), 1)
+
+
+def info_nce(predicted: Tensor, targets: Tensor, own: Tensor, temperature: float = 0.07) -> Tensor:
+    r"""Contrast of points and pixels: a prediction shall resemble its own pixel's feature more than those of others.
+
+    .. math::
+        L_{img} = -\frac{1}{n} \sum_i \log
+            \frac{\exp(\hat g_i \cdot \hat t_{o_i} / \tau)}{\sum_j \exp(\hat g_i \cdot \hat t_j / \tau)}
+
+    with :math:`\hat{\ }` for unit length. What all pixels have in common is free.
+
+    Source: InfoNCE (van den Oord et al., 2018) of points and pixels, as in PPKT (Liu et al., 2021) and, with means over
+    superpixels and this temperature, SLidR (Sautier et al., CVPR 2022).
+
+    Args:
+        predicted: float (n, D), the guidance head's output g(f_i).
+        targets: float (m, D), the stored features t_j of all points that are compared; no gradient flows to them.
+        own: int64 (n,), o_i, the row of ``targets`` that belongs to each prediction.
+        temperature: :math:`\tau`.
+
+    Returns:
+        A scalar; 0, with a graph, where n is 0.
+
+    Raises:
+        ValueError: the shapes do not fit, or the temperature is not positive.
+    """
+    if predicted.ndim != 2 or targets.shape[1:] != predicted.shape[1:] or own.shape != predicted.shape[:1]:
+        raise ValueError(
+            f"found predicted {tuple(predicted.shape)}, targets {tuple(targets.shape)} and own {tuple(own.shape)}, "
+            "expected (n, D), (m, D) and (n,)"
+        )
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}, expected more than 0")
+    directions = F.normalize(targets.detach().to(predicted.dtype), dim=1)
+    logits = F.normalize(predicted, dim=1) @ directions.t() / temperature
+    return F.cross_entropy(logits, own, reduction="sum") / max(len(predicted), 1)

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from ignet.train.terms.base import Forward, Need, StoredFeatures, Term
+from ignet.train.terms.drawing import point_keys, smallest
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from ignet.config.training_3d import Train3DConfig
-    from ignet.train.distributed import Ranks
 
 _ANCHORS = 1
 """Key of the step's random numbers that draw the anchors."""
@@ -53,7 +52,8 @@ class Contrastive(Term):
         )
         in_fov, points = forward.batch.in_fov, forward.points
         classes, known = self.classes(forward.batch.labels, forward.unlabelled, forward.teacher_logits)
-        anchors = self.anchors(known & ~in_fov, self._keys(forward), ranks)
+        candidates = (known & ~in_fov).nonzero().squeeze(1)
+        anchors = smallest(candidates, point_keys(forward, _ANCHORS), settings.anchors, ranks)
         # similarities divided by a small temperature need more than bf16's eight bits
         with torch.autocast(points.device.type, enabled=False):
             with torch.no_grad():
@@ -72,26 +72,3 @@ class Contrastive(Term):
         """A point's label, else the teacher's class where it is confident; and which points have one."""
         confidence, guess = teacher_logits.softmax(1).max(1)
         return guess.where(unlabelled, labels), ~unlabelled | (confidence >= self.settings.contrastive.confidence)
-
-    def anchors(self, candidates: "Tensor", keys: "Tensor", ranks: "Ranks") -> "torch.Tensor":
-        """Numbers of the candidates with the smallest keys of all processes, at most ``contrastive.anchors``."""
-        index, limit = candidates.nonzero().squeeze(1), self.settings.contrastive.anchors
-        if len(index) > limit:
-            index = index[keys[index].argsort()[:limit]]
-        if ranks.size > 1:
-            everyone = ranks.gather(keys[index])
-            if len(everyone) > limit:
-                index = index[keys[index] <= everyone.kthvalue(limit).values]
-        return index
-
-    @staticmethod
-    def _keys(forward: Forward) -> "Tensor":
-        """float64 (N,), a random key in 0..1 for each point: the same whatever the number of processes."""
-        import torch
-
-        from ignet.devices import send, step_generator
-
-        count = len(forward.batch.labels)
-        first, points = forward.ranks.local_offset(count)
-        keys = step_generator(forward.seed, forward.step, _ANCHORS).random(points)[first : first + count]
-        return send(torch.from_numpy(keys), forward.points.device)

@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 from ignet.errors import IgnetError
 from ignet.log import log
 from ignet.train.terms.base import Forward, Need, StoredFeatures, Term
+from ignet.train.terms.drawing import point_keys, smallest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+_PAIRS = 2
+"""Key of the step's random numbers that draw the pairs of points and pixels."""
 
 
 class ImageGuidance(Term):
@@ -61,6 +65,8 @@ class ImageGuidance(Term):
                 own = label_guidance(forward.logits[guided], forward.module(stored), settings.confidence)
             return forward.ranks.mean(own, len(guided))
         assert forward.head is not None
+        if settings.loss == "info_nce":
+            return self.contrast(forward, forward.head[0])
         predicted = forward.head[0](forward.points[guided])
         if settings.loss == "classifier_kl":
             weight, bias = forward.module.weight, forward.module.bias
@@ -69,3 +75,20 @@ class ImageGuidance(Term):
         else:
             own = guidance(predicted, stored, settings.loss)
         return forward.ranks.mean(own, len(guided))
+
+    def contrast(self, forward: Forward, head: "nn.Module") -> "Tensor":
+        """See `ignet.losses.guidance.info_nce`; the features of all processes' points are compared."""
+        import torch
+
+        from ignet.losses.guidance import info_nce
+
+        settings, ranks, guided = self.settings.image_guidance, forward.ranks, forward.batch.guided
+        keys = point_keys(forward, _PAIRS)[guided]
+        chosen = smallest(torch.arange(len(guided), device=guided.device), keys, settings.pairs, ranks)
+        targets = ranks.gather(forward.batch.feature[chosen].float())
+        first, _ = ranks.local_offset(len(chosen))
+        own = torch.arange(first, first + len(chosen), device=guided.device)
+        # similarities divided by a small temperature need more than bf16's eight bits
+        with torch.autocast(forward.points.device.type, enabled=False):
+            predicted = head(forward.points[guided[chosen]].float())
+            return ranks.mean(info_nce(predicted, targets, own, settings.temperature), len(chosen))

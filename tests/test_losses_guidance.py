@@ -184,6 +184,15 @@ class TestInfoNCE:
         assert right.item() == pytest.approx(math.log((e + 1) / e), rel=1e-5)
         assert wrong.item() == pytest.approx(math.log(e + 1), rel=1e-5)
 
+    def test_predictions_are_compared_by_their_directions(self):
+        predicted = torch.tensor([[3.0, 4.0], [2.0, 0.0]])  # cosines 0.6, 0.8 and 1, 0
+        expected = (math.log(math.exp(0.6) + math.exp(0.8)) - 0.6 + math.log(math.e + 1)) / 2
+        assert info_nce(predicted, self.AXES, torch.tensor([0, 1]), 1.0).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_the_temperature_is_slidr_s(self):
+        own = torch.tensor([1, 0])
+        assert info_nce(self.AXES, self.AXES, own).item() == pytest.approx(math.log(math.exp(1 / 0.07) + 1), rel=1e-5)
+
     def test_features_of_other_points_count(self):
         targets = torch.cat([self.AXES, -self.AXES[:1]])
         found = info_nce(self.AXES[:1], targets, torch.tensor([0]), 1.0)

@@ -229,7 +229,7 @@ def test_pixels_of_all_processes_are_contrasted() -> None:
     others, head = (torch.rand(2, 5), torch.tensor([0.0, 1.0], dtype=torch.float64)), torch.nn.Linear(6, 5)
     ranks = OfTwo(others=others)
     forward: Any = SimpleNamespace(
-        batch=batch, points=torch.rand(300, 6), ranks=ranks, seed=3, step=5, head=(head, head)
+        batch=batch, points=torch.rand(300, 6), ranks=ranks, seed=3, step=5, head=(head, torch.nn.Linear(6, 5))
     )
     first = int(order[0])
     expected = info_nce(

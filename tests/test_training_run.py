@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,6 +115,42 @@ def test_a_second_signal_waits_for_no_step(tmp_path: Path, monkeypatch: pytest.M
                 pytest.fail("the step went on")
     assert stop.value.code == EXIT_PREEMPTED
     assert load_newest(tmp_path / "a", "a")["step"] == 1  # type: ignore[index]
+
+
+ON_THE_WAY_OUT = """
+import atexit, os, signal
+from ignet.train.interruption import Interruption
+
+def again():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("went on")
+
+atexit.register(again)
+interruption = Interruption()
+interruption.listen()
+try:
+    interruption.leave()
+finally:
+    again()
+    interruption.restore()
+"""
+
+
+def test_a_signal_on_the_way_out_changes_nothing_and_prints_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", ON_THE_WAY_OUT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_PREEMPTED, "went on\n" * 2, "")
+
+
+def test_until_its_files_are_closed_a_run_that_was_asked_to_stop_hears_no_more_signals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[int] = []
+    monkeypatch.setattr(
+        "ignet.train.run.end_loader_processes", lambda: closed.append(os.kill(os.getpid(), signal.SIGINT) or 1)
+    )
+    with pytest.raises(SystemExit):
+        train(tmp_path, signals={5: signal.SIGTERM})
+    assert closed == [1]
 
 
 def test_once_all_steps_are_saved_a_signal_ends_the_writing(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Signals that ask a training to stop: SIGTERM of schedulers and ``kill``, SIGINT of Ctrl-C, SIGHUP."""
 
+import atexit
 import signal
 import sys
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 EXIT_PREEMPTED = 75
 """Exit code of a training that saved its state because it was asked to stop; the next start resumes from there."""
@@ -31,11 +32,12 @@ class Interruption:
         firm: the training has to end; where it does not, it only has to save.
         saved: nothing is lost when the process ends now. The training sets it.
         at_once: the process was ended in the middle of a step.
+        leaving: the process ends, and hears no more signals.
     """
 
     def __init__(self, scheduled: bool = False) -> None:
         self.scheduled = scheduled
-        self.asked = self.firm = self.saved = self.at_once = False
+        self.asked = self.firm = self.saved = self.at_once = self.leaving = False
         self._first: float | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -57,7 +59,16 @@ class Interruption:
         """The training has saved its state and continues."""
         self.asked = False
 
+    def leave(self) -> NoReturn:
+        """End the process; another signal meanwhile, as of a second Ctrl-C, changes nothing and prints nothing."""
+        self.leaving = True
+        # what Python itself does on its way out would print a traceback
+        atexit.register(_hear_nothing)
+        sys.exit(EXIT_PREEMPTED)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.leaving:
+            return
         now = time.monotonic()
         self._first = now if self._first is None else self._first
         self.asked = True
@@ -66,4 +77,9 @@ class Interruption:
         self.firm = True
         if self.saved or now - self._first >= PATIENCE_S:
             self.at_once = not self.saved
-            sys.exit(EXIT_PREEMPTED)
+            self.leave()
+
+
+def _hear_nothing() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,6 @@ The algorithm stands in the stage's script.
 
 import csv
 import math
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +21,7 @@ from ignet.log import log, progress
 from ignet.train.checkpoint import PREVIOUS, REFUSED, restore_newest, save_checkpoint
 from ignet.train.curves import Curves
 from ignet.train.distributed import Ranks
-from ignet.train.interruption import EXIT_PREEMPTED, Interruption
+from ignet.train.interruption import Interruption
 from ignet.train.loader import end_loader_processes, explain
 from ignet.train.outputs import note_outputs
 from ignet.train.readings import Readings
@@ -114,13 +113,14 @@ class TrainingRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._interruption.restore()
         if self._writer:
             self._writer.close()
         self._lock.release()
+        if error is not None:
+            end_loader_processes()
+        self._interruption.restore()
         if error is None:
             return
-        end_loader_processes()
         if self._interruption.at_once:
             log.warning(
                 "asked to stop again: ended in the middle of a step; the next start resumes after step %s",
@@ -259,7 +259,7 @@ class TrainingRun:
         log.warning(
             "%s: state saved after step %d of %d; the next start resumes from there", reason, self.step, self.steps
         )
-        sys.exit(EXIT_PREEMPTED)
+        self._interruption.leave()
 
 
 def write_curves(path: Path, history: list[dict[str, float]]) -> None:

@@ -28,7 +28,8 @@ from ignet.models.teachers.efficientnet_lite import build as build_efficientnet
 from ignet.models.teachers.registry import load_teacher
 from ignet.models.teachers.segformer import load_segmenter
 from ignet.train.finished import set_aside
-from ignet.train.run import EXIT_PREEMPTED, TrainingRun
+from ignet.train.interruption import EXIT_PREEMPTED
+from ignet.train.run import TrainingRun
 from ignet.train.schedule import linear_decay
 
 HEIGHT, WIDTH = 48, 80

@@ -32,12 +32,11 @@ class Interruption:
         firm: the training has to end; where it does not, it only has to save.
         saved: nothing is lost when the process ends now. The training sets it.
         at_once: the process was ended in the middle of a step.
-        leaving: the process ends, and hears no more signals.
     """
 
     def __init__(self, scheduled: bool = False) -> None:
         self.scheduled = scheduled
-        self.asked = self.firm = self.saved = self.at_once = self.leaving = False
+        self.asked = self.firm = self.saved = self.at_once = False
         self._first: float | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -61,14 +60,12 @@ class Interruption:
 
     def leave(self) -> NoReturn:
         """End the process; another signal meanwhile, as of a second Ctrl-C, changes nothing and prints nothing."""
-        self.leaving = True
-        # what Python itself does on its way out would print a traceback
+        _hear_nothing()
+        # `restore` gives the signals back, and what Python does on its way out would then print a traceback
         atexit.register(_hear_nothing)
         sys.exit(EXIT_PREEMPTED)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.leaving:
-            return
         now = time.monotonic()
         self._first = now if self._first is None else self._first
         self.asked = True

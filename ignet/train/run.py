@@ -118,15 +118,13 @@ class TrainingRun:
         self._lock.release()
         if error is not None:
             end_loader_processes()
-        self._interruption.restore()
-        if error is None:
-            return
         if self._interruption.at_once:
             log.warning(
                 "asked to stop again: ended in the middle of a step; the next start resumes after step %s",
                 self._saved or 0,
             )
-        if line := explain(error):
+        self._interruption.restore()
+        if error is not None and (line := explain(error)):
             raise IgnetError(line) from error
 
     def __iter__(self) -> Iterator[int]:

@@ -27,8 +27,11 @@ def test_shipped_files_are_valid(path: Path) -> None:
     load_experiment(merge(read_yaml(path), SOMEWHERE), path.name)
 
 
-def read(name: str) -> ExperimentConfig:
-    return load_experiment(merge(read_yaml(FOLDER / f"{name}.yaml"), SOMEWHERE), name)
+def read(name: str, *overrides: str) -> ExperimentConfig:
+    values = merge(read_yaml(FOLDER / f"{name}.yaml"), SOMEWHERE)
+    for override in overrides:
+        values = merge(values, read_yaml(FOLDER / override))
+    return load_experiment(values, name)
 
 
 def test_the_examples_train_the_recipe_that_is_reported() -> None:
@@ -62,8 +65,9 @@ def test_the_examples_train_the_recipe_that_is_reported() -> None:
             )
             assert found == reported_2d, f"{name}: {network}"
     # at the paper's scale the networks are others, and the method the same
+    with_controls = read("ablation", "ablation/further-controls.yaml")
     for run in ("baseline", "guided", "contrastive", "ignet", "two_way", "random_sectors"):
-        large, small = read("scribblekitti").run(run), ablation.run(run)
+        large, small = read("scribblekitti").run(run), with_controls.run(run)
         for part in ("mean_teacher", "image_guidance", "contrastive", "mixing"):
             assert getattr(large, part) == getattr(small, part), f"{run}: {part}"
 
@@ -196,10 +200,7 @@ PUBLISHED = {
 
 
 def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> None:
-    folder = CONFIGS[0].parent
-    base = read_yaml(folder / "ablation.yaml")
-    alone = load_experiment(base, "ablation")
-    ablation = load_experiment(merge(base, read_yaml(folder / "ablation" / "further-controls.yaml")), "ablation")
+    alone, ablation = read("ablation"), read("ablation", "ablation/further-controls.yaml")
     assert {control.run for control in ablation.compare.controls} >= {
         "guided_classes",
         "untrained_features",
@@ -229,7 +230,7 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
         assert {key for key in one if one[key] != other[key]} == keys
     for name, run in alone.runs.items():
         assert ablation.runs[name] == run
-    assert ablation.world.seed != read_yaml(folder / "ablation" / "tuning.yaml")["world"]["seed"]
+    assert ablation.world.seed != read("ablation", "ablation/tuning.yaml").world.seed
 
 
 def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:

@@ -84,7 +84,7 @@ PARSED = {
     ".venv/bin/snakemake --cores all --configfile config/nuscenes.yaml config/nuscenes/mini.yaml": "needs the data sets, GPUs",
     ".venv/bin/snakemake --cores all --configfile config/ablation.yaml "
     "config/ablation/{headline,avenue,ten-seeds}.yaml": "an hour",
-    ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/further-controls.yaml": "a quarter of an hour",
+    ".venv/bin/snakemake --cores all --configfile config/ablation.yaml config/ablation/further-controls.yaml": "hours",
     ".venv/bin/snakemake --configfile config/demo.yaml --report report.html": "needs finished results; "
     "tests/test_workflow.py",
     ".venv/bin/snakemake --cores all --cache": "needs SNAKEMAKE_OUTPUT_CACHE; tests/test_sharing.py",

@@ -52,7 +52,7 @@ ablation: setup ## every part of the method and its controls, over seeds, on two
 	$(ABLATE) config/ablation/avenue.yaml
 	$(HEADLINE) residential=results/ablation/residential avenue=results/ablation/avenue --out results/ablation/headline
 
-ablation-quick: setup ## the rows that carry the claim and its first steps, with fewer seeds, on one world
+ablation-quick: setup ## the rows that carry the claim, and guidance alone, on one world: an hour
 	$(ABLATE) config/ablation/headline.yaml config/ablation/quick.yaml
 
 ablation-worlds: setup ## the rows that carry the claim on worlds with other seeds: WORLDS="residential-2 avenue-2"

@@ -47,7 +47,7 @@ REAL_FOLDS := $(foreach fold,1 2 3,fold$(fold)=results/ablation-real/fold$(fold)
 # worlds that nothing was chosen on, PRESET-SEED
 WORLDS ?= residential-2 avenue-2
 
-ablation: setup ## every part of the method and its controls, over seeds, on two worlds: hours; resumes where it was stopped
+ablation: setup ## every part of the method, the paper's own form and strong recipes, over seeds, on two worlds: hours; resumes where it was stopped
 	$(ABLATE)
 	$(ABLATE) config/ablation/avenue.yaml
 	$(HEADLINE) residential=results/ablation/residential avenue=results/ablation/avenue --out results/ablation/headline

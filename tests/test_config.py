@@ -161,19 +161,24 @@ def test_labelled_scans_alone_need_no_even_batch() -> None:
 
 
 def test_overlays_of_the_ablation_are_valid() -> None:
-    folder = CONFIGS[0].parent
-    base, headline = read_yaml(folder / "ablation.yaml"), read_yaml(folder / "ablation" / "headline.yaml")
     for name in ("avenue", "tuning", "worlds", "quick", "headline", "ten-seeds"):
-        whole = merge(base, read_yaml(folder / "ablation" / f"{name}.yaml"))
-        assert set(load_experiment(whole, name).runs) >= {"full", "baseline", "ignet"}
-        carried = load_experiment(merge(merge(base, headline), read_yaml(folder / "ablation" / f"{name}.yaml")), name)
+        overlay = f"ablation/{name}.yaml"
+        assert set(read("ablation", overlay).runs) >= {"full", "baseline", "ignet"}
+        carried = read("ablation", "ablation/headline.yaml", overlay)
         assert set(carried.runs) - {"guided"} == {"full", "baseline", "ignet"}
-        assert carried.train_3d == load_experiment(base, "ablation").train_3d
+        assert carried.train_3d == read("ablation").train_3d
         said = [*carried.compare.statements, *carried.compare.controls]
         assert {"IGNet is better than the mean-teacher baseline"} < {pair.text for pair in said}
         assert {pair.run for pair in said} | {pair.against for pair in said} <= {*carried.runs, "source", "adapted"}
-    avenue = load_experiment(merge(base, read_yaml(folder / "ablation" / "avenue.yaml")), "avenue")
-    assert set(avenue.runs) == {"full", "baseline", "guided", "ignet", "strong", "strong_ignet", "baseline_published"}
+    assert set(read("ablation", "ablation/avenue.yaml").runs) == {
+        "full",
+        "baseline",
+        "guided",
+        "ignet",
+        "strong",
+        "strong_ignet",
+        "baseline_published",
+    }
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "backbones").glob("*.yaml")), ids=lambda path: path.stem)
@@ -234,10 +239,9 @@ def test_runs_of_the_ablation_that_are_compared_differ_in_what_they_say() -> Non
 
 
 def test_folds_of_the_real_frames_cover_all_sequences_once() -> None:
-    folder = CONFIGS[0].parent
     folds = [
-        load_experiment(merge(merge(read_yaml(folder / "ablation-real.yaml"), read_yaml(path)), SOMEWHERE), path.name)
-        for path in sorted((folder / "ablation-real").glob("*.yaml"))
+        read("ablation-real", f"ablation-real/{path.name}")
+        for path in sorted((FOLDER / "ablation-real").glob("*.yaml"))
     ]
     validated = [sequence for fold in folds for sequence in fold.dataset.val_sequences]
     assert len(folds) == 3

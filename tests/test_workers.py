@@ -83,18 +83,47 @@ def test_the_signal_counts_where_only_the_cause_names_it(signal_name: str, words
     assert workers.explain(RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")) is None
 
 
-def fail_unexpectedly() -> Iterator[object]:
-    raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")
+def failing(error: Exception) -> Iterator[object]:
+    raise error
     yield
 
 
+@pytest.mark.parametrize("error", [RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly"), EOFError()])
 @pytest.mark.parametrize(("code", "words"), [(-9, "was killed"), (-7, "too small"), (0, None), (None, None)])
-def test_the_exit_code_counts_where_torch_names_no_signal(code: int | None, words: str | None) -> None:
-    """As torch raises it when it has reaped the process itself, so that its handler cannot."""
+def test_the_exit_code_counts_where_no_error_names_the_signal(
+    code: int | None, words: str | None, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when torch has reaped the process itself, so that its handler cannot, or the handler's error was dropped."""
+    monkeypatch.setattr(workers, "ENDING_S", 0.05)
     process = SimpleNamespace(exitcode=code)
-    with pytest.raises(RuntimeError) as error:
-        list(workers._patiently(fail_unexpectedly(), 1, [SimpleNamespace(exitcode=None), process]))
-    assert (words in str(workers.explain(error.value))) if words else workers.explain(error.value) is None
+    with pytest.raises((RuntimeError, EOFError)) as raised:
+        list(workers._patiently(failing(error), 1, [SimpleNamespace(exitcode=None), process]))
+    assert (words in str(workers.explain(raised.value))) if words else raised.value is error
+
+
+class EndsLater:
+    """A process whose end the system tells the third time that it is asked."""
+
+    asked = 0
+
+    @property
+    def exitcode(self) -> int | None:
+        self.asked += 1
+        return -7 if self.asked > 2 else None
+
+
+def test_the_end_of_a_process_may_be_known_later_than_its_closed_connection() -> None:
+    with pytest.raises(RuntimeError, match="killed by signal: Bus error") as raised:
+        list(workers._patiently(failing(ConnectionResetError()), 1, [EndsLater()]))
+    assert isinstance(raised.value.__cause__, ConnectionResetError)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape '[2]' is invalid"), OSError(28, "No space left on device")])
+def test_other_errors_pass_as_they_are(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "ENDING_S", 0.0)
+    with pytest.raises(type(error)) as raised:
+        list(workers._patiently(failing(error), 1, [SimpleNamespace(exitcode=None)]))
+    assert raised.value is error
 
 
 def test_too_little_shared_memory_is_found_before_processes_are_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,21 +140,29 @@ def _patiently(batches: Iterator[Any], count: int, processes: Sequence[BaseProce
     for _ in range(count):
         try:
             batch = next(batches)
-        except RuntimeError as error:
-            if "exited unexpectedly" in str(error) and (ended := [p for p in processes if (p.exitcode or 0) < 0]):
-                # torch has seen the end of a process before its handler, which would have named the signal
-                name = signal.strsignal(-(ended[0].exitcode or 0))
-                raise RuntimeError(f"{_KILLED_BY}: {name}") from error
+        except (RuntimeError, OSError, EOFError) as error:
             if "DataLoader timed out" not in str(error):
+                _name_signal(error, processes)
                 raise
             batch = next(batches)
-        except (OSError, EOFError):
-            # a process ended while it handed a batch over: torch's handler says how it did when the system has told it,
-            # and interrupts this
-            time.sleep(ENDING_S)
-            raise
         yield batch
         del batch  # or its memory would wait for the next one
+
+
+def _name_signal(error: Exception, processes: Sequence[BaseProcess]) -> None:
+    """Raise the signal that ended one of the processes, where an error is their end without its signal.
+
+    Torch's handler of SIGCHLD names it, but torch may see the end before its handler does, a process may end while it
+    hands a batch over, and Python drops what a handler raises in a finalizer.
+    """
+    if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
+        return
+    deadline = time.monotonic() + ENDING_S
+    while not (signals := [-process.exitcode for process in processes if (process.exitcode or 0) < 0]):
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"{_KILLED_BY}: {signal.strsignal(signals[0])}") from error
 
 
 def _ignore_termination_signals(worker: int) -> None:

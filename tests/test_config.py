@@ -175,6 +175,7 @@ def test_overlays_of_the_ablation_are_valid() -> None:
         "baseline",
         "guided",
         "ignet",
+        "ignet_features",
         "strong",
         "strong_ignet",
         "baseline_published",

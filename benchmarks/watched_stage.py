@@ -4,8 +4,8 @@
     python benchmarks/watched_stage.py profile OUT workflow/scripts/train_3d.py --device cuda ...
 
 ``times`` writes for each loop its units and the seconds of one, without the first, which warms up, and the process's
-peak memory. ``profile`` writes what the last five of a training's first ten steps do: OUT.txt, a table of operators,
-and OUT.json.gz, a trace for chrome://tracing or Perfetto.
+peak memory. ``profile`` writes what two early steps of a training do, after those that warm up: OUT.txt, a table of
+operators, and OUT.json.gz, a trace for chrome://tracing or Perfetto.
 """
 
 import resource
@@ -21,8 +21,8 @@ import torch
 import ignet.log
 from ignet.files.atomic import write_json
 
-PROFILED = range(5, 10)
-"""Steps of a training that are profiled; the ones before warm up."""
+PROFILED = range(5, 7)
+"""Steps of a training that are profiled; the ones before warm up. Each has tens of thousands of events to write."""
 
 Watch = Callable[[Iterator[Any], str], Iterator[Any]]
 

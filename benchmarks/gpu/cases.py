@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ class Case:
         return 1 if self.tiny else 5
 
     def stages(self, part: str, size: str = "paper") -> Stages:
-        """The workflow's stages on the benchmark's data, with the settings of some size and a folder of a part."""
+        """The workflow's stages on the benchmark's data, at some size, with an empty folder for a part."""
+        shutil.rmtree(self.out / part, ignore_errors=True)  # a training that an earlier run finished would not run
         return Stages("tiny" if self.tiny else size, self.device, self.out / "data", self.out / part)
 
     def write(self, part: str, **values: Any) -> None:

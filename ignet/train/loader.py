@@ -158,11 +158,13 @@ def _name_signal(error: Exception, processes: Sequence[BaseProcess]) -> None:
     if isinstance(error, RuntimeError) and "exited unexpectedly" not in str(error):
         return
     deadline = time.monotonic() + ENDING_S
-    while not (signals := [-process.exitcode for process in processes if (process.exitcode or 0) < 0]):
+    while True:
+        codes = [process.exitcode or 0 for process in processes]
+        if (lowest := min(codes, default=0)) < 0:
+            raise RuntimeError(f"{_KILLED_BY}: {signal.strsignal(-lowest)}") from error
         if time.monotonic() >= deadline:
             return
         time.sleep(0.01)
-    raise RuntimeError(f"{_KILLED_BY}: {signal.strsignal(signals[0])}") from error
 
 
 def _ignore_termination_signals(worker: int) -> None:

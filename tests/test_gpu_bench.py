@@ -50,9 +50,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_part_begins_anew_on_the_same_data(
-    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_begins_anew_on_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of an earlier run would not run a second time, and nothing would be timed."""
     monkeypatch.syspath_prepend(str(BENCH.parent))
     from cases import Case

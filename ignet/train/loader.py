@@ -160,8 +160,8 @@ def _name_signal(error: Exception, processes: Sequence[BaseProcess]) -> None:
     deadline = time.monotonic() + ENDING_S
     while True:
         codes = [process.exitcode or 0 for process in processes]
-        if (lowest := min(codes, default=0)) < 0:
-            raise RuntimeError(f"{_KILLED_BY}: {signal.strsignal(-lowest)}") from error
+        if signals := [-code for code in codes if code < 0]:
+            raise RuntimeError(f"{_KILLED_BY}: {signal.strsignal(signals[0])}") from error
         if time.monotonic() >= deadline:
             return
         time.sleep(0.01)
